@@ -1,0 +1,425 @@
+//! Deterministic archives: compression, GNU tar, digests, and the reading of a payload's bytes exactly once.
+//!
+//! Shared by the backends; knows neither packages of a format nor where artifacts go.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::output::Stop;
+use crate::package::{Codec, Compression, Content};
+
+/// How much is read at a time.
+const CHUNK: usize = 128 * 1024;
+/// Below this many bytes a codec is given its whole input as one block on one thread, with a window fitted to it.
+const SMALL: u64 = 4 << 20;
+
+/// A compressing writer. Its bytes depend on the input, the codec, the level and the length, never on the number of threads.
+pub enum Compressor<W: Write> {
+    /// Stored.
+    None(W),
+    /// gzip.
+    Gzip(flate2::write::GzEncoder<W>),
+    /// xz.
+    Xz(liblzma::write::XzEncoder<W>),
+    /// Zstandard.
+    Zstd(zstd::stream::write::Encoder<'static, W>),
+}
+
+impl<W: Write> Compressor<W> {
+    /// A compressor for `length` bytes of input that writes to `out`.
+    pub fn new(out: W, compression: Compression, length: u64) -> io::Result<Self> {
+        let Compression { codec, level } = compression;
+        Ok(match codec {
+            Codec::None => Self::None(out),
+            // no name, no time (gzip -n); operating system 255 = unknown, as flate2 writes it
+            Codec::Gzip => Self::Gzip(flate2::GzBuilder::new().write(out, flate2::Compression::new(level))),
+            Codec::Xz => Self::Xz(liblzma::write::XzEncoder::new_stream(out, xz_stream(level, length)?)),
+            Codec::Zstd => Self::Zstd(zstd_encoder(out, level, length)?),
+        })
+    }
+
+    /// Writes what is left and returns the writer below.
+    pub fn finish(self) -> io::Result<W> {
+        match self {
+            Self::None(out) => Ok(out),
+            Self::Gzip(encoder) => encoder.finish(),
+            Self::Xz(encoder) => encoder.finish(),
+            Self::Zstd(encoder) => encoder.finish(),
+        }
+    }
+}
+
+impl<W: Write> Write for Compressor<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::None(out) => out.write(bytes),
+            Self::Gzip(encoder) => encoder.write(bytes),
+            Self::Xz(encoder) => encoder.write(bytes),
+            Self::Zstd(encoder) => encoder.write(bytes),
+        }
+    }
+
+    /// Does nothing: flushing in the middle would make the output larger.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn threads() -> u32 {
+    std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1)).min(8)
+}
+
+/// One block on one thread up to [`xz_block`] bytes; beyond that the multi-threaded encoder, whose output depends on the block
+/// size and not on the thread count (`xz(1)`, `--block-size`).
+fn xz_stream(level: u32, length: u64) -> io::Result<liblzma::stream::Stream> {
+    use liblzma::stream::{Check, Filters, LzmaOptions, MtStreamBuilder, Stream};
+    let mut options = LzmaOptions::new_preset(level)?;
+    let dictionary = xz_dictionary(level);
+    let block = dictionary * 3;
+    if length <= block {
+        let fitted = length.next_power_of_two().clamp(64 << 10, dictionary);
+        options.dict_size(u32::try_from(fitted).unwrap_or(u32::MAX));
+        let mut filters = Filters::new();
+        filters.lzma2(&options);
+        return Ok(Stream::new_stream_encoder(&filters, Check::Crc64)?);
+    }
+    let mut filters = Filters::new();
+    filters.lzma2(&options);
+    Ok(MtStreamBuilder::new()
+        .threads(threads())
+        .block_size(block)
+        .filters(filters)
+        .check(Check::Crc64)
+        .encoder()?)
+}
+
+/// The dictionary of a preset, in bytes (`xz(1)`, table of presets).
+fn xz_dictionary(level: u32) -> u64 {
+    match level {
+        0 => 256 << 10,
+        1 => 1 << 20,
+        2 => 2 << 20,
+        3 | 4 => 4 << 20,
+        5 | 6 => 8 << 20,
+        7 => 16 << 20,
+        8 => 32 << 20,
+        _ => 64 << 20,
+    }
+}
+
+/// The content size is pledged, so that window and tables fit the input; worker threads only for large inputs, and then always,
+/// because the output with one worker differs from the output without any.
+fn zstd_encoder<W: Write>(
+    out: W,
+    level: u32,
+    length: u64,
+) -> io::Result<zstd::stream::write::Encoder<'static, W>> {
+    let mut encoder = zstd::stream::write::Encoder::new(out, i32::try_from(level).unwrap_or(19))?;
+    encoder.set_pledged_src_size(Some(length))?;
+    encoder.include_checksum(true)?;
+    if length > SMALL {
+        encoder.multithread(threads())?;
+    }
+    Ok(encoder)
+}
+
+/// Something that sees the bytes on their way: a digest.
+pub trait Tap {
+    /// The next bytes.
+    fn see(&mut self, bytes: &[u8]);
+}
+
+impl<D: digest::Update> Tap for D {
+    fn see(&mut self, bytes: &[u8]) {
+        self.update(bytes);
+    }
+}
+
+/// A writer that shows every byte to a tap and counts.
+pub struct Tapped<W, T> {
+    /// The writer below.
+    pub out: W,
+    /// Who sees the bytes.
+    pub tap: T,
+    /// Bytes so far.
+    pub count: u64,
+}
+
+impl<W, T> Tapped<W, T> {
+    /// Starts at zero.
+    pub fn new(out: W, tap: T) -> Self {
+        Self { out, tap, count: 0 }
+    }
+}
+
+impl<W: Write, T: Tap> Write for Tapped<W, T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.tap.see(&bytes[..written]);
+        self.count += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// Copies a content's bytes to `out` and shows them to `tap`: the one place where source bytes are read.
+///
+/// A file that is no regular file any more, or whose length is not the planned one, is an error: the archive's header already
+/// states its size. `failed` turns a write error into ours.
+pub fn copy_content(
+    content: &Content,
+    out: &mut dyn Write,
+    tap: &mut dyn Tap,
+    stop: &Stop,
+    failed: &dyn Fn(io::Error) -> Error,
+) -> Result<()> {
+    match content {
+        Content::Text(text) => {
+            tap.see(text.as_bytes());
+            out.write_all(text.as_bytes()).map_err(failed)
+        }
+        Content::Disk { path, size } => copy_file(path, *size, out, tap, stop, failed),
+    }
+}
+
+fn copy_file(
+    path: &Path,
+    size: u64,
+    out: &mut dyn Write,
+    tap: &mut dyn Tap,
+    stop: &Stop,
+    failed: &dyn Fn(io::Error) -> Error,
+) -> Result<()> {
+    let mut file = open_regular(path)?;
+    let changed = || {
+        Error::failed("changed while it was read:")
+            .at(path)
+            .hint("let nothing write to the tree while it is packaged")
+    };
+    let mut left = size;
+    let mut buffer = vec![0; usize::try_from(size.clamp(1, CHUNK as u64)).unwrap_or(CHUNK)];
+    while left > 0 {
+        stop.check()?;
+        let want = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        let got = file.read(&mut buffer[..want]).map_err(|error| Error::io("cannot read", path, error))?;
+        if got == 0 {
+            return Err(changed());
+        }
+        tap.see(&buffer[..got]);
+        out.write_all(&buffer[..got]).map_err(failed)?;
+        left -= got as u64;
+    }
+    let more = file.read(&mut buffer[..1]).map_err(|error| Error::io("cannot read", path, error))?;
+    if more == 0 { Ok(()) } else { Err(changed()) }
+}
+
+/// Opens a file that must still be a regular one: not a link, not a pipe that would block for ever.
+fn open_regular(path: &Path) -> Result<File> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+        .map_err(|error| Error::io("cannot read", path, error))?;
+    let metadata = file.metadata().map_err(|error| Error::io("cannot read", path, error))?;
+    if metadata.is_file() { Ok(file) } else { Err(Error::failed("is no regular file any more:").at(path)) }
+}
+
+/// Size of a tar block.
+const BLOCK: u64 = 512;
+/// What a ustar header holds of a name or a link target.
+const NAME_FIELD: usize = 100;
+
+/// What a tar member is.
+#[derive(Debug, Clone, Copy)]
+pub enum Member<'a> {
+    /// A folder; its name ends in `/`.
+    Directory,
+    /// A file of this many bytes.
+    File(u64),
+    /// A symbolic link to this target.
+    Symlink(&'a str),
+}
+
+/// Writes one member's header: GNU format, root's, at `stamp`. A file's bytes and [`tar_padding`] follow.
+///
+/// GNU long names (`L`, `K`) for what does not fit: dpkg refuses PAX headers (`deb(5)`).
+pub fn tar_header(
+    out: &mut dyn Write,
+    name: &str,
+    member: Member<'_>,
+    mode: u16,
+    stamp: u32,
+) -> io::Result<()> {
+    let (kind, size, target) = match member {
+        Member::Directory => (tar::EntryType::Directory, 0, ""),
+        Member::File(size) => (tar::EntryType::Regular, size, ""),
+        Member::Symlink(target) => (tar::EntryType::Symlink, 0, target),
+    };
+    if target.len() > NAME_FIELD {
+        long_field(out, tar::EntryType::GNULongLink, target)?;
+    }
+    if name.len() > NAME_FIELD {
+        long_field(out, tar::EntryType::GNULongName, name)?;
+    }
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_size(size);
+    header.set_mode(u32::from(mode));
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(u64::from(stamp));
+    header.set_username("root")?;
+    header.set_groupname("root")?;
+    fill(&mut header.as_old_mut().name, name);
+    fill(&mut header.as_old_mut().linkname, target);
+    header.set_cksum();
+    out.write_all(header.as_bytes())
+}
+
+/// The `tar` crate's own setters strip the leading `./` that dpkg wants, so names are put into the field as they are.
+fn fill(field: &mut [u8; NAME_FIELD], text: &str) {
+    let length = text.len().min(NAME_FIELD);
+    field[..length].copy_from_slice(&text.as_bytes()[..length]);
+}
+
+fn long_field(out: &mut dyn Write, kind: tar::EntryType, text: &str) -> io::Result<()> {
+    let mut header = tar::Header::new_gnu();
+    let size = text.len() as u64 + 1;
+    fill(&mut header.as_old_mut().name, "././@LongLink");
+    header.set_entry_type(kind);
+    header.set_size(size);
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_cksum();
+    out.write_all(header.as_bytes())?;
+    out.write_all(text.as_bytes())?;
+    out.write_all(&[0])?;
+    tar_padding(out, size)
+}
+
+/// Fills the last block after `size` bytes.
+pub fn tar_padding(out: &mut dyn Write, size: u64) -> io::Result<()> {
+    zeros(out, padding(size, BLOCK))
+}
+
+/// The two empty blocks at the end.
+pub fn tar_end(out: &mut dyn Write) -> io::Result<()> {
+    zeros(out, 2 * BLOCK)
+}
+
+/// How many bytes a member takes in the archive, headers and padding included.
+#[must_use]
+pub fn tar_length(name: &str, member: Member<'_>) -> u64 {
+    let long = |text: &str| if text.len() > NAME_FIELD { BLOCK + rounded(text.len() as u64 + 1) } else { 0 };
+    let (content, target) = match member {
+        Member::Directory => (0, ""),
+        Member::File(size) => (rounded(size), ""),
+        Member::Symlink(target) => (0, target),
+    };
+    BLOCK + long(name) + long(target) + content
+}
+
+/// How many bytes [`tar_end`] writes.
+pub const TAR_END: u64 = 2 * BLOCK;
+
+fn rounded(size: u64) -> u64 {
+    size + padding(size, BLOCK)
+}
+
+/// How many bytes are missing to the next multiple of `unit`.
+#[must_use]
+pub fn padding(size: u64, unit: u64) -> u64 {
+    (unit - size % unit) % unit
+}
+
+/// Writes that many zero bytes.
+pub fn zeros(out: &mut dyn Write, mut count: u64) -> io::Result<()> {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    while count > 0 {
+        let now = count.min(ZEROS.len() as u64);
+        out.write_all(&ZEROS[..usize::try_from(now).unwrap_or(ZEROS.len())])?;
+        count -= now;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compress(compression: Compression, bytes: &[u8]) -> Vec<u8> {
+        let mut compressor = Compressor::new(Vec::new(), compression, bytes.len() as u64).unwrap();
+        compressor.write_all(bytes).unwrap();
+        compressor.finish().unwrap()
+    }
+
+    #[test]
+    fn every_codec_and_level_reads_back() {
+        let text = "static int __init v(void) { return 0; }\n".repeat(300);
+        for codec in Codec::ALL {
+            for level in codec.levels() {
+                let packed = compress(Compression { codec, level }, text.as_bytes());
+                let mut unpacked = Vec::new();
+                match codec {
+                    Codec::None => unpacked = packed,
+                    Codec::Gzip => {
+                        flate2::read::GzDecoder::new(&packed[..])
+                            .read_to_end(&mut unpacked)
+                            .map(drop)
+                            .unwrap();
+                    }
+                    Codec::Xz => liblzma::read::XzDecoder::new(&packed[..])
+                        .read_to_end(&mut unpacked)
+                        .map(drop)
+                        .unwrap(),
+                    Codec::Zstd => unpacked = zstd::decode_all(&packed[..]).unwrap(),
+                }
+                assert!(unpacked == text.as_bytes(), "{codec:?} {level}");
+            }
+        }
+    }
+
+    #[test]
+    fn members_take_the_length_that_was_announced() {
+        let long = "x".repeat(300);
+        for (name, member) in [
+            ("./", Member::Directory),
+            ("./a", Member::File(0)),
+            ("./a", Member::File(513)),
+            (long.as_str(), Member::File(7)),
+            ("./l", Member::Symlink(&long)),
+        ] {
+            let mut out = Vec::new();
+            tar_header(&mut out, name, member, 0o644, 1).unwrap();
+            if let Member::File(size) = member {
+                out.extend(std::iter::repeat_n(b'x', usize::try_from(size).unwrap()));
+                tar_padding(&mut out, size).unwrap();
+            }
+            assert_eq!(out.len() as u64, tar_length(name, member), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_size_than_planned_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        std::fs::write(&path, "12345").unwrap();
+        for (size, good) in [(4, false), (5, true), (6, false)] {
+            let content = Content::Disk { path: path.clone(), size };
+            let mut tap = <md5::Md5 as digest::Digest>::new();
+            let result = copy_content(&content, &mut Vec::new(), &mut tap, &Stop::default(), &|error| {
+                Error::io("x", "y", error)
+            });
+            assert_eq!(result.is_ok(), good, "{size}");
+        }
+    }
+}

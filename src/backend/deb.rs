@@ -1,0 +1,451 @@
+//! Debian binary packages: `deb(5)`, Debian Policy chapters 5 and 6.
+//!
+//! Writes without any of dpkg's tools. Never renders a template and never decides what is in a package.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::io::{self, SeekFrom, Write};
+
+use digest::Digest;
+use jiff::fmt::rfc2822;
+use md5::Md5;
+
+use super::{
+    Backend, Format, TOO_LARGE, UNSPEAKABLE_NAME, UNSPEAKABLE_RELATION, UNSPEAKABLE_SCRIPT,
+    UNSPEAKABLE_VERSION,
+};
+use crate::archive::{self, Compressor, Member, TAR_END, Tap};
+use crate::diagnostic::Diagnostic;
+use crate::error::{Error, Result};
+use crate::output::{Output, Stream};
+use crate::package::{
+    Arch, Bound, Capability, Change, Codec, Comparison, Compression, Content, Entry, EntryKind, Package,
+    Payload, RelationKind, Version, When, wrapped,
+};
+
+/// The backend of the `.deb` family.
+pub(super) struct Deb;
+
+/// The largest member: ten decimal digits (`deb(5)`).
+const LARGEST_MEMBER: u64 = 9_999_999_999;
+
+impl Backend for Deb {
+    fn formats(&self) -> &'static [Format] {
+        &[Format("deb")]
+    }
+
+    fn artifacts(&self, package: &Package) -> Vec<String> {
+        let version = spelled(&Version { epoch: None, ..package.version.clone() });
+        vec![format!("{}_{version}_{}.deb", package.name, architecture(package.arch))]
+    }
+
+    fn version(&self, version: &Version) -> String {
+        spelled(version)
+    }
+
+    fn check(&self, package: &Package) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
+        if !is_name(&package.name) {
+            let message = format!("`{}` is no name for a .deb", package.name);
+            found.push(
+                Diagnostic::error(&UNSPEAKABLE_NAME, message)
+                    .hint("set `package-name` under `[driver]` in kpkg.toml"),
+            );
+        }
+        if !is_version(&package.version) {
+            let message = format!("the version `{}` cannot be spelled in a .deb", package.version.upstream);
+            found.push(
+                Diagnostic::error(&UNSPEAKABLE_VERSION, message)
+                    .hint("give another one with `--driver-version`"),
+            );
+        }
+        for relation in &package.relations {
+            let (_, alternatives) = field(relation.kind);
+            if !alternatives && relation.any_of.len() > 1 {
+                let names: Vec<_> =
+                    relation.any_of.iter().map(|capability| capability.name.as_str()).collect();
+                let message =
+                    format!("a .deb has no alternatives in {:?}: `{}`", relation.kind, names.join(" | "));
+                found.push(Diagnostic::error(&UNSPEAKABLE_RELATION, message));
+            }
+        }
+        for script in &package.scripts {
+            if script_name(script.when).is_none() {
+                let message = format!("a .deb has no moment for the script {:?}", script.when);
+                found.push(Diagnostic::error(&UNSPEAKABLE_SCRIPT, message));
+            }
+        }
+        if package.compression.codec == Codec::None && data_length(&items(package)) > LARGEST_MEMBER {
+            found.push(Diagnostic::error(&TOO_LARGE, "more than 9,999,999,999 bytes without compression"));
+        }
+        found
+    }
+
+    fn write(&self, package: &Package, out: &mut dyn Output) -> Result<()> {
+        let items = items(package);
+        let mut data = out.scratch()?;
+        let sums = write_data(package, &items, data.as_mut(), out)?;
+        let control = control_member(package, &items, &sums)
+            .map_err(|error| Error::io("cannot compress", "control.tar", error))?;
+        let length = data.stream_position().and_then(|length| data.seek(SeekFrom::Start(0)).map(|_| length));
+        let length = length.map_err(|error| Error::io("cannot read", "the temporary file", error))?;
+        if length > LARGEST_MEMBER {
+            return Err(Error::failed(
+                "the package is larger than 9,999,999,999 bytes, which is all that a .deb can carry",
+            )
+            .hint("choose a stronger `--compression`"));
+        }
+        let suffix = suffix(package.compression.codec);
+        let name = self.artifacts(package).remove(0);
+        out.artifact(&name, &mut |stream| {
+            let failed = |error| Error::io("cannot write", &name, error);
+            stream.write_all(b"!<arch>\n").map_err(failed)?;
+            ar_member(stream, "debian-binary", package.stamp, b"2.0\n").map_err(failed)?;
+            ar_member(stream, &format!("control.tar{suffix}"), package.stamp, &control).map_err(failed)?;
+            ar_header(stream, &format!("data.tar{suffix}"), package.stamp, length).map_err(failed)?;
+            io::copy(data.as_mut(), stream).map_err(failed)?;
+            ar_padding(stream, length).map_err(failed)
+        })
+    }
+}
+
+/// What goes into the data member: the payload, and what the format itself asks for beside it.
+struct Item<'a> {
+    /// Without `./`; the root is empty.
+    path: Cow<'a, str>,
+    kind: ItemKind<'a>,
+    mode: u16,
+}
+
+enum ItemKind<'a> {
+    Directory,
+    Symlink(&'a str),
+    Content(&'a Content),
+    Bytes(Vec<u8>),
+}
+
+impl Item<'_> {
+    fn folder(path: String) -> Self {
+        Self { path: path.into(), kind: ItemKind::Directory, mode: 0o755 }
+    }
+
+    fn size(&self) -> u64 {
+        match &self.kind {
+            ItemKind::Directory | ItemKind::Symlink(_) => 0,
+            ItemKind::Content(content) => content.size(),
+            ItemKind::Bytes(bytes) => bytes.len() as u64,
+        }
+    }
+
+    fn member(&self) -> Member<'_> {
+        match &self.kind {
+            ItemKind::Directory => Member::Directory,
+            ItemKind::Symlink(target) => Member::Symlink(target),
+            ItemKind::Content(_) | ItemKind::Bytes(_) => Member::File(self.size()),
+        }
+    }
+
+    /// `./`, `./usr/src/`, `./usr/src/file`: the names that dpkg writes.
+    fn tar_name(&self) -> String {
+        match self.kind {
+            ItemKind::Directory if self.path.is_empty() => "./".to_owned(),
+            ItemKind::Directory => format!("./{}/", self.path),
+            _ => format!("./{}", self.path),
+        }
+    }
+}
+
+/// Payload, changelog (Policy 12.7) and every folder above them, by path: dpkg refuses members without parents.
+fn items(package: &Package) -> Vec<Item<'_>> {
+    let Payload::Install(entries) = &package.payload;
+    let mut items: Vec<_> = entries.iter().map(item).collect();
+    items.push(Item {
+        path: format!("usr/share/doc/{}/changelog.Debian.gz", package.name).into(),
+        kind: ItemKind::Bytes(gzip(changelog_text(package).as_bytes())),
+        mode: 0o644,
+    });
+    let mut parents = BTreeSet::new();
+    for item in &items {
+        let mut path: &str = &item.path;
+        while let Some((parent, _)) = path.rsplit_once('/') {
+            if !parents.insert(parent.to_owned()) {
+                break;
+            }
+            path = parent;
+        }
+    }
+    for item in &items {
+        parents.remove(item.path.as_ref());
+    }
+    items.push(Item::folder(String::new()));
+    items.extend(parents.into_iter().map(Item::folder));
+    items.sort_by(|one, other| one.path.as_bytes().cmp(other.path.as_bytes()));
+    items
+}
+
+fn item(entry: &Entry) -> Item<'_> {
+    let kind = match &entry.kind {
+        EntryKind::Directory => ItemKind::Directory,
+        EntryKind::File { content, .. } => ItemKind::Content(content),
+        EntryKind::Symlink { target } => ItemKind::Symlink(target),
+    };
+    Item { path: entry.path.as_str().into(), kind, mode: entry.mode() }
+}
+
+/// The length of the uncompressed data member.
+fn data_length(items: &[Item<'_>]) -> u64 {
+    items.iter().map(|item| archive::tar_length(&item.tar_name(), item.member())).sum::<u64>() + TAR_END
+}
+
+/// Writes the data member to `data` and returns the text of `md5sums`.
+fn write_data(
+    package: &Package,
+    items: &[Item<'_>],
+    data: &mut dyn Stream,
+    out: &dyn Output,
+) -> Result<String> {
+    let failed = |error| Error::io("cannot write", "the temporary file", error);
+    let mut tar = Compressor::new(data, package.compression, data_length(items)).map_err(failed)?;
+    let mut sums = String::new();
+    for item in items {
+        archive::tar_header(&mut tar, &item.tar_name(), item.member(), item.mode, package.stamp)
+            .map_err(failed)?;
+        let mut md5 = Md5::new();
+        match &item.kind {
+            ItemKind::Directory | ItemKind::Symlink(_) => continue,
+            ItemKind::Content(content) => {
+                archive::copy_content(content, &mut tar, &mut md5, out.stop(), &failed)?
+            }
+            ItemKind::Bytes(bytes) => {
+                md5.see(bytes);
+                tar.write_all(bytes).map_err(failed)?;
+            }
+        }
+        archive::tar_padding(&mut tar, item.size()).map_err(failed)?;
+        sums.push_str(&format!("{:x}  {}\n", md5.finalize(), item.path));
+    }
+    archive::tar_end(&mut tar).map_err(failed)?;
+    tar.finish().map_err(failed)?;
+    Ok(sums)
+}
+
+/// The control member, compressed: `control`, `md5sums` and the scripts, in byte order.
+fn control_member(package: &Package, items: &[Item<'_>], sums: &str) -> io::Result<Vec<u8>> {
+    let control = control_text(package, installed_size(package, items));
+    let mut files: Vec<(&str, &str, u16)> = vec![("control", &control, 0o644), ("md5sums", sums, 0o644)];
+    files.extend(
+        package
+            .scripts
+            .iter()
+            .filter_map(|script| Some((script_name(script.when)?, script.body.as_str(), 0o755))),
+    );
+    files.sort_unstable();
+    let names: Vec<_> = files.iter().map(|(name, ..)| format!("./{name}")).collect();
+    let members = || names.iter().zip(&files).map(|(name, (_, text, mode))| (name.as_str(), *text, *mode));
+    let length = members()
+        .map(|(name, text, _)| archive::tar_length(name, Member::File(text.len() as u64)))
+        .sum::<u64>()
+        + archive::tar_length("./", Member::Directory)
+        + TAR_END;
+    let mut tar = Compressor::new(Vec::new(), package.compression, length)?;
+    archive::tar_header(&mut tar, "./", Member::Directory, 0o755, package.stamp)?;
+    for (name, text, mode) in members() {
+        archive::tar_header(&mut tar, name, Member::File(text.len() as u64), mode, package.stamp)?;
+        tar.write_all(text.as_bytes())?;
+        archive::tar_padding(&mut tar, text.len() as u64)?;
+    }
+    archive::tar_end(&mut tar)?;
+    tar.finish()
+}
+
+/// In KiB, as dpkg-gencontrol and dpkg-deb count it: every file rounded up, one for each folder and link, one more, and the
+/// scripts.
+fn installed_size(package: &Package, items: &[Item<'_>]) -> u64 {
+    let kib = |bytes: u64| bytes.div_ceil(1024);
+    let data: u64 =
+        items.iter().map(|item| if let Member::File(size) = item.member() { kib(size) } else { 1 }).sum();
+    data + 1 + package.scripts.iter().map(|script| kib(script.body.len() as u64)).sum::<u64>()
+}
+
+/// The fields in the order of dpkg-gencontrol; those it does not know follow the description.
+fn control_text(package: &Package, installed_size: u64) -> String {
+    let relations = |name: &str| {
+        let list: Vec<_> = package
+            .relations
+            .iter()
+            .filter(|relation| field(relation.kind).0 == name)
+            .map(|relation| relation.any_of.iter().map(capability).collect::<Vec<_>>().join(" | "))
+            .collect();
+        list.join(", ")
+    };
+    let mut extras = package.fields.clone();
+    let mut extra = |name: &str| extras.remove(name).unwrap_or_default();
+    let fields = [
+        ("Package", package.name.clone()),
+        ("Source", extra("Source")),
+        ("Version", spelled(&package.version)),
+        ("Architecture", architecture(package.arch).to_owned()),
+        ("Maintainer", package.maintainer.clone()),
+        ("Installed-Size", installed_size.to_string()),
+        ("Depends", relations("Depends")),
+        ("Recommends", relations("Recommends")),
+        ("Suggests", relations("Suggests")),
+        ("Conflicts", relations("Conflicts")),
+        ("Provides", relations("Provides")),
+        ("Section", extra("Section")),
+        ("Priority", extra("Priority")),
+        ("Multi-Arch", extra("Multi-Arch")),
+        ("Homepage", package.homepage.clone()),
+        ("Description", description(package)),
+    ];
+    let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(extras);
+    fields.filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}: {value}\n")).collect()
+}
+
+/// The synopsis, then paragraphs: continuation lines begin with a blank, empty ones are ` .` (Policy 5.6.13).
+fn description(package: &Package) -> String {
+    let mut text = package.summary.clone();
+    for (index, lines) in package.paragraphs().into_iter().enumerate() {
+        if index > 0 {
+            text.push_str("\n .");
+        }
+        for line in lines {
+            text.push_str("\n ");
+            text.push_str(&line);
+        }
+    }
+    text
+}
+
+fn capability(capability: &Capability) -> String {
+    match &capability.bound {
+        None => capability.name.clone(),
+        Some((comparison, bound)) => {
+            let sign = match comparison {
+                Comparison::AtLeast => ">=",
+                Comparison::Equal => "=",
+            };
+            let version = match bound {
+                Bound::Native(text) => text.clone(),
+                Bound::Own(version) => spelled(version),
+            };
+            format!("{} ({sign} {version})", capability.name)
+        }
+    }
+}
+
+/// The field of a relation, and whether it may hold alternatives (Policy 7.1).
+fn field(kind: RelationKind) -> (&'static str, bool) {
+    match kind {
+        RelationKind::Requires => ("Depends", true),
+        RelationKind::Recommends => ("Recommends", true),
+        RelationKind::Suggests => ("Suggests", true),
+        RelationKind::Conflicts => ("Conflicts", false),
+        RelationKind::Provides => ("Provides", false),
+    }
+}
+
+/// The file of a script (Policy 6.1).
+fn script_name(when: When) -> Option<&'static str> {
+    match when {
+        When::BeforeInstall => Some("preinst"),
+        When::AfterInstall => Some("postinst"),
+        When::BeforeRemove => Some("prerm"),
+        When::AfterRemove => Some("postrm"),
+        When::AfterTransaction => None,
+    }
+}
+
+fn architecture(arch: Arch) -> &'static str {
+    match arch {
+        Arch::Any => "all",
+    }
+}
+
+fn suffix(codec: Codec) -> &'static str {
+    match codec {
+        Codec::None => "",
+        Codec::Gzip => ".gz",
+        Codec::Xz => ".xz",
+        Codec::Zstd => ".zst",
+    }
+}
+
+/// A name as Policy 5.6.7 has it.
+fn is_name(name: &str) -> bool {
+    let allowed = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(byte);
+    name.len() >= 2 && name.as_bytes().iter().all(allowed) && name.as_bytes()[0].is_ascii_alphanumeric()
+}
+
+/// `[EPOCH:]UPSTREAM[~PRE]-REVISION` (`deb-version(7)`).
+///
+/// The mapping is injective over what [`is_version`] accepts: `_`, which the format lacks, becomes `++`; a `~` of the driver's own
+/// is doubled, since a single one stands for the dash before a pre-release tag; everything else is kept.
+fn spelled(version: &Version) -> String {
+    let epoch = version.epoch.map(|epoch| format!("{epoch}:")).unwrap_or_default();
+    let pre = version.pre.as_ref().map(|pre| format!("~{}", mapped(pre))).unwrap_or_default();
+    format!("{epoch}{}{pre}-{}", mapped(&version.upstream), version.revision)
+}
+
+fn mapped(text: &str) -> String {
+    text.replace('~', "~~").replace('_', "++")
+}
+
+fn is_version(version: &Version) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".+~-_".contains(&byte);
+    let part = |text: &str| {
+        !text.is_empty() && text.bytes().all(allowed) && !super::doubled_separator(text, &['+', '_', '~'])
+    };
+    part(&version.upstream)
+        && version.upstream.as_bytes()[0].is_ascii_digit()
+        && version.pre.as_deref().is_none_or(part)
+        && !version.revision.contains('-')
+}
+
+/// `changelog.Debian` (`deb-changelog(5)`).
+fn changelog_text(package: &Package) -> String {
+    package.changelog.iter().map(|change| change_text(&package.name, change)).collect::<Vec<_>>().join("\n")
+}
+
+fn change_text(name: &str, change: &Change) -> String {
+    let lines: String =
+        change.lines.iter().map(|line| format!("  * {}\n", wrapped(line).join("\n    "))).collect();
+    let version = spelled(&change.version);
+    let date = date(change.time);
+    format!("{name} ({version}) unstable; urgency=medium\n\n{lines}\n -- {}  {date}\n", change.author)
+}
+
+/// `Thu, 01 Jan 1970 00:00:00 +0000`.
+fn date(time: u32) -> String {
+    let stamp = jiff::Timestamp::from_second(i64::from(time)).unwrap_or_default();
+    rfc2822::to_string(&stamp.to_zoned(jiff::tz::TimeZone::UTC)).unwrap_or_default()
+}
+
+/// What `gzip -9n` means: the best level, no name, no time (Policy 12.7).
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let best = Compression { codec: Codec::Gzip, level: 9 };
+    let mut encoder = match Compressor::new(Vec::new(), best, bytes.len() as u64) {
+        Ok(encoder) => encoder,
+        Err(error) => unreachable!("a gzip encoder in memory: {error}"),
+    };
+    match encoder.write_all(bytes).and_then(|()| encoder.finish()) {
+        Ok(packed) => packed,
+        Err(error) => unreachable!("writing to memory: {error}"),
+    }
+}
+
+/// A member's header: name, time, owner 0, group 0, mode, size in decimal (`deb(5)`).
+fn ar_header(out: &mut dyn Write, name: &str, stamp: u32, size: u64) -> io::Result<()> {
+    write!(out, "{name:<16}{stamp:<12}{:<6}{:<6}{:<8}{size:<10}`\n", 0, 0, "100644")
+}
+
+fn ar_member(out: &mut dyn Write, name: &str, stamp: u32, bytes: &[u8]) -> io::Result<()> {
+    ar_header(out, name, stamp, bytes.len() as u64)?;
+    out.write_all(bytes)?;
+    ar_padding(out, bytes.len() as u64)
+}
+
+/// Members begin at even offsets.
+fn ar_padding(out: &mut dyn Write, size: u64) -> io::Result<()> {
+    if size % 2 == 1 { out.write_all(b"\n") } else { Ok(()) }
+}

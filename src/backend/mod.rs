@@ -1,0 +1,89 @@
+//! Backends: spell a package as the bytes of a format.
+//!
+//! Encoding only: same package, same bytes. A backend decides nothing, changes nothing and never looks at another backend.
+
+mod deb;
+mod rpm;
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::error::Result;
+use crate::output::Output;
+use crate::package::{Package, Version};
+
+/// What users type after `--format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Format(pub &'static str);
+
+/// One family of formats.
+pub trait Backend: Sync {
+    /// The formats it writes.
+    fn formats(&self) -> &'static [Format];
+
+    /// The names of the artifacts it would write, before any byte of them.
+    fn artifacts(&self, package: &Package) -> Vec<String>;
+
+    /// A version in this format's spelling.
+    fn version(&self, version: &Version) -> String;
+
+    /// What this format cannot say of the package; empty = nothing is lost.
+    fn check(&self, package: &Package) -> Vec<Diagnostic>;
+
+    /// Writes the artifacts.
+    fn write(&self, package: &Package, out: &mut dyn Output) -> Result<()>;
+}
+
+/// All of them.
+pub const BACKENDS: &[&dyn Backend] = &[&deb::Deb, &rpm::Rpm];
+
+/// The backend that writes `format`.
+#[must_use]
+pub fn for_format(format: &str) -> Option<&'static dyn Backend> {
+    BACKENDS.iter().copied().find(|backend| backend.formats().iter().any(|known| known.0 == format))
+}
+
+/// Every format, in the order of [`BACKENDS`].
+pub fn formats() -> impl Iterator<Item = &'static str> {
+    BACKENDS.iter().flat_map(|backend| backend.formats()).map(|format| format.0)
+}
+
+/// The findings of this layer.
+pub const CODES: &[&Code] =
+    &[&UNSPEAKABLE_NAME, &UNSPEAKABLE_VERSION, &UNSPEAKABLE_RELATION, &UNSPEAKABLE_SCRIPT, &TOO_LARGE];
+
+const UNSPEAKABLE_NAME: Code = Code {
+    id: "K0701",
+    title: "the format has no such package name",
+    explanation: "Package names of a .deb are two or more of a-z 0-9 + - . and begin with a letter or digit\n\
+                  (Debian Policy, 5.6.7). Names in an .rpm consist of letters, digits and . _ + - and begin with a\n\
+                  letter, digit or underscore. Set another name with `[driver] package-name` in kpkg.toml; the\n\
+                  name that dkms sees stays as it is.",
+};
+const UNSPEAKABLE_VERSION: Code = Code {
+    id: "K0702",
+    title: "the format has no such version",
+    explanation: "The driver's version has to be mapped to what the format allows (deb-version(7); rpm-version(7)), and\n\
+                  the mapping has to give different results for different versions. This one holds a character that has\n\
+                  no place there, or two separators in a row. Give another one with `--driver-version`.",
+};
+const UNSPEAKABLE_RELATION: Code = Code {
+    id: "K0703",
+    title: "the format cannot express this relation",
+    explanation: "Alternatives (`a | b`) exist in Depends, Recommends and Suggests of a .deb and as rich requirements\n\
+                  in an .rpm; conflicts and provides have none. Write one relation for each name.",
+};
+const UNSPEAKABLE_SCRIPT: Code = Code {
+    id: "K0704",
+    title: "the format has no moment for this script",
+    explanation: "A .deb has no script that runs at the end of the whole transaction.",
+};
+const TOO_LARGE: Code = Code {
+    id: "K0705",
+    title: "the package is larger than the format can carry",
+    explanation: "The size field of a member of a .deb has ten decimal digits (deb(5), ar format): 9,999,999,999 bytes.\n\
+                  An .rpm holds at most 65,535 folders and files of one name length; its header is limited to 256 MiB.",
+};
+
+/// Whether two characters that stand for separators follow each other; such versions have no injective mapping.
+fn doubled_separator(text: &str, separators: &[char]) -> bool {
+    text.as_bytes().windows(2).any(|pair| pair.iter().all(|byte| separators.contains(&char::from(*byte))))
+}

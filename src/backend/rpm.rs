@@ -1,0 +1,680 @@
+//! RPM binary packages, format version 4: lead, signature header, header, cpio payload.
+//!
+//! The header's length is known before the payload is written, because every value that depends on the payload has a fixed width:
+//! a hole is left, the payload is streamed, and the header is written last. Never renders a template and never decides what is in
+//! a package. Sources of the rules: rpm's `include/rpm/rpmtag.h`, `docs/manual/format_v4.md`, and rpmbuild 4.18's own output.
+
+use std::io::{self, SeekFrom, Write};
+
+use digest::Digest;
+use rpm::{Header, HeaderEntry, IndexData, IndexSignatureTag, IndexTag, Lead, PackageMetadata};
+use sha1::Sha1;
+use sha2::Sha256;
+
+use super::{Backend, Format, TOO_LARGE, UNSPEAKABLE_NAME, UNSPEAKABLE_RELATION, UNSPEAKABLE_VERSION};
+use crate::archive::{self, Compressor, Tapped};
+use crate::diagnostic::Diagnostic;
+use crate::error::{Error, Result};
+use crate::output::{Output, Stream};
+use crate::package::{
+    Arch, Bound, Capability, Codec, Comparison, Entry, EntryKind, Package, Payload, Relation, RelationKind,
+    Role, Version, When,
+};
+
+/// The backend of the `.rpm` family.
+pub(super) struct Rpm;
+
+/// The largest file of the plain cpio format; larger ones need rpm's own variant (`rpmlib(LargeFiles)`).
+const LARGEST_PLAIN_FILE: u64 = u32::MAX as u64;
+/// rpm refuses headers beyond this (`lib/header.c`, `headerMaxbytes`).
+const LARGEST_HEADER: u64 = 256 << 20;
+/// The hexadecimal text of a SHA-256 digest, before it is known.
+const UNKNOWN_SHA256: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+/// SHA-256 in the numbering of OpenPGP (RFC 9580, 9.5), which rpm uses.
+const SHA256: u32 = 8;
+
+impl Backend for Rpm {
+    fn formats(&self) -> &'static [Format] {
+        &[Format("rpm")]
+    }
+
+    fn artifacts(&self, package: &Package) -> Vec<String> {
+        let (version, release) = (version(&package.version), &package.version.revision);
+        vec![format!("{}-{version}-{release}.{}.rpm", package.name, architecture(package.arch))]
+    }
+
+    fn version(&self, version: &Version) -> String {
+        evr(version)
+    }
+
+    fn check(&self, package: &Package) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
+        if !is_name(&package.name) {
+            let message = format!("`{}` is no name for an .rpm", package.name);
+            found.push(
+                Diagnostic::error(&UNSPEAKABLE_NAME, message)
+                    .hint("set `package-name` under `[driver]` in kpkg.toml"),
+            );
+        }
+        if !is_version(&package.version) {
+            let message = format!("the version `{}` cannot be spelled in an .rpm", package.version.upstream);
+            found.push(
+                Diagnostic::error(&UNSPEAKABLE_VERSION, message)
+                    .hint("give another one with `--driver-version`"),
+            );
+        }
+        for relation in &package.relations {
+            if relation.any_of.len() > 1
+                && matches!(relation.kind, RelationKind::Provides | RelationKind::Conflicts)
+            {
+                let names: Vec<_> =
+                    relation.any_of.iter().map(|capability| capability.name.as_str()).collect();
+                let message =
+                    format!("an .rpm has no alternatives in {:?}: `{}`", relation.kind, names.join(" | "));
+                found.push(Diagnostic::error(&UNSPEAKABLE_RELATION, message));
+            }
+        }
+        if metadata(package, &Digests::unknown(package)).map_or(u64::MAX, |(_, length)| length)
+            > LARGEST_HEADER
+        {
+            found.push(Diagnostic::error(&TOO_LARGE, "more files than the header of an .rpm can list"));
+        }
+        found
+    }
+
+    fn write(&self, package: &Package, out: &mut dyn Output) -> Result<()> {
+        let name = self.artifacts(package).remove(0);
+        let stop = out.stop().clone();
+        let (_, hole) = metadata(package, &Digests::unknown(package))?;
+        out.artifact(&name, &mut |stream| {
+            let failed = |error| Error::io("cannot write", &name, error);
+            archive::zeros(stream, hole).map_err(failed)?;
+            let digests = write_payload(package, stream, &stop, &failed)?;
+            let (bytes, length) = metadata(package, &digests)?;
+            if length != hole {
+                return Err(Error::failed(format!(
+                    "the header of `{name}` changed its length from {hole} to {length}"
+                )));
+            }
+            stream.seek(SeekFrom::Start(0)).map_err(failed)?;
+            stream.write_all(&bytes).map_err(failed)
+        })
+    }
+}
+
+/// What is known only after the payload was written.
+struct Digests {
+    /// SHA-256 of each entry's content, empty for what is no regular file.
+    files: Vec<String>,
+    /// SHA-256 of the payload as it is stored.
+    payload: String,
+    /// SHA-256 of the payload before compression.
+    uncompressed: String,
+    /// Bytes of the payload as it is stored.
+    payload_size: u64,
+    /// Bytes of the payload before compression.
+    uncompressed_size: u64,
+}
+
+impl Digests {
+    /// Values of the same width, for measuring the header.
+    fn unknown(package: &Package) -> Self {
+        Self {
+            files: entries(package)
+                .iter()
+                .map(|entry| if is_file(entry) { UNKNOWN_SHA256.to_owned() } else { String::new() })
+                .collect(),
+            payload: UNKNOWN_SHA256.to_owned(),
+            uncompressed: UNKNOWN_SHA256.to_owned(),
+            payload_size: 0,
+            uncompressed_size: payload_length(package),
+        }
+    }
+}
+
+fn entries(package: &Package) -> &[Entry] {
+    let Payload::Install(entries) = &package.payload;
+    entries
+}
+
+fn is_file(entry: &Entry) -> bool {
+    matches!(entry.kind, EntryKind::File { .. })
+}
+
+/// Whether a file, or all of them together, need 64-bit sizes.
+fn is_large(package: &Package) -> bool {
+    entries(package).iter().any(|entry| entry.size() > LARGEST_PLAIN_FILE)
+}
+
+fn total_size(package: &Package) -> u64 {
+    entries(package).iter().map(Entry::size).sum()
+}
+
+// ---- payload ----------------------------------------------------------------------------------------------------------------
+
+/// Names in the payload are `./` and the path.
+fn cpio_name(entry: &Entry) -> String {
+    format!("./{}", entry.path)
+}
+
+const TRAILER: &str = "TRAILER!!!";
+/// A `newc` header: a magic number of 6 characters and 13 fields of 8 hexadecimal digits (`cpio(5)`).
+const NEWC_HEADER: u64 = 110;
+/// rpm's header for packages with large files: a magic number and the index of the file in the header's lists.
+const STRIPPED_HEADER: u64 = 14;
+
+fn cpio_padding(length: u64) -> u64 {
+    archive::padding(length, 4)
+}
+
+/// Bytes of the payload before compression.
+fn payload_length(package: &Package) -> u64 {
+    let large = is_large(package);
+    let entry_length = |entry: &Entry| {
+        let header = if large { STRIPPED_HEADER } else { NEWC_HEADER + cpio_name(entry).len() as u64 + 1 };
+        let header = header + cpio_padding(header);
+        let size = entry.size();
+        header + size + cpio_padding(size)
+    };
+    let trailer = NEWC_HEADER + TRAILER.len() as u64 + 1;
+    entries(package).iter().map(entry_length).sum::<u64>() + trailer + cpio_padding(trailer)
+}
+
+fn write_payload(
+    package: &Package,
+    stream: &mut dyn Stream,
+    stop: &crate::output::Stop,
+    failed: &dyn Fn(io::Error) -> Error,
+) -> Result<Digests> {
+    let length = payload_length(package);
+    let stored = Tapped::new(stream, Sha256::new());
+    let compressor = Compressor::new(stored, package.compression, length).map_err(failed)?;
+    let mut cpio = Tapped::new(compressor, Sha256::new());
+    let mut files = Vec::with_capacity(entries(package).len());
+    let large = is_large(package);
+    for (index, entry) in entries(package).iter().enumerate() {
+        cpio_header(&mut cpio, entry, index, package.stamp, large).map_err(failed)?;
+        let mut digest = Sha256::new();
+        match &entry.kind {
+            EntryKind::Directory => files.push(String::new()),
+            EntryKind::Symlink { target } => {
+                cpio.write_all(target.as_bytes()).map_err(failed)?;
+                files.push(String::new());
+            }
+            EntryKind::File { content, .. } => {
+                archive::copy_content(content, &mut cpio, &mut digest, stop, failed)?;
+                files.push(format!("{:x}", digest.finalize()));
+            }
+        }
+        archive::zeros(&mut cpio, cpio_padding(entry.size())).map_err(failed)?;
+    }
+    newc_header(&mut cpio, TRAILER, 0, 0, 1, 0, 0).map_err(failed)?;
+    let (uncompressed, uncompressed_size) = (cpio.tap, cpio.count);
+    let stored = cpio.out.finish().map_err(failed)?;
+    Ok(Digests {
+        files,
+        payload: format!("{:x}", stored.tap.finalize()),
+        uncompressed: format!("{:x}", uncompressed.finalize()),
+        payload_size: stored.count,
+        uncompressed_size,
+    })
+}
+
+fn cpio_header(out: &mut dyn Write, entry: &Entry, index: usize, stamp: u32, large: bool) -> io::Result<()> {
+    let inode = u32::try_from(index + 1).map_err(io::Error::other)?;
+    if large {
+        write!(out, "07070X{index:08x}")?;
+        return archive::zeros(out, cpio_padding(STRIPPED_HEADER));
+    }
+    let size = u32::try_from(entry.size()).map_err(io::Error::other)?;
+    let links = if matches!(entry.kind, EntryKind::Directory) { 2 } else { 1 };
+    newc_header(out, &cpio_name(entry), inode, u32::from(file_mode(entry)), links, stamp, size)
+}
+
+/// Magic, inode, mode, uid, gid, links, mtime, size, device (2), special device (2), name length, checksum; name; padding.
+fn newc_header(
+    out: &mut dyn Write,
+    name: &str,
+    inode: u32,
+    mode: u32,
+    links: u32,
+    stamp: u32,
+    size: u32,
+) -> io::Result<()> {
+    let name_size = name.len() + 1;
+    write!(out, "070701{inode:08x}{mode:08x}{0:08x}{0:08x}{links:08x}{stamp:08x}{size:08x}", 0)?;
+    write!(out, "{0:08x}{0:08x}{0:08x}{0:08x}{name_size:08x}{0:08x}{name}\0", 0)?;
+    archive::zeros(out, cpio_padding(NEWC_HEADER + name_size as u64))
+}
+
+/// File type and permission bits as `stat(2)` has them.
+fn file_mode(entry: &Entry) -> u16 {
+    let kind = match entry.kind {
+        EntryKind::Directory => 0o040_000,
+        EntryKind::File { .. } => 0o100_000,
+        EntryKind::Symlink { .. } => 0o120_000,
+    };
+    kind | entry.mode()
+}
+
+// ---- header -----------------------------------------------------------------------------------------------------------------
+
+/// Lead, signature header and header as bytes, and how many.
+fn metadata(package: &Package, digests: &Digests) -> Result<(Vec<u8>, u64)> {
+    let failed =
+        |error: rpm::Error| Error::failed(format!("cannot write the header of `{}`: {error}", package.name));
+    let header: Header<IndexTag> =
+        Header::from_entries(header_entries(package, digests), IndexTag::RPMTAG_HEADERIMMUTABLE);
+    let signature = Header::from_entries([], IndexSignatureTag::HEADER_SIGNATURES);
+    let lead_name = format!("{}-{}-{}", package.name, version(&package.version), package.version.revision);
+    let mut metadata = PackageMetadata { lead: Lead::new(&lead_name), signature, header };
+    let header_bytes = metadata.header_bytes().map_err(failed)?;
+    let entries = signature_entries(&header_bytes, digests, is_large(package));
+    metadata.signature = Header::from_entries(entries, IndexSignatureTag::HEADER_SIGNATURES);
+    let mut bytes = Vec::with_capacity(header_bytes.len() + 1024);
+    metadata.write(&mut bytes).map_err(failed)?;
+    let length = bytes.len() as u64;
+    Ok((bytes, length))
+}
+
+/// SHA-1 (269) and SHA-256 (273) of the header, and the sizes. No MD5 over header and payload: it would need the header before the
+/// payload, and rpm 4.14 and later verify the payload by its digest in the header instead.
+fn signature_entries(header: &[u8], digests: &Digests, large: bool) -> Vec<HeaderEntry> {
+    let mut entries = vec![
+        HeaderEntry::new(269, IndexData::StringTag(format!("{:x}", Sha1::digest(header)))),
+        HeaderEntry::new(273, IndexData::StringTag(format!("{:x}", Sha256::digest(header)))),
+    ];
+    let size = header.len() as u64 + digests.payload_size;
+    // the choice depends on facts known before the payload is written, so that the width of the header does not change
+    if large || digests.uncompressed_size + (header.len() as u64) > LARGEST_PLAIN_FILE {
+        entries.push(HeaderEntry::new(270, IndexData::Int64(vec![size])));
+        entries.push(HeaderEntry::new(271, IndexData::Int64(vec![digests.uncompressed_size])));
+    } else {
+        let small = |value: u64| IndexData::Int32(vec![u32::try_from(value).unwrap_or(u32::MAX)]);
+        entries.push(HeaderEntry::new(1000, small(size)));
+        entries.push(HeaderEntry::new(1007, small(digests.uncompressed_size)));
+    }
+    entries
+}
+
+/// Collects the entries of a header by tag.
+#[derive(Default)]
+struct Tags(Vec<HeaderEntry>);
+
+impl Tags {
+    fn push(&mut self, tag: IndexTag, data: IndexData) {
+        self.0.push(HeaderEntry::new(tag as u32, data));
+    }
+
+    fn text(&mut self, tag: IndexTag, text: impl Into<String>) {
+        self.push(tag, IndexData::StringTag(text.into()));
+    }
+
+    /// A text in the one language there is.
+    fn translated(&mut self, tag: IndexTag, text: impl Into<String>) {
+        self.push(tag, IndexData::I18NString(vec![text.into()]));
+    }
+
+    fn number(&mut self, tag: IndexTag, number: u32) {
+        self.push(tag, IndexData::Int32(vec![number]));
+    }
+
+    fn texts(&mut self, tag: IndexTag, texts: Vec<String>) {
+        self.push(tag, IndexData::StringArray(texts));
+    }
+
+    fn numbers(&mut self, tag: IndexTag, numbers: Vec<u32>) {
+        self.push(tag, IndexData::Int32(numbers));
+    }
+
+    fn shorts(&mut self, tag: IndexTag, numbers: Vec<u16>) {
+        self.push(tag, IndexData::Int16(numbers));
+    }
+}
+
+fn header_entries(package: &Package, digests: &Digests) -> Vec<HeaderEntry> {
+    let mut tags = Tags::default();
+    identity(&mut tags, package);
+    scripts(&mut tags, package);
+    changelog(&mut tags, package);
+    file_lists(&mut tags, package, digests);
+    relations(&mut tags, package);
+    payload_tags(&mut tags, package, digests);
+    tags.0
+}
+
+fn identity(tags: &mut Tags, package: &Package) {
+    use IndexTag as T;
+    let extra = |name: &str| package.fields.get(name).cloned();
+    tags.texts(T::RPMTAG_HEADERI18NTABLE, vec!["C".to_owned()]);
+    tags.text(T::RPMTAG_NAME, &package.name);
+    tags.text(T::RPMTAG_VERSION, version(&package.version));
+    tags.text(T::RPMTAG_RELEASE, &package.version.revision);
+    if let Some(epoch) = package.version.epoch {
+        tags.number(T::RPMTAG_EPOCH, epoch);
+    }
+    tags.translated(T::RPMTAG_SUMMARY, &package.summary);
+    let paragraphs: Vec<_> = package.paragraphs().into_iter().map(|lines| lines.join("\n")).collect();
+    tags.translated(T::RPMTAG_DESCRIPTION, paragraphs.join("\n\n"));
+    tags.number(T::RPMTAG_BUILDTIME, package.stamp);
+    tags.text(T::RPMTAG_BUILDHOST, "localhost");
+    if let Some(vendor) = extra("Vendor") {
+        tags.text(T::RPMTAG_VENDOR, vendor);
+    }
+    tags.text(T::RPMTAG_LICENSE, &package.license);
+    tags.text(T::RPMTAG_PACKAGER, &package.maintainer);
+    tags.translated(T::RPMTAG_GROUP, extra("Group").unwrap_or_else(|| "Unspecified".to_owned()));
+    if !package.homepage.is_empty() {
+        tags.text(T::RPMTAG_URL, &package.homepage);
+    }
+    tags.text(T::RPMTAG_OS, "linux");
+    tags.text(T::RPMTAG_ARCH, architecture(package.arch));
+    tags.text(T::RPMTAG_PLATFORM, format!("{}-linux", architecture(package.arch)));
+    let source =
+        format!("{}-{}-{}.src.rpm", package.name, version(&package.version), package.version.revision);
+    tags.text(T::RPMTAG_SOURCERPM, source);
+    tags.text(T::RPMTAG_RPMVERSION, concat!("kpkg-", env!("CARGO_PKG_VERSION")));
+    tags.text(T::RPMTAG_ENCODING, "utf-8");
+}
+
+/// The tags of a script, of its interpreter, and the flag that its interpreter's requirement carries (`rpmds.h`).
+fn script_tags(when: When) -> (IndexTag, IndexTag, u32) {
+    use IndexTag as T;
+    match when {
+        When::BeforeInstall => (T::RPMTAG_PREIN, T::RPMTAG_PREINPROG, 1 << 9),
+        When::AfterInstall => (T::RPMTAG_POSTIN, T::RPMTAG_POSTINPROG, 1 << 10),
+        When::BeforeRemove => (T::RPMTAG_PREUN, T::RPMTAG_PREUNPROG, 1 << 11),
+        When::AfterRemove => (T::RPMTAG_POSTUN, T::RPMTAG_POSTUNPROG, 1 << 12),
+        When::AfterTransaction => (T::RPMTAG_POSTTRANS, T::RPMTAG_POSTTRANSPROG, 1 << 5),
+    }
+}
+
+const SHELL: &str = "/bin/sh";
+
+fn scripts(tags: &mut Tags, package: &Package) {
+    for script in &package.scripts {
+        let (body, program, _) = script_tags(script.when);
+        tags.text(body, &script.body);
+        tags.text(program, SHELL);
+    }
+}
+
+fn changelog(tags: &mut Tags, package: &Package) {
+    use IndexTag as T;
+    if package.changelog.is_empty() {
+        return;
+    }
+    // rpm sets every entry to noon of its day, as the format of specs has no time of day
+    let noon = |time: u32| time - time % 86_400 + 43_200;
+    tags.numbers(T::RPMTAG_CHANGELOGTIME, package.changelog.iter().map(|change| noon(change.time)).collect());
+    let names =
+        package.changelog.iter().map(|change| format!("{} - {}", change.author, evr(&change.version)));
+    tags.texts(T::RPMTAG_CHANGELOGNAME, names.collect());
+    let text = |lines: &[String]| lines.iter().map(|line| format!("- {line}")).collect::<Vec<_>>().join("\n");
+    tags.texts(T::RPMTAG_CHANGELOGTEXT, package.changelog.iter().map(|change| text(&change.lines)).collect());
+}
+
+fn file_lists(tags: &mut Tags, package: &Package, digests: &Digests) {
+    use IndexTag as T;
+    let entries = entries(package);
+    let total = total_size(package);
+    if total > LARGEST_PLAIN_FILE {
+        tags.push(T::RPMTAG_LONGSIZE, IndexData::Int64(vec![total]));
+    } else {
+        tags.number(T::RPMTAG_SIZE, u32::try_from(total).unwrap_or(u32::MAX));
+    }
+    if entries.is_empty() {
+        return;
+    }
+    let sizes =
+        entries.iter().map(|entry| if let EntryKind::Directory = entry.kind { 0 } else { entry.size() });
+    if is_large(package) {
+        tags.push(T::RPMTAG_LONGFILESIZES, IndexData::Int64(sizes.collect()));
+    } else {
+        tags.numbers(
+            T::RPMTAG_FILESIZES,
+            sizes.map(|size| u32::try_from(size).unwrap_or(u32::MAX)).collect(),
+        );
+    }
+    let all = |value: u32| vec![value; entries.len()];
+    let text = |value: &str| vec![value.to_owned(); entries.len()];
+    tags.shorts(T::RPMTAG_FILEMODES, entries.iter().map(file_mode).collect());
+    tags.shorts(T::RPMTAG_FILERDEVS, vec![0; entries.len()]);
+    tags.numbers(T::RPMTAG_FILEMTIMES, all(package.stamp));
+    tags.texts(T::RPMTAG_FILEDIGESTS, digests.files.clone());
+    tags.texts(T::RPMTAG_FILELINKTOS, entries.iter().map(link_target).collect());
+    tags.numbers(T::RPMTAG_FILEFLAGS, entries.iter().map(file_flags).collect());
+    tags.texts(T::RPMTAG_FILEUSERNAME, text("root"));
+    tags.texts(T::RPMTAG_FILEGROUPNAME, text("root"));
+    tags.numbers(T::RPMTAG_FILEVERIFYFLAGS, all(u32::MAX));
+    tags.numbers(T::RPMTAG_FILEDEVICES, all(1));
+    tags.numbers(T::RPMTAG_FILEINODES, (1..).take(entries.len()).collect());
+    tags.texts(T::RPMTAG_FILELANGS, text(""));
+    tags.number(T::RPMTAG_FILEDIGESTALGO, SHA256);
+    directories(tags, entries);
+}
+
+fn link_target(entry: &Entry) -> String {
+    if let EntryKind::Symlink { target } = &entry.kind { target.clone() } else { String::new() }
+}
+
+/// `RPMFILE_DOC`, `RPMFILE_LICENSE` (`rpmfiles.h`).
+fn file_flags(entry: &Entry) -> u32 {
+    match (entry.role, is_file(entry)) {
+        (Role::Documentation, true) => 1 << 1,
+        (Role::License, true) => 1 << 7,
+        _ => 0,
+    }
+}
+
+/// The paths as a list of folders, and for each file its name and the index of its folder.
+fn directories(tags: &mut Tags, entries: &[Entry]) {
+    use IndexTag as T;
+    let mut names: Vec<String> = Vec::new();
+    let mut index_of = std::collections::HashMap::new();
+    let (mut indexes, mut bases) = (Vec::with_capacity(entries.len()), Vec::with_capacity(entries.len()));
+    for entry in entries {
+        let (folder, base) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
+        let next = names.len();
+        let index = *index_of.entry(folder).or_insert_with(|| {
+            names.push(if folder.is_empty() { "/".to_owned() } else { format!("/{folder}/") });
+            next
+        });
+        indexes.push(u32::try_from(index).unwrap_or(u32::MAX));
+        bases.push(base.to_owned());
+    }
+    tags.numbers(T::RPMTAG_DIRINDEXES, indexes);
+    tags.texts(T::RPMTAG_BASENAMES, bases);
+    tags.texts(T::RPMTAG_DIRNAMES, names);
+}
+
+/// A dependency as the header stores it.
+struct Dependency {
+    name: String,
+    flags: u32,
+    version: String,
+}
+
+const GREATER: u32 = 1 << 2;
+const LESS: u32 = 1 << 1;
+const EQUAL: u32 = 1 << 3;
+const INTERPRETER: u32 = 1 << 8;
+const RPMLIB: u32 = 1 << 24;
+
+fn relations(tags: &mut Tags, package: &Package) {
+    use IndexTag as T;
+    let of = |kind: RelationKind| {
+        package.relations.iter().filter(move |relation| relation.kind == kind).map(dependency)
+    };
+    let own = Dependency { name: package.name.clone(), flags: EQUAL, version: evr(&package.version) };
+    let provides = std::iter::once(own).chain(of(RelationKind::Provides)).collect();
+    let requires = of(RelationKind::Requires).chain(interpreters(package)).chain(rpmlib(package)).collect();
+    let lists = [
+        ([T::RPMTAG_PROVIDENAME, T::RPMTAG_PROVIDEFLAGS, T::RPMTAG_PROVIDEVERSION], provides),
+        ([T::RPMTAG_REQUIRENAME, T::RPMTAG_REQUIREFLAGS, T::RPMTAG_REQUIREVERSION], requires),
+        (
+            [T::RPMTAG_CONFLICTNAME, T::RPMTAG_CONFLICTFLAGS, T::RPMTAG_CONFLICTVERSION],
+            of(RelationKind::Conflicts).collect(),
+        ),
+        (
+            [T::RPMTAG_RECOMMENDNAME, T::RPMTAG_RECOMMENDFLAGS, T::RPMTAG_RECOMMENDVERSION],
+            of(RelationKind::Recommends).collect(),
+        ),
+        (
+            [T::RPMTAG_SUGGESTNAME, T::RPMTAG_SUGGESTFLAGS, T::RPMTAG_SUGGESTVERSION],
+            of(RelationKind::Suggests).collect(),
+        ),
+    ];
+    for ([name, flags, version], list) in lists {
+        let list: Vec<Dependency> = list;
+        if !list.is_empty() {
+            tags.texts(name, list.iter().map(|dependency| dependency.name.clone()).collect());
+            tags.numbers(flags, list.iter().map(|dependency| dependency.flags).collect());
+            tags.texts(version, list.into_iter().map(|dependency| dependency.version).collect());
+        }
+    }
+}
+
+/// Alternatives become a rich dependency: `(a or b >= 1)`.
+fn dependency(relation: &Relation) -> Dependency {
+    if let [capability] = relation.any_of.as_slice() {
+        let (flags, version) = bound(capability);
+        return Dependency { name: capability.name.clone(), flags, version };
+    }
+    let alternatives: Vec<_> = relation.any_of.iter().map(rich).collect();
+    Dependency { name: format!("({})", alternatives.join(" or ")), flags: 0, version: String::new() }
+}
+
+fn rich(capability: &Capability) -> String {
+    let (flags, version) = bound(capability);
+    match flags {
+        0 => capability.name.clone(),
+        EQUAL => format!("{} = {version}", capability.name),
+        _ => format!("{} >= {version}", capability.name),
+    }
+}
+
+fn bound(capability: &Capability) -> (u32, String) {
+    match &capability.bound {
+        None => (0, String::new()),
+        Some((comparison, bound)) => {
+            let flags = match comparison {
+                Comparison::AtLeast => GREATER | EQUAL,
+                Comparison::Equal => EQUAL,
+            };
+            let version = match bound {
+                Bound::Native(text) => text.clone(),
+                Bound::Own(version) => evr(version),
+            };
+            (flags, version)
+        }
+    }
+}
+
+/// rpmbuild adds the interpreter of every script; so must a direct writer.
+fn interpreters(package: &Package) -> impl Iterator<Item = Dependency> {
+    package.scripts.iter().map(|script| {
+        let (_, _, flag) = script_tags(script.when);
+        Dependency { name: SHELL.to_owned(), flags: INTERPRETER | flag, version: String::new() }
+    })
+}
+
+/// The features of rpm that reading this package takes, with the versions rpmbuild writes (`lib/rpmds.c`).
+fn rpmlib(package: &Package) -> Vec<Dependency> {
+    let mut needs: Vec<(&str, &str)> = Vec::new();
+    if !entries(package).is_empty() {
+        needs.extend([
+            ("CompressedFileNames", "3.0.4-1"),
+            ("FileDigests", "4.6.0-1"),
+            ("PayloadFilesHavePrefix", "4.0-1"),
+        ]);
+    }
+    match package.compression.codec {
+        Codec::Xz => needs.push(("PayloadIsXz", "5.2-1")),
+        Codec::Zstd => needs.push(("PayloadIsZstd", "5.4.18-1")),
+        Codec::Gzip | Codec::None => {}
+    }
+    let capabilities = || package.relations.iter().flat_map(|relation| &relation.any_of);
+    let native = capabilities().filter_map(|capability| match &capability.bound {
+        Some((_, Bound::Native(text))) => Some(text.clone()),
+        _ => None,
+    });
+    let versions: Vec<_> = native.chain([evr(&package.version)]).collect();
+    let rich = |relation: &Relation| relation.any_of.len() > 1 || relation.any_of[0].name.starts_with('(');
+    if package.relations.iter().any(rich) {
+        needs.push(("RichDependencies", "4.12.0-1"));
+    }
+    if versions.iter().any(|version| version.contains('~')) {
+        needs.push(("TildeInVersions", "4.10.0-1"));
+    }
+    if versions.iter().any(|version| version.contains('^')) {
+        needs.push(("CaretInVersions", "4.15.0-1"));
+    }
+    if is_large(package) {
+        needs.push(("LargeFiles", "4.12.0-1"));
+    }
+    let need = |(feature, version): (&str, &str)| Dependency {
+        name: format!("rpmlib({feature})"),
+        flags: RPMLIB | LESS | EQUAL,
+        version: version.to_owned(),
+    };
+    needs.into_iter().map(need).collect()
+}
+
+fn payload_tags(tags: &mut Tags, package: &Package, digests: &Digests) {
+    use IndexTag as T;
+    tags.text(T::RPMTAG_PAYLOADFORMAT, "cpio");
+    let compressor = match package.compression.codec {
+        Codec::None => None,
+        Codec::Gzip => Some("gzip"),
+        Codec::Xz => Some("xz"),
+        Codec::Zstd => Some("zstd"),
+    };
+    if let Some(compressor) = compressor {
+        tags.text(T::RPMTAG_PAYLOADCOMPRESSOR, compressor);
+        tags.text(T::RPMTAG_PAYLOADFLAGS, package.compression.level.to_string());
+    }
+    tags.texts(T::RPMTAG_PAYLOADSHA256, vec![digests.payload.clone()]);
+    tags.number(T::RPMTAG_PAYLOADSHA256ALGO, SHA256);
+    tags.texts(T::RPMTAG_PAYLOADSHA256ALT, vec![digests.uncompressed.clone()]);
+}
+
+// ---- spelling ---------------------------------------------------------------------------------------------------------------
+
+fn architecture(arch: Arch) -> &'static str {
+    match arch {
+        Arch::Any => "noarch",
+    }
+}
+
+/// `VERSION[~PRE]`, without epoch and release.
+///
+/// The mapping is injective over what [`is_version`] accepts: `-`, which separates version and release, becomes `_`; a `_` of the
+/// driver's own and a `~` are doubled, since single ones stand for dashes.
+fn version(version: &Version) -> String {
+    let pre = version.pre.as_ref().map(|pre| format!("~{}", mapped(pre))).unwrap_or_default();
+    format!("{}{pre}", mapped(&version.upstream))
+}
+
+fn mapped(text: &str) -> String {
+    text.replace('_', "__").replace('~', "~~").replace('-', "_")
+}
+
+fn evr(full: &Version) -> String {
+    let epoch = full.epoch.map(|epoch| format!("{epoch}:")).unwrap_or_default();
+    format!("{epoch}{}-{}", version(full), full.revision)
+}
+
+fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte);
+    name.bytes().all(allowed)
+        && name.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric() || first == b'_')
+}
+
+fn is_version(version: &Version) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".+~-_^".contains(&byte);
+    let part = |text: &str| {
+        !text.is_empty() && text.bytes().all(allowed) && !super::doubled_separator(text, &['-', '_', '~'])
+    };
+    part(&version.upstream) && version.pre.as_deref().is_none_or(part) && !version.revision.contains('-')
+}

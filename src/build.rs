@@ -1,0 +1,248 @@
+//! From a driver's folder to artifacts: the flow of the whole program in the order it happens.
+//!
+//! Decides nothing about packages and spells no bytes; it hands the results of one stage to the next.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::backend::{self, Backend};
+use crate::config::{self, Config};
+use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::driver::{self, Driver};
+use crate::error::{Error, Result};
+use crate::output::{self, Dir, Output, Stop, Written};
+use crate::package::Package;
+use crate::plan;
+use crate::profile::{self, Target};
+use crate::request::{self, Request};
+use crate::template::Templates;
+
+/// What to do.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The formats; empty = what the targets use, or all of them.
+    pub formats: Vec<String>,
+    /// The targets; empty = those of kpkg.toml, or the portable one of each format.
+    pub targets: Vec<String>,
+    /// The folder for artifacts.
+    pub output: PathBuf,
+    /// Instead of the driver's own version.
+    pub driver_version: Option<String>,
+    /// A folder of templates that replace built-in ones.
+    pub templates: Option<PathBuf>,
+    /// What the command line says about the packages.
+    pub request: request::Options,
+    /// Instead of the time that the source gives.
+    pub stamp: Option<u32>,
+    /// The stop flag.
+    pub stop: Stop,
+}
+
+/// Everything decided, nothing written.
+pub struct Prepared {
+    /// The driver.
+    pub driver: Driver,
+    /// One for each package.
+    pub jobs: Vec<Job>,
+    /// Findings that do not stop it.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The templates that were used.
+    pub templates: Templates,
+    stop: Stop,
+}
+
+/// One package for one target.
+pub struct Job {
+    /// For whom.
+    pub target: Target,
+    /// What.
+    pub package: Package,
+    /// The paths it will have.
+    pub artifacts: Vec<PathBuf>,
+    folder: PathBuf,
+    backend: &'static dyn Backend,
+}
+
+/// An artifact, and for whom it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    /// Path and size.
+    pub written: Written,
+    /// The target's name.
+    pub target: String,
+    /// The format's name.
+    pub format: String,
+}
+
+/// The codes of all layers, for `kpkg explain`.
+pub fn codes() -> impl Iterator<Item = &'static Code> {
+    let layers =
+        [driver::CODES, crate::dkms::CODES, crate::source::CODES, plan::CODES, config::CODES, backend::CODES];
+    layers.into_iter().flatten().copied()
+}
+
+/// Reads the driver in `folder` and decides everything.
+pub fn prepare(folder: &Path, options: &Options) -> Result<Prepared> {
+    let config = read_config(folder)?;
+    let targets = targets(options, &config)?;
+    let templates = Templates::new(&read_templates(options.templates.as_deref())?)?;
+    let (driver, mut diagnostics) = Driver::read(
+        folder,
+        &config,
+        &driver::Options {
+            version: options.driver_version.clone(),
+            output: Some(options.output.clone()),
+            stamp: options.stamp,
+            stop: options.stop.clone(),
+        },
+    )?;
+    let read_script = |path: &str| read_script(folder, path);
+    let mut jobs = Vec::new();
+    let several = options.targets.len().max(if options.targets.is_empty() {
+        config.packaging.targets.len()
+    } else {
+        0
+    }) > 1;
+    for target in targets {
+        let backend = backend::for_format(&target.format)
+            .ok_or_else(|| Error::usage(format!("nothing writes the format `{}`", target.format)))?;
+        let request = Request::new(&options.request, &config, &target.format, &read_script)?;
+        let planned = plan::plan(&driver, &target, &request, &templates)?;
+        diagnostics.extend(planned.diagnostics);
+        let folder = if several { options.output.join(&target.name) } else { options.output.clone() };
+        for package in planned.packages {
+            diagnostics.extend(backend.check(&package));
+            let artifacts = backend.artifacts(&package).iter().map(|name| folder.join(name)).collect();
+            jobs.push(Job { target: target.clone(), package, artifacts, folder: folder.clone(), backend });
+        }
+    }
+    let diagnostics = without_repetition(diagnostics);
+    if diagnostics.iter().any(|finding| finding.severity == Severity::Error) {
+        return Err(Error::diagnostics(diagnostics));
+    }
+    let names: Vec<_> =
+        jobs.iter().flat_map(|job| &job.artifacts).map(|path| path.display().to_string()).collect();
+    output::refuse_duplicates(names.iter().map(String::as_str))?;
+    Ok(Prepared { driver, jobs, diagnostics, templates, stop: options.stop.clone() })
+}
+
+impl Prepared {
+    /// Writes the artifacts, one package after the other; `begin` is told what comes next.
+    pub fn write(&self, begin: &mut dyn FnMut(&Job)) -> Result<Vec<Artifact>> {
+        let mut folders: BTreeMap<&Path, Dir> = BTreeMap::new();
+        let mut artifacts = Vec::new();
+        for job in &self.jobs {
+            begin(job);
+            let out = folders.entry(&job.folder).or_insert_with(|| Dir::new(&job.folder, self.stop.clone()));
+            let before = out.written().len();
+            job.backend.write(&job.package, out as &mut dyn Output)?;
+            artifacts.extend(out.written()[before..].iter().map(|written| Artifact {
+                written: written.clone(),
+                target: job.target.name.clone(),
+                format: job.target.format.clone(),
+            }));
+        }
+        Ok(artifacts)
+    }
+}
+
+fn without_repetition(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut kept: Vec<Diagnostic> = Vec::new();
+    for finding in diagnostics {
+        if !kept.contains(&finding) {
+            kept.push(finding);
+        }
+    }
+    kept
+}
+
+fn read_config(folder: &Path) -> Result<Config> {
+    let path = driver::below(folder, config::FILE_NAME);
+    let formats: Vec<_> = backend::formats().collect();
+    match fs::read_to_string(&path) {
+        Ok(text) => Config::parse(&path, &text, &formats),
+        Err(error)
+            if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
+        {
+            Ok(Config::default())
+        }
+        Err(error) => Err(Error::io("cannot read", path, error).as_usage()),
+    }
+}
+
+/// The targets asked for, each of a format asked for.
+fn targets(options: &Options, config: &Config) -> Result<Vec<Target>> {
+    for format in &options.formats {
+        if backend::for_format(format).is_none() {
+            let known: Vec<_> = backend::formats().collect();
+            return Err(Error::usage(format!("there is no format `{format}`"))
+                .hint(format!("known are {}, and `all`", known.join(", "))));
+        }
+    }
+    let named = if options.targets.is_empty() { &config.packaging.targets } else { &options.targets };
+    if named.is_empty() {
+        let all = || backend::formats().map(str::to_owned).collect();
+        let formats: Vec<String> = if options.formats.is_empty() { all() } else { options.formats.clone() };
+        // the portable target of a format bears the format's name
+        return formats.iter().map(|format| profile::target(format)).collect();
+    }
+    let mut targets: Vec<Target> = Vec::new();
+    for name in named {
+        let target = profile::target(name)?;
+        let wanted = options.formats.is_empty() || options.formats.contains(&target.format);
+        if !wanted && !options.targets.is_empty() {
+            return Err(Error::usage(format!(
+                "`{name}` uses {}, which `--format` leaves out",
+                target.format
+            ))
+            .hint("name a target of the format, or leave `--format` out"));
+        }
+        if wanted && targets.iter().all(|other| other.name != target.name) {
+            targets.push(target);
+        }
+    }
+    for format in &options.formats {
+        if targets.iter().all(|target| target.format != *format) {
+            return Err(Error::usage(format!("no target uses the format `{format}`"))
+                .hint(format!("add one, such as `--target {format}`")));
+        }
+    }
+    Ok(targets)
+}
+
+/// A file of the packager's own scripts, which must lie in the driver's folder.
+fn read_script(folder: &Path, path: &str) -> Result<String> {
+    let inside = Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    if !inside {
+        return Err(Error::usage(format!(
+            "the script `{path}` in kpkg.toml is no path below the driver's folder"
+        )));
+    }
+    let path = folder.join(path);
+    fs::read_to_string(&path).map_err(|error| Error::io("cannot read the script", path, error).as_usage())
+}
+
+/// Every `.hbs` file below a folder: its name there without the ending, its path, its text.
+fn read_templates(folder: Option<&Path>) -> Result<Vec<(String, PathBuf, String)>> {
+    let Some(root) = folder else { return Ok(Vec::new()) };
+    let cannot_read = |path: &Path, error| Error::io("cannot read the templates in", path, error).as_usage();
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).map_err(|error| cannot_read(&folder, error))? {
+            let path = entry.map_err(|error| cannot_read(&folder, error))?.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let relative = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
+            if let Some(name) = relative.strip_suffix(".hbs") {
+                let text = fs::read_to_string(&path).map_err(|error| cannot_read(&path, error))?;
+                found.push((name.to_owned(), path.clone(), text));
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}

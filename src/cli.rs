@@ -1,0 +1,177 @@
+//! The command line: clap's definitions, and from them options, help, completions and man pages.
+//!
+//! Nothing else knows clap, and nothing here does any work.
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::build;
+use crate::error::Result;
+use crate::request;
+
+/// Turns a Linux driver's source tree and dkms.conf into packages.
+///
+/// Without a command it builds: `kpkg --format rpm` in a driver's folder writes `dist/NAME-dkms-VERSION-1.noarch.rpm`. The paths of
+/// the packages are printed on standard output, one a line; everything else goes to standard error.
+#[derive(Debug, Parser)]
+#[command(
+    name = "kpkg",
+    version,
+    about,
+    long_about,
+    args_conflicts_with_subcommands = true,
+    max_term_width = 100
+)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 the work failed, 2 usage or unusable input, 130 or 143 interrupted."
+)]
+pub struct Cli {
+    /// What to do instead of building.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The arguments of building.
+    #[command(flatten)]
+    pub build: BuildArgs,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write packages (this is what happens without a command)
+    Build(BuildArgs),
+    /// Print the driver, the plan, and what will run as root on the target
+    Show(ShowArgs),
+    /// Tell more about a finding
+    Explain {
+        /// The code, such as K0203
+        code: String,
+    },
+    /// Print the completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the man page
+    Man,
+}
+
+/// What the packages are made of.
+#[derive(Debug, Args)]
+pub struct PackageArgs {
+    /// The driver's folder
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub folder: PathBuf,
+    /// The formats: deb, rpm, or all
+    #[arg(short, long, value_name = "FORMAT", value_delimiter = ',', env = "KPKG_FORMAT")]
+    pub format: Vec<String>,
+    /// The releases to package for, such as debian-12 or rhel-9; with several, artifacts go to OUT/TARGET/
+    #[arg(short, long, value_name = "TARGET", value_delimiter = ',', env = "KPKG_TARGET")]
+    pub target: Vec<String>,
+    /// The folder for the packages
+    #[arg(short, long, value_name = "OUT", default_value = "dist", env = "KPKG_OUTPUT")]
+    pub output: PathBuf,
+    /// The driver's version, instead of the one in dkms.conf
+    #[arg(long, value_name = "VERSION", env = "KPKG_DRIVER_VERSION")]
+    pub driver_version: Option<String>,
+    /// The revision of the packages [default: 1]
+    #[arg(long, value_name = "RELEASE", env = "KPKG_RELEASE")]
+    pub release: Option<String>,
+    /// The compression: none, gzip, xz or zstd, and a level
+    #[arg(long, value_name = "CODEC[:LEVEL]", env = "KPKG_COMPRESSION")]
+    pub compression: Option<String>,
+    /// Colours in messages
+    #[arg(long, value_name = "WHEN", default_value = "auto", env = "KPKG_COLOR")]
+    pub color: When,
+}
+
+/// The arguments of building.
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    /// What the packages are made of.
+    #[command(flatten)]
+    pub package: PackageArgs,
+    /// A folder whose templates replace the built-in ones of the same name
+    #[arg(long, value_name = "DIR", env = "KPKG_TEMPLATES")]
+    pub templates: Option<PathBuf>,
+    /// Decide and check everything, print the paths, write nothing
+    #[arg(long, env = "KPKG_DRY_RUN", action = clap::ArgAction::SetTrue)]
+    pub dry_run: bool,
+    /// Only errors and warnings on standard error
+    #[arg(short, long, env = "KPKG_QUIET", action = clap::ArgAction::SetTrue)]
+    pub quiet: bool,
+    /// Also notes on standard error
+    #[arg(short, long, env = "KPKG_VERBOSE", action = clap::ArgAction::SetTrue)]
+    pub verbose: bool,
+    /// JSON lines on standard output instead of paths
+    #[arg(long, env = "KPKG_JSON", action = clap::ArgAction::SetTrue)]
+    pub json: bool,
+}
+
+/// The arguments of `show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// What the packages are made of.
+    #[command(flatten)]
+    pub package: PackageArgs,
+    /// Driver and plan as JSON
+    #[arg(long, group = "what")]
+    pub json: bool,
+    /// The maintainer scripts of every package
+    #[arg(long, group = "what")]
+    pub scripts: bool,
+    /// The files of every package, and what of the tree is left out and why
+    #[arg(long, group = "what")]
+    pub files: bool,
+    /// List the templates; with a folder, those that its templates replace too
+    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, env = "KPKG_TEMPLATES")]
+    pub templates: Option<Option<PathBuf>>,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl PackageArgs {
+    /// The options of the library; what the environment adds is the caller's.
+    #[must_use]
+    pub fn options(&self) -> build::Options {
+        let all = self.format.iter().any(|format| format == "all");
+        let formats =
+            if all { crate::backend::formats().map(str::to_owned).collect() } else { self.format.clone() };
+        build::Options {
+            formats,
+            targets: self.target.clone(),
+            output: self.output.clone(),
+            driver_version: self.driver_version.clone(),
+            request: request::Options {
+                release: self.release.clone(),
+                compression: self.compression.clone(),
+            },
+            ..build::Options::default()
+        }
+    }
+}
+
+/// The completions for a shell.
+#[must_use]
+pub fn completions(shell: clap_complete::Shell) -> Vec<u8> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "kpkg", &mut text);
+    text
+}
+
+/// The man page.
+pub fn man_page() -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let page = clap_mangen::Man::new(Cli::command());
+    page.render(&mut text).map_err(|error| crate::error::Error::io("cannot write", "the man page", error))?;
+    Ok(text)
+}

@@ -1,0 +1,262 @@
+//! `kpkg.toml`: the facts that dkms.conf has no place for.
+//!
+//! Optional, and so is every key; an unknown key or a wrong type is an error with line, column and the nearest known key. Only
+//! reads: what the keys mean is the plan's business.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::diagnostic::{Code, Diagnostic, Place, SourceText};
+use crate::error::{Error, Result};
+
+/// The file's name, beside dkms.conf.
+pub const FILE_NAME: &str = "kpkg.toml";
+
+/// A whole `kpkg.toml`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Config {
+    /// What the driver is.
+    pub driver: DriverConfig,
+    /// Which files are its source.
+    pub source: SourceConfig,
+    /// How it is packaged.
+    pub packaging: PackagingConfig,
+    /// What its packages need, offer and exclude, beside what the distribution wants.
+    pub relations: RelationsConfig,
+    /// Scripts of the packager's own, around ours.
+    pub scripts: ScriptsConfig,
+    /// The same keys for one format only, by format: `[format.deb]`, `[format.rpm.relations]`.
+    pub format: BTreeMap<String, FormatConfig>,
+}
+
+/// What the driver is.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct DriverConfig {
+    /// Its version, instead of `PACKAGE_VERSION`.
+    pub version: Option<String>,
+    /// One line for package lists.
+    pub summary: Option<String>,
+    /// Paragraphs separated by an empty line.
+    pub description: Option<String>,
+    /// An SPDX expression.
+    pub license: Option<String>,
+    /// Copyright notices, one an element: `2020 Jane Doe <jane@example.com>`.
+    pub copyright: Vec<String>,
+    /// `Name <address>`: who answers for the packages.
+    pub maintainer: Option<String>,
+    /// An address.
+    pub homepage: Option<String>,
+    /// The package's name without suffix, where it shall not be made from `PACKAGE_NAME`.
+    pub package_name: Option<String>,
+}
+
+/// Which files are its source.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct SourceConfig {
+    /// Patterns of files to leave out, in the notation of `.gitignore`.
+    pub exclude: Vec<String>,
+    /// Patterns of files that stay although kpkg would leave them out, in the notation of `.gitignore`.
+    pub include: Vec<String>,
+}
+
+/// How it is packaged.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct PackagingConfig {
+    /// The revision of the package: `1` in `1.2-1`.
+    pub release: Option<String>,
+    /// The targets to package for when the command line names none.
+    pub targets: Vec<String>,
+    /// `CODEC` or `CODEC:LEVEL`.
+    pub compression: Option<String>,
+    /// Whether a module that does not build makes the package's installation fail.
+    pub on_build_failure: Option<OnBuildFailure>,
+}
+
+/// What the installation does when the driver does not build for a kernel that has headers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnBuildFailure {
+    /// Says so, keeps the module that worked, and succeeds.
+    #[default]
+    Keep,
+    /// Says so, keeps the module that worked, and fails where the format lets it.
+    Fail,
+}
+
+/// What packages need, offer and exclude: `name`, `name >= version`, `one | other`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct RelationsConfig {
+    /// Must be there.
+    pub requires: Vec<String>,
+    /// Installed unless the user says otherwise.
+    pub recommends: Vec<String>,
+    /// Offered to the user.
+    pub suggests: Vec<String>,
+    /// Cannot be installed at the same time.
+    pub conflicts: Vec<String>,
+    /// Is an answer to another package's need.
+    pub provides: Vec<String>,
+}
+
+/// Scripts around ours, for `/bin/sh`, as paths below the driver's folder.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct ScriptsConfig {
+    /// Before the files are unpacked.
+    pub before_install: Around,
+    /// After the files are unpacked.
+    pub after_install: Around,
+    /// Before the files are deleted.
+    pub before_remove: Around,
+    /// After the files are deleted.
+    pub after_remove: Around,
+    /// At the end of the transaction, where the format has such a moment.
+    pub after_transaction: Around,
+}
+
+/// Files whose text goes before and after our work in a script.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Around {
+    /// Runs first.
+    pub before: Option<String>,
+    /// Runs last.
+    pub after: Option<String>,
+}
+
+/// Keys for one format only; they count instead of the general ones, relations in addition to them.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct FormatConfig {
+    /// The package's name without suffix.
+    pub package_name: Option<String>,
+    /// The revision of the package.
+    pub release: Option<String>,
+    /// `CODEC` or `CODEC:LEVEL`.
+    pub compression: Option<String>,
+    /// In addition to the general ones.
+    pub relations: RelationsConfig,
+    /// Native fields, verbatim: `Section = "misc"`.
+    pub fields: BTreeMap<String, String>,
+}
+
+/// The findings of this layer.
+pub const CODES: &[&Code] = &[&BAD_CONFIG];
+
+const BAD_CONFIG: Code = Code {
+    id: "K0601",
+    title: "kpkg.toml cannot be used",
+    explanation: "The file is not TOML, or holds a key or a type that kpkg does not know. All keys are optional; the JSON\n\
+                  schema `kpkg.schema.json` lists them, and editors can check the file against it.",
+};
+
+impl Config {
+    /// Reads a file's text; `formats` are the names that may stand after `format.`.
+    pub fn parse(path: &Path, text: &str, formats: &[&str]) -> Result<Self> {
+        let source = Arc::new(SourceText { path: path.to_owned(), text: text.to_owned() });
+        let config: Self = toml::from_str(text)
+            .map_err(|error| bad(&source, error.span(), error.message(), nearest_in(error.message())))?;
+        for format in config.format.keys() {
+            if !formats.contains(&format.as_str()) {
+                let message = format!("unknown format `{format}`, expected one of {}", formats.join(", "));
+                let span =
+                    text.find(&format!("format.{format}")).map(|start| start + 7..start + 7 + format.len());
+                return Err(bad(&source, span, &message, nearest(format, formats)));
+            }
+        }
+        Ok(config)
+    }
+
+    /// The JSON schema of the file.
+    #[must_use]
+    pub fn schema() -> String {
+        let schema = schemars::schema_for!(Self);
+        let mut text = serde_json::to_string_pretty(schema.as_value()).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+}
+
+fn bad(
+    source: &Arc<SourceText>,
+    span: Option<Range<usize>>,
+    message: &str,
+    nearest: Option<String>,
+) -> Error {
+    let mut diagnostic = Diagnostic::error(&BAD_CONFIG, message.replace('\n', " "));
+    if let Some(span) = span {
+        diagnostic = diagnostic.at(Place::new(source, span));
+    }
+    if let Some(nearest) = nearest {
+        diagnostic = diagnostic.hint(format!("did you mean `{nearest}`?"));
+    }
+    Error::diagnostics(vec![diagnostic])
+}
+
+/// The nearest of the keys that serde's message lists: ``unknown field `x`, expected one of `a`, `b` ``.
+fn nearest_in(message: &str) -> Option<String> {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let wrong = quoted.next()?;
+    let known: Vec<_> = quoted.collect();
+    if message.contains("expected") { nearest(wrong, &known) } else { None }
+}
+
+/// The candidate that differs least, when it differs little.
+fn nearest(wrong: &str, known: &[&str]) -> Option<String> {
+    let (distance, best) = known.iter().map(|key| (strsim::damerau_levenshtein(key, wrong), key)).min()?;
+    (distance <= 1 + wrong.len() / 3).then(|| (*best).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config> {
+        Config::parse(Path::new("kpkg.toml"), text, &["deb", "rpm"])
+    }
+
+    #[test]
+    fn every_key_is_optional() {
+        assert_eq!(parse("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn an_unknown_key_has_a_place_and_the_nearest_known_one() {
+        for (text, place, hint) in [
+            ("[driver]\nlicence = \"MIT\"\n", (2, 1), "did you mean `license`?"),
+            ("[format.bed]\nrelease = \"1\"\n", (1, 9), "did you mean `deb`?"),
+            ("[packaging]\non-build-failure = \"kep\"\n", (2, 20), "did you mean `keep`?"),
+        ] {
+            let error = parse(text).unwrap_err();
+            let found = &error.findings()[0];
+            assert_eq!(found.place.as_ref().unwrap().line_column(), place, "{text}");
+            assert_eq!(found.hint.as_deref(), Some(hint), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_type_has_a_place() {
+        let error = parse("[driver]\nversion = 3\n").unwrap_err();
+        assert_eq!(error.findings()[0].place.as_ref().unwrap().line_column(), (2, 11));
+    }
+
+    #[test]
+    fn the_checked_in_schema_is_current() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("kpkg.schema.json");
+        let current = Config::schema();
+        if std::env::var_os("KPKG_UPDATE").is_some() {
+            std::fs::write(&path, &current).unwrap();
+        }
+        assert!(std::fs::read_to_string(path).unwrap() == current, "run the tests once with KPKG_UPDATE=1");
+    }
+}

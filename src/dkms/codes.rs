@@ -1,0 +1,58 @@
+//! The codes of this module: K02xx for reading and evaluating, K03xx for the values of directives.
+//!
+//! Only names and explanations; must not decide when a finding is made.
+
+use crate::diagnostic::Code;
+
+macro_rules! codes {
+    ($($name:ident $id:literal $title:literal $explanation:literal;)*) => {
+        $(
+            #[doc = $title]
+            pub static $name: Code = Code { id: $id, title: $title, explanation: $explanation };
+        )*
+        /// Every code of this module.
+        pub const CODES: &[&Code] = &[$(&$name),*];
+    };
+}
+
+codes! {
+    SYNTAX "K0201" "dkms.conf does not parse" "bash reads the file command by command: what stands before the error\nstill counts, what stands after it is never run.\nCheck the place with `bash -n dkms.conf`.";
+    UNKNOWN_COMMAND "K0202" "a value depends on something that is not known here" "The file asks for a fact of the machine it is read on, such as the output\nof a command or the content of a file. kpkg runs no commands, so the value\nis unknown. Write the value into the file, or give the fact to kpkg.";
+    ROUND_TRIP "K0203" "dkms reads another value than bash" "dkms prints every value with an unquoted `echo` and sources the result:\nblanks collapse, `$` and backquotes expand a second time, backslashes\nhalve, and patterns match file names. Write the value so that both are equal.";
+    LOST_QUOTE "K0204" "a double quote inside a value" "dkms writes NAME=\"VALUE\" and sources it. A double quote in VALUE ends the\nstring early: quotes vanish, or the directive is lost and the rest of the\nvalue is run as a command. Use single quotes inside the value.";
+    LIMIT "K0205" "dkms.conf is too large or does not end" "Evaluation stops at a limit of steps, nesting or size, so that a file with\nan endless loop cannot hang kpkg. dkms itself would hang or crash.";
+    NOT_UTF8 "K0206" "bytes that are not UTF-8" "The bytes are replaced by U+FFFD. Save the file as UTF-8.";
+    NUL "K0207" "NUL bytes" "bash drops NUL bytes, so that it reads another text than an editor shows.\nRemove them.";
+    BOM "K0208" "a byte order mark" "bash takes the mark as part of the first word, so the first line of the\nfile is not an assignment and is lost. Save the file without it.";
+    CRLF "K0209" "carriage returns at line ends" "dkms before 3.1.5 keeps the carriage return in every value; later versions\nstrip it from the end of each value only, and `then` followed by a carriage\nreturn is a syntax error for all of them. Convert the file: `sed -i 's/\\r$//'`.";
+    UNKNOWN_CONDITION "K0210" "a condition that cannot be decided here" "Both ways are taken as possible. Values that differ between them are unknown.";
+    RUNTIME "K0211" "an error that ends the shell" "bash ends a shell that is not interactive on such an error. dkms then sees\nnone of the directives, also none of those before the error.";
+    EXIT "K0212" "`exit` in dkms.conf" "dkms reads the file in a subshell and prints the directives at its end.\n`exit` ends the subshell before that, so every directive is lost.";
+    WRITES "K0213" "dkms.conf changes files while it is read" "The file is read again for every action and kernel, also without root.\nDo such work in PRE_BUILD. kpkg does not imitate it.";
+    UNAME "K0214" "`uname -r` instead of `$kernelver`" "dkms builds for many kernels, most of them not running. `uname -r` gives\nthe one that runs. Use `$kernelver`, which dkms sets.";
+    ABSENT_FILE "K0215" "a sourced file does not exist where dkms looks" "dkms reads the file with another working directory. Use a full path below\n`$dkms_tree/$module/$module_version/source`.";
+    NOT_A_COMMAND "K0216" "a word that is run as a command" "The line is not an assignment for bash: a blank before `=`, or a template\nmarker that was not replaced.";
+    LOST "K0217" "dkms loses a directive" "bash sets the directive, but dkms does not see it.";
+    NO_NAME "K0301" "no PACKAGE_NAME" "dkms refuses the file: `No 'PACKAGE_NAME' directive specified.`";
+    NO_VERSION "K0302" "no PACKAGE_VERSION" "dkms refuses the file: `No 'PACKAGE_VERSION' directive specified.`\nA package needs a real version.";
+    PLACEHOLDER "K0303" "a template marker instead of a value" "The file is a template whose marker (`@X@`, `#X#`, `__X__`, `${X}`, `%X%`) was not\nreplaced. Give the value, for instance with `--driver-version`.";
+    BAD_NAME "K0304" "characters that a name or version cannot have" "The value becomes part of paths and of arguments `NAME/VERSION`, and the name\nof a package. Use letters, digits, `.`, `_`, `+`, `-` and, in versions, `~` and `:`.";
+    NO_MODULE_NAME "K0305" "a module without BUILT_MODULE_NAME" "dkms needs BUILT_MODULE_NAME[i] for every module, unless there is exactly one:\nthen it is PACKAGE_NAME.";
+    KO_SUFFIX "K0306" "a module name that ends in .o or .ko" "dkms refuses it; write the name without the suffix.";
+    NO_DESTINATION "K0307" "a module without DEST_MODULE_LOCATION" "dkms requires it for every module, although most distributions ignore its value.";
+    BAD_DESTINATION "K0308" "DEST_MODULE_LOCATION outside /kernel, /updates, /extra" "dkms refuses any other beginning.";
+    BAD_LOCATION "K0309" "BUILT_MODULE_LOCATION leads out of the source tree" "It is a directory relative to the root of the driver; write it without `/` in\nfront and without `..`.";
+    BAD_BOOLEAN "K0310" "a switch that is not yes or no" "dkms 3.2.0 and later refuse the file; earlier versions take any text, even `no`,\nas yes. Write `yes`, or leave the directive out.";
+    DUPLICATE "K0311" "two modules of one name" "dkms 3.1.7 and later refuse two modules with one built path or one installed name.";
+    DEAD "K0312" "a directive that does nothing any more" "Current versions of dkms ignore it. Remove it.";
+    SPARSE "K0313" "a gap in MAKE or PATCH" "dkms counts the elements and looks at indices below the count, so an element\nbehind a gap is never used. Number the elements without gaps.";
+    MAX_PATCH_LEVEL "K0314" "BUILD_EXCLUSIVE_KERNEL_MAX without a patch level" "`6.1` excludes 6.1.0-56-amd64, because the comparison is by text. Write `6.1.99`\nor the like.";
+    FOUR_DIGITS "K0315" "a number of four digits in a kernel limit" "dkms pads numbers to three digits and compares text: 3.10.0-1160 sorts before\n3.10.0-957.";
+    TYPO "K0316" "a name like a directive that dkms does not know" "dkms ignores unknown names without a word.";
+    GLOBAL_ELEMENT "K0317" "BUILD_EXCLUSIVE_*[0] in a package with several modules" "Element 0 also acts as the rule for the whole package (dkms 3.3.0 to 3.4.3), and\nelements above 0 do nothing in older versions.";
+    NO_MODULES "K0318" "no modules" "dkms accepts it since 3.0.11 and builds nothing.";
+    BAD_REGEX "K0319" "a regular expression that does not compile" "bash treats the match as failed.";
+    TRAVERSAL "K0320" "a path with .. or an absolute path" "dkms 3.1.2 and later refuse `..` in patch names.";
+    CONTROL "K0321" "control characters in a value" "A newline or control character in this value would break what is made of it.";
+    AUTOINSTALL_NO "K0322" "AUTOINSTALL set to no" "dkms up to 3.1.8 takes any text as yes; Debian still does when the package is installed.\nRemove the directive.";
+}

@@ -1,0 +1,1051 @@
+//! Runs syntax trees: lists, conditions, loops, functions, redirections; what cannot be known takes both ways.
+//!
+//! Must not know what a command does; that is in [`super::builtins`] and [`super::commands`].
+
+use std::rc::Rc;
+
+use brush_parser::{SourceSpan, ast};
+
+use super::codes;
+use super::expand::Words;
+use super::machine::{Flow, Machine};
+use super::pattern::Glob;
+use super::state::{Data, Input, MAYBE, Sink, State, is_unknown, merge, unknown};
+use super::syntax::{Part, Script};
+use crate::diagnostic::Severity;
+
+impl Machine<'_> {
+    /// Runs a text that is not the main file: `eval`, command substitution, a sourced file, a trap.
+    pub(super) fn run_text(&mut self, text: &str) -> Flow {
+        if let Err(flow) = self.enter() {
+            return flow;
+        }
+        self.foreign += 1;
+        let script = self.script(text);
+        let flow = self.run_script(&script);
+        if let Some(error) = &script.error {
+            if flow == Flow::Next {
+                self.find(
+                    &codes::SYNTAX,
+                    Severity::Error,
+                    format!("`{}` does not parse: {}", first_line(text), error.message),
+                    None,
+                );
+                self.state.status = Some(2);
+            }
+        }
+        self.foreign -= 1;
+        self.leave();
+        flow
+    }
+
+    /// Runs the parts of a script in order.
+    pub(super) fn run_script(&mut self, script: &Script) -> Flow {
+        for part in &script.parts {
+            let flow = self.run_part(part);
+            if flow != Flow::Next {
+                return flow;
+            }
+        }
+        Flow::Next
+    }
+
+    fn run_part(&mut self, part: &Part) -> Flow {
+        for list in &part.program.complete_commands {
+            let flow = self.run_list(list, part);
+            if flow != Flow::Next {
+                return flow;
+            }
+        }
+        Flow::Next
+    }
+
+    fn run_list(&mut self, list: &ast::CompoundList, part: &Part) -> Flow {
+        self.run_items(&list.0, Some(part))
+    }
+
+    pub(super) fn run_compound(&mut self, list: &ast::CompoundList) -> Flow {
+        if let Err(flow) = self.enter() {
+            return flow;
+        }
+        let flow = self.run_items(&list.0, None);
+        self.leave();
+        flow
+    }
+
+    fn run_items(&mut self, items: &[ast::CompoundListItem], part: Option<&Part>) -> Flow {
+        for ast::CompoundListItem(list, separator) in items {
+            if let Some(part) = part {
+                if self.foreign == 0 {
+                    self.offset = (part.offset, part.lines);
+                }
+            }
+            let flow = if matches!(separator, ast::SeparatorOperator::Async) {
+                let saved = self.state.output.clone();
+                let flow = self.subshell(|machine| machine.run_and_or(list));
+                self.state.output = saved;
+                self.state.status = Some(0);
+                flow
+            } else {
+                self.run_and_or(list)
+            };
+            if flow != Flow::Next {
+                return flow;
+            }
+        }
+        Flow::Next
+    }
+
+    fn run_and_or(&mut self, list: &ast::AndOrList) -> Flow {
+        self.run_and_or_from(Some(&list.first), &list.additional)
+    }
+
+    fn run_and_or_from(&mut self, first: Option<&ast::Pipeline>, rest: &[ast::AndOr]) -> Flow {
+        if let Some(first) = first {
+            let lenient = usize::from(!rest.is_empty());
+            self.lenient += lenient;
+            let flow = self.run_pipeline(first);
+            self.lenient -= lenient;
+            if flow != Flow::Next {
+                return flow;
+            }
+        }
+        for (i, item) in rest.iter().enumerate() {
+            let (and, pipeline) = match item {
+                ast::AndOr::And(pipeline) => (true, pipeline),
+                ast::AndOr::Or(pipeline) => (false, pipeline),
+            };
+            let last = i + 1 == rest.len();
+            let run = |machine: &mut Self| {
+                machine.lenient += usize::from(!last);
+                let flow = machine.run_pipeline(pipeline);
+                machine.lenient -= usize::from(!last);
+                flow
+            };
+            let flow = match self.state.status {
+                Some(status) if (status == 0) == and => run(self),
+                Some(_) => Flow::Next,
+                None => self.fork(
+                    |machine| {
+                        machine.state.status = if and { Some(0) } else { None };
+                        run(machine)
+                    },
+                    |machine| {
+                        machine.state.status = if and { None } else { Some(0) };
+                        Flow::Next
+                    },
+                ),
+            };
+            if flow != Flow::Next {
+                return flow;
+            }
+        }
+        Flow::Next
+    }
+
+    fn run_pipeline(&mut self, pipeline: &ast::Pipeline) -> Flow {
+        let negated = usize::from(pipeline.bang);
+        self.lenient += negated;
+        let flow = match pipeline.seq.as_slice() {
+            [command] => self.run_command(command),
+            commands => self.run_stages(commands),
+        };
+        self.lenient -= negated;
+        if flow != Flow::Next {
+            return flow;
+        }
+        if pipeline.bang {
+            self.state.status = self.state.status.map(|status| u8::from(status == 0));
+        }
+        if !pipeline.bang && self.state.options.errexit && self.lenient == 0 {
+            return self.end_if_failed();
+        }
+        Flow::Next
+    }
+
+    /// `set -e`.
+    fn end_if_failed(&mut self) -> Flow {
+        match self.state.status {
+            Some(0) => Flow::Next,
+            Some(_) => Flow::Exit,
+            None => {
+                let state = self.state.clone();
+                self.pending.push((Flow::Exit, state));
+                Flow::Next
+            }
+        }
+    }
+
+    fn run_stages(&mut self, commands: &[ast::Command]) -> Flow {
+        let saved_output = std::mem::take(&mut self.state.output);
+        let saved_input = self.state.input.clone();
+        let saved_sink = self.state.stdout;
+        let mut statuses = Vec::new();
+        let mut flow = Flow::Next;
+        for (i, command) in commands.iter().enumerate() {
+            let last = i + 1 == commands.len();
+            self.state.stdout = if last { saved_sink } else { Sink::Capture };
+            flow = self.subshell(|machine| {
+                machine.state.options.errexit = false;
+                machine.run_command(command)
+            });
+            if flow != Flow::Next {
+                break;
+            }
+            statuses.push(self.state.status);
+            if !last {
+                let text = std::mem::take(&mut self.state.output);
+                self.state.input = Some(Input { text: Rc::from(text), position: 0 });
+            }
+        }
+        self.state.stdout = saved_sink;
+        self.state.input = saved_input;
+        let output = std::mem::replace(&mut self.state.output, saved_output);
+        self.state.output.push_str(&output);
+        if self.state.options.pipefail {
+            let failed = statuses.iter().rev().find(|status| **status != Some(0));
+            if let Some(status) = failed {
+                self.state.status = *status;
+            }
+        }
+        flow
+    }
+
+    fn run_command(&mut self, command: &ast::Command) -> Flow {
+        if let Err(flow) = self.step(1) {
+            return flow;
+        }
+        if let Err(flow) = self.enter() {
+            return flow;
+        }
+        let flow = match command {
+            ast::Command::Simple(simple) => self.run_simple(simple),
+            ast::Command::Compound(compound, redirects) => {
+                self.run_redirected(redirects.as_ref(), |machine| machine.run_compound_command(compound))
+            }
+            ast::Command::Function(function) => {
+                self.state.functions.insert(function.fname.value.clone(), Some(Rc::new(function.clone())));
+                self.state.status = Some(0);
+                Flow::Next
+            }
+            ast::Command::ExtendedTest(test, redirects) => {
+                self.mark(&test.loc);
+                self.run_redirected(redirects.as_ref(), |machine| match machine.extended_test(&test.expr) {
+                    Ok(result) => {
+                        machine.state.status = result.map(|yes| u8::from(!yes));
+                        Flow::Next
+                    }
+                    Err(flow) => flow,
+                })
+            }
+        };
+        self.leave();
+        flow
+    }
+
+    /// Remembers where the running command of the main file stands.
+    fn mark(&mut self, span: &SourceSpan) {
+        if self.foreign == 0 && span.end.index > 0 {
+            let offset = self.offset.0;
+            self.place = Some(offset + span.start.index..offset + span.end.index);
+            self.line = self.offset.1 + span.start.line;
+        }
+    }
+
+    fn run_compound_command(&mut self, command: &ast::CompoundCommand) -> Flow {
+        match command {
+            ast::CompoundCommand::Arithmetic(command) => {
+                self.mark(&command.loc);
+                match self.evaluate_arithmetic(&command.expr.value) {
+                    Ok(value) => {
+                        self.state.status = value.map(|value| u8::from(value == 0));
+                        Flow::Next
+                    }
+                    Err(flow) => flow,
+                }
+            }
+            ast::CompoundCommand::BraceGroup(group) => self.run_compound(&group.list),
+            ast::CompoundCommand::Subshell(group) => {
+                self.subshell(|machine| machine.run_compound(&group.list))
+            }
+            ast::CompoundCommand::IfClause(clause) => self.run_if(clause),
+            ast::CompoundCommand::CaseClause(clause) => self.run_case(clause),
+            ast::CompoundCommand::ForClause(clause) => self.run_for(clause),
+            ast::CompoundCommand::ArithmeticForClause(clause) => self.run_arithmetic_for(clause),
+            ast::CompoundCommand::WhileClause(clause) => self.run_while(clause, true),
+            ast::CompoundCommand::UntilClause(clause) => self.run_while(clause, false),
+            ast::CompoundCommand::Coprocess(_) => {
+                self.note_unknown("the result of `coproc`");
+                self.state.status = None;
+                Flow::Next
+            }
+        }
+    }
+
+    fn run_condition(&mut self, list: &ast::CompoundList) -> Flow {
+        self.lenient += 1;
+        let flow = self.run_compound(list);
+        self.lenient -= 1;
+        flow
+    }
+
+    fn run_if(&mut self, clause: &ast::IfClauseCommand) -> Flow {
+        let elses = clause.elses.as_deref().unwrap_or(&[]);
+        self.run_branches(&clause.condition, &clause.then, elses)
+    }
+
+    fn run_branches(
+        &mut self,
+        condition: &ast::CompoundList,
+        then: &ast::CompoundList,
+        elses: &[ast::ElseClause],
+    ) -> Flow {
+        let flow = self.run_condition(condition);
+        if flow != Flow::Next {
+            return flow;
+        }
+        match self.state.status {
+            Some(0) => self.run_compound(then),
+            Some(_) => self.run_elses(elses),
+            None => {
+                self.find(
+                    &codes::UNKNOWN_CONDITION,
+                    Severity::Note,
+                    "this condition cannot be decided here: both ways are taken as possible".to_owned(),
+                    None,
+                );
+                self.fork(|machine| machine.run_compound(then), |machine| machine.run_elses(elses))
+            }
+        }
+    }
+
+    fn run_elses(&mut self, elses: &[ast::ElseClause]) -> Flow {
+        let Some((first, rest)) = elses.split_first() else {
+            self.state.status = Some(0);
+            return Flow::Next;
+        };
+        match &first.condition {
+            None => self.run_compound(&first.body),
+            Some(condition) => {
+                if let Err(flow) = self.enter() {
+                    return flow;
+                }
+                let flow = self.run_branches(condition, &first.body, rest);
+                self.leave();
+                flow
+            }
+        }
+    }
+
+    fn run_case(&mut self, clause: &ast::CaseClauseCommand) -> Flow {
+        self.mark(&clause.loc);
+        let value = match self.expand_string(&clause.value.value) {
+            Ok(value) => value,
+            Err(flow) => return flow,
+        };
+        self.state.status = Some(0);
+        self.run_case_from(&value, &clause.cases)
+    }
+
+    fn run_case_from(&mut self, value: &str, cases: &[ast::CaseItem]) -> Flow {
+        let mut cases = cases;
+        while let Some((item, rest)) = cases.split_first() {
+            match self.case_matches(value, item) {
+                Err(flow) => return flow,
+                Ok(Some(true)) => return self.run_case_item(value, item, rest),
+                Ok(Some(false)) => cases = rest,
+                Ok(None) => {
+                    return self.fork(
+                        |machine| machine.run_case_item(value, item, rest),
+                        |machine| machine.run_case_from(value, rest),
+                    );
+                }
+            }
+        }
+        Flow::Next
+    }
+
+    fn run_case_item(&mut self, value: &str, item: &ast::CaseItem, rest: &[ast::CaseItem]) -> Flow {
+        if let Some(list) = &item.cmd {
+            let flow = self.run_compound(list);
+            if flow != Flow::Next {
+                return flow;
+            }
+        }
+        match item.post_action {
+            ast::CaseItemPostAction::ExitCase => Flow::Next,
+            ast::CaseItemPostAction::UnconditionallyExecuteNextCaseItem => match rest.split_first() {
+                Some((next, rest)) => self.run_case_item(value, next, rest),
+                None => Flow::Next,
+            },
+            ast::CaseItemPostAction::ContinueEvaluatingCases => self.run_case_from(value, rest),
+        }
+    }
+
+    fn case_matches(&mut self, value: &str, item: &ast::CaseItem) -> Result<Option<bool>, Flow> {
+        let mut result = Some(false);
+        for pattern in &item.patterns {
+            self.step(1)?;
+            let pattern = self.expand_pattern(&pattern.value)?;
+            if pattern == "*" {
+                return Ok(Some(true));
+            }
+            if is_unknown(value) || is_unknown(&pattern) {
+                result = None;
+                continue;
+            }
+            match Glob::new(&pattern, self.state.options.nocasematch).matches(value) {
+                Some(true) => return Ok(Some(true)),
+                Some(false) => {}
+                None => result = None,
+            }
+        }
+        Ok(result)
+    }
+
+    // --- loops ----------------------------------------------------------------------------------------------------
+
+    fn run_for(&mut self, clause: &ast::ForClauseCommand) -> Flow {
+        self.mark(&clause.loc);
+        let words = match &clause.values {
+            Some(values) => match self.expand_words(values.iter().map(|word| word.value.as_str())) {
+                Ok(words) => words,
+                Err(flow) => return flow,
+            },
+            None => Words { list: self.state.positional.clone(), uncertain: false },
+        };
+        self.state.status = Some(0);
+        let mark = self.pending.len();
+        if words.uncertain {
+            let name = clause.variable_name.clone();
+            let flow = self.run_unknown_times(|machine| {
+                if let Err(flow) = machine.assign(&name, None, unknown(), false) {
+                    return flow;
+                }
+                machine.run_compound(&clause.body.list)
+            });
+            return self.end_loop(mark, flow);
+        }
+        for word in words.list {
+            if let Err(flow) = self.assign(&clause.variable_name, None, word, false) {
+                return flow;
+            }
+            let flow = self.run_compound(&clause.body.list);
+            if let Some(flow) = self.after_iteration(mark, flow) {
+                return self.end_loop(mark, flow);
+            }
+        }
+        self.end_loop(mark, Flow::Next)
+    }
+
+    /// What a loop does after one run of its body: `Some` ends it.
+    fn after_iteration(&mut self, mark: usize, flow: Flow) -> Option<Flow> {
+        if let Err(flow) = self.step(1) {
+            return Some(flow);
+        }
+        let flow = if flow == Flow::Break(1)
+            && self.pending[mark..].iter().any(|(flow, _)| *flow == Flow::Continue(1))
+        {
+            // One branch goes on, the other has left.
+            let at = mark
+                + self.pending[mark..].iter().position(|(flow, _)| *flow == Flow::Continue(1)).unwrap_or(0);
+            let (_, going_on) = self.pending.remove(at);
+            let left = std::mem::replace(&mut self.state, going_on);
+            self.pending.push((Flow::Break(1), left));
+            Flow::Next
+        } else {
+            flow
+        };
+        self.join_pending(mark, |flow| flow == Flow::Continue(1));
+        match flow {
+            Flow::Next | Flow::Continue(1) => None,
+            Flow::Break(1) => Some(Flow::Next),
+            Flow::Break(n) => Some(Flow::Break(n - 1)),
+            Flow::Continue(n) => Some(Flow::Continue(n - 1)),
+            other => Some(other),
+        }
+    }
+
+    fn end_loop(&mut self, mark: usize, flow: Flow) -> Flow {
+        self.join_pending(mark, |flow| matches!(flow, Flow::Break(1) | Flow::Continue(1)));
+        for (flow, _) in &mut self.pending[mark..] {
+            match flow {
+                Flow::Break(n) | Flow::Continue(n) => *n = n.saturating_sub(1).max(1),
+                _ => {}
+            }
+        }
+        flow
+    }
+
+    /// A loop whose number of rounds is not known: everything that its body changes becomes unknown.
+    fn run_unknown_times(&mut self, mut body: impl FnMut(&mut Self) -> Flow) -> Flow {
+        for _ in 0..4 {
+            let weight = self.state.weight();
+            if let Err(flow) = self.step(weight) {
+                return flow;
+            }
+            let before = self.state.clone();
+            let flow = body(self);
+            match flow {
+                Flow::Limit => return flow,
+                Flow::Return | Flow::Exit => {
+                    let left: State = std::mem::replace(&mut self.state, before.clone());
+                    self.pending.push((flow, left));
+                    self.state.status = None;
+                    return Flow::Next;
+                }
+                _ => {}
+            }
+            if !self.state.blur_changes(&before) {
+                break;
+            }
+        }
+        Flow::Next
+    }
+
+    fn run_while(&mut self, clause: &ast::WhileOrUntilClauseCommand, wanted: bool) -> Flow {
+        let ast::WhileOrUntilClauseCommand(condition, body, _) = clause;
+        let mark = self.pending.len();
+        let mut status = Some(0);
+        loop {
+            let flow = self.run_condition(condition);
+            if flow != Flow::Next {
+                return match self.after_iteration(mark, flow) {
+                    Some(flow) => self.end_loop(mark, flow),
+                    None => self.end_loop(mark, Flow::Next),
+                };
+            }
+            match self.state.status {
+                None => {
+                    let flow = self.run_unknown_times(|machine| {
+                        let flow = machine.run_compound(&body.list);
+                        if flow != Flow::Next {
+                            return flow;
+                        }
+                        machine.run_condition(condition)
+                    });
+                    return self.end_loop(mark, flow);
+                }
+                Some(result) if (result == 0) != wanted => {
+                    self.state.status = status;
+                    return self.end_loop(mark, Flow::Next);
+                }
+                Some(_) => {}
+            }
+            let flow = self.run_compound(&body.list);
+            status = self.state.status;
+            if let Some(flow) = self.after_iteration(mark, flow) {
+                return self.end_loop(mark, flow);
+            }
+        }
+    }
+
+    fn run_arithmetic_for(&mut self, clause: &ast::ArithmeticForClauseCommand) -> Flow {
+        self.mark(&clause.loc);
+        let evaluate =
+            |machine: &mut Self, expression: Option<&ast::UnexpandedArithmeticExpr>| match expression {
+                Some(expression) if !expression.value.trim().is_empty() => {
+                    machine.evaluate_arithmetic(&expression.value)
+                }
+                _ => Ok(Some(1)),
+            };
+        if let Err(flow) = evaluate(self, clause.initializer.as_ref()) {
+            return flow;
+        }
+        let mark = self.pending.len();
+        self.state.status = Some(0);
+        loop {
+            match evaluate(self, clause.condition.as_ref()) {
+                Err(flow) => return flow,
+                Ok(Some(0)) => return self.end_loop(mark, Flow::Next),
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    let flow = self.run_unknown_times(|machine| {
+                        let flow = machine.run_compound(&clause.body.list);
+                        if flow != Flow::Next {
+                            return flow;
+                        }
+                        evaluate(machine, clause.updater.as_ref()).map_or_else(|flow| flow, |_| Flow::Next)
+                    });
+                    return self.end_loop(mark, flow);
+                }
+            }
+            let flow = self.run_compound(&clause.body.list);
+            if let Some(flow) = self.after_iteration(mark, flow) {
+                return self.end_loop(mark, flow);
+            }
+            if let Err(flow) = evaluate(self, clause.updater.as_ref()) {
+                return flow;
+            }
+        }
+    }
+
+    // --- redirections ---------------------------------------------------------------------------------------------
+
+    fn run_redirected(
+        &mut self,
+        redirects: Option<&ast::RedirectList>,
+        run: impl FnOnce(&mut Self) -> Flow,
+    ) -> Flow {
+        let Some(redirects) = redirects else { return run(self) };
+        let saved = (self.state.stdout, self.state.stderr, self.state.input.clone());
+        let mut flow = Flow::Next;
+        let mut ready = true;
+        for redirect in &redirects.0 {
+            match self.redirect(redirect) {
+                Ok(fine) => ready &= fine,
+                Err(stop) => {
+                    flow = stop;
+                    ready = false;
+                }
+            }
+        }
+        if ready {
+            flow = run(self);
+        } else if flow == Flow::Next {
+            self.state.status = Some(1);
+        }
+        (self.state.stdout, self.state.stderr, self.state.input) = saved;
+        flow
+    }
+
+    /// Applies one redirection; `false`: it fails, so the command does not run.
+    fn redirect(&mut self, redirect: &ast::IoRedirect) -> Result<bool, Flow> {
+        match redirect {
+            ast::IoRedirect::HereString(_, word) => {
+                let mut text = self.expand_string(&word.value)?;
+                text.push('\n');
+                self.state.input = Some(Input { text: Rc::from(text), position: 0 });
+            }
+            ast::IoRedirect::HereDocument(_, document) => {
+                let mut text = document.doc.value.clone();
+                if document.remove_tabs {
+                    text = text.split_inclusive('\n').map(|line| line.trim_start_matches('\t')).collect();
+                }
+                if document.requires_expansion {
+                    text = self.expand_document(&text)?;
+                }
+                self.state.input = Some(Input { text: Rc::from(text), position: 0 });
+            }
+            ast::IoRedirect::OutputAndError(word, _) => {
+                let path = self.expand_string(&word.value)?;
+                self.note_written(&path);
+                self.state.stdout = Sink::Away;
+                self.state.stderr = Sink::Away;
+            }
+            ast::IoRedirect::File(descriptor, kind, target) => {
+                return self.redirect_file(*descriptor, kind, target);
+            }
+        }
+        Ok(true)
+    }
+
+    fn redirect_file(
+        &mut self,
+        descriptor: Option<ast::IoFd>,
+        kind: &ast::IoFileRedirectKind,
+        target: &ast::IoFileRedirectTarget,
+    ) -> Result<bool, Flow> {
+        use ast::IoFileRedirectKind as Kind;
+        let path = match target {
+            ast::IoFileRedirectTarget::Filename(word) | ast::IoFileRedirectTarget::Duplicate(word) => {
+                self.expand_string(&word.value)?
+            }
+            ast::IoFileRedirectTarget::Fd(fd) => fd.to_string(),
+            ast::IoFileRedirectTarget::ProcessSubstitution(ast::ProcessSubstitutionKind::Read, group) => {
+                let saved = std::mem::take(&mut self.state.output);
+                let sink = std::mem::replace(&mut self.state.stdout, Sink::Capture);
+                let flow = self.subshell(|machine| machine.run_compound(&group.list));
+                self.state.stdout = sink;
+                let text = std::mem::replace(&mut self.state.output, saved);
+                if flow != Flow::Next {
+                    return Err(flow);
+                }
+                self.state.input = Some(Input { text: Rc::from(text), position: 0 });
+                return Ok(true);
+            }
+            ast::IoFileRedirectTarget::ProcessSubstitution(..) => {
+                self.state.stdout = Sink::Away;
+                return Ok(true);
+            }
+        };
+        match kind {
+            Kind::Read | Kind::ReadAndWrite => {
+                if path == "/dev/null" {
+                    self.state.input = Some(Input { text: Rc::from(""), position: 0 });
+                    return Ok(true);
+                }
+                match self.read_file(&path) {
+                    super::files::Read::Text(text) => {
+                        self.state.input = Some(Input { text: Rc::from(text), position: 0 });
+                    }
+                    super::files::Read::Absent => {
+                        self.complain();
+                        return Ok(false);
+                    }
+                    super::files::Read::Unknown => {
+                        self.note_unknown(&format!("the file `{path}`"));
+                        self.state.input = Some(Input { text: Rc::from(unknown()), position: 0 });
+                    }
+                }
+            }
+            Kind::DuplicateOutput => {
+                let sink = match path.as_str() {
+                    "1" => self.state.stdout,
+                    "2" => self.state.stderr,
+                    _ => Sink::Away,
+                };
+                match descriptor.unwrap_or(1) {
+                    1 => self.state.stdout = sink,
+                    2 => self.state.stderr = sink,
+                    _ => {}
+                }
+            }
+            Kind::DuplicateInput => {}
+            Kind::Write | Kind::Append | Kind::Clobber => {
+                let sink = match path.as_str() {
+                    "/dev/stdout" | "/dev/fd/1" => self.state.stdout,
+                    "/dev/stderr" | "/dev/fd/2" => self.state.stderr,
+                    _ => {
+                        self.note_written(&path);
+                        Sink::Away
+                    }
+                };
+                match descriptor.unwrap_or(1) {
+                    1 => self.state.stdout = sink,
+                    2 => self.state.stderr = sink,
+                    _ => {}
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn note_written(&mut self, path: &str) {
+        if path.starts_with("/dev/") {
+            return;
+        }
+        let path = if is_unknown(path) { "a file" } else { path };
+        self.find(
+            &codes::WRITES,
+            Severity::Warning,
+            format!("the file writes to `{path}` while dkms reads it; this is not imitated"),
+            Some("create files in PRE_BUILD"),
+        );
+    }
+
+    // --- simple commands ------------------------------------------------------------------------------------------
+
+    fn run_simple(&mut self, command: &ast::SimpleCommand) -> Flow {
+        self.mark_simple(command);
+        match self.run_simple_inner(command) {
+            Ok(flow) | Err(flow) => flow,
+        }
+    }
+
+    fn mark_simple(&mut self, command: &ast::SimpleCommand) {
+        if self.foreign > 0 {
+            return;
+        }
+        let first = command.prefix.as_ref().and_then(|prefix| {
+            prefix.0.iter().find_map(|item| match item {
+                ast::CommandPrefixOrSuffixItem::AssignmentWord(assignment, _) => Some(assignment.loc.clone()),
+                ast::CommandPrefixOrSuffixItem::Word(word) => word.loc.clone(),
+                _ => None,
+            })
+        });
+        let word = command.word_or_name.as_ref().and_then(|word| word.loc.clone());
+        if let Some(span) = first.or(word) {
+            self.mark(&span);
+        }
+    }
+
+    fn run_simple_inner(&mut self, command: &ast::SimpleCommand) -> Result<Flow, Flow> {
+        let prefix = command.prefix.as_ref().map_or(&[][..], |prefix| &prefix.0);
+        let suffix = command.suffix.as_ref().map_or(&[][..], |suffix| &suffix.0);
+        let words = self.command_words(command.word_or_name.as_ref(), suffix)?;
+        let redirects: Vec<&ast::IoRedirect> = prefix
+            .iter()
+            .chain(suffix)
+            .filter_map(|item| match item {
+                ast::CommandPrefixOrSuffixItem::IoRedirect(redirect) => Some(redirect),
+                _ => None,
+            })
+            .collect();
+        let assignments: Vec<&ast::Assignment> = prefix
+            .iter()
+            .filter_map(|item| match item {
+                ast::CommandPrefixOrSuffixItem::AssignmentWord(assignment, _) => Some(assignment),
+                _ => None,
+            })
+            .collect();
+        if words.list.is_empty() && !words.uncertain {
+            return self.assign_all(&assignments, &redirects);
+        }
+        let saved = (self.state.stdout, self.state.stderr, self.state.input.clone());
+        let permanent = words.list.first().is_some_and(|name| name == "exec") && words.list.len() == 1;
+        for redirect in &redirects {
+            if !self.redirect(redirect)? {
+                (self.state.stdout, self.state.stderr, self.state.input) = saved;
+                self.state.status = Some(1);
+                return Ok(Flow::Next);
+            }
+        }
+        let flow = self.run_with_assignments(&assignments, &words, suffix);
+        if permanent {
+            return Ok(flow);
+        }
+        let redirected_input = redirects.iter().any(|redirect| {
+            matches!(
+                redirect,
+                ast::IoRedirect::HereString(..)
+                    | ast::IoRedirect::HereDocument(..)
+                    | ast::IoRedirect::File(_, ast::IoFileRedirectKind::Read, _)
+            )
+        });
+        (self.state.stdout, self.state.stderr) = (saved.0, saved.1);
+        if redirected_input {
+            self.state.input = saved.2;
+        }
+        Ok(flow)
+    }
+
+    fn assign_all(
+        &mut self,
+        assignments: &[&ast::Assignment],
+        redirects: &[&ast::IoRedirect],
+    ) -> Result<Flow, Flow> {
+        self.state.status = Some(0);
+        for assignment in assignments {
+            self.mark(&assignment.loc);
+            self.assign_written(assignment)?;
+        }
+        if !redirects.is_empty() {
+            let saved = (self.state.stdout, self.state.stderr, self.state.input.clone());
+            for redirect in redirects {
+                if !self.redirect(redirect)? {
+                    self.state.status = Some(1);
+                }
+            }
+            (self.state.stdout, self.state.stderr, self.state.input) = saved;
+        }
+        Ok(Flow::Next)
+    }
+
+    fn run_with_assignments(
+        &mut self,
+        assignments: &[&ast::Assignment],
+        words: &Words,
+        suffix: &[ast::CommandPrefixOrSuffixItem],
+    ) -> Flow {
+        let mut hidden = Vec::new();
+        for assignment in assignments {
+            let name = match &assignment.name {
+                ast::AssignmentName::VariableName(name) | ast::AssignmentName::ArrayElementName(name, _) => {
+                    name.clone()
+                }
+            };
+            hidden.push((name.clone(), self.state.variables.get(&name).cloned()));
+            if let Err(flow) = self.assign_written(assignment) {
+                return flow;
+            }
+        }
+        let flow = self.dispatch(words, suffix);
+        for (name, old) in hidden.into_iter().rev() {
+            match old {
+                Some(variable) => self.state.variables.insert(name, variable),
+                None => self.state.variables.remove(&name),
+            };
+        }
+        flow
+    }
+
+    /// The expanded words of a command. Assignments after `export`, `declare` … stay out; [`Machine::declare`] takes them.
+    fn command_words(
+        &mut self,
+        name: Option<&ast::Word>,
+        suffix: &[ast::CommandPrefixOrSuffixItem],
+    ) -> Result<Words, Flow> {
+        let Some(name) = name else { return Ok(Words::default()) };
+        let declares = matches!(name.value.as_str(), "declare" | "typeset" | "local" | "export" | "readonly");
+        let mut texts = vec![name.value.as_str()];
+        for item in suffix {
+            match item {
+                ast::CommandPrefixOrSuffixItem::Word(word) => texts.push(&word.value),
+                ast::CommandPrefixOrSuffixItem::AssignmentWord(_, word) if !declares => {
+                    texts.push(&word.value)
+                }
+                _ => {}
+            }
+        }
+        let mut words = self.expand_words(texts)?;
+        for item in suffix {
+            if let ast::CommandPrefixOrSuffixItem::ProcessSubstitution(..) = item {
+                words.list.push(unknown());
+            }
+        }
+        Ok(words)
+    }
+
+    /// An assignment as written in the file.
+    pub(super) fn assign_written(&mut self, assignment: &ast::Assignment) -> Result<(), Flow> {
+        let (name, subscript) = match &assignment.name {
+            ast::AssignmentName::VariableName(name) => (name.as_str(), None),
+            ast::AssignmentName::ArrayElementName(name, subscript) => {
+                (name.as_str(), Some(subscript.as_str()))
+            }
+        };
+        self.assigning = Some(name.to_owned());
+        let result = match &assignment.value {
+            ast::AssignmentValue::Scalar(word) => self
+                .expand_assigned(&word.value)
+                .and_then(|value| self.assign(name, subscript, value, assignment.append)),
+            ast::AssignmentValue::Array(elements) => {
+                self.assign_written_array(name, elements, assignment.append)
+            }
+        };
+        self.assigning = None;
+        result
+    }
+
+    fn assign_written_array(
+        &mut self,
+        name: &str,
+        elements: &[(Option<ast::Word>, ast::Word)],
+        append: bool,
+    ) -> Result<(), Flow> {
+        let mut list = Vec::new();
+        let mut uncertain = false;
+        for (subscript, value) in elements {
+            if let Some(subscript) = subscript {
+                let value = self.expand_assigned(&value.value)?;
+                list.push((Some(subscript.value.clone()), vec![value]));
+            } else {
+                let words = self.expand_words([value.value.as_str()])?;
+                uncertain |= words.uncertain;
+                list.push((None, words.list));
+            }
+        }
+        self.assign_array(name, list, append, uncertain)
+    }
+
+    fn dispatch(&mut self, words: &Words, suffix: &[ast::CommandPrefixOrSuffixItem]) -> Flow {
+        let Some(name) = words.list.first().cloned() else {
+            self.state.status = None;
+            return Flow::Next;
+        };
+        if is_unknown(&name) {
+            self.note_unknown("which command runs here");
+            return self.unknown_result();
+        }
+        if let Some(function) = self.state.functions.get(&name).cloned() {
+            return match function {
+                Some(function) => self.call(&name, &function, &words.list[1..]),
+                None => self.unknown_result(),
+            };
+        }
+        match self.run_builtin(&name, words, suffix) {
+            Some(flow) => flow,
+            None => self.run_external(&name, words),
+        }
+    }
+
+    /// The effect of a command that is not known: its status and what it prints.
+    pub(super) fn unknown_result(&mut self) -> Flow {
+        self.state.status = None;
+        self.print(&unknown()).map_or_else(|flow| flow, |()| Flow::Next)
+    }
+
+    fn call(&mut self, name: &str, function: &ast::FunctionDefinition, arguments: &[String]) -> Flow {
+        if let Err(flow) = self.enter() {
+            return flow;
+        }
+        self.function_names.push(name.to_owned());
+        let positional = std::mem::replace(&mut self.state.positional, arguments.to_vec());
+        self.state.frames.push(std::collections::BTreeMap::new());
+        let mark = self.pending.len();
+        let ast::FunctionBody(body, redirects) = &function.body;
+        let mut flow = self.run_redirected(redirects.as_ref(), |machine| machine.run_compound_command(body));
+        if flow == Flow::Return {
+            flow = Flow::Next;
+        }
+        if flow == Flow::Next {
+            self.join_pending(mark, |flow| flow == Flow::Return);
+        } else if flow == Flow::Exit {
+            if let Some(at) = self.pending[mark..].iter().position(|(flow, _)| *flow == Flow::Return) {
+                let (_, returned) = self.pending.remove(mark + at);
+                let left = std::mem::replace(&mut self.state, returned);
+                self.pending.push((Flow::Exit, left));
+                self.join_pending(mark, |flow| flow == Flow::Return);
+                flow = Flow::Next;
+            }
+        }
+        self.drop_frame();
+        self.state.positional = positional;
+        self.function_names.pop();
+        self.leave();
+        flow
+    }
+
+    fn drop_frame(&mut self) {
+        if let Some(frame) = self.state.frames.pop() {
+            for (name, old) in frame {
+                match old {
+                    Some(variable) => self.state.variables.insert(name, variable),
+                    None => self.state.variables.remove(&name),
+                };
+            }
+        }
+    }
+
+    /// Sources a text as a file at `path`; `return` ends it.
+    pub(super) fn source_text(&mut self, path: &str, text: &str) -> Flow {
+        self.sources.push(path.to_owned());
+        let mark = self.pending.len();
+        let mut flow = self.run_text(text);
+        if flow == Flow::Return {
+            flow = Flow::Next;
+        }
+        self.join_pending(mark, |flow| flow == Flow::Return);
+        self.sources.pop();
+        flow
+    }
+
+    /// A file that may set anything was sourced.
+    pub(super) fn source_unknown(&mut self, path: &str) {
+        self.note_unknown(&format!("the content of `{path}`, which is sourced here,"));
+        if path.ends_with("/.config") || path.ends_with("/auto.conf") {
+            self.state.open_config = true;
+        } else {
+            self.state.open_names = true;
+        }
+        self.state.status = None;
+    }
+
+    /// The final state with every state in which the shell may have ended before.
+    pub(super) fn join_all(&mut self) {
+        for (_, state) in std::mem::take(&mut self.pending) {
+            let current = std::mem::replace(&mut self.state, State::new());
+            self.state = merge(current, state);
+        }
+    }
+
+    /// Whether a directive may be unset, set, or anything.
+    pub(super) fn maybe(data: &Data) -> bool {
+        match data {
+            Data::Unknown => true,
+            Data::Scalar(value) => value.contains(MAYBE),
+            _ => false,
+        }
+    }
+}
+
+/// The first line of a text, shortened, for a message.
+fn first_line(text: &str) -> String {
+    let line = text.trim().lines().next().unwrap_or("");
+    if line.chars().count() > 60 {
+        line.chars().take(60).chain("…".chars()).collect()
+    } else {
+        line.to_owned()
+    }
+}

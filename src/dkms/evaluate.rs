@@ -1,0 +1,510 @@
+//! The two sourcings of dkms: the file in a subshell, its directives through `echo`, and that text in the main shell.
+//!
+//! Must not decide whether a value is good; that is in [`super::facts`].
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::codes;
+use super::commands::compare_versions;
+use super::machine::{Finding, Flow, Machine};
+use super::state::{Data, MAYBE, Sink, State, UNKNOWN, Variable, is_unknown, unknown};
+use super::syntax;
+use super::{CONF, Conf, Directive, Evaluation, Inputs, VARIABLES, Value};
+use crate::diagnostic::{Diagnostic, Place, Severity, SourceText};
+
+/// Stack of the thread that parses and evaluates; pages that are not used cost nothing.
+const STACK: usize = 512 << 20;
+
+/// What `safe_source` of dkms 3.4.3 runs for each name, with the carriage return it strips since 3.1.5.
+const EXPORT: &str = r#"for _i in $(eval echo \${!$_export_env[@]}); do
+eval echo '$_export_env[$_i]=\"${'$_export_env'[$_i]%'$'\r''}\"'
+done"#;
+
+/// The same before 3.1.5.
+const EXPORT_OLD: &str = r#"for _i in $(eval echo \${!$_export_env[@]}); do
+eval echo '$_export_env[$_i]=\"${'$_export_env'[$_i]}\"'
+done"#;
+
+/// Runs something that may recurse with enough stack; `None`: no thread could be had.
+fn with_stack<T: Send>(run: impl FnOnce() -> T + Send) -> Option<T> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, run).ok()?;
+        thread.join().ok()
+    })
+}
+
+/// See [`Conf::parse`].
+pub(super) fn parse(path: &Path, bytes: &[u8]) -> (Conf, Vec<Diagnostic>) {
+    let shown = String::from_utf8_lossy(bytes);
+    let mut diagnostics = Vec::new();
+    let source = Arc::new(SourceText { path: path.to_owned(), text: shown.into_owned() });
+    let broken = |message: &str| syntax::Script {
+        parts: Vec::new(),
+        error: Some(syntax::SyntaxError { at: 0, message: message.to_owned() }),
+    };
+    if bytes.len() > CONF {
+        let message = format!("the file has {} bytes; at most {CONF} are read", bytes.len());
+        diagnostics.push(Diagnostic::error(&codes::LIMIT, message).at(Place::new(&source, 0..0)));
+        let source = Arc::new(SourceText { path: path.to_owned(), text: String::new() });
+        return (Conf { source, text: String::new(), script: broken("too large") }, diagnostics);
+    }
+    let text = super::clean_text(bytes);
+    let script = with_stack(|| syntax::parse(&text)).unwrap_or_else(|| broken("the parser failed"));
+    let conf = Conf { source, text, script };
+    byte_findings(&conf, bytes, &mut diagnostics);
+    if let Some(error) = &conf.script.error {
+        let end = conf.text[error.at..].find('\n').map_or(conf.text.len(), |end| error.at + end);
+        diagnostics.push(
+            Diagnostic::error(
+                &codes::SYNTAX,
+                format!(
+                    "the file does not parse from here on, so bash does not run the rest: {}",
+                    error.message
+                ),
+            )
+            .at(conf.place(error.at..end))
+            .hint("check the file with `bash -n`"),
+        );
+    }
+    (conf, diagnostics)
+}
+
+fn byte_findings(conf: &Conf, bytes: &[u8], diagnostics: &mut Vec<Diagnostic>) {
+    let source = &conf.source;
+    if std::str::from_utf8(bytes).is_err() {
+        let at = source.text.find('\u{FFFD}').unwrap_or(0);
+        diagnostics.push(
+            Diagnostic::warning(&codes::NOT_UTF8, "the file has bytes that are not UTF-8")
+                .at(Place::new(source, at..at + 3))
+                .hint("convert the file to UTF-8"),
+        );
+    }
+    if let Some(at) = source.text.find('\0') {
+        diagnostics.push(
+            Diagnostic::warning(&codes::NUL, "the file has NUL bytes, which bash drops")
+                .at(Place::new(source, at..at + 1)),
+        );
+    }
+    if source.text.starts_with('\u{FEFF}') {
+        diagnostics.push(
+            Diagnostic::error(
+                &codes::BOM,
+                "the file starts with a byte order mark, so its first line is lost",
+            )
+            .at(Place::new(source, 0..3))
+            .hint("save the file as UTF-8 without a byte order mark"),
+        );
+    }
+    if let Some(at) = source.text.find("\r\n") {
+        diagnostics.push(
+            Diagnostic::warning(
+                &codes::CRLF,
+                "lines end in carriage returns; dkms before 3.1.5 keeps them in the values",
+            )
+            .at(Place::new(source, at..at + 1))
+            .hint("run `sed -i 's/\\r$//' dkms.conf`"),
+        );
+    }
+}
+
+/// Byte ranges of a range of characters.
+struct Offsets {
+    bytes: Option<Vec<usize>>,
+    length: usize,
+}
+
+impl Offsets {
+    fn new(text: &str) -> Self {
+        let bytes = (!text.is_ascii())
+            .then(|| text.char_indices().map(|(at, _)| at).chain(std::iter::once(text.len())).collect());
+        Self { bytes, length: text.len() }
+    }
+
+    fn range(&self, characters: Range<usize>) -> Range<usize> {
+        let at = |index: usize| match &self.bytes {
+            None => index.min(self.length),
+            Some(bytes) => bytes.get(index).copied().unwrap_or(self.length),
+        };
+        at(characters.start)..at(characters.end)
+    }
+}
+
+/// The byte range of the last line that assigns `name`, found in the text alone.
+pub(super) fn last_assignment(text: &str, name: &str) -> Option<Range<usize>> {
+    let mut offset = 0;
+    let mut found = None;
+    for line in text.split_inclusive('\n') {
+        let trimmed = line.trim_start();
+        let start = offset + line.len() - trimmed.len();
+        offset += line.len();
+        let words = trimmed.strip_prefix("export ").unwrap_or(trimmed);
+        if let Some(rest) = words.strip_prefix(name) {
+            let assigns = rest.starts_with('=') || rest.starts_with("+=") || rest.starts_with('[');
+            if assigns {
+                let start = start + trimmed.len() - words.len();
+                found = Some(start..start + words.trim_end().len());
+            }
+        }
+    }
+    found
+}
+
+/// What one reading of the file gives.
+struct Reading {
+    first: BTreeMap<String, Variable>,
+    directives: BTreeMap<String, Directive>,
+    findings: Vec<Finding>,
+    ended: bool,
+}
+
+/// Evaluates a file as `read_conf` of dkms would see it. Pure: the same inputs give the same result.
+///
+/// When `inputs.module` is `None`, the file is read once before, as `dkms add DIR` does, to learn name and version.
+#[must_use]
+pub fn evaluate(conf: &Conf, inputs: &Inputs) -> Evaluation {
+    with_stack(|| evaluate_here(conf, inputs)).unwrap_or_else(|| Evaluation {
+        diagnostics: vec![Diagnostic::error(&codes::LIMIT, "the evaluation failed").at(conf.place(0..0))],
+        ..Evaluation::default()
+    })
+}
+
+fn evaluate_here(conf: &Conf, inputs: &Inputs) -> Evaluation {
+    let identity = inputs.module.clone().or_else(|| {
+        let reading = read(conf, inputs, None);
+        let known = |name: &str| match reading.directives.get(name)?.get(&0)? {
+            Value::Known(text) if is_sane(text) => Some(text.clone()),
+            _ => None,
+        };
+        Some((known("PACKAGE_NAME")?, known("PACKAGE_VERSION")?))
+    });
+    let reading = read(conf, inputs, identity);
+    report(conf, reading)
+}
+
+/// Whether a name or version can be a directory.
+fn is_sane(text: &str) -> bool {
+    !text.is_empty() && !text.contains(['/', ' ', '\n', '\t']) && text != "." && text != ".."
+}
+
+fn base_state(inputs: &Inputs, identity: Option<&(String, String)>) -> State {
+    let mut state = State::new();
+    let kernel = inputs.kernel.clone().unwrap_or_else(unknown);
+    let arch = inputs.arch.clone().unwrap_or_else(unknown);
+    let build = format!("/lib/modules/{kernel}/build");
+    let config = match inputs.headers {
+        None => unknown(),
+        Some(tree) if tree.exists("include/config/auto.conf") && is_at_least(inputs, "3.1.4") => {
+            format!("{build}/include/config/auto.conf")
+        }
+        Some(_) => format!("{build}/.config"),
+    };
+    let (name, version) = identity.cloned().unwrap_or_default();
+    let distribution = inputs.os_release.as_deref().map_or_else(unknown, running_distribution);
+    for (variable, value) in [
+        ("kernelver", kernel.as_str()),
+        ("arch", &arch),
+        ("kernel_source_dir", &build),
+        ("kernel_config", &config),
+        ("source_tree", "/usr/src"),
+        ("dkms_tree", "/var/lib/dkms"),
+        ("install_tree", "/lib/modules"),
+        ("module", &name),
+        ("module_version", &version),
+        ("current_kernel", &kernel),
+        ("current_os", &distribution),
+        ("running_distribution", &distribution),
+        ("tmp_location", "/tmp"),
+        ("IFS", " \t\n"),
+        ("HOME", "/root"),
+        ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+        ("PWD", "/"),
+        ("UID", "0"),
+        ("EUID", "0"),
+        ("OSTYPE", "linux-gnu"),
+        ("HOSTTYPE", &arch),
+        ("OPTIND", "1"),
+        ("BASH", "/bin/bash"),
+        // Every supported distribution has bash 5 or 4.4; only the first part is ever looked at.
+        ("BASH_VERSION", "5.2.15(1)-release"),
+    ] {
+        state.set(variable, value);
+    }
+    state.set("parallel_jobs", inputs.processors.map_or_else(unknown, |count| count.to_string()));
+    state
+}
+
+fn is_at_least(inputs: &Inputs, version: &str) -> bool {
+    inputs.dkms_version.as_deref().is_none_or(|own| compare_versions(own, version).is_ge())
+}
+
+/// `distro_version` of dkms 3.x: `ID` for ubuntu, else `ID_LIKE`, else `ID`.
+fn running_distribution(text: &str) -> String {
+    let field = |key| super::commands::os_release_field(text, key);
+    let id = field("ID").unwrap_or_default();
+    if id == "ubuntu" {
+        return id;
+    }
+    field("ID_LIKE").filter(|like| !like.is_empty()).unwrap_or(id)
+}
+
+/// One `read_conf`: both sourcings.
+fn read(conf: &Conf, inputs: &Inputs, identity: Option<(String, String)>) -> Reading {
+    let mut machine = Machine::new(inputs);
+    machine.state = base_state(inputs, identity.as_ref());
+    machine.script_path = match &identity {
+        Some((name, version)) => format!("/var/lib/dkms/{name}/{version}/source/dkms.conf"),
+        None => "/usr/src/src/dkms.conf".to_owned(),
+    };
+    machine.identity.clone_from(&identity);
+    machine.sources.push("/usr/sbin/dkms".to_owned());
+    machine.sources.push(machine.script_path.clone());
+    machine.state.frames.push(BTreeMap::new());
+    machine.state.stdout = Sink::Away;
+    let mut flow = machine.run_script(&conf.script);
+    machine.place = None;
+    machine.sources.pop();
+    if flow == Flow::Return || matches!(flow, Flow::Break(_) | Flow::Continue(_)) {
+        flow = Flow::Next;
+    }
+    machine.join_pending(0, |flow| matches!(flow, Flow::Return | Flow::Break(_) | Flow::Continue(_)));
+    let first = machine.state.variables.clone();
+    machine.state.stdout = Sink::Capture;
+    machine.state.output.clear();
+    let (blurred, open) = (settle(&mut machine.state), machine.state.open_names);
+    let mut ended = flow != Flow::Next;
+    if flow == Flow::Next {
+        let conditional = !machine.pending.is_empty();
+        flow = export(&mut machine);
+        ended = flow != Flow::Next;
+        if flow != Flow::Limit {
+            machine.run_exit_trap();
+        }
+        if conditional {
+            machine.note_unknown("whether the file ends early");
+        }
+    } else if flow == Flow::Exit {
+        machine.run_exit_trap();
+    }
+    let text = std::mem::take(&mut machine.state.output);
+    let mut findings = std::mem::take(&mut machine.findings);
+    let mut directives = if flow == Flow::Limit {
+        BTreeMap::new()
+    } else {
+        second(inputs, identity.as_ref(), &machine.script_path, &text, &mut findings)
+    };
+    for name in &blurred {
+        directives.insert(name.clone(), Directive::from([(0, Value::Unknown)]));
+    }
+    if open && !ended {
+        for name in VARIABLES.iter().filter(|name| name.starts_with(|c: char| c.is_ascii_uppercase())) {
+            directives.entry((*name).to_owned()).or_insert_with(|| Directive::from([(0, Value::Unknown)]));
+        }
+    }
+    if !machine.pending.is_empty() {
+        for value in directives.values_mut().flat_map(BTreeMap::values_mut) {
+            *value = Value::Unknown;
+        }
+    }
+    Reading { first, directives, findings, ended }
+}
+
+/// Prepares what is not known for the export; returns the directives of which not even the elements are known.
+fn settle(state: &mut State) -> Vec<String> {
+    state.open_names = false;
+    state.open_config = false;
+    let mut blurred = Vec::new();
+    for name in VARIABLES {
+        let Some(variable) = state.variables.get_mut(*name) else { continue };
+        match &mut variable.data {
+            Data::Unknown => {
+                blurred.push((*name).to_owned());
+                state.variables.remove(*name);
+            }
+            Data::Scalar(value) if value.contains(MAYBE) => *value = unknown(),
+            Data::Indexed(values) => {
+                values
+                    .values_mut()
+                    .filter(|value| value.contains(MAYBE))
+                    .for_each(|value| *value = unknown());
+            }
+            Data::Associative(values) => {
+                values
+                    .values_mut()
+                    .filter(|value| value.contains(MAYBE))
+                    .for_each(|value| *value = unknown());
+            }
+            _ => {}
+        }
+    }
+    blurred
+}
+
+/// Prints every directive as `safe_source` does.
+fn export(machine: &mut Machine<'_>) -> Flow {
+    let script = if is_at_least(machine.inputs, "3.1.5") { EXPORT } else { EXPORT_OLD };
+    for name in VARIABLES {
+        machine.state.set("_export_env", *name);
+        let flow = machine.run_text(script);
+        if flow != Flow::Next {
+            return flow;
+        }
+    }
+    let mut lines = String::new();
+    for (name, variable) in &machine.state.variables {
+        // `set | grep ^DKMS_DIRECTIVE | cut -d = -f 2-3`, split into words.
+        let Data::Scalar(value) = &variable.data else { continue };
+        if !name.starts_with("DKMS_DIRECTIVE") {
+            continue;
+        }
+        let shown = if value.contains(|c: char| !c.is_ascii_alphanumeric() && !"_-./:=@%+,".contains(c)) {
+            super::expand::single_quote(value)
+        } else {
+            value.clone()
+        };
+        let cut: Vec<&str> = shown.split('=').take(2).collect();
+        for word in cut.join("=").split_whitespace() {
+            let (name, _) = word.split_once('=').unwrap_or((word, ""));
+            let value = word.split_once('=').map_or(word, |(_, value)| value);
+            lines.push_str(&format!("{name}=\"{value}\"\n"));
+        }
+    }
+    machine.print(&lines).map_or_else(|flow| flow, |()| Flow::Next)
+}
+
+/// Sources the exported text in dkms's own shell.
+fn second(
+    inputs: &Inputs,
+    identity: Option<&(String, String)>,
+    path: &str,
+    text: &str,
+    findings: &mut Vec<Finding>,
+) -> BTreeMap<String, Directive> {
+    let mut machine = Machine::new(inputs);
+    machine.state = base_state(inputs, identity);
+    machine.state.stdout = Sink::Away;
+    path.clone_into(&mut machine.script_path);
+    machine.identity = identity.cloned();
+    machine.sources.push("/usr/sbin/dkms".to_owned());
+    machine.state.frames.push(BTreeMap::new());
+    let flow = machine.source_text("/tmp/dkms.conf", text);
+    let _ = flow;
+    machine.join_all();
+    findings.extend(machine.findings.drain(..).filter(|finding| {
+        finding.severity == Severity::Error && !std::ptr::eq(finding.code, &codes::SYNTAX)
+    }));
+    let mut directives = BTreeMap::new();
+    for name in VARIABLES {
+        let Some(variable) = machine.state.variables.get(*name) else { continue };
+        let elements: Directive = match &variable.data {
+            Data::Unset => continue,
+            Data::Unknown => Directive::from([(0, Value::Unknown)]),
+            Data::Associative(_) => continue,
+            _ => machine
+                .indexed(name)
+                .into_iter()
+                .map(|(index, text)| {
+                    (index, if is_unknown(&text) { Value::Unknown } else { Value::Known(text) })
+                })
+                .collect(),
+        };
+        if !elements.is_empty() {
+            directives.insert((*name).to_owned(), elements);
+        }
+    }
+    directives
+}
+
+/// Turns a reading into the public form, with findings where dkms's value differs from bash's.
+fn report(conf: &Conf, reading: Reading) -> Evaluation {
+    let offsets = Offsets::new(&conf.text);
+    let mut places = BTreeMap::new();
+    let mut strangers = Vec::new();
+    for (name, variable) in &reading.first {
+        let Some(place) = &variable.place else { continue };
+        let place = offsets.range(place.clone());
+        if VARIABLES.contains(&name.as_str()) {
+            places.insert(name.clone(), place);
+        } else if name.chars().all(|c| c.is_ascii_uppercase() || c == '_' || c.is_ascii_digit()) {
+            strangers.push((name.clone(), Some(place)));
+        }
+    }
+    let mut diagnostics: Vec<Diagnostic> = reading
+        .findings
+        .iter()
+        .map(|finding| {
+            let mut diagnostic = Diagnostic::new(finding.code, finding.severity, finding.message.clone());
+            if let Some(place) = &finding.place {
+                diagnostic = diagnostic.at(conf.place(offsets.range(place.clone())));
+            }
+            match &finding.hint {
+                Some(hint) => diagnostic.hint(hint.clone()),
+                None => diagnostic,
+            }
+        })
+        .collect();
+    if !reading.ended {
+        compare_readings(conf, &reading, &places, &mut diagnostics);
+    }
+    Evaluation { directives: reading.directives, diagnostics, strangers, places }
+}
+
+/// What bash has and what dkms makes of it.
+fn compare_readings(
+    conf: &Conf,
+    reading: &Reading,
+    places: &BTreeMap<String, Range<usize>>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    for name in VARIABLES {
+        let Some(variable) = reading.first.get(*name) else { continue };
+        let elements: Vec<(usize, &String)> = match &variable.data {
+            Data::Scalar(value) => vec![(0, value)],
+            Data::Indexed(values) => values.iter().map(|(index, value)| (*index, value)).collect(),
+            _ => continue,
+        };
+        for (index, text) in elements {
+            if text.contains([UNKNOWN, MAYBE]) {
+                continue;
+            }
+            let seen = reading.directives.get(*name).and_then(|elements| elements.get(&index));
+            let stripped = text.strip_suffix('\r').unwrap_or(text);
+            let same = matches!(seen, Some(Value::Known(seen)) if seen == stripped || seen == text);
+            if same {
+                continue;
+            }
+            let shown = if index == 0 { (*name).to_owned() } else { format!("{name}[{index}]") };
+            let mut diagnostic = describe_difference(&shown, text, seen);
+            if let Some(place) = places.get(*name) {
+                diagnostic = diagnostic.at(conf.place(place.clone()));
+            }
+            diagnostics.push(diagnostic);
+        }
+    }
+}
+
+fn describe_difference(name: &str, text: &str, seen: Option<&Value>) -> Diagnostic {
+    let seen_text = match seen {
+        Some(Value::Known(seen)) => format!("dkms reads `{seen}`"),
+        Some(Value::Unknown) => "what dkms reads is not known".to_owned(),
+        None => "dkms does not see the directive at all".to_owned(),
+    };
+    if text.contains('"') {
+        let message = format!("`{name}` has a double quote inside its value: {seen_text}");
+        let diagnostic = match seen {
+            None => Diagnostic::error(&codes::LOST_QUOTE, message),
+            Some(_) => Diagnostic::warning(&codes::LOST_QUOTE, message),
+        };
+        return diagnostic.hint("use single quotes inside the value");
+    }
+    if seen.is_none() {
+        return Diagnostic::error(&codes::LOST, format!("`{name}` is set, but {seen_text}"));
+    }
+    let severity = match seen {
+        Some(Value::Known(seen)) if seen.split_whitespace().eq(text.split_whitespace()) => Severity::Note,
+        _ => Severity::Warning,
+    };
+    Diagnostic::new(&codes::ROUND_TRIP, severity, format!("`{name}` is read twice: {seen_text}"))
+}

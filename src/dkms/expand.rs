@@ -1,0 +1,1342 @@
+//! Word expansion as bash does it: braces, tilde, parameters, commands, arithmetic, splitting, globbing, quote removal.
+//!
+//! Works on the raw text of a word, because what a backslash or a quote means depends on where it stands. Must not run commands itself.
+
+use super::machine::{Flow, Machine};
+use super::pattern::{Glob, Part};
+use super::state::{Data, MAYBE, UNKNOWN, is_unknown, unknown};
+
+/// How text is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mode {
+    /// Inside double quotes or a here-document.
+    pub double: bool,
+    /// `"` is an ordinary character (here-documents).
+    pub document: bool,
+    /// `~` expands at the start.
+    pub tilde: bool,
+    /// `~` expands after a colon (assignments).
+    pub colon_tilde: bool,
+    /// Unquoted literal text is split too: the word of `${x:-a b}`.
+    pub split_literals: bool,
+}
+
+const WORD: Mode =
+    Mode { double: false, document: false, tilde: true, colon_tilde: false, split_literals: false };
+const ASSIGNED: Mode = Mode { colon_tilde: true, ..WORD };
+const QUOTED: Mode = Mode { double: true, tilde: false, ..WORD };
+const DOCUMENT: Mode = Mode { document: true, ..QUOTED };
+
+/// A word while it is being built.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Field {
+    /// The text.
+    pub text: String,
+    /// The same as a pattern: quoted characters carry a backslash.
+    pub pattern: String,
+    quoted: bool,
+    active: bool,
+}
+
+/// Words while they are being built.
+pub(super) struct Builder {
+    fields: Vec<Field>,
+    current: Field,
+    started: bool,
+    split: bool,
+    ifs: Option<String>,
+    /// An unquoted unknown text may be any number of words.
+    pub uncertain: bool,
+}
+
+/// The words of a command.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Words {
+    /// The words.
+    pub list: Vec<String>,
+    /// There may be more or fewer of them.
+    pub uncertain: bool,
+}
+
+impl Builder {
+    fn new(split: bool, ifs: Option<String>) -> Self {
+        Self { fields: Vec::new(), current: Field::default(), started: false, split, ifs, uncertain: false }
+    }
+
+    fn quoted(&mut self, text: &str) {
+        self.started = true;
+        self.current.quoted = true;
+        self.current.text.push_str(text);
+        for c in text.chars() {
+            if c.is_ascii_punctuation() {
+                self.current.pattern.push('\\');
+            }
+            self.current.pattern.push(c);
+        }
+    }
+
+    fn literal(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        self.started = true;
+        self.current.active |= text.contains(['*', '?', '[', '(']);
+        self.current.text.push_str(text);
+        self.current.pattern.push_str(text);
+    }
+
+    fn finish_field(&mut self) {
+        if self.started {
+            self.fields.push(std::mem::take(&mut self.current));
+        }
+        self.started = false;
+        self.current = Field::default();
+    }
+
+    /// The result of an unquoted expansion: split at IFS (bash manual, "Word Splitting").
+    fn expansion(&mut self, text: &str) {
+        if !self.split {
+            self.literal(text);
+            return;
+        }
+        if is_unknown(text) {
+            self.uncertain = true;
+        }
+        let ifs = self.ifs.clone().unwrap_or_else(|| " \t\n".to_owned());
+        let blank = |c: char| matches!(c, ' ' | '\t' | '\n') && ifs.contains(c);
+        let mut chars = text.chars().peekable();
+        while let Some(c) = chars.next() {
+            if !ifs.contains(c) {
+                self.literal(c.encode_utf8(&mut [0; 4]));
+                continue;
+            }
+            let mut hard = !blank(c);
+            while let Some(next) = chars.peek().copied() {
+                if blank(next) || (!hard && ifs.contains(next)) {
+                    hard |= !blank(next);
+                    chars.next();
+                } else {
+                    break;
+                }
+            }
+            if hard {
+                self.started = true;
+            }
+            self.finish_field();
+        }
+    }
+
+    fn into_single(mut self) -> Field {
+        if self.fields.is_empty() {
+            return self.current;
+        }
+        self.finish_field();
+        let mut joined = Field::default();
+        for (i, field) in self.fields.into_iter().enumerate() {
+            if i > 0 {
+                joined.text.push(' ');
+                joined.pattern.push(' ');
+            }
+            joined.text.push_str(&field.text);
+            joined.pattern.push_str(&field.pattern);
+        }
+        joined
+    }
+}
+
+/// The result of a parameter expansion before quoting is looked at.
+enum Expansion {
+    Unset,
+    One(String),
+    /// `star`: `*` rather than `@`.
+    Many {
+        values: Vec<String>,
+        star: bool,
+        uncertain: bool,
+    },
+}
+
+/// A parameter as written.
+struct Parameter {
+    name: String,
+    subscript: Option<String>,
+}
+
+fn is_name_start(b: u8) -> bool {
+    b.is_ascii_alphabetic() || b == b'_'
+}
+
+fn is_name(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b == b'_'
+}
+
+/// The end of a bracketed part that begins at `at` (just behind the opener), honouring quotes; the offset of the closer.
+pub(super) fn closing(text: &str, at: usize, open: u8, close: u8, double: bool) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let (mut i, mut depth) = (at, 0usize);
+    while i < bytes.len() {
+        match bytes[i] {
+            b'\\' => i += 1,
+            b'\'' if !double => {
+                i += 1;
+                while i < bytes.len() && bytes[i] != b'\'' {
+                    i += 1;
+                }
+            }
+            b'"' => i = end_of_double(text, i + 1)?,
+            b'`' => {
+                i += 1;
+                while i < bytes.len() && bytes[i] != b'`' {
+                    i += 1 + usize::from(bytes[i] == b'\\');
+                }
+            }
+            b'$' if bytes.get(i + 1) == Some(&b'{') && open != b'{' => {
+                i = closing(text, i + 2, b'{', b'}', double)?
+            }
+            b'$' if bytes.get(i + 1) == Some(&b'{') => {
+                depth += 1;
+                i += 1;
+            }
+            b'$' if bytes.get(i + 1) == Some(&b'(') && open != b'(' => {
+                i = closing(text, i + 2, b'(', b')', false)?
+            }
+            b'#' if open == b'(' && i > 0 && matches!(bytes[i - 1], b' ' | b'\n' | b'\t' | b';') => {
+                while i < bytes.len() && bytes[i] != b'\n' {
+                    i += 1;
+                }
+                continue;
+            }
+            b if b == close && depth == 0 => return Some(i),
+            b if b == close => depth -= 1,
+            b if b == open && open != b'{' => depth += 1,
+            _ => {}
+        }
+        i += 1;
+    }
+    None
+}
+
+/// The offset of the `"` that ends a double-quoted part which begins at `at`.
+fn end_of_double(text: &str, at: usize) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut i = at;
+    while i < bytes.len() {
+        match bytes[i] {
+            b'\\' => i += 1,
+            b'"' => return Some(i),
+            b'`' => {
+                i += 1;
+                while i < bytes.len() && bytes[i] != b'`' {
+                    i += 1 + usize::from(bytes[i] == b'\\');
+                }
+            }
+            b'$' if bytes.get(i + 1) == Some(&b'{') => i = closing(text, i + 2, b'{', b'}', true)?,
+            b'$' if bytes.get(i + 1) == Some(&b'(') => i = closing(text, i + 2, b'(', b')', false)?,
+            _ => {}
+        }
+        i += 1;
+    }
+    None
+}
+
+/// `$'…'`: bash manual, "ANSI-C Quoting".
+pub(super) fn ansi_c(text: &str) -> String {
+    let chars: Vec<char> = text.chars().collect();
+    let mut out = String::new();
+    let mut i = 0;
+    let number = |from: usize, most: usize, base: u32| -> (u32, usize) {
+        let (mut value, mut used) = (0u32, 0);
+        while used < most {
+            let Some(digit) = chars.get(from + used).and_then(|c| c.to_digit(base)) else { break };
+            value = value.wrapping_mul(base).wrapping_add(digit);
+            used += 1;
+        }
+        (value, used)
+    };
+    while i < chars.len() {
+        if chars[i] != '\\' || i + 1 >= chars.len() {
+            out.push(chars[i]);
+            i += 1;
+            continue;
+        }
+        i += 1;
+        let c = chars[i];
+        i += 1;
+        let simple = match c {
+            'a' => '\x07',
+            'b' => '\x08',
+            'e' | 'E' => '\x1b',
+            'f' => '\x0c',
+            'n' => '\n',
+            'r' => '\r',
+            't' => '\t',
+            'v' => '\x0b',
+            '\\' | '\'' | '"' | '?' => c,
+            'x' | 'u' | 'U' => {
+                let most = if c == 'x' {
+                    2
+                } else if c == 'u' {
+                    4
+                } else {
+                    8
+                };
+                let (value, used) = number(i, most, 16);
+                i += used;
+                char::from_u32(value).unwrap_or('\u{FFFD}')
+            }
+            '0'..='7' => {
+                let (value, used) = number(i - 1, 3, 8);
+                i += used - 1;
+                char::from_u32(value & 0xFF).unwrap_or('\u{FFFD}')
+            }
+            'c' => {
+                let control = chars.get(i).map_or('\0', |c| char::from((*c as u32 & 0x1F) as u8));
+                i += 1;
+                control
+            }
+            other => {
+                out.push('\\');
+                other
+            }
+        };
+        if simple != '\0' {
+            out.push(simple);
+        }
+    }
+    out
+}
+
+impl Machine<'_> {
+    /// A word as one string without splitting or globbing: the value of an assignment.
+    pub(super) fn expand_assigned(&mut self, text: &str) -> Result<String, Flow> {
+        Ok(self.expand_single(text, ASSIGNED)?.text)
+    }
+
+    /// A word as one string: `[[ ]]`, `case`, redirections, here-strings.
+    pub(super) fn expand_string(&mut self, text: &str) -> Result<String, Flow> {
+        Ok(self.expand_single(text, WORD)?.text)
+    }
+
+    /// A word as a pattern whose quoted characters carry a backslash.
+    pub(super) fn expand_pattern(&mut self, text: &str) -> Result<String, Flow> {
+        Ok(self.expand_single(text, WORD)?.pattern)
+    }
+
+    /// The body of a here-document.
+    pub(super) fn expand_document(&mut self, text: &str) -> Result<String, Flow> {
+        Ok(self.expand_single(text, DOCUMENT)?.text)
+    }
+
+    fn expand_single(&mut self, text: &str, mode: Mode) -> Result<Field, Flow> {
+        self.enter()?;
+        let mut builder = Builder::new(false, None);
+        let result = self.expand_into(text, mode, &mut builder);
+        self.leave();
+        result?;
+        Ok(builder.into_single())
+    }
+
+    /// Words of a command or of an array: everything expands.
+    pub(super) fn expand_words<'t>(
+        &mut self,
+        texts: impl IntoIterator<Item = &'t str>,
+    ) -> Result<Words, Flow> {
+        let mut words = Words::default();
+        for text in texts {
+            if !text.contains(['$', '`', '\\', '\'', '"', '{', '~', '*', '?', '[', '(', MAYBE, UNKNOWN]) {
+                words.list.push(text.to_owned());
+                continue;
+            }
+            let braced = self.brace_expand(text)?;
+            for text in braced {
+                self.step(1)?;
+                let mut builder = Builder::new(true, self.scalar("IFS"));
+                self.enter()?;
+                let result = self.expand_into(&text, WORD, &mut builder);
+                self.leave();
+                result?;
+                builder.finish_field();
+                words.uncertain |= builder.uncertain;
+                for field in builder.fields {
+                    self.glob(field, &mut words)?;
+                }
+            }
+        }
+        self.check_size(words.list.len())?;
+        Ok(words)
+    }
+
+    /// Expands `text` into `builder`.
+    fn expand_into(&mut self, text: &str, mode: Mode, builder: &mut Builder) -> Result<(), Flow> {
+        let bytes = text.as_bytes();
+        let mut i = 0;
+        if mode.tilde && text.starts_with('~') {
+            i = self.tilde(text, 0, mode, builder);
+        }
+        while i < bytes.len() {
+            match bytes[i] {
+                b'\\' => i = backslash(text, i, mode, builder),
+                b'\'' if !mode.double => {
+                    let end = text[i + 1..].find('\'').map_or(text.len(), |end| i + 1 + end);
+                    builder.quoted(&text[i + 1..end]);
+                    i = end + 1;
+                }
+                b'"' if !mode.document => {
+                    if mode.double {
+                        // A quote inside `"${x:-"a"}"` only toggles; the text in it stays quoted.
+                        i += 1;
+                        continue;
+                    }
+                    let end = end_of_double(text, i + 1).unwrap_or(text.len());
+                    self.double_quoted(&text[i + 1..end], builder)?;
+                    i = end + 1;
+                }
+                b'`' => {
+                    let (command, next) = backquoted(text, i + 1, mode.double && !mode.document);
+                    let output = self.substitute(&command)?;
+                    emit(Expansion::One(output), mode, builder, "");
+                    i = next;
+                }
+                b'$' => i = self.dollar(text, i, mode, builder)?,
+                b'<' | b'>' if !mode.double && bytes.get(i + 1) == Some(&b'(') => {
+                    let end = closing(text, i + 2, b'(', b')', false).unwrap_or(text.len());
+                    builder.quoted(&unknown());
+                    i = (end + 1).min(text.len());
+                }
+                _ => {
+                    let mut end = i + 1;
+                    while end < bytes.len()
+                        && !matches!(bytes[end], b'\\' | b'\'' | b'"' | b'`' | b'$' | b'<' | b'>')
+                        && !(mode.colon_tilde && bytes[end] == b'~' && bytes[end - 1] == b':')
+                    {
+                        end += 1;
+                    }
+                    if mode.colon_tilde && bytes[i] == b'~' && i > 0 && bytes[i - 1] == b':' {
+                        i = self.tilde(text, i, mode, builder);
+                        continue;
+                    }
+                    let part = &text[i..end];
+                    if mode.double {
+                        builder.quoted(part);
+                    } else if mode.split_literals {
+                        builder.expansion(part);
+                    } else {
+                        builder.literal(part);
+                    }
+                    i = end;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn double_quoted(&mut self, text: &str, builder: &mut Builder) -> Result<(), Flow> {
+        // `"$@"` with no parameters is no word at all, so the mark of being quoted comes from the parts.
+        if text.is_empty() {
+            builder.quoted("");
+            return Ok(());
+        }
+        self.enter()?;
+        let result = self.expand_into(text, QUOTED, builder);
+        self.leave();
+        result
+    }
+
+    fn tilde(&mut self, text: &str, at: usize, mode: Mode, builder: &mut Builder) -> usize {
+        let rest = &text[at + 1..];
+        let end = rest.find(|c: char| c == '/' || (mode.colon_tilde && c == ':')).unwrap_or(rest.len());
+        let user = &rest[..end];
+        let value = match user {
+            "" => self.scalar("HOME").or_else(|| Some("/root".to_owned())),
+            "+" => Some(self.state.directory.clone()),
+            "root" => Some("/root".to_owned()),
+            _ if user.contains(['$', '\'', '"', '`', '\\']) => None,
+            _ => None,
+        };
+        match value {
+            Some(value) => {
+                builder.quoted(&value);
+                at + 1 + end
+            }
+            None => {
+                builder.literal("~");
+                at + 1
+            }
+        }
+    }
+
+    /// What begins with `$` at `at`; returns the offset behind it.
+    fn dollar(&mut self, text: &str, at: usize, mode: Mode, builder: &mut Builder) -> Result<usize, Flow> {
+        let bytes = text.as_bytes();
+        let next = bytes.get(at + 1).copied();
+        match next {
+            Some(b'\'') if !mode.double => {
+                let mut end = at + 2;
+                while end < bytes.len() && bytes[end] != b'\'' {
+                    end += 1 + usize::from(bytes[end] == b'\\');
+                }
+                let end = end.min(text.len());
+                builder.quoted(&ansi_c(&text[at + 2..end]));
+                Ok((end + 1).min(text.len()))
+            }
+            Some(b'"') if !mode.double => {
+                let end = end_of_double(text, at + 2).unwrap_or(text.len());
+                self.double_quoted(&text[at + 2..end], builder)?;
+                Ok((end + 1).min(text.len()))
+            }
+            Some(b'(') => self.dollar_parenthesis(text, at, mode, builder),
+            Some(b'[') => {
+                let Some(end) = closing(text, at + 2, b'[', b']', mode.double) else {
+                    return Err(self.fatal("`$[` is not closed"));
+                };
+                self.emit_arithmetic(&text[at + 2..end], mode, builder)?;
+                Ok(end + 1)
+            }
+            Some(b'{') => {
+                let Some(end) = closing(text, at + 2, b'{', b'}', mode.double) else {
+                    return Err(self.fatal("`${` is not closed"));
+                };
+                self.braced(&text[at + 2..end], mode, builder)?;
+                Ok(end + 1)
+            }
+            Some(b) if is_name_start(b) => {
+                let mut end = at + 2;
+                while end < bytes.len() && is_name(bytes[end]) {
+                    end += 1;
+                }
+                self.emit_parameter(&text[at + 1..end], mode, builder)?;
+                Ok(end)
+            }
+            Some(b'0'..=b'9' | b'@' | b'*' | b'#' | b'?' | b'-' | b'$' | b'!') => {
+                self.emit_parameter(&text[at + 1..at + 2], mode, builder)?;
+                Ok(at + 2)
+            }
+            _ => {
+                if mode.double {
+                    builder.quoted("$")
+                } else {
+                    builder.literal("$")
+                }
+                Ok(at + 1)
+            }
+        }
+    }
+
+    fn dollar_parenthesis(
+        &mut self,
+        text: &str,
+        at: usize,
+        mode: Mode,
+        builder: &mut Builder,
+    ) -> Result<usize, Flow> {
+        let Some(end) = closing(text, at + 2, b'(', b')', false) else {
+            return Err(self.fatal("`$(` is not closed"));
+        };
+        let inner = &text[at + 2..end];
+        if let Some(expression) = inner.strip_prefix('(').and_then(|inner| inner.strip_suffix(')')) {
+            // `$((…))` unless the parentheses do not belong together, as in `$((a);(b))`.
+            if closing(inner, 1, b'(', b')', false) == Some(inner.len() - 1) {
+                self.emit_arithmetic(expression, mode, builder)?;
+                return Ok(end + 1);
+            }
+        }
+        let output = self.substitute(inner)?;
+        emit(Expansion::One(output), mode, builder, "");
+        Ok(end + 1)
+    }
+
+    fn emit_arithmetic(&mut self, text: &str, mode: Mode, builder: &mut Builder) -> Result<(), Flow> {
+        let value = self.evaluate_arithmetic(text)?;
+        let text = value.map_or_else(unknown, |value| value.to_string());
+        emit(Expansion::One(text), mode, builder, "");
+        Ok(())
+    }
+
+    /// Expands and evaluates an arithmetic expression.
+    pub(super) fn evaluate_arithmetic(&mut self, text: &str) -> Result<Option<i64>, Flow> {
+        let expanded = self.expand_single(text, QUOTED)?.text;
+        self.arithmetic(&expanded, 0)
+    }
+
+    fn emit_parameter(&mut self, name: &str, mode: Mode, builder: &mut Builder) -> Result<(), Flow> {
+        let parameter = Parameter { name: name.to_owned(), subscript: None };
+        let value = self.value(&parameter)?;
+        let value = self.checked(value, name)?;
+        let separator = self.separator();
+        emit(value, mode, builder, &separator);
+        Ok(())
+    }
+
+    /// `set -u`.
+    fn checked(&mut self, value: Expansion, name: &str) -> Result<Expansion, Flow> {
+        if matches!(value, Expansion::Unset) && self.state.options.nounset && !matches!(name, "@" | "*") {
+            return Err(self.fatal(&format!("`{name}` is not set, and `set -u` is on")));
+        }
+        Ok(value)
+    }
+
+    fn separator(&self) -> String {
+        match self.scalar("IFS") {
+            None => " ".to_owned(),
+            Some(ifs) => ifs.chars().next().map(String::from).unwrap_or_default(),
+        }
+    }
+
+    fn value(&mut self, parameter: &Parameter) -> Result<Expansion, Flow> {
+        let name = parameter.name.as_str();
+        if let Some(subscript) = &parameter.subscript {
+            if subscript == "@" || subscript == "*" {
+                let (values, uncertain) = self.elements(name);
+                return Ok(Expansion::Many { values, star: subscript == "*", uncertain });
+            }
+            let value = self.element_by_subscript(name, subscript)?;
+            return Ok(value.map_or(Expansion::Unset, Expansion::One));
+        }
+        Ok(match name {
+            "@" | "*" => Expansion::Many {
+                uncertain: self.state.positional.iter().any(|value| value.contains(MAYBE)),
+                values: self.state.positional.clone(),
+                star: name == "*",
+            },
+            "#" => Expansion::One(self.state.positional.len().to_string()),
+            "?" => Expansion::One(self.state.status.map_or_else(unknown, |status| status.to_string())),
+            "-" => Expansion::One("hB".to_owned()),
+            "$" => Expansion::One(unknown()),
+            "!" => Expansion::Unset,
+            "0" => Expansion::One("/usr/sbin/dkms".to_owned()),
+            _ if name.starts_with(|c: char| c.is_ascii_digit()) => {
+                let index: usize = name.parse().unwrap_or(usize::MAX);
+                match self.state.positional.get(index.saturating_sub(1)) {
+                    Some(value) => Expansion::One(value.clone()),
+                    None => Expansion::Unset,
+                }
+            }
+            _ => self.scalar(name).map_or(Expansion::Unset, Expansion::One),
+        })
+    }
+
+    /// The inside of `${…}`.
+    fn braced(&mut self, text: &str, mode: Mode, builder: &mut Builder) -> Result<(), Flow> {
+        let separator = self.separator();
+        if let Some(rest) = text.strip_prefix('#') {
+            if !rest.is_empty() {
+                if let Some((parameter, "")) = parse_parameter(rest) {
+                    let length = self.length(&parameter)?;
+                    emit(Expansion::One(length), mode, builder, &separator);
+                    return Ok(());
+                }
+            }
+        }
+        let (indirect, body) = match text.strip_prefix('!') {
+            Some(rest) if rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') => (true, rest),
+            _ => (false, text),
+        };
+        let Some((mut parameter, operation)) = parse_parameter(body) else {
+            return Err(self.fatal(&format!("`${{{text}}}` is not a valid expansion")));
+        };
+        if indirect {
+            match (&parameter.subscript, operation) {
+                (None, "*" | "@") => {
+                    let names: Vec<String> = self
+                        .state
+                        .variables
+                        .keys()
+                        .filter(|name| name.starts_with(&parameter.name))
+                        .cloned()
+                        .collect();
+                    let value = Expansion::Many { values: names, star: operation == "*", uncertain: false };
+                    emit(value, mode, builder, &separator);
+                    return Ok(());
+                }
+                (Some(subscript), "") if subscript == "@" || subscript == "*" => {
+                    let (values, uncertain) = self.keys(&parameter.name);
+                    emit(
+                        Expansion::Many { values, star: subscript == "*", uncertain },
+                        mode,
+                        builder,
+                        &separator,
+                    );
+                    return Ok(());
+                }
+                _ => {}
+            }
+            let Expansion::One(target) = self.value(&parameter)? else {
+                return Err(self.fatal(&format!("`${{{text}}}`: nothing to refer to")));
+            };
+            if is_unknown(&target) {
+                emit(Expansion::One(unknown()), mode, builder, &separator);
+                return Ok(());
+            }
+            match parse_parameter(&target) {
+                Some((target, "")) => parameter = target,
+                _ => return Err(self.fatal(&format!("`{target}` is not a variable name"))),
+            }
+        }
+        self.operate(text, &parameter, operation, mode, builder)
+    }
+
+    fn length(&mut self, parameter: &Parameter) -> Result<String, Flow> {
+        let value = self.value(parameter)?;
+        let value = self.checked(value, &parameter.name)?;
+        Ok(match value {
+            Expansion::Unset => "0".to_owned(),
+            Expansion::One(text) if is_unknown(&text) => unknown(),
+            Expansion::One(text) => text.chars().count().to_string(),
+            Expansion::Many { uncertain: true, .. } => unknown(),
+            Expansion::Many { values, .. } => values.len().to_string(),
+        })
+    }
+
+    fn operate(
+        &mut self,
+        whole: &str,
+        parameter: &Parameter,
+        operation: &str,
+        mode: Mode,
+        builder: &mut Builder,
+    ) -> Result<(), Flow> {
+        let separator = self.separator();
+        let value = self.value(parameter)?;
+        if operation.is_empty() {
+            let value = self.checked(value, &parameter.name)?;
+            emit(value, mode, builder, &separator);
+            return Ok(());
+        }
+        let colon = operation.starts_with(':');
+        let test = if colon { &operation[1..] } else { operation };
+        if let Some(kind @ ('-' | '=' | '?' | '+')) = test.chars().next() {
+            return self.operate_on_absence(parameter, value, colon, kind, &test[1..], mode, builder);
+        }
+        if colon {
+            let value = self.checked(value, &parameter.name)?;
+            let value = self.slice(parameter, value, test)?;
+            emit(value, mode, builder, &separator);
+            return Ok(());
+        }
+        let value = self.checked(value, &parameter.name)?;
+        let Some(change) = self.parse_change(operation, parameter)? else {
+            return Err(self.fatal(&format!("`${{{whole}}}` is not a valid expansion")));
+        };
+        let value = match value {
+            Expansion::Unset => Expansion::Unset,
+            Expansion::One(text) => Expansion::One(apply(&change, &text)),
+            Expansion::Many { values, star, uncertain } => Expansion::Many {
+                values: values.iter().map(|text| apply(&change, text)).collect(),
+                star,
+                uncertain,
+            },
+        };
+        emit(value, mode, builder, &separator);
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of one operator")]
+    fn operate_on_absence(
+        &mut self,
+        parameter: &Parameter,
+        value: Expansion,
+        colon: bool,
+        kind: char,
+        word: &str,
+        mode: Mode,
+        builder: &mut Builder,
+    ) -> Result<(), Flow> {
+        let separator = self.separator();
+        // Some(true): counts as absent.
+        let absent = match &value {
+            Expansion::Unset => Some(true),
+            Expansion::One(text) if text.contains(MAYBE) => None,
+            Expansion::One(text) if text.contains(UNKNOWN) && colon => {
+                (text.chars().count() > 1).then_some(false)
+            }
+            Expansion::One(text) => Some(colon && text.is_empty()),
+            Expansion::Many { uncertain: true, .. } => None,
+            Expansion::Many { values, .. } => {
+                Some(values.is_empty() || (colon && values.iter().all(String::is_empty) && values.len() == 1))
+            }
+        };
+        let word_mode = Mode { tilde: !mode.double, split_literals: !mode.double, ..mode };
+        match (kind, absent) {
+            ('+', Some(true)) | ('?', None) => {}
+            ('+', Some(false)) | ('-', Some(true)) => {
+                self.expand_into(word, word_mode, builder)?;
+                // A quoted empty word is still a word.
+                if mode.double {
+                    builder.quoted("");
+                }
+                return Ok(());
+            }
+            (_, None) => {
+                if kind == '=' {
+                    self.assign(&parameter.name, parameter.subscript.as_deref(), unknown(), false)?;
+                }
+                emit(Expansion::One(unknown()), mode, builder, &separator);
+                return Ok(());
+            }
+            ('=', Some(true)) => {
+                let text = self.expand_single(word, Mode { split_literals: false, ..word_mode })?.text;
+                self.assign(&parameter.name, parameter.subscript.as_deref(), text.clone(), false)?;
+                emit(Expansion::One(text), mode, builder, &separator);
+                return Ok(());
+            }
+            ('?', Some(true)) => {
+                return Err(self.fatal(&format!("`{}` is not set: {word}", parameter.name)));
+            }
+            _ => {
+                emit(value, mode, builder, &separator);
+                return Ok(());
+            }
+        }
+        let rest = if kind == '?' { value } else { Expansion::Unset };
+        emit(rest, mode, builder, &separator);
+        Ok(())
+    }
+
+    /// `${x:offset:length}`.
+    fn slice(&mut self, parameter: &Parameter, value: Expansion, text: &str) -> Result<Expansion, Flow> {
+        let cut = split_slice(text);
+        let offset = self.evaluate_arithmetic(&text[..cut])?;
+        let length = match text.get(cut + 1..) {
+            Some(length) => Some(self.evaluate_arithmetic(length)?),
+            None => None,
+        };
+        let (Some(offset), length) = (offset, length) else { return Ok(Expansion::One(unknown())) };
+        let length = match length {
+            None => None,
+            Some(None) => return Ok(Expansion::One(unknown())),
+            Some(Some(length)) => Some(length),
+        };
+        Ok(match value {
+            Expansion::Unset => Expansion::Unset,
+            Expansion::One(text) if is_unknown(&text) => Expansion::One(unknown()),
+            Expansion::One(text) => {
+                let chars: Vec<char> = text.chars().collect();
+                Expansion::One(slice_of(&chars, offset, length).iter().collect())
+            }
+            Expansion::Many { values, star, uncertain } => {
+                let values = if parameter.subscript.is_none() {
+                    // For positional parameters index 0 is `$0`.
+                    let mut all = vec!["/usr/sbin/dkms".to_owned()];
+                    all.extend(values);
+                    slice_of(&all, offset, length).to_vec()
+                } else {
+                    slice_of(&values, offset, length).to_vec()
+                };
+                Expansion::Many { values, star, uncertain }
+            }
+        })
+    }
+
+    fn parse_change(&mut self, operation: &str, parameter: &Parameter) -> Result<Option<Change>, Flow> {
+        let ignore_case = self.state.options.nocasematch;
+        for (prefix, part) in [
+            ("##", Part::LongestPrefix),
+            ("#", Part::ShortestPrefix),
+            ("%%", Part::LongestSuffix),
+            ("%", Part::ShortestSuffix),
+        ] {
+            if let Some(pattern) = operation.strip_prefix(prefix) {
+                let pattern = self.expand_pattern(pattern)?;
+                return Ok(Some(if is_unknown(&pattern) {
+                    Change::Unknown
+                } else {
+                    Change::Remove(Glob::new(&pattern, false), part)
+                }));
+            }
+        }
+        if let Some(rest) = operation.strip_prefix('/') {
+            let (rest, kind) = match rest.chars().next() {
+                Some(c @ ('/' | '#' | '%')) => (&rest[1..], c),
+                _ => (rest, ' '),
+            };
+            let cut = split_replacement(rest);
+            let pattern = self.expand_pattern(&rest[..cut])?;
+            let replacement = match rest.get(cut + 1..) {
+                Some(replacement) => self.expand_string(replacement)?,
+                None => String::new(),
+            };
+            if is_unknown(&pattern) || is_unknown(&replacement) {
+                return Ok(Some(Change::Unknown));
+            }
+            return Ok(Some(Change::Replace {
+                glob: Glob::new(&pattern, ignore_case),
+                empty: pattern.is_empty(),
+                replacement,
+                kind,
+            }));
+        }
+        for (prefix, upper, all) in
+            [("^^", true, true), ("^", true, false), (",,", false, true), (",", false, false)]
+        {
+            if let Some(pattern) = operation.strip_prefix(prefix) {
+                let pattern = self.expand_pattern(pattern)?;
+                let glob = (!pattern.is_empty()).then(|| Glob::new(&pattern, false));
+                return Ok(Some(Change::Case { upper, all, glob }));
+            }
+        }
+        Ok(match operation {
+            "@Q" => Some(Change::Quote),
+            "@E" => Some(Change::Escapes),
+            "@U" => Some(Change::Case { upper: true, all: true, glob: None }),
+            "@u" => Some(Change::Case { upper: true, all: false, glob: None }),
+            "@L" => Some(Change::Case { upper: false, all: true, glob: None }),
+            "@P" | "@K" | "@k" => Some(Change::Unknown),
+            "@A" => Some(Change::Assignment(parameter.name.clone())),
+            "@a" => {
+                let flag = match self.state.variables.get(&parameter.name).map(|variable| &variable.data) {
+                    Some(Data::Indexed(_)) => "a",
+                    Some(Data::Associative(_)) => "A",
+                    _ => "",
+                };
+                Some(Change::Constant(flag.to_owned()))
+            }
+            _ => None,
+        })
+    }
+}
+
+/// What an operator does to each value.
+enum Change {
+    Unknown,
+    Remove(Glob, Part),
+    Replace { glob: Glob, empty: bool, replacement: String, kind: char },
+    Case { upper: bool, all: bool, glob: Option<Glob> },
+    Quote,
+    Escapes,
+    Assignment(String),
+    Constant(String),
+}
+
+fn apply(change: &Change, text: &str) -> String {
+    if is_unknown(text) {
+        return unknown();
+    }
+    let changed = match change {
+        Change::Unknown => Err(()),
+        Change::Remove(glob, part) => glob.find(text, *part).map(|found| match found {
+            Some(range) => format!("{}{}", &text[..range.start], &text[range.end..]),
+            None => text.to_owned(),
+        }),
+        Change::Replace { empty: true, kind: ' ' | '/', .. } => Ok(text.to_owned()),
+        Change::Replace { glob, replacement, kind, .. } => match kind {
+            '#' => glob.find(text, Part::LongestPrefix).map(|found| match found {
+                Some(range) => format!("{replacement}{}", &text[range.end..]),
+                None => text.to_owned(),
+            }),
+            '%' => glob.find(text, Part::LongestSuffix).map(|found| match found {
+                Some(range) => format!("{}{replacement}", &text[..range.start]),
+                None => text.to_owned(),
+            }),
+            kind => glob.replace(text, *kind == '/', replacement),
+        },
+        Change::Case { upper, all, glob } => {
+            let mut out = String::new();
+            for (i, c) in text.chars().enumerate() {
+                let fits = glob.as_ref().is_none_or(|glob| glob.matches(&c.to_string()) == Some(true));
+                if !fits || (i > 0 && !all) {
+                    out.push(c);
+                } else if *upper {
+                    out.extend(c.to_uppercase());
+                } else {
+                    out.extend(c.to_lowercase());
+                }
+            }
+            Ok(out)
+        }
+        Change::Quote => Ok(single_quote(text)),
+        Change::Escapes => Ok(ansi_c(text)),
+        Change::Assignment(name) => Ok(format!("{name}={}", single_quote(text))),
+        Change::Constant(value) => Ok(value.clone()),
+    };
+    changed.unwrap_or_else(|()| unknown())
+}
+
+/// `'…'` as `${x@Q}` prints it.
+pub(super) fn single_quote(text: &str) -> String {
+    if text.chars().any(|c| c.is_ascii_control()) {
+        let mut out = String::from("$'");
+        for c in text.chars() {
+            match c {
+                '\n' => out.push_str("\\n"),
+                '\t' => out.push_str("\\t"),
+                '\r' => out.push_str("\\r"),
+                '\'' | '\\' => {
+                    out.push('\\');
+                    out.push(c);
+                }
+                c => out.push(c),
+            }
+        }
+        out.push('\'');
+        return out;
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+fn slice_of<T>(items: &[T], offset: i64, length: Option<i64>) -> &[T] {
+    let count = i64::try_from(items.len()).unwrap_or(i64::MAX);
+    let start = if offset < 0 { count + offset } else { offset };
+    if start < 0 || start > count {
+        return &[];
+    }
+    let end = match length {
+        None => count,
+        Some(length) if length < 0 => count + length,
+        Some(length) => start.saturating_add(length).min(count),
+    };
+    if end < start {
+        return &[];
+    }
+    &items[usize::try_from(start).unwrap_or(0)..usize::try_from(end).unwrap_or(0)]
+}
+
+/// The offset of the `:` between offset and length; a `? :` belongs together.
+fn split_slice(text: &str) -> usize {
+    let (mut depth, mut questions) = (0, 0);
+    for (i, b) in text.bytes().enumerate() {
+        match b {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth -= 1,
+            b'?' => questions += 1,
+            b':' if depth == 0 && questions > 0 => questions -= 1,
+            b':' if depth == 0 => return i,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// The offset of the `/` between pattern and replacement.
+fn split_replacement(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let mut i = usize::from(text.starts_with('/'));
+    while i < bytes.len() {
+        match bytes[i] {
+            b'\\' => i += 1,
+            b'/' => return i,
+            b'\'' => {
+                i += 1;
+                while i < bytes.len() && bytes[i] != b'\'' {
+                    i += 1;
+                }
+            }
+            b'"' => i = end_of_double(text, i + 1).unwrap_or(bytes.len()),
+            b'$' if bytes.get(i + 1) == Some(&b'{') => {
+                i = closing(text, i + 2, b'{', b'}', false).unwrap_or(bytes.len());
+            }
+            b'$' if bytes.get(i + 1) == Some(&b'(') => {
+                i = closing(text, i + 2, b'(', b')', false).unwrap_or(bytes.len());
+            }
+            _ => {}
+        }
+        i += 1;
+    }
+    text.len()
+}
+
+/// A parameter at the start of the inside of `${…}`, and what follows it.
+fn parse_parameter(text: &str) -> Option<(Parameter, &str)> {
+    let bytes = text.as_bytes();
+    let first = *bytes.first()?;
+    let mut end = 1;
+    if is_name_start(first) {
+        while end < bytes.len() && is_name(bytes[end]) {
+            end += 1;
+        }
+        if bytes.get(end) == Some(&b'[') {
+            let close = closing(text, end + 1, b'[', b']', false)?;
+            let subscript = text[end + 1..close].to_owned();
+            if subscript.is_empty() {
+                return None;
+            }
+            let parameter = Parameter { name: text[..end].to_owned(), subscript: Some(subscript) };
+            return Some((parameter, &text[close + 1..]));
+        }
+    } else if first.is_ascii_digit() {
+        while end < bytes.len() && bytes[end].is_ascii_digit() {
+            end += 1;
+        }
+    } else if !matches!(first, b'@' | b'*' | b'#' | b'?' | b'-' | b'$' | b'!') {
+        return None;
+    }
+    let rest = &text[end..];
+    if !rest.is_empty() && !rest.starts_with([':', '-', '=', '?', '+', '#', '%', '/', '^', ',', '@', '*']) {
+        return None;
+    }
+    Some((Parameter { name: text[..end].to_owned(), subscript: None }, rest))
+}
+
+fn emit(value: Expansion, mode: Mode, builder: &mut Builder, separator: &str) {
+    match value {
+        Expansion::Unset => {
+            if mode.double {
+                builder.quoted("");
+            }
+        }
+        Expansion::One(text) if mode.double => builder.quoted(&text),
+        Expansion::One(text) => builder.expansion(&text),
+        Expansion::Many { values, star, uncertain } => {
+            builder.uncertain |= uncertain && builder.split;
+            if !builder.split || (star && mode.double) {
+                let joined =
+                    if uncertain { unknown() } else { values.join(if star { separator } else { " " }) };
+                builder.quoted(&joined);
+                return;
+            }
+            for (i, value) in values.iter().enumerate() {
+                if i > 0 {
+                    builder.finish_field();
+                }
+                if mode.double { builder.quoted(value) } else { builder.expansion(value) }
+            }
+        }
+    }
+}
+
+fn backslash(text: &str, at: usize, mode: Mode, builder: &mut Builder) -> usize {
+    let Some(c) = text[at + 1..].chars().next() else {
+        if mode.double {
+            builder.quoted("\\")
+        } else {
+            builder.literal("\\")
+        }
+        return at + 1;
+    };
+    let end = at + 1 + c.len_utf8();
+    if c == '\n' {
+        return end;
+    }
+    let quotes =
+        !mode.double || matches!(c, '$' | '`' | '\\') || (c == '"' && !mode.document) || c == '}' && false;
+    if !quotes {
+        builder.quoted("\\");
+        return at + 1;
+    }
+    builder.quoted(&text[at + 1..end]);
+    end
+}
+
+/// The command inside backquotes and the offset behind the closing one.
+fn backquoted(text: &str, at: usize, double: bool) -> (String, usize) {
+    let mut command = String::new();
+    let mut chars = text[at..].char_indices();
+    while let Some((i, c)) = chars.next() {
+        match c {
+            '`' => return (command, at + i + 1),
+            '\\' => match chars.next() {
+                Some((_, c @ ('`' | '\\' | '$'))) => command.push(c),
+                Some((_, '"')) if double => command.push('"'),
+                Some((_, c)) => {
+                    command.push('\\');
+                    command.push(c);
+                }
+                None => command.push('\\'),
+            },
+            _ => command.push(c),
+        }
+    }
+    (command, text.len())
+}
+
+// --- braces -----------------------------------------------------------------------------------------------------------
+
+impl Machine<'_> {
+    /// Brace expansion (bash manual, "Brace Expansion") of a word's raw text.
+    pub(super) fn brace_expand(&mut self, text: &str) -> Result<Vec<String>, Flow> {
+        if !text.contains('{') {
+            return Ok(vec![text.to_owned()]);
+        }
+        self.enter()?;
+        let result = self.brace_expand_inner(text);
+        self.leave();
+        result
+    }
+
+    fn brace_expand_inner(&mut self, text: &str) -> Result<Vec<String>, Flow> {
+        let mut from = 0;
+        while let Some((open, close, commas)) = find_brace(text, from) {
+            let inner = &text[open + 1..close];
+            let items = if commas.is_empty() {
+                match sequence(inner) {
+                    Some(Ok(items)) => items,
+                    Some(Err(())) => return Err(self.limit("a brace expansion makes too many words")),
+                    None => {
+                        from = open + 1;
+                        continue;
+                    }
+                }
+            } else {
+                let mut items = Vec::new();
+                let mut start = open + 1;
+                for end in commas.into_iter().chain(std::iter::once(close)) {
+                    items.extend(self.brace_expand(&text[start..end])?);
+                    start = end + 1;
+                }
+                items
+            };
+            let tails = self.brace_expand(&text[close + 1..])?;
+            let count = items.len().saturating_mul(tails.len());
+            self.check_size(count)?;
+            let size = count.saturating_mul(text.len());
+            self.step(u64::try_from(size / 64).unwrap_or(u64::MAX))?;
+            let mut out = Vec::with_capacity(count);
+            for item in &items {
+                for tail in &tails {
+                    out.push(format!("{}{item}{tail}", &text[..open]));
+                }
+            }
+            return Ok(out);
+        }
+        Ok(vec![text.to_owned()])
+    }
+}
+
+/// The next `{…}` with its top-level commas; quotes and `${` are skipped.
+fn find_brace(text: &str, from: usize) -> Option<(usize, usize, Vec<usize>)> {
+    let bytes = text.as_bytes();
+    let mut i = from;
+    while i < bytes.len() {
+        match bytes[i] {
+            b'{' => {
+                if let Some((close, commas)) = match_brace(text, i) {
+                    return Some((i, close, commas));
+                }
+                i += 1;
+            }
+            _ => i = skip_quoted(text, i),
+        }
+    }
+    None
+}
+
+fn match_brace(text: &str, open: usize) -> Option<(usize, Vec<usize>)> {
+    let bytes = text.as_bytes();
+    let (mut i, mut depth) = (open + 1, 0);
+    let mut commas = Vec::new();
+    while i < bytes.len() {
+        match bytes[i] {
+            b'{' => depth += 1,
+            b'}' if depth == 0 => return Some((i, commas)),
+            b'}' => depth -= 1,
+            b',' if depth == 0 => commas.push(i),
+            _ => {
+                i = skip_quoted(text, i);
+                continue;
+            }
+        }
+        i += 1;
+    }
+    None
+}
+
+/// The offset behind a quoted part or a `$` expansion at `at`, or behind one character.
+fn skip_quoted(text: &str, at: usize) -> usize {
+    let bytes = text.as_bytes();
+    let end = match bytes[at] {
+        b'\\' => at + 2,
+        b'\'' => text[at + 1..].find('\'').map_or(bytes.len(), |end| at + end + 2),
+        b'"' => end_of_double(text, at + 1).map_or(bytes.len(), |end| end + 1),
+        b'`' => text[at + 1..].find('`').map_or(bytes.len(), |end| at + end + 2),
+        b'$' if bytes.get(at + 1) == Some(&b'{') => {
+            closing(text, at + 2, b'{', b'}', false).map_or(bytes.len(), |end| end + 1)
+        }
+        b'$' if bytes.get(at + 1) == Some(&b'(') => {
+            closing(text, at + 2, b'(', b')', false).map_or(bytes.len(), |end| end + 1)
+        }
+        _ => at + 1,
+    };
+    let mut end = end.min(bytes.len());
+    while !text.is_char_boundary(end) {
+        end += 1;
+    }
+    end
+}
+
+/// `a..b` or `a..b..step`; `Err`: too long.
+fn sequence(inner: &str) -> Option<Result<Vec<String>, ()>> {
+    let parts: Vec<&str> = inner.split("..").collect();
+    let (start, end, step) = match parts.as_slice() {
+        [start, end] => (*start, *end, 1),
+        [start, end, step] => (*start, *end, step.parse::<i64>().ok()?),
+        _ => return None,
+    };
+    let step = step.unsigned_abs().max(1);
+    if let (Ok(first), Ok(last)) = (start.parse::<i64>(), end.parse::<i64>()) {
+        let padded = |text: &str| {
+            text.trim_start_matches('-').starts_with('0') && text.trim_start_matches('-').len() > 1
+        };
+        let width = if padded(start) || padded(end) { start.len().max(end.len()) } else { 0 };
+        return Some(numbers(first, last, step).map(|list| list.map(|n| format!("{n:0width$}")).collect()));
+    }
+    let one = |text: &str| {
+        let mut chars = text.chars();
+        chars.next().filter(|c| c.is_ascii_alphabetic() && chars.next().is_none())
+    };
+    let (first, last) = (one(start)?, one(end)?);
+    let list = numbers(i64::from(u32::from(first)), i64::from(u32::from(last)), step);
+    Some(list.map(|list| {
+        list.map(|n| u32::try_from(n).ok().and_then(char::from_u32).map(String::from).unwrap_or_default())
+            .collect()
+    }))
+}
+
+fn numbers(first: i64, last: i64, step: u64) -> Result<impl Iterator<Item = i64>, ()> {
+    let count = first.abs_diff(last) / step + 1;
+    if count > 100_000 {
+        return Err(());
+    }
+    let direction = if first <= last { 1i128 } else { -1 };
+    let count = i128::from(count);
+    Ok((0..count)
+        .filter_map(move |i| i64::try_from(i128::from(first) + direction * i * i128::from(step)).ok()))
+}
+
+// --- globbing ---------------------------------------------------------------------------------------------------------
+
+impl Machine<'_> {
+    fn glob(&mut self, field: Field, words: &mut Words) -> Result<(), Flow> {
+        if !field.active || self.state.options.noglob || is_unknown(&field.text) || !has_glob(&field.pattern)
+        {
+            words.list.push(field.text);
+            return Ok(());
+        }
+        match self.glob_paths(&field.pattern)? {
+            Some(paths) if paths.is_empty() => {
+                if self.state.options.failglob {
+                    return Err(
+                        self.fatal(&format!("no file matches `{}`, and `failglob` is on", field.text))
+                    );
+                }
+                if !self.state.options.nullglob {
+                    words.list.push(field.text);
+                }
+            }
+            Some(paths) => words.list.extend(paths),
+            None => {
+                self.note_unknown_glob(&field.text);
+                words.uncertain = true;
+                words.list.push(unknown());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a pattern has an unquoted special character that is complete.
+fn has_glob(pattern: &str) -> bool {
+    let mut chars = pattern.char_indices();
+    let mut previous = ' ';
+    while let Some((i, c)) = chars.next() {
+        match c {
+            '\\' => {
+                chars.next();
+            }
+            '*' | '?' => return true,
+            '(' if matches!(previous, '@' | '!' | '+') => return true,
+            '[' if pattern[i + 1..].contains(']') => return true,
+            _ => {}
+        }
+        previous = c;
+    }
+    false
+}

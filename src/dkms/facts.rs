@@ -1,0 +1,927 @@
+//! What `read_conf` of dkms derives from the directives, typed, and the rules by which a file is invalid or will hurt.
+//!
+//! Must not evaluate shell; works on what dkms sees after its second sourcing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use super::codes;
+use super::pattern;
+use super::{Conf, Directive, Evaluation, VARIABLES, Value};
+use crate::diagnostic::{Code, Diagnostic, Severity};
+
+/// A value that the file may leave out, or that may not be known.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Fact<T> {
+    /// The file does not say, or says an empty value where dkms takes that for the same.
+    #[default]
+    Absent,
+    /// What dkms uses.
+    Known(T),
+    /// Depends on what is not known; the evaluation's diagnostics say on what.
+    Unknown,
+}
+
+impl<T> Fact<T> {
+    /// The value, when it is there and known.
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Whether the file says something, known or not.
+    pub fn is_present(&self) -> bool {
+        !matches!(self, Self::Absent)
+    }
+
+    fn map<U>(self, change: impl FnOnce(T) -> U) -> Fact<U> {
+        match self {
+            Self::Absent => Fact::Absent,
+            Self::Known(value) => Fact::Known(change(value)),
+            Self::Unknown => Fact::Unknown,
+        }
+    }
+}
+
+/// One module, as dkms numbers them from 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModuleFacts {
+    /// Its index in the arrays.
+    pub index: usize,
+    /// Name of the `.ko` without suffix; PACKAGE_NAME if there is one module only and no BUILT_MODULE_NAME.
+    pub name: Fact<String>,
+    /// Directory of the `.ko` relative to the driver's root, without `/` at the end; `Absent` means the root.
+    pub location: Fact<String>,
+    /// The name it is installed under; BUILT_MODULE_NAME if not given.
+    pub installed_name: Fact<String>,
+    /// DEST_MODULE_LOCATION as written; most distributions replace it (dkms, `override_dest_module_location`).
+    pub destination: Fact<String>,
+    /// Whether dkms strips debug symbols; `Unknown` when STRIP is.
+    pub strip: Fact<bool>,
+    /// BUILD_EXCLUSIVE_*[index] where the index is above 0; see [`Facts::exclusive`] for element 0.
+    pub exclusive: Exclusive,
+}
+
+/// MAKE\[i\] with MAKE_MATCH\[i\].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MakeRule {
+    /// Its index in the arrays.
+    pub index: usize,
+    /// The command line.
+    pub command: Fact<String>,
+    /// A bash regular expression for kernel releases; absent for the default rule at index 0.
+    pub matches: Fact<String>,
+}
+
+/// PATCH\[i\] with PATCH_MATCH\[i\].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PatchFacts {
+    /// Its index in the arrays.
+    pub index: usize,
+    /// File below `patches/`, applied with `patch -p1`.
+    pub file: Fact<String>,
+    /// A bash regular expression for kernel releases; absent means all.
+    pub matches: Fact<String>,
+}
+
+/// When a hook script runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HookKind {
+    /// Before the build, in the build directory.
+    PreBuild,
+    /// After the build, in the build directory.
+    PostBuild,
+    /// Before installation for a kernel.
+    PreInstall,
+    /// After installation for a kernel, before depmod.
+    PostInstall,
+    /// After `dkms add`.
+    PostAdd,
+    /// After each uninstallation for a kernel.
+    PostRemove,
+}
+
+impl HookKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
+        Self::PreBuild,
+        Self::PostBuild,
+        Self::PreInstall,
+        Self::PostInstall,
+        Self::PostAdd,
+        Self::PostRemove,
+    ];
+
+    /// The directive that names the script.
+    #[must_use]
+    pub const fn directive(self) -> &'static str {
+        match self {
+            Self::PreBuild => "PRE_BUILD",
+            Self::PostBuild => "POST_BUILD",
+            Self::PreInstall => "PRE_INSTALL",
+            Self::PostInstall => "POST_INSTALL",
+            Self::PostAdd => "POST_ADD",
+            Self::PostRemove => "POST_REMOVE",
+        }
+    }
+}
+
+/// A hook script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hook {
+    /// When it runs.
+    pub kind: HookKind,
+    /// Script and arguments.
+    pub command: Fact<String>,
+    /// The script alone: the command up to the first blank.
+    pub script: Fact<String>,
+}
+
+/// BUILD_EXCLUSIVE_*: for which kernels dkms builds at all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Exclusive {
+    /// A bash regular expression that the kernel release must match.
+    pub kernel: Fact<String>,
+    /// A bash regular expression that the architecture must match.
+    pub arch: Fact<String>,
+    /// The lowest kernel, compared as padded text.
+    pub kernel_min: Fact<String>,
+    /// The highest kernel, compared as padded text.
+    pub kernel_max: Fact<String>,
+    /// `CONFIG_X` and `!CONFIG_X`, separated by blanks.
+    pub config: Fact<String>,
+}
+
+impl Exclusive {
+    /// Whether it says anything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A lowest version of dkms that a used feature needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requirement {
+    /// The version.
+    pub version: &'static str,
+    /// The feature, in words.
+    pub why: String,
+    /// Whether an older dkms would install a wrong module, rather than fail or do something harmless.
+    pub wrong_module: bool,
+}
+
+/// What dkms derives from the file, in its own terms (`read_conf` of dkms 3.4.3).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Facts {
+    /// PACKAGE_NAME.
+    pub name: Fact<String>,
+    /// PACKAGE_VERSION.
+    pub version: Fact<String>,
+    /// The modules, by index.
+    pub modules: Vec<ModuleFacts>,
+    /// Whether there may be other modules than these, because an array is not known.
+    pub modules_unknown: bool,
+    /// The MAKE rules.
+    pub make: Vec<MakeRule>,
+    /// The patches.
+    pub patches: Vec<PatchFacts>,
+    /// Names of dkms modules that must be installed for the same kernel.
+    pub build_depends: Vec<Fact<String>>,
+    /// Whether dependents are rebuilt when a dependency changes.
+    pub build_depends_rebuild: Fact<bool>,
+    /// The hook scripts.
+    pub hooks: Vec<Hook>,
+    /// BUILD_EXCLUSIVE_* for the whole package: element 0.
+    pub exclusive: Exclusive,
+    /// Whether elements above 0 of BUILD_EXCLUSIVE_* are used.
+    pub per_module_exclusive: bool,
+    /// AUTOINSTALL.
+    pub autoinstall: Fact<bool>,
+    /// NO_WEAK_MODULES.
+    pub no_weak_modules: bool,
+    /// CLEAN, which no current dkms runs.
+    pub clean: Fact<String>,
+    /// REMAKE_INITRD, ignored since 2.8.8.
+    pub remake_initrd: Fact<String>,
+    /// OBSOLETE_BY, deprecated since 3.4.0.
+    pub obsolete_by: Fact<String>,
+    /// Versions of dkms that the file needs.
+    pub minimum_dkms: Vec<Requirement>,
+}
+
+/// Derives the facts and checks them: what dkms rejects is an error, what it accepts but hurts a warning.
+#[must_use]
+pub fn facts(conf: &Conf, evaluation: &Evaluation) -> (Facts, Vec<Diagnostic>) {
+    let mut checker = Checker { conf, evaluation, diagnostics: Vec::new() };
+    let facts = checker.derive();
+    checker.check(&facts);
+    (facts, checker.diagnostics)
+}
+
+/// Whether a word looks like a directive: known to dkms, or in the way of one.
+pub(super) fn is_directive_like(name: &str) -> bool {
+    let base = name.split('[').next().unwrap_or(name);
+    base.len() > 3 && base.starts_with(|c: char| c.is_ascii_uppercase()) && VARIABLES.contains(&base)
+}
+
+/// The four arrays that count modules.
+const MODULE_ARRAYS: [&str; 4] =
+    ["BUILT_MODULE_NAME", "BUILT_MODULE_LOCATION", "DEST_MODULE_NAME", "DEST_MODULE_LOCATION"];
+
+const EXCLUSIVE: [&str; 5] = [
+    "BUILD_EXCLUSIVE_KERNEL",
+    "BUILD_EXCLUSIVE_ARCH",
+    "BUILD_EXCLUSIVE_KERNEL_MIN",
+    "BUILD_EXCLUSIVE_KERNEL_MAX",
+    "BUILD_EXCLUSIVE_CONFIG",
+];
+
+/// Directives that current versions of dkms ignore or deprecate, with what to say.
+const DEAD: [(&str, &str); 8] = [
+    ("CLEAN", "is never run since dkms 3.1.8"),
+    ("REMAKE_INITRD", "is ignored since dkms 2.8.8"),
+    ("MODULES_CONF", "is ignored since dkms 2.8.8"),
+    ("MODULES_CONF_ALIAS_TYPE", "is ignored since dkms 2.8.8"),
+    ("MODULES_CONF_OBSOLETES", "is ignored since dkms 2.8.8"),
+    ("MODULES_CONF_OBSOLETE_ONLY", "is ignored since dkms 2.8.8"),
+    ("OBSOLETE_BY", "is deprecated since dkms 3.4.0: use BUILD_EXCLUSIVE_KERNEL_MAX"),
+    ("SIGN_TOOL", "worked in dkms 2.8.1 only"),
+];
+
+struct Checker<'a> {
+    conf: &'a Conf,
+    evaluation: &'a Evaluation,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Checker<'_> {
+    // --- derivation -----------------------------------------------------------------------------------------------
+
+    fn elements(&self, name: &str) -> Option<&Directive> {
+        self.evaluation.directives.get(name)
+    }
+
+    /// An element; empty counts as absent, as `[[ $x ]]` does in dkms.
+    fn element(&self, name: &str, index: usize) -> Fact<String> {
+        match self.elements(name).and_then(|elements| elements.get(&index)) {
+            None => Fact::Absent,
+            Some(Value::Known(text)) if text.is_empty() => Fact::Absent,
+            Some(Value::Known(text)) => Fact::Known(text.clone()),
+            Some(Value::Unknown) => Fact::Unknown,
+        }
+    }
+
+    fn exclusive(&self, index: usize) -> Exclusive {
+        Exclusive {
+            kernel: self.element("BUILD_EXCLUSIVE_KERNEL", index),
+            arch: self.element("BUILD_EXCLUSIVE_ARCH", index),
+            kernel_min: self.element("BUILD_EXCLUSIVE_KERNEL_MIN", index),
+            kernel_max: self.element("BUILD_EXCLUSIVE_KERNEL_MAX", index),
+            config: self.element("BUILD_EXCLUSIVE_CONFIG", index),
+        }
+    }
+
+    fn derive(&self) -> Facts {
+        let name = self.element("PACKAGE_NAME", 0);
+        let count = self.module_count();
+        let modules: Vec<ModuleFacts> = (0..count).map(|index| self.module(index, count, &name)).collect();
+        let per_module_exclusive = EXCLUSIVE
+            .iter()
+            .any(|name| self.elements(name).is_some_and(|elements| elements.keys().any(|index| *index > 0)));
+        let mut facts = Facts {
+            version: self.element("PACKAGE_VERSION", 0),
+            modules,
+            modules_unknown: MODULE_ARRAYS.iter().any(|name| {
+                self.elements(name).is_some_and(|e| e.values().any(|value| *value == Value::Unknown))
+            }),
+            make: self.pairs("MAKE", "MAKE_MATCH", |index, command, matches| MakeRule {
+                index,
+                command,
+                matches,
+            }),
+            patches: self.pairs("PATCH", "PATCH_MATCH", |index, file, matches| PatchFacts {
+                index,
+                file,
+                matches,
+            }),
+            build_depends: self
+                .elements("BUILD_DEPENDS")
+                .map(|elements| {
+                    elements.keys().map(|index| self.element("BUILD_DEPENDS", *index)).collect::<Vec<_>>()
+                })
+                .unwrap_or_default()
+                .into_iter()
+                .filter(Fact::is_present)
+                .collect(),
+            build_depends_rebuild: self.switch("BUILD_DEPENDS_REBUILD"),
+            hooks: self.hooks(),
+            exclusive: self.exclusive(0),
+            per_module_exclusive,
+            autoinstall: self.switch("AUTOINSTALL"),
+            no_weak_modules: self.switch("NO_WEAK_MODULES") == Fact::Known(true),
+            clean: self.element("CLEAN", 0),
+            remake_initrd: self.element("REMAKE_INITRD", 0),
+            obsolete_by: self.element("OBSOLETE_BY", 0),
+            minimum_dkms: Vec::new(),
+            name,
+        };
+        facts.minimum_dkms = self.requirements(&facts);
+        facts
+    }
+
+    /// Highest index + 1 over the four arrays: dkms 3.2.2 and later.
+    fn module_count(&self) -> usize {
+        MODULE_ARRAYS
+            .iter()
+            .filter_map(|name| self.elements(name)?.keys().next_back().map(|last| last + 1))
+            .max()
+            .unwrap_or(0)
+            .min(10_000)
+    }
+
+    fn module(&self, index: usize, count: usize, package: &Fact<String>) -> ModuleFacts {
+        let mut name = self.element("BUILT_MODULE_NAME", index);
+        if name == Fact::Absent && count == 1 {
+            name = package.clone();
+        }
+        let installed_name = match self.element("DEST_MODULE_NAME", index) {
+            Fact::Absent => name.clone(),
+            given => given,
+        };
+        let first = match self.element("STRIP", 0) {
+            Fact::Known(text) => Fact::Known(!text.starts_with(['n', 'N'])),
+            Fact::Absent => Fact::Known(true),
+            Fact::Unknown => Fact::Unknown,
+        };
+        let strip = match self.element("STRIP", index) {
+            Fact::Absent => first,
+            given => given.map(|text| !text.starts_with(['n', 'N'])),
+        };
+        ModuleFacts {
+            index,
+            name,
+            location: self
+                .element("BUILT_MODULE_LOCATION", index)
+                .map(|text| text.trim_end_matches('/').to_owned()),
+            installed_name,
+            destination: self.element("DEST_MODULE_LOCATION", index),
+            strip,
+            exclusive: if index == 0 { Exclusive::default() } else { self.exclusive(index) },
+        }
+    }
+
+    /// Elements below the element count, as dkms loops over them.
+    fn pairs<T>(
+        &self,
+        values: &str,
+        matches: &str,
+        make: impl Fn(usize, Fact<String>, Fact<String>) -> T,
+    ) -> Vec<T> {
+        let Some(elements) = self.elements(values) else { return Vec::new() };
+        (0..elements.len())
+            .filter(|index| self.element(values, *index).is_present())
+            .map(|index| make(index, self.element(values, index), self.element(matches, index)))
+            .collect()
+    }
+
+    fn switch(&self, name: &str) -> Fact<bool> {
+        self.element(name, 0).map(|text| !text.eq_ignore_ascii_case("no"))
+    }
+
+    fn hooks(&self) -> Vec<Hook> {
+        HookKind::ALL
+            .iter()
+            .filter_map(|kind| {
+                let command = self.element(kind.directive(), 0);
+                command.is_present().then(|| Hook {
+                    kind: *kind,
+                    script: command
+                        .clone()
+                        .map(|text| text.split_whitespace().next().unwrap_or_default().to_owned()),
+                    command,
+                })
+            })
+            .collect()
+    }
+
+    fn requirements(&self, facts: &Facts) -> Vec<Requirement> {
+        let mut list = Vec::new();
+        let mut need = |version, why: &str, wrong_module| {
+            list.push(Requirement { version, why: why.to_owned(), wrong_module });
+        };
+        let present = |name: &str| (0..1).any(|_| self.elements(name).is_some());
+        if facts.autoinstall.is_present() {
+            need("2.2.0.0", "AUTOINSTALL", false);
+        }
+        if !facts.build_depends.is_empty() {
+            need("2.3", "BUILD_DEPENDS (enforced since 3.1.4)", false);
+        }
+        if facts.no_weak_modules {
+            need("2.3", "NO_WEAK_MODULES", false);
+        }
+        for name in ["BUILD_EXCLUSIVE_KERNEL_MIN", "BUILD_EXCLUSIVE_KERNEL_MAX", "BUILD_EXCLUSIVE_CONFIG"] {
+            if present(name) {
+                // An older dkms tries to build for kernels that were excluded.
+                need("3.0.11", name, false);
+            }
+        }
+        if facts.modules.is_empty() && !facts.modules_unknown {
+            need("3.0.11", "a package without modules", false);
+        }
+        if self.conf.source().text.contains("\r\n") {
+            need("3.1.5", "carriage returns at line ends", false);
+        }
+        if facts.hooks.iter().any(|hook| matches!(hook.kind, HookKind::PreBuild | HookKind::PostBuild)) {
+            need("3.1.7", "PRE_BUILD or POST_BUILD that stops the build when it fails", false);
+        }
+        if facts.build_depends_rebuild.is_present() {
+            need("3.2.0", "BUILD_DEPENDS_REBUILD", false);
+        }
+        if self.has_sparse_modules() {
+            need("3.2.2", "module arrays with gaps", false);
+        }
+        if facts.per_module_exclusive {
+            need("3.3.0", "BUILD_EXCLUSIVE_* for single modules", true);
+        }
+        list
+    }
+
+    /// Until 3.2.2 the number of modules was the longest element count.
+    fn has_sparse_modules(&self) -> bool {
+        let counted = MODULE_ARRAYS.iter().filter_map(|name| self.elements(name)).map(BTreeMap::len).max();
+        counted.unwrap_or(0) < self.module_count()
+    }
+
+    // --- findings -------------------------------------------------------------------------------------------------
+
+    /// The place of an element if it can be told, else of the directive.
+    fn span(&self, name: &str, index: usize) -> Option<Range<usize>> {
+        let element = format!("{name}[{index}]");
+        super::evaluate::last_assignment(&self.conf.text, &element)
+            .or_else(|| self.evaluation.places.get(name).cloned())
+            .or_else(|| super::evaluate::last_assignment(&self.conf.text, name))
+    }
+
+    fn report(
+        &mut self,
+        code: &'static Code,
+        severity: Severity,
+        name: &str,
+        index: usize,
+        message: String,
+        hint: &str,
+    ) {
+        let mut diagnostic = Diagnostic::new(code, severity, message);
+        if let Some(span) = self.span(name, index) {
+            diagnostic = diagnostic.at(self.conf.place(span));
+        }
+        if !hint.is_empty() {
+            diagnostic = diagnostic.hint(hint);
+        }
+        self.diagnostics.push(diagnostic);
+    }
+
+    fn error(&mut self, code: &'static Code, name: &str, index: usize, message: String, hint: &str) {
+        self.report(code, Severity::Error, name, index, message, hint);
+    }
+
+    fn warn(&mut self, code: &'static Code, name: &str, index: usize, message: String, hint: &str) {
+        self.report(code, Severity::Warning, name, index, message, hint);
+    }
+
+    fn check(&mut self, facts: &Facts) {
+        self.check_identity(facts);
+        self.check_modules(facts);
+        self.check_duplicates(facts);
+        self.check_switches();
+        self.check_rules(facts);
+        self.check_exclusive(facts);
+        self.check_controls();
+        self.check_dead();
+        self.check_typos();
+    }
+
+    fn check_identity(&mut self, facts: &Facts) {
+        if facts.name == Fact::Absent {
+            self.error(
+                &codes::NO_NAME,
+                "PACKAGE_NAME",
+                0,
+                "there is no PACKAGE_NAME".to_owned(),
+                "write PACKAGE_NAME=\"name\"",
+            );
+        }
+        if facts.version == Fact::Absent {
+            self.error(
+                &codes::NO_VERSION,
+                "PACKAGE_VERSION",
+                0,
+                "there is no PACKAGE_VERSION, or it is empty".to_owned(),
+                "write PACKAGE_VERSION=\"1.0\"",
+            );
+        }
+        for (directive, fact) in [("PACKAGE_NAME", &facts.name), ("PACKAGE_VERSION", &facts.version)] {
+            let Some(text) = fact.known() else { continue };
+            if let Some(marker) = placeholder(text) {
+                self.error(
+                    &codes::PLACEHOLDER,
+                    directive,
+                    0,
+                    format!("`{directive}` is the template marker `{marker}`"),
+                    "replace the marker by a real value",
+                );
+            } else if let Some(reason) = bad_path_part(text) {
+                self.error(
+                    &codes::BAD_NAME,
+                    directive,
+                    0,
+                    format!("`{directive}` has {reason}, which cannot be part of a path or a package"),
+                    "use letters, digits, `.`, `_`, `+` and `-`",
+                );
+            }
+        }
+    }
+
+    fn check_modules(&mut self, facts: &Facts) {
+        if facts.modules.is_empty() && !facts.modules_unknown {
+            self.warn(
+                &codes::NO_MODULES,
+                "DEST_MODULE_LOCATION",
+                0,
+                "the file names no module; dkms before 3.0.11 rejects that".to_owned(),
+                "set BUILT_MODULE_NAME[0] and DEST_MODULE_LOCATION[0]",
+            );
+        }
+        for module in &facts.modules {
+            self.check_module(module);
+        }
+    }
+
+    fn check_module(&mut self, module: &ModuleFacts) {
+        let index = module.index;
+        if module.name == Fact::Absent {
+            self.error(
+                &codes::NO_MODULE_NAME,
+                "BUILT_MODULE_NAME",
+                index,
+                format!("module {index} has no BUILT_MODULE_NAME[{index}]"),
+                "name it, or number the modules without gaps",
+            );
+        }
+        for (directive, fact) in
+            [("BUILT_MODULE_NAME", &module.name), ("DEST_MODULE_NAME", &module.installed_name)]
+        {
+            let Some(text) = fact.known() else { continue };
+            if directive == "DEST_MODULE_NAME" && fact == &module.name {
+                continue;
+            }
+            if text.ends_with(".o") || text.ends_with(".ko") {
+                self.error(
+                    &codes::KO_SUFFIX,
+                    directive,
+                    index,
+                    format!("`{directive}[{index}]` ends in `.o` or `.ko`"),
+                    "write the name without the suffix",
+                );
+            } else if let Some(reason) = bad_path_part(text) {
+                let own = self.elements(directive).is_some_and(|elements| elements.contains_key(&index));
+                if own {
+                    self.error(
+                        &codes::BAD_NAME,
+                        directive,
+                        index,
+                        format!("`{directive}[{index}]` has {reason}, which a module name cannot have"),
+                        "",
+                    );
+                }
+            }
+        }
+        match &module.destination {
+            Fact::Absent => self.error(
+                &codes::NO_DESTINATION,
+                "DEST_MODULE_LOCATION",
+                index,
+                format!("module {index} has no DEST_MODULE_LOCATION[{index}]"),
+                &format!("write DEST_MODULE_LOCATION[{index}]=\"/updates/dkms\""),
+            ),
+            Fact::Known(text) => self.check_destination(index, text),
+            Fact::Unknown => {}
+        }
+        if let Some(text) = module.location.known() {
+            if text.starts_with('/') || text.split('/').any(|part| part == "..") {
+                self.error(
+                    &codes::BAD_LOCATION,
+                    "BUILT_MODULE_LOCATION",
+                    index,
+                    format!(
+                        "`BUILT_MODULE_LOCATION[{index}]` is `{text}`, which leads out of the source tree"
+                    ),
+                    "write a directory relative to the root of the driver",
+                );
+            }
+        }
+    }
+
+    fn check_destination(&mut self, index: usize, text: &str) {
+        let fits = ["/kernel", "/updates", "/extra"].iter().any(|prefix| text.starts_with(prefix));
+        let inside = fits && !text.split('/').any(|part| part == "..");
+        if !inside {
+            self.error(
+                &codes::BAD_DESTINATION,
+                "DEST_MODULE_LOCATION",
+                index,
+                format!(
+                    "`DEST_MODULE_LOCATION[{index}]` is `{text}`, not below `/kernel`, `/updates` or `/extra`"
+                ),
+                "write \"/updates/dkms\"",
+            );
+        }
+    }
+
+    fn check_duplicates(&mut self, facts: &Facts) {
+        let (mut built, mut installed) = (BTreeSet::new(), BTreeSet::new());
+        for module in &facts.modules {
+            let location = match &module.location {
+                Fact::Known(text) => text.clone(),
+                Fact::Absent => String::new(),
+                Fact::Unknown => continue,
+            };
+            if let Some(name) = module.name.known() {
+                if !built.insert((location, name.clone())) {
+                    self.error(
+                        &codes::DUPLICATE,
+                        "BUILT_MODULE_NAME",
+                        module.index,
+                        format!("two modules are built as `{name}`; dkms 3.1.7 and later reject the file"),
+                        "remove one of them",
+                    );
+                    continue;
+                }
+            }
+            if let Some(name) = module.installed_name.known() {
+                if !installed.insert(name.clone()) {
+                    self.error(
+                        &codes::DUPLICATE,
+                        "DEST_MODULE_NAME",
+                        module.index,
+                        format!(
+                            "two modules are installed as `{name}`; dkms 3.1.7 and later reject the file"
+                        ),
+                        "give one another DEST_MODULE_NAME",
+                    );
+                }
+            }
+        }
+    }
+
+    fn check_switches(&mut self) {
+        for name in ["AUTOINSTALL", "NO_WEAK_MODULES", "BUILD_DEPENDS_REBUILD"] {
+            let Fact::Known(text) = self.element(name, 0) else { continue };
+            if text.eq_ignore_ascii_case("yes") {
+                continue;
+            }
+            if !text.eq_ignore_ascii_case("no") {
+                self.error(
+                    &codes::BAD_BOOLEAN,
+                    name,
+                    0,
+                    format!("`{name}` is `{text}`; dkms 3.2.0 and later accept `yes` and `no` only"),
+                    &format!("write {name}=\"yes\""),
+                );
+            } else if name == "AUTOINSTALL" {
+                self.warn(
+                    &codes::AUTOINSTALL_NO,
+                    name,
+                    0,
+                    "`AUTOINSTALL=\"no\"` means yes to dkms up to 3.1.8".to_owned(),
+                    "remove the line",
+                );
+            }
+        }
+    }
+
+    fn check_rules(&mut self, facts: &Facts) {
+        for name in ["MAKE", "PATCH"] {
+            let Some(elements) = self.elements(name) else { continue };
+            let count = elements.len();
+            let lost: Vec<usize> = elements.keys().copied().filter(|index| *index >= count).collect();
+            for index in lost {
+                self.warn(
+                    &codes::SPARSE,
+                    name,
+                    index,
+                    format!("`{name}[{index}]` is never used: there are {count} elements, and dkms looks below {count}"),
+                    "number the elements without gaps",
+                );
+            }
+        }
+        for rule in &facts.make {
+            self.check_regex("MAKE_MATCH", rule.index, &rule.matches);
+        }
+        for patch in &facts.patches {
+            self.check_regex("PATCH_MATCH", patch.index, &patch.matches);
+            let Some(file) = patch.file.known() else { continue };
+            if file.starts_with('/') || file.split('/').any(|part| part == "..") {
+                self.error(
+                    &codes::TRAVERSAL,
+                    "PATCH",
+                    patch.index,
+                    format!("`PATCH[{}]` is `{file}`, which leads out of `patches/`", patch.index),
+                    "put the patch below `patches/`",
+                );
+            }
+        }
+        for hook in &facts.hooks {
+            let Some(script) = hook.script.known() else { continue };
+            if script.starts_with('/') || script.split('/').any(|part| part == "..") {
+                self.warn(
+                    &codes::TRAVERSAL,
+                    hook.kind.directive(),
+                    0,
+                    format!("`{}` runs `{script}`, which is not in the driver's tree", hook.kind.directive()),
+                    "name a script relative to the root of the driver",
+                );
+            }
+        }
+    }
+
+    fn check_regex(&mut self, name: &str, index: usize, fact: &Fact<String>) {
+        let Some(text) = fact.known() else { return };
+        if pattern::extended(text, false).is_none() {
+            self.warn(
+                &codes::BAD_REGEX,
+                name,
+                index,
+                format!("`{name}[{index}]` is not a regular expression that can be understood: `{text}`"),
+                "",
+            );
+        }
+    }
+
+    fn check_exclusive(&mut self, facts: &Facts) {
+        self.check_regex("BUILD_EXCLUSIVE_KERNEL", 0, &facts.exclusive.kernel);
+        self.check_regex("BUILD_EXCLUSIVE_ARCH", 0, &facts.exclusive.arch);
+        if let Some(text) = facts.exclusive.kernel_max.known() {
+            if text.split(['.', '-']).filter(|part| part.starts_with(|c: char| c.is_ascii_digit())).count()
+                < 3
+            {
+                self.warn(
+                    &codes::MAX_PATCH_LEVEL,
+                    "BUILD_EXCLUSIVE_KERNEL_MAX",
+                    0,
+                    format!("`BUILD_EXCLUSIVE_KERNEL_MAX` is `{text}`, which excludes {text}.0 and all that follow"),
+                    &format!("write \"{text}.99\" to include the series"),
+                );
+            }
+        }
+        for (name, fact) in [
+            ("BUILD_EXCLUSIVE_KERNEL_MIN", &facts.exclusive.kernel_min),
+            ("BUILD_EXCLUSIVE_KERNEL_MAX", &facts.exclusive.kernel_max),
+        ] {
+            let long =
+                |text: &&String| text.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.len() > 3);
+            if let Some(text) = fact.known().filter(long) {
+                self.warn(
+                    &codes::FOUR_DIGITS,
+                    name,
+                    0,
+                    format!("`{name}` is `{text}`: numbers above 999 sort before smaller ones"),
+                    "use BUILD_EXCLUSIVE_KERNEL for such kernels",
+                );
+            }
+        }
+        if facts.per_module_exclusive {
+            let name = EXCLUSIVE.iter().find(|name| {
+                self.elements(name).is_some_and(|elements| elements.contains_key(&0) && elements.len() > 1)
+            });
+            if let Some(name) = name.copied() {
+                self.warn(
+                    &codes::GLOBAL_ELEMENT,
+                    name,
+                    0,
+                    format!("`{name}[0]` also decides about the whole package, not only about module 0"),
+                    "set elements above 0 only, or one rule for all",
+                );
+            }
+        }
+    }
+
+    /// Newlines cannot survive the second sourcing; other control characters can.
+    fn check_controls(&mut self) {
+        let evaluation = self.evaluation;
+        for (name, elements) in &evaluation.directives {
+            for (index, value) in elements {
+                let Value::Known(text) = value else { continue };
+                let bad = text.chars().find(|c| c.is_control() && *c != '\t');
+                if let Some(c) = bad {
+                    let character = if c == '\r' { "a carriage return".to_owned() } else { format!("{c:?}") };
+                    self.error(
+                        &codes::CONTROL,
+                        name,
+                        *index,
+                        format!("the value of `{name}` has {character} in it"),
+                        "remove the character",
+                    );
+                }
+            }
+        }
+    }
+
+    fn check_dead(&mut self) {
+        let evaluation = self.evaluation;
+        for (name, what) in DEAD {
+            let stranger = evaluation.strangers.iter().any(|(stranger, _)| stranger == name);
+            // `CLEAN=true` and empty values say the same as nothing; dkms does not warn about them.
+            let harmless = match self.element(name, 0) {
+                Fact::Absent => true,
+                Fact::Known(text) => {
+                    name == "CLEAN" && matches!(text.as_str(), "true" | "/bin/true" | "/usr/bin/true")
+                }
+                Fact::Unknown => false,
+            };
+            let set = evaluation.directives.get(name).is_some_and(|elements| elements.len() > 1) || !harmless;
+            if set || stranger {
+                self.warn(&codes::DEAD, name, 0, format!("`{name}` {what}"), "remove the line");
+            }
+        }
+    }
+
+    fn check_typos(&mut self) {
+        let evaluation = self.evaluation;
+        for (name, place) in &evaluation.strangers {
+            let known = VARIABLES.iter().filter(|known| known.starts_with(|c: char| c.is_ascii_uppercase()));
+            let near = known.map(|known| (distance(name, known), *known)).min();
+            let Some((distance, known)) = near else { continue };
+            if distance == 0
+                || distance > known.len() / 6 + 1
+                || distance > 3
+                || known.len() < 5 && distance > 1
+            {
+                continue;
+            }
+            let mut diagnostic = Diagnostic::warning(
+                &codes::TYPO,
+                format!("`{name}` is not a directive of dkms, which ignores it"),
+            )
+            .hint(format!("did you mean `{known}`?"));
+            if let Some(place) = place {
+                diagnostic = diagnostic.at(self.conf.place(place.clone()));
+            }
+            self.diagnostics.push(diagnostic);
+        }
+    }
+}
+
+/// A template marker in a value: `@X@`, `#X#`, `__X__`, `${X}`, `%X%`.
+fn placeholder(text: &str) -> Option<String> {
+    for (open, close) in
+        [("@", "@"), ("#", "#"), ("__", "__"), ("${", "}"), ("%", "%"), ("{{", "}}"), ("<", ">")]
+    {
+        let mut rest = text;
+        while let Some((_, tail)) = rest.split_once(open) {
+            let Some((inner, _)) = tail.split_once(close) else { break };
+            let is_word = inner.starts_with(|c: char| c.is_ascii_alphabetic())
+                && inner.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ' ' | '.'));
+            if is_word {
+                return Some(format!("{open}{inner}{close}"));
+            }
+            rest = tail;
+        }
+    }
+    None
+}
+
+/// Why a text cannot be a part of a path, an argument and a package name.
+fn bad_path_part(text: &str) -> Option<String> {
+    if text.contains("..") {
+        return Some("`..`".to_owned());
+    }
+    if text.starts_with('-') {
+        return Some("a `-` at its start".to_owned());
+    }
+    let bad = text.chars().find(|c| !(c.is_ascii_alphanumeric() || "._+-~:^".contains(*c)))?;
+    Some(match bad {
+        ' ' => "a blank".to_owned(),
+        c if c.is_control() => format!("the control character {c:?}"),
+        c => format!("the character `{c}`"),
+    })
+}
+
+/// Levenshtein distance of two short names.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b) = (&a.as_bytes()[..a.len().min(64)], b.as_bytes());
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (k, y) in b.iter().enumerate() {
+            let cost = if x == y { corner } else { 1 + corner.min(row[k]).min(row[k + 1]) };
+            corner = row[k + 1];
+            row[k + 1] = cost;
+        }
+    }
+    row[b.len()]
+}

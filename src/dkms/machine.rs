@@ -1,0 +1,694 @@
+//! The evaluator's core: limits, findings, variables, subshells, and branches that are both possible.
+//!
+//! Has no way to run a program or to open a file; the two trees of [`super::Inputs`] are all it can see.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::rc::Rc;
+
+use super::Inputs;
+use super::codes;
+use super::state::{Data, MAYBE, Sink, State, UNKNOWN, Variable, is_unknown, merge, unknown};
+use super::syntax::{self, Script};
+use crate::diagnostic::{Code, Severity};
+
+/// Steps one evaluation may take; a few hundred thousand take well below a second.
+pub(super) const STEPS: u64 = 400_000;
+/// Nested calls, expansions and substitutions.
+const DEPTH: usize = 300;
+/// Characters of one string or of an output.
+const STRING: usize = 1 << 20;
+/// Words of one command or elements of one array.
+const LIST: usize = 100_000;
+
+/// Why a command list stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flow {
+    /// It does not.
+    Next,
+    Break(u32),
+    Continue(u32),
+    Return,
+    /// The (sub)shell ends.
+    Exit,
+    /// A limit was exceeded: the evaluation ends.
+    Limit,
+}
+
+/// A finding before the file it belongs to is attached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub code: &'static Code,
+    pub severity: Severity,
+    pub message: String,
+    pub place: Option<Range<usize>>,
+    pub hint: Option<String>,
+}
+
+/// A running shell.
+pub(super) struct Machine<'a> {
+    pub inputs: &'a Inputs<'a>,
+    pub state: State,
+    pub findings: Vec<Finding>,
+    /// Where the command of the main file that is running stands.
+    pub place: Option<Range<usize>>,
+    /// What is being assigned, for findings.
+    pub assigning: Option<String>,
+    /// Above zero: inside text that is not the main file.
+    pub foreign: usize,
+    /// Name and version as the directories under /usr/src and /var/lib/dkms know them.
+    pub identity: Option<(String, String)>,
+    /// The path that `BASH_SOURCE` shows.
+    pub script_path: String,
+    /// States of branches that may have left early, with how.
+    pub pending: Vec<(Flow, State)>,
+    /// Above zero: a failing command does not end a `set -e` shell.
+    pub lenient: usize,
+    pub function_names: Vec<String>,
+    pub sources: Vec<String>,
+    /// Line of the running command.
+    pub line: usize,
+    /// Characters and lines before the part of the main file that is running.
+    pub offset: (usize, usize),
+    steps: u64,
+    depth: usize,
+    scripts: HashMap<String, Rc<Script>>,
+}
+
+impl<'a> Machine<'a> {
+    /// A shell with nothing set.
+    pub(super) fn new(inputs: &'a Inputs<'a>) -> Self {
+        Self {
+            inputs,
+            state: State::new(),
+            findings: Vec::new(),
+            place: None,
+            assigning: None,
+            foreign: 0,
+            identity: None,
+            script_path: String::new(),
+            pending: Vec::new(),
+            lenient: 0,
+            function_names: Vec::new(),
+            sources: Vec::new(),
+            line: 0,
+            offset: (0, 0),
+            steps: 0,
+            depth: 0,
+            scripts: HashMap::new(),
+        }
+    }
+
+    // --- findings -------------------------------------------------------------------------------------------------
+
+    /// Adds a finding at the running command, once.
+    pub(super) fn find(
+        &mut self,
+        code: &'static Code,
+        severity: Severity,
+        message: String,
+        hint: Option<&str>,
+    ) {
+        let finding =
+            Finding { code, severity, message, place: self.place.clone(), hint: hint.map(str::to_owned) };
+        if self.findings.len() < 500 && !self.findings.contains(&finding) {
+            self.findings.push(finding);
+        }
+    }
+
+    /// An error that ends the shell, as bash does for a bad expansion or an assignment to a readonly variable.
+    pub(super) fn fatal(&mut self, message: &str) -> Flow {
+        self.find(
+            &codes::RUNTIME,
+            Severity::Error,
+            format!("{message}: bash ends here, and dkms sees no directive at all"),
+            None,
+        );
+        self.state.status = Some(1);
+        Flow::Exit
+    }
+
+    /// A limit is exceeded.
+    pub(super) fn limit(&mut self, message: &str) -> Flow {
+        self.find(&codes::LIMIT, Severity::Error, message.to_owned(), None);
+        Flow::Limit
+    }
+
+    /// Something of the build machine decides; `what` says what.
+    pub(super) fn note_unknown(&mut self, what: &str) {
+        let target =
+            self.assigning.as_ref().map(|name| format!(", so `{name}` is unknown")).unwrap_or_default();
+        self.find(
+            &codes::UNKNOWN_COMMAND,
+            Severity::Warning,
+            format!("{what} is not known here{target}"),
+            Some("state the fact in the file, or give it to kpkg"),
+        );
+    }
+
+    /// A pattern that would list files which are not known.
+    pub(super) fn note_unknown_glob(&mut self, pattern: &str) {
+        self.note_unknown(&format!("the list of files that `{pattern}` matches"));
+    }
+
+    // --- limits ---------------------------------------------------------------------------------------------------
+
+    /// Charges work.
+    pub(super) fn step(&mut self, count: u64) -> Result<(), Flow> {
+        self.steps = self.steps.saturating_add(count);
+        if self.steps > STEPS {
+            return Err(self.limit("the file needs too many steps; does a loop end?"));
+        }
+        Ok(())
+    }
+
+    /// Goes one level deeper.
+    pub(super) fn enter(&mut self) -> Result<(), Flow> {
+        if self.depth >= DEPTH {
+            return Err(self.limit("the file is nested too deeply or calls itself without end"));
+        }
+        self.depth += 1;
+        Ok(())
+    }
+
+    /// Comes back from [`Machine::enter`].
+    pub(super) fn leave(&mut self) {
+        self.depth -= 1;
+    }
+
+    /// Checks the length of a list.
+    pub(super) fn check_size(&mut self, count: usize) -> Result<(), Flow> {
+        if count > LIST {
+            return Err(self.limit("a list gets too long"));
+        }
+        self.step(u64::try_from(count / 16).unwrap_or(u64::MAX))
+    }
+
+    /// Checks the length of a string.
+    pub(super) fn check_length(&mut self, text: &str) -> Result<(), Flow> {
+        if text.len() > STRING {
+            return Err(self.limit("a value gets too long"));
+        }
+        self.step(u64::try_from(text.len() / 1024).unwrap_or(u64::MAX))
+    }
+
+    /// The parsed form of a text, remembered.
+    pub(super) fn script(&mut self, text: &str) -> Rc<Script> {
+        if let Some(script) = self.scripts.get(text) {
+            return Rc::clone(script);
+        }
+        let script = Rc::new(syntax::parse(text));
+        if self.scripts.len() < 1000 {
+            self.scripts.insert(text.to_owned(), Rc::clone(&script));
+        }
+        script
+    }
+
+    // --- output ---------------------------------------------------------------------------------------------------
+
+    /// Writes to standard output.
+    pub(super) fn print(&mut self, text: &str) -> Result<(), Flow> {
+        if self.state.stdout == Sink::Capture {
+            self.state.output.push_str(text);
+            if self.state.output.len() > 4 * STRING {
+                return Err(self.limit("a command prints too much"));
+            }
+        }
+        self.step(u64::try_from(text.len() / 1024).unwrap_or(u64::MAX))
+    }
+
+    /// A message on standard error whose words are not imitated.
+    pub(super) fn complain(&mut self) {
+        if self.state.stderr == Sink::Capture {
+            self.state.output.push(UNKNOWN);
+        }
+    }
+
+    // --- variables ------------------------------------------------------------------------------------------------
+
+    /// The value of `$name`: element 0 of an array; `None` when unset.
+    pub(super) fn scalar(&self, name: &str) -> Option<String> {
+        let Some(variable) = self.state.variables.get(name) else { return self.dynamic(name) };
+        match &variable.data {
+            Data::Unset => None,
+            Data::Scalar(value) => Some(value.clone()),
+            Data::Indexed(values) => values.get(&0).cloned(),
+            Data::Associative(values) => values.get("0").cloned(),
+            Data::Unknown => Some(MAYBE.to_string()),
+        }
+    }
+
+    /// Variables that bash computes.
+    fn dynamic(&self, name: &str) -> Option<String> {
+        Some(match name {
+            "LINENO" => self.line.to_string(),
+            "RANDOM" | "SECONDS" | "EPOCHSECONDS" | "EPOCHREALTIME" | "SRANDOM" | "PPID" | "BASHPID"
+            | "HOSTNAME" | "COLUMNS" | "LINES" => unknown(),
+            "FUNCNAME" => self.function_names.last().cloned().unwrap_or_else(|| "source".to_owned()),
+            "BASH_SOURCE" => self.sources.last().cloned().unwrap_or_default(),
+            _ if self.state.open_names || (self.state.open_config && name.starts_with("CONFIG_")) => {
+                MAYBE.to_string()
+            }
+            _ => return None,
+        })
+    }
+
+    /// The element that a written subscript names.
+    pub(super) fn element_by_subscript(
+        &mut self,
+        name: &str,
+        subscript: &str,
+    ) -> Result<Option<String>, Flow> {
+        match self.state.variables.get(name).map(|variable| &variable.data) {
+            Some(Data::Associative(_)) => {
+                let key = self.expand_string(subscript)?;
+                if is_unknown(&key) {
+                    return Ok(Some(MAYBE.to_string()));
+                }
+                let Some(Data::Associative(values)) = self.state.variables.get(name).map(|v| &v.data) else {
+                    return Ok(None);
+                };
+                Ok(values.get(&key).cloned())
+            }
+            Some(Data::Unknown) => Ok(Some(MAYBE.to_string())),
+            _ => {
+                let Some(index) = self.evaluate_arithmetic(subscript)? else {
+                    return Ok(Some(MAYBE.to_string()));
+                };
+                let values = self.indexed(name);
+                let index = match resolve(index, &values) {
+                    Some(index) => index,
+                    None => return Ok(None),
+                };
+                Ok(values.get(&index).cloned())
+            }
+        }
+    }
+
+    /// A variable as an indexed array.
+    pub(super) fn indexed(&self, name: &str) -> BTreeMap<usize, String> {
+        match self.state.variables.get(name).map(|variable| &variable.data) {
+            Some(Data::Indexed(values)) => values.clone(),
+            Some(Data::Scalar(value)) => BTreeMap::from([(0, value.clone())]),
+            Some(Data::Unset | Data::Associative(_) | Data::Unknown) => BTreeMap::new(),
+            None if name == "BASH_SOURCE" => {
+                let mut sources: Vec<String> = self.sources.clone();
+                sources.reverse();
+                sources.into_iter().enumerate().collect()
+            }
+            None => self.dynamic(name).map(|value| BTreeMap::from([(0, value)])).unwrap_or_default(),
+        }
+    }
+
+    /// All elements, and whether there may be more or fewer.
+    pub(super) fn elements(&self, name: &str) -> (Vec<String>, bool) {
+        let values: Vec<String> = match self.state.variables.get(name).map(|variable| &variable.data) {
+            Some(Data::Associative(values)) => values.values().cloned().collect(),
+            Some(Data::Unknown) => vec![MAYBE.to_string()],
+            _ => self.indexed(name).into_values().collect(),
+        };
+        let uncertain = values.iter().any(|value| value.contains(MAYBE));
+        (values, uncertain)
+    }
+
+    /// All indices or keys, and whether there may be more or fewer.
+    pub(super) fn keys(&self, name: &str) -> (Vec<String>, bool) {
+        let keys = match self.state.variables.get(name).map(|variable| &variable.data) {
+            Some(Data::Associative(values)) => values.keys().cloned().collect(),
+            _ => self.indexed(name).keys().map(ToString::to_string).collect(),
+        };
+        (keys, self.elements(name).1)
+    }
+
+    /// Forgets what a variable is.
+    pub(super) fn blur(&mut self, name: &str) {
+        let place = self.place.clone();
+        let variable =
+            self.state.variables.entry(name.to_owned()).or_insert_with(|| Variable::new(Data::Unset));
+        variable.data = Data::Unknown;
+        variable.place = place;
+    }
+
+    /// Checks that a variable may be changed.
+    fn writable(&mut self, name: &str) -> Result<(), Flow> {
+        if self.state.variables.get(name).is_some_and(|variable| variable.readonly) {
+            return Err(self.fatal(&format!("`{name}` is readonly")));
+        }
+        Ok(())
+    }
+
+    fn shaped(&mut self, name: &str, text: String) -> Result<String, Flow> {
+        let (integer, upper) = match self.state.variables.get(name) {
+            Some(variable) => (variable.integer, variable.upper),
+            None => (false, None),
+        };
+        if integer {
+            return Ok(self.evaluate_arithmetic(&text)?.map_or_else(unknown, |value| value.to_string()));
+        }
+        Ok(match upper {
+            Some(true) => text.to_uppercase(),
+            Some(false) => text.to_lowercase(),
+            None => text,
+        })
+    }
+
+    /// Assigns a scalar or an element.
+    pub(super) fn assign(
+        &mut self,
+        name: &str,
+        subscript: Option<&str>,
+        text: String,
+        append: bool,
+    ) -> Result<(), Flow> {
+        self.check_length(&text)?;
+        self.writable(name)?;
+        if is_nonsense_name(name) {
+            return Ok(());
+        }
+        if append && self.state.variables.get(name).is_some_and(|variable| variable.integer) {
+            let old = self.scalar(name).unwrap_or_default();
+            let sum = format!("{old}+({text})");
+            return self.assign(name, subscript, sum, false);
+        }
+        let text = self.shaped(name, text)?;
+        let place = self.place.clone();
+        let associative = matches!(
+            self.state.variables.get(name).map(|variable| &variable.data),
+            Some(Data::Associative(_))
+        );
+        if associative {
+            let key = match subscript {
+                Some(subscript) => self.expand_string(subscript)?,
+                None => "0".to_owned(),
+            };
+            if is_unknown(&key) {
+                self.blur(name);
+                return Ok(());
+            }
+            if let Some(Variable { data: Data::Associative(values), .. }) = self.state.variables.get_mut(name)
+            {
+                let value = values.entry(key).or_default();
+                if append { value.push_str(&text) } else { *value = text }
+            }
+            return Ok(());
+        }
+        let Some(subscript) = subscript else {
+            let variable =
+                self.state.variables.entry(name.to_owned()).or_insert_with(|| Variable::new(Data::Unset));
+            variable.place = place;
+            match &mut variable.data {
+                Data::Indexed(values) => {
+                    let value = values.entry(0).or_default();
+                    if append { value.push_str(&text) } else { *value = text }
+                }
+                Data::Scalar(value) if append => value.push_str(&text),
+                Data::Unknown if append || super::is_array_directive(name) => {}
+                data => *data = Data::Scalar(text),
+            }
+            return self.check_value(name);
+        };
+        let Some(index) = self.evaluate_arithmetic(subscript)? else {
+            self.blur(name);
+            return Ok(());
+        };
+        if matches!(self.state.variables.get(name).map(|variable| &variable.data), Some(Data::Unknown)) {
+            return Ok(());
+        }
+        let mut values = self.indexed(name);
+        let Some(index) = resolve(index, &values) else {
+            return Err(self.fatal(&format!("`{name}[{subscript}]` is not a valid subscript")));
+        };
+        let value = values.entry(index).or_default();
+        if append {
+            value.push_str(&text)
+        } else {
+            *value = text
+        }
+        self.check_size(values.len())?;
+        let variable =
+            self.state.variables.entry(name.to_owned()).or_insert_with(|| Variable::new(Data::Unset));
+        variable.data = Data::Indexed(values);
+        variable.place = place;
+        Ok(())
+    }
+
+    fn check_value(&mut self, name: &str) -> Result<(), Flow> {
+        let length = match self.state.variables.get(name).map(|variable| &variable.data) {
+            Some(Data::Scalar(value)) => value.len(),
+            _ => 0,
+        };
+        if length > STRING {
+            return Err(self.limit("a value gets too long"));
+        }
+        Ok(())
+    }
+
+    /// Assigns an array from `name=(…)`; elements are an optional written subscript and a value.
+    pub(super) fn assign_array(
+        &mut self,
+        name: &str,
+        elements: Vec<(Option<String>, Vec<String>)>,
+        append: bool,
+        uncertain: bool,
+    ) -> Result<(), Flow> {
+        self.writable(name)?;
+        let place = self.place.clone();
+        let associative = matches!(
+            self.state.variables.get(name).map(|variable| &variable.data),
+            Some(Data::Associative(_))
+        );
+        let mut variable =
+            self.state.variables.get(name).cloned().unwrap_or_else(|| Variable::new(Data::Unset));
+        variable.place = place;
+        let lost = append
+            && (matches!(variable.data, Data::Unknown) || self.elements(name).1)
+            && elements.iter().any(|(subscript, _)| subscript.is_none());
+        if uncertain || lost {
+            variable.data = Data::Unknown;
+            self.state.variables.insert(name.to_owned(), variable);
+            return Ok(());
+        }
+        if associative {
+            let mut map = match (&variable.data, append) {
+                (Data::Associative(values), true) => values.clone(),
+                _ => BTreeMap::new(),
+            };
+            for (subscript, values) in elements {
+                if let (Some(subscript), Some(value)) = (subscript, values.into_iter().next()) {
+                    map.insert(self.expand_string(&subscript)?, value);
+                }
+            }
+            variable.data = Data::Associative(map);
+            self.state.variables.insert(name.to_owned(), variable);
+            return Ok(());
+        }
+        let mut map = if append { self.indexed(name) } else { BTreeMap::new() };
+        let mut next = map.keys().next_back().map_or(0, |last| last + 1);
+        for (subscript, values) in elements {
+            if let Some(subscript) = subscript {
+                let Some(index) = self.evaluate_arithmetic(&subscript)? else {
+                    self.blur(name);
+                    return Ok(());
+                };
+                let Some(index) = resolve(index, &map) else {
+                    return Err(self.fatal(&format!("`[{subscript}]` is not a valid subscript of `{name}`")));
+                };
+                next = index;
+            }
+            for value in values {
+                let value = self.shaped(name, value)?;
+                map.insert(next, value);
+                next = next.saturating_add(1);
+            }
+        }
+        self.check_size(map.len())?;
+        variable.data = Data::Indexed(map);
+        self.state.variables.insert(name.to_owned(), variable);
+        Ok(())
+    }
+
+    /// `unset name` or `unset name[i]`.
+    pub(super) fn unset(&mut self, name: &str, subscript: Option<&str>) -> Result<(), Flow> {
+        if self.state.variables.get(name).is_some_and(|variable| variable.readonly) {
+            self.state.status = Some(1);
+            return Ok(());
+        }
+        let Some(subscript) = subscript else {
+            self.state.variables.remove(name);
+            return Ok(());
+        };
+        if subscript == "@" || subscript == "*" {
+            self.state.variables.remove(name);
+            return Ok(());
+        }
+        if matches!(self.state.variables.get(name).map(|variable| &variable.data), Some(Data::Associative(_)))
+        {
+            let key = self.expand_string(subscript)?;
+            if let Some(Variable { data: Data::Associative(values), .. }) = self.state.variables.get_mut(name)
+            {
+                values.remove(&key);
+            }
+            return Ok(());
+        }
+        let Some(index) = self.evaluate_arithmetic(subscript)? else {
+            self.blur(name);
+            return Ok(());
+        };
+        let mut values = self.indexed(name);
+        if let Some(index) = resolve(index, &values) {
+            values.remove(&index);
+        }
+        if let Some(variable) = self.state.variables.get_mut(name) {
+            match variable.data {
+                Data::Indexed(_) => variable.data = Data::Indexed(values),
+                Data::Scalar(_) if values.is_empty() => variable.data = Data::Unset,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a variable local to the running function.
+    pub(super) fn make_local(&mut self, name: &str) {
+        let old = self.state.variables.get(name).cloned();
+        if let Some(frame) = self.state.frames.last_mut() {
+            if !frame.contains_key(name) {
+                frame.insert(name.to_owned(), old);
+                self.state.variables.remove(name);
+            }
+        }
+    }
+
+    // --- branches -------------------------------------------------------------------------------------------------
+
+    /// Runs two ways on from here, both possible, and goes on with what they have in common.
+    pub(super) fn fork(
+        &mut self,
+        first: impl FnOnce(&mut Self) -> Flow,
+        second: impl FnOnce(&mut Self) -> Flow,
+    ) -> Flow {
+        let weight = self.state.weight();
+        if self.step(weight).is_err() || self.pending.len() > 200 {
+            return self.limit("too many conditions depend on what is not known");
+        }
+        let base = self.state.clone();
+        let flow_a = first(self);
+        let state_a = std::mem::replace(&mut self.state, base);
+        let flow_b = second(self);
+        if flow_a == Flow::Limit || flow_b == Flow::Limit {
+            return Flow::Limit;
+        }
+        if flow_a == flow_b {
+            let state_b = std::mem::replace(&mut self.state, State::new());
+            self.state = merge(state_a, state_b);
+            return flow_a;
+        }
+        if flow_b == Flow::Next {
+            self.pending.push((flow_a, state_a));
+            flow_b
+        } else {
+            let state_b = std::mem::replace(&mut self.state, state_a);
+            self.pending.push((flow_b, state_b));
+            flow_a
+        }
+    }
+
+    /// Merges the states of branches that left early in a way that ends here.
+    pub(super) fn join_pending(&mut self, mark: usize, ends: impl Fn(Flow) -> bool) {
+        let mut i = mark;
+        while i < self.pending.len() {
+            if ends(self.pending[i].0) {
+                let (_, state) = self.pending.remove(i);
+                let current = std::mem::replace(&mut self.state, State::new());
+                self.state = merge(current, state);
+            } else {
+                i += 1;
+            }
+        }
+    }
+
+    /// Runs something in a copy of the shell; only output, status and findings come back.
+    pub(super) fn subshell(&mut self, run: impl FnOnce(&mut Self) -> Flow) -> Flow {
+        let weight = self.state.weight();
+        if let Err(flow) = self.step(weight) {
+            return flow;
+        }
+        if let Err(flow) = self.enter() {
+            return flow;
+        }
+        let saved = self.state.clone();
+        self.state.exit_trap = None;
+        let mark = self.pending.len();
+        let flow = run(self);
+        self.leave();
+        if flow == Flow::Limit {
+            return flow;
+        }
+        self.join_pending(mark, |_| true);
+        let flow = self.run_exit_trap();
+        if flow == Flow::Limit {
+            return flow;
+        }
+        let ended = std::mem::replace(&mut self.state, saved);
+        self.state.output = ended.output;
+        self.state.status = ended.status;
+        self.state.input = ended.input;
+        Flow::Next
+    }
+
+    /// Runs the command of `trap … EXIT`.
+    pub(super) fn run_exit_trap(&mut self) -> Flow {
+        let Some(command) = self.state.exit_trap.take() else { return Flow::Next };
+        let status = self.state.status;
+        let flow = self.run_text(&command);
+        self.state.status = status;
+        flow
+    }
+
+    /// `$(command)`: its output without the final newlines.
+    pub(super) fn substitute(&mut self, command: &str) -> Result<String, Flow> {
+        if is_unknown(command) {
+            self.state.status = None;
+            return Ok(unknown());
+        }
+        let saved = (std::mem::take(&mut self.state.output), self.state.stdout, self.lenient);
+        self.state.stdout = Sink::Capture;
+        self.lenient = 0;
+        // Bash switches `set -e` off in command substitutions unless in POSIX mode (bash manual, "Command Execution Environment").
+        let errexit = std::mem::replace(&mut self.state.options.errexit, false);
+        let flow = if let Some(path) =
+            command.trim().strip_prefix('<').filter(|rest| !rest.starts_with(['<', '(']))
+        {
+            let path = path.trim().to_owned();
+            self.subshell(|machine| machine.print_file_word(&path))
+        } else {
+            self.subshell(|machine| {
+                machine.state.status = Some(0);
+                machine.run_text(command)
+            })
+        };
+        self.state.options.errexit = errexit;
+        let output = std::mem::replace(&mut self.state.output, saved.0);
+        self.state.stdout = saved.1;
+        self.lenient = saved.2;
+        if flow == Flow::Limit {
+            return Err(flow);
+        }
+        self.check_length(&output)?;
+        Ok(output.trim_end_matches('\n').replace('\0', ""))
+    }
+}
+
+/// A written index as a position: negative counts from behind the last element.
+fn resolve(index: i64, values: &BTreeMap<usize, String>) -> Option<usize> {
+    if index >= 0 {
+        return usize::try_from(index).ok();
+    }
+    let end = values.keys().next_back().map_or(0, |last| last + 1);
+    usize::try_from(i64::try_from(end).ok()? + index).ok()
+}
+
+/// Variables that bash ignores assignments to.
+fn is_nonsense_name(name: &str) -> bool {
+    matches!(name, "FUNCNAME" | "GROUPS" | "BASH_SOURCE" | "LINENO")
+}

@@ -1,0 +1,260 @@
+//! Reads `dkms.conf` files: syntax, evaluation per kernel as dkms does it, and the typed facts that follow.
+//!
+//! Must not run commands, open files or look at the environment: everything comes in through [`Inputs`].
+
+mod arithmetic;
+mod builtins;
+mod codes;
+mod commands;
+mod eval;
+mod evaluate;
+mod expand;
+mod facts;
+mod files;
+mod machine;
+mod pattern;
+mod sed;
+mod state;
+mod syntax;
+mod test;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+pub use codes::CODES;
+pub use evaluate::evaluate;
+pub use facts::*;
+
+use crate::diagnostic::{Diagnostic, Place, SourceText};
+
+/// The most that a `dkms.conf` may weigh, in bytes.
+const CONF: usize = 1 << 20;
+
+/// A tree of files that an evaluation may read from.
+pub trait ReadTree: Sync {
+    /// The first `limit` bytes of a file; the path is relative and has no `..`. `None`: no such file.
+    fn read(&self, path: &str, limit: usize) -> Option<Vec<u8>>;
+    /// Whether there is a file or directory.
+    fn exists(&self, path: &str) -> bool;
+    /// Whether there is a directory.
+    fn is_dir(&self, path: &str) -> bool;
+    /// The names in a directory.
+    fn list(&self, dir: &str) -> Vec<String>;
+    /// Whether there is a file that can be executed.
+    fn is_executable(&self, path: &str) -> bool;
+}
+
+/// What the evaluation is given; nothing else can be seen by the file. `None` means unknown.
+#[derive(Default, Clone)]
+pub struct Inputs<'a> {
+    /// The kernel release to build for.
+    pub kernel: Option<String>,
+    /// The architecture as `uname -m` prints it.
+    pub arch: Option<String>,
+    /// What `nproc` prints.
+    pub processors: Option<u32>,
+    /// The text of an os-release file.
+    pub os_release: Option<String>,
+    /// The version of dkms; `None` means a current one.
+    pub dkms_version: Option<String>,
+    /// The driver's files.
+    pub source_tree: Option<&'a dyn ReadTree>,
+    /// What the file sees as `/lib/modules/KERNEL/build`.
+    pub headers: Option<&'a dyn ReadTree>,
+    /// Name and version where they are known already, as after `dkms add`.
+    pub module: Option<(String, String)>,
+    /// The directory of `dkms.conf` relative to the root of `source_tree`; empty for the root.
+    pub conf_dir: Option<String>,
+}
+
+/// A parsed file.
+#[derive(Debug)]
+pub struct Conf {
+    source: Arc<SourceText>,
+    /// What is evaluated: without NUL bytes and without the characters that stand for the unknown.
+    text: String,
+    script: syntax::Script,
+}
+
+impl Conf {
+    /// Parses a file; what is wrong with its bytes or its syntax comes back beside it.
+    pub fn parse(path: &Path, bytes: &[u8]) -> (Conf, Vec<Diagnostic>) {
+        evaluate::parse(path, bytes)
+    }
+
+    /// The file's text.
+    #[must_use]
+    pub fn source(&self) -> &Arc<SourceText> {
+        &self.source
+    }
+
+    /// The place of the last assignment to a directive.
+    #[must_use]
+    pub fn place_of(&self, directive: &str) -> Option<Place> {
+        evaluate::last_assignment(&self.text, directive).map(|span| self.place(span))
+    }
+
+    /// A place by byte offsets of the evaluated text.
+    fn place(&self, span: std::ops::Range<usize>) -> Place {
+        // NUL bytes are the only ones that the shown text has and the evaluated text has not.
+        if self.text.len() == self.source.text.len() {
+            return Place::new(&self.source, span);
+        }
+        let shift = |offset: usize| {
+            let mut seen = 0;
+            for (at, b) in self.source.text.bytes().enumerate() {
+                if seen == offset && b != 0 {
+                    return at;
+                }
+                seen += usize::from(b != 0);
+            }
+            self.source.text.len()
+        };
+        Place::new(&self.source, shift(span.start)..shift(span.end))
+    }
+}
+
+/// The value of an element of a directive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// What dkms sees.
+    Known(String),
+    /// Depends on something that is not known; a diagnostic says on what.
+    Unknown,
+}
+
+/// The elements of a directive by index; `X=v` is element 0.
+pub type Directive = BTreeMap<usize, Value>;
+
+/// What dkms sees after its second sourcing.
+#[derive(Debug, Clone, Default)]
+pub struct Evaluation {
+    /// The directives that are set, or may be.
+    pub directives: BTreeMap<String, Directive>,
+    /// What is to say about the evaluation.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Names in capitals that the file sets and dkms does not know, with their places.
+    pub(crate) strangers: Vec<(String, Option<std::ops::Range<usize>>)>,
+    /// Places of the last assignments.
+    pub(crate) places: BTreeMap<String, std::ops::Range<usize>>,
+}
+
+/// A directive in the shape of the corpus' schema.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum SchemaValue {
+    /// A scalar directive.
+    One(Option<String>),
+    /// An array directive, or a scalar one that is set as an array.
+    Many(BTreeMap<String, Option<String>>),
+}
+
+impl Evaluation {
+    /// The directives as a flat object: arrays as `{"0": …}`, others as `"value"`, unknown as null.
+    #[must_use]
+    pub fn to_schema(&self) -> BTreeMap<String, SchemaValue> {
+        let text = |value: &Value| match value {
+            Value::Known(text) => Some(text.clone()),
+            Value::Unknown => None,
+        };
+        self.directives
+            .iter()
+            .map(|(name, elements)| {
+                let single = elements.len() == 1 && elements.contains_key(&0);
+                let value = match elements.get(&0) {
+                    Some(value) if single && !is_array_directive(name) => SchemaValue::One(text(value)),
+                    _ => SchemaValue::Many(
+                        elements.iter().map(|(i, value)| (i.to_string(), text(value))).collect(),
+                    ),
+                };
+                (name.clone(), value)
+            })
+            .collect()
+    }
+}
+
+/// The names that dkms carries from the subshell into its own: `dkms_conf_variables` of dkms 3.4.3, in its order.
+pub(crate) const VARIABLES: &[&str] = &[
+    "CLEAN",
+    "PACKAGE_NAME",
+    "PACKAGE_VERSION",
+    "POST_ADD",
+    "POST_BUILD",
+    "POST_INSTALL",
+    "POST_REMOVE",
+    "PRE_BUILD",
+    "PRE_INSTALL",
+    "BUILD_DEPENDS",
+    "BUILD_DEPENDS_REBUILD",
+    "BUILD_EXCLUSIVE_KERNEL",
+    "BUILD_EXCLUSIVE_KERNEL_MIN",
+    "BUILD_EXCLUSIVE_KERNEL_MAX",
+    "BUILD_EXCLUSIVE_ARCH",
+    "BUILD_EXCLUSIVE_CONFIG",
+    "build_exclude",
+    "OBSOLETE_BY",
+    "MAKE",
+    "MAKE_MATCH",
+    "PATCH",
+    "PATCH_MATCH",
+    "patch_array",
+    "BUILT_MODULE_NAME",
+    "built_module_name",
+    "BUILT_MODULE_LOCATION",
+    "built_module_location",
+    "DEST_MODULE_NAME",
+    "dest_module_name",
+    "DEST_MODULE_LOCATION",
+    "dest_module_location",
+    "STRIP",
+    "strip",
+    "AUTOINSTALL",
+    "NO_WEAK_MODULES",
+    "REMAKE_INITRD",
+    "MODULES_CONF",
+    "MODULES_CONF_OBSOLETES",
+    "MODULES_CONF_ALIAS_TYPE",
+    "MODULES_CONF_OBSOLETE_ONLY",
+];
+
+/// Whether a directive is an array by nature.
+pub(crate) fn is_array_directive(name: &str) -> bool {
+    matches!(
+        name,
+        "MAKE"
+            | "MAKE_MATCH"
+            | "PATCH"
+            | "PATCH_MATCH"
+            | "BUILT_MODULE_NAME"
+            | "BUILT_MODULE_LOCATION"
+            | "DEST_MODULE_NAME"
+            | "DEST_MODULE_LOCATION"
+            | "STRIP"
+            | "BUILD_DEPENDS"
+            | "MODULES_CONF"
+            | "MODULES_CONF_OBSOLETES"
+            | "MODULES_CONF_ALIAS_TYPE"
+            | "patch_array"
+            | "built_module_name"
+            | "built_module_location"
+            | "dest_module_name"
+            | "dest_module_location"
+            | "strip"
+    )
+}
+
+/// Bytes as text for the evaluator: UTF-8 or U+FFFD, without NUL, without the characters that stand for the unknown.
+pub(crate) fn clean_text(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    if text.contains(['\0', state::UNKNOWN, state::MAYBE]) {
+        return text
+            .chars()
+            .filter(|c| *c != '\0')
+            .map(|c| if matches!(c, state::UNKNOWN | state::MAYBE) { '\u{FFFD}' } else { c })
+            .collect();
+    }
+    text.into_owned()
+}

@@ -1,0 +1,305 @@
+//! What a shell remembers while a `dkms.conf` runs: variables, functions, options, output; and how two possible pasts merge.
+//!
+//! Must not evaluate anything and must not read files.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::rc::Rc;
+
+use brush_parser::ast;
+
+/// Stands in a string for a part that is set but cannot be known; a Unicode noncharacter, removed from every input.
+pub(super) const UNKNOWN: char = '\u{10FFFE}';
+/// Stands for a variable or element that may also be unset.
+pub(super) const MAYBE: char = '\u{10FFFF}';
+
+/// Whether any part of the text cannot be known.
+pub(super) fn is_unknown(text: &str) -> bool {
+    // Both noncharacters start with the byte F4, which no common text contains.
+    text.as_bytes().contains(&0xF4) && text.contains([UNKNOWN, MAYBE])
+}
+
+/// The string whose whole content cannot be known.
+pub(super) fn unknown() -> String {
+    UNKNOWN.to_string()
+}
+
+/// The content of a variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Data {
+    /// Declared without a value.
+    Unset,
+    /// A plain value.
+    Scalar(String),
+    /// An indexed array; may be sparse.
+    Indexed(BTreeMap<usize, String>),
+    /// An associative array.
+    Associative(BTreeMap<String, String>),
+    /// Not even the set of its elements is known.
+    Unknown,
+}
+
+/// A variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Variable {
+    /// Its content.
+    pub data: Data,
+    /// `readonly`.
+    pub readonly: bool,
+    /// `declare -i`.
+    pub integer: bool,
+    /// `declare -l` (Some(false)) or `-u` (Some(true)).
+    pub upper: Option<bool>,
+    /// Where it was last assigned, in the main file.
+    pub place: Option<Range<usize>>,
+}
+
+impl Variable {
+    /// A variable with a content and no attributes.
+    pub(super) fn new(data: Data) -> Self {
+        Self { data, readonly: false, integer: false, upper: None, place: None }
+    }
+}
+
+/// Shell options that change a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is an independent switch of bash")]
+pub(super) struct Options {
+    pub errexit: bool,
+    pub nounset: bool,
+    pub noglob: bool,
+    pub nullglob: bool,
+    pub failglob: bool,
+    pub dotglob: bool,
+    pub nocasematch: bool,
+    pub pipefail: bool,
+    pub allexport: bool,
+    pub lastpipe: bool,
+}
+
+impl Options {
+    /// Those of a script that set nothing.
+    pub(super) const fn new() -> Self {
+        Self {
+            errexit: false,
+            nounset: false,
+            noglob: false,
+            nullglob: false,
+            failglob: false,
+            dotglob: false,
+            nocasematch: false,
+            pipefail: false,
+            allexport: false,
+            lastpipe: false,
+        }
+    }
+}
+
+/// Where standard output or standard error goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sink {
+    /// Into [`State::output`].
+    Capture,
+    /// Nowhere that the file could see again.
+    Away,
+}
+
+/// Standard input: a text and how far it has been read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Input {
+    pub text: Rc<str>,
+    pub position: usize,
+}
+
+/// A shell function.
+pub(super) type Function = Rc<ast::FunctionDefinition>;
+
+/// Everything that a branch of a condition can change.
+#[derive(Debug, Clone)]
+pub(super) struct State {
+    pub variables: BTreeMap<String, Variable>,
+    /// What `local` hid, a map a function call.
+    pub frames: Vec<BTreeMap<String, Option<Variable>>>,
+    /// `None`: defined in one of two possible branches.
+    pub functions: BTreeMap<String, Option<Function>>,
+    pub positional: Vec<String>,
+    pub options: Options,
+    /// `None`: not known.
+    pub status: Option<u8>,
+    pub output: String,
+    pub stdout: Sink,
+    pub stderr: Sink,
+    pub input: Option<Input>,
+    pub directory: String,
+    /// A file that cannot be read was sourced: a variable that is not set may be set.
+    pub open_names: bool,
+    /// The same for a kernel configuration, which sets `CONFIG_…` only.
+    pub open_config: bool,
+    /// The command of `trap … EXIT`.
+    pub exit_trap: Option<String>,
+}
+
+impl State {
+    /// An empty shell in the root directory.
+    pub(super) fn new() -> Self {
+        Self {
+            variables: BTreeMap::new(),
+            frames: Vec::new(),
+            functions: BTreeMap::new(),
+            positional: Vec::new(),
+            options: Options::new(),
+            status: Some(0),
+            output: String::new(),
+            stdout: Sink::Capture,
+            stderr: Sink::Away,
+            input: None,
+            directory: "/".to_owned(),
+            open_names: false,
+            open_config: false,
+            exit_trap: None,
+        }
+    }
+
+    /// Sets a scalar without any checks.
+    pub(super) fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.variables.insert(name.to_owned(), Variable::new(Data::Scalar(value.into())));
+    }
+
+    /// A rough size, for charging copies against the limit of steps.
+    pub(super) fn weight(&self) -> u64 {
+        self.variables.len() as u64 / 8 + self.output.len() as u64 / 4096 + 1
+    }
+
+    /// Makes every variable that differs from `before` unknown; returns whether one newly was.
+    pub(super) fn blur_changes(&mut self, before: &State) -> bool {
+        let mut changed = false;
+        for (name, variable) in &mut self.variables {
+            let old = before.variables.get(name).map(|variable| &variable.data);
+            if old != Some(&variable.data) && variable.data != Data::Unknown {
+                variable.data = Data::Unknown;
+                changed = true;
+            }
+        }
+        for (name, old) in &before.variables {
+            if !self.variables.contains_key(name) {
+                self.variables.insert(name.clone(), Variable { data: Data::Unknown, ..old.clone() });
+                changed = true;
+            }
+        }
+        if self.output != before.output {
+            self.output.clone_from(&before.output);
+            self.output.push(UNKNOWN);
+        }
+        if self.directory != before.directory {
+            self.directory = unknown();
+        }
+        self.input.clone_from(&before.input);
+        self.status = None;
+        changed
+    }
+}
+
+fn merge_text(a: &str, b: &str) -> String {
+    if a == b {
+        a.to_owned()
+    } else if a.contains(MAYBE) || b.contains(MAYBE) {
+        MAYBE.to_string()
+    } else {
+        unknown()
+    }
+}
+
+fn merge_maps<K: Ord + Clone>(a: &BTreeMap<K, String>, b: &BTreeMap<K, String>) -> BTreeMap<K, String> {
+    let mut merged = BTreeMap::new();
+    for key in a.keys().chain(b.keys()) {
+        let value = match (a.get(key), b.get(key)) {
+            (Some(a), Some(b)) => merge_text(a, b),
+            _ => MAYBE.to_string(),
+        };
+        merged.insert(key.clone(), value);
+    }
+    merged
+}
+
+fn as_indexed(data: &Data) -> Option<BTreeMap<usize, String>> {
+    match data {
+        Data::Unset => Some(BTreeMap::new()),
+        Data::Scalar(value) => Some(BTreeMap::from([(0, value.clone())])),
+        Data::Indexed(values) => Some(values.clone()),
+        Data::Associative(_) | Data::Unknown => None,
+    }
+}
+
+fn merge_data(a: &Data, b: &Data) -> Data {
+    if a == b {
+        return a.clone();
+    }
+    match (a, b) {
+        (Data::Scalar(a), Data::Scalar(b)) => Data::Scalar(merge_text(a, b)),
+        (Data::Scalar(_), Data::Unset) | (Data::Unset, Data::Scalar(_)) => Data::Scalar(MAYBE.to_string()),
+        (Data::Associative(a), Data::Associative(b)) => Data::Associative(merge_maps(a, b)),
+        _ => match (as_indexed(a), as_indexed(b)) {
+            (Some(a), Some(b)) => Data::Indexed(merge_maps(&a, &b)),
+            _ => Data::Unknown,
+        },
+    }
+}
+
+fn merge_variables(
+    a: BTreeMap<String, Variable>,
+    mut b: BTreeMap<String, Variable>,
+) -> BTreeMap<String, Variable> {
+    let mut merged = BTreeMap::new();
+    for (name, mut variable) in a {
+        match b.remove(&name) {
+            Some(other) => {
+                variable.data = merge_data(&variable.data, &other.data);
+                variable.readonly |= other.readonly;
+                variable.place = variable.place.or(other.place);
+            }
+            None => variable.data = merge_data(&variable.data, &Data::Unset),
+        }
+        merged.insert(name, variable);
+    }
+    for (name, mut variable) in b {
+        variable.data = merge_data(&variable.data, &Data::Unset);
+        merged.insert(name, variable);
+    }
+    merged
+}
+
+/// The state that stands for both: what is equal stays, what differs becomes unknown.
+pub(super) fn merge(a: State, b: State) -> State {
+    let mut merged = State {
+        variables: merge_variables(a.variables, b.variables),
+        frames: if a.frames.len() >= b.frames.len() { a.frames } else { b.frames },
+        functions: a.functions,
+        status: if a.status == b.status { a.status } else { None },
+        directory: if a.directory == b.directory { a.directory } else { unknown() },
+        open_names: a.open_names || b.open_names,
+        open_config: a.open_config || b.open_config,
+        output: a.output,
+        ..b
+    };
+    if merged.positional != a.positional {
+        merged.positional = vec![unknown()];
+    }
+    if merged.output != b.output {
+        let common = merged.output.bytes().zip(b.output.bytes()).take_while(|(a, b)| a == b).count();
+        let mut cut = common;
+        while !merged.output.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        merged.output.truncate(cut);
+        merged.output.push(UNKNOWN);
+    }
+    for (name, function) in b.functions {
+        match merged.functions.get(&name) {
+            Some(Some(known)) if function.as_ref().is_some_and(|other| Rc::ptr_eq(known, other)) => {}
+            _ => {
+                merged.functions.insert(name, None);
+            }
+        }
+    }
+    merged
+}

@@ -1,0 +1,615 @@
+//! The model of what a vendor ships: name, version, modules, source files, limits.
+//!
+//! Knows no format and no distribution. Reads the tree, `dkms.conf` and what the sources say about themselves; runs nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::config::{Config, DriverConfig};
+use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::dkms::{self, Conf, Facts, Inputs, ReadTree};
+use crate::error::{Error, Result};
+use crate::output::Stop;
+use crate::source::{self, LeftOut, SourceFile, SourceKind};
+
+/// What a vendor ships.
+#[derive(Debug, Clone, Serialize)]
+pub struct Driver {
+    /// `PACKAGE_NAME`, verbatim.
+    pub name: String,
+    /// `PACKAGE_VERSION`, verbatim, or what the user said instead.
+    pub version: String,
+    /// In the order of dkms.conf.
+    pub modules: Vec<Module>,
+    /// The files of the source, by path.
+    #[serde(skip)]
+    pub tree: Vec<SourceFile>,
+    /// What was left out of the source, and why.
+    #[serde(skip)]
+    pub left_out: Vec<LeftOut>,
+    /// Files whose packaged text differs from the one on disk: path to text.
+    #[serde(skip)]
+    pub rewritten: BTreeMap<String, String>,
+    /// What it says about itself.
+    pub about: About,
+    /// The kernels it is meant for.
+    pub limits: Limits,
+    /// The versions of dkms that its directives take.
+    pub needs_dkms: Vec<DkmsNeed>,
+    /// When it was made, in seconds since 1970.
+    pub stamp: u32,
+}
+
+/// One `.ko`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Module {
+    /// The name it is installed under, without suffix.
+    pub name: String,
+}
+
+/// What a driver says about itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct About {
+    /// One line.
+    pub summary: Option<String>,
+    /// Paragraphs.
+    pub description: Option<String>,
+    /// An SPDX expression.
+    pub license: Option<String>,
+    /// Notices.
+    pub copyright: Vec<String>,
+    /// `Name <address>`.
+    pub maintainer: Option<String>,
+    /// An address.
+    pub homepage: Option<String>,
+}
+
+/// The kernels a driver is meant for, as `BUILD_EXCLUSIVE_*` says; absent where it says nothing, or something that depends on the
+/// kernel.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Limits {
+    /// A regular expression on the machine.
+    pub arch: Option<String>,
+    /// A regular expression on the release.
+    pub kernel: Option<String>,
+    /// The oldest release.
+    pub kernel_min: Option<String>,
+    /// The newest release.
+    pub kernel_max: Option<String>,
+    /// Kernel options.
+    pub config: Option<String>,
+}
+
+/// A version of dkms that something in dkms.conf takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DkmsNeed {
+    /// At least.
+    pub version: String,
+    /// What takes it.
+    pub why: String,
+    /// Whether an older dkms would install a wrong module, rather than fail or ignore it.
+    pub wrong_module: bool,
+}
+
+/// How a driver is read.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Instead of the version that dkms.conf and kpkg.toml give.
+    pub version: Option<String>,
+    /// The folder artifacts go to: no source, wherever it lies.
+    pub output: Option<PathBuf>,
+    /// Instead of the time that the source gives.
+    pub stamp: Option<u32>,
+    /// The stop flag.
+    pub stop: Stop,
+}
+
+/// The findings of this layer.
+pub const CODES: &[&Code] = &[&NO_CONF, &MISSING_PATCH, &DEAD_HOOK, &NORMALISED, &BAD_VERSION];
+
+const NO_CONF: Code = Code {
+    id: "K0101",
+    title: "there is no dkms.conf",
+    explanation: "kpkg packages the driver whose dkms.conf lies in the folder it is given, or in the current one.",
+};
+const MISSING_PATCH: Code = Code {
+    id: "K0102",
+    title: "a patch is missing",
+    explanation: "dkms looks for the files that PATCH names in the folder `patches` of the source, and fails the build with\n\
+                  status 5 when one is not there. The file does not exist, or is left out of the package: see\n\
+                  `kpkg show --files`.",
+};
+const DEAD_HOOK: Code = Code {
+    id: "K0103",
+    title: "a script of dkms.conf will not run",
+    explanation: "dkms runs PRE_BUILD, POST_INSTALL and their like only when the file exists and is executable; otherwise it\n\
+                  prints a warning and goes on with success, so that the step is silently missing on every machine.",
+};
+const NORMALISED: Code = Code {
+    id: "K0104",
+    title: "the packaged dkms.conf differs from the one in the tree",
+    explanation: "Line ends of CR LF break dkms before 3.1.5, and a version given from outside has to stand in the file as well.\n\
+                  The file in the package is the corrected one; the one\n\
+                  in the tree is left alone.",
+};
+const BAD_VERSION: Code = Code {
+    id: "K0105",
+    title: "a given version cannot be used",
+    explanation: "The version becomes part of a path, of arguments to dkms and of package versions: letters, digits and\n\
+                  `. _ + ~ : -` are possible, and the first character is a letter or a digit.",
+};
+
+/// What dkms reads at most of a `dkms.conf` before we call it unusable.
+const LARGEST_CONF: u64 = 1 << 20;
+
+impl Driver {
+    /// Reads the driver in `folder`; findings that do not stop it come along.
+    pub fn read(folder: &Path, config: &Config, options: &Options) -> Result<(Self, Vec<Diagnostic>)> {
+        let path = below(folder, "dkms.conf");
+        let bytes = read_conf(folder, &path)?;
+        let selection = source::select(
+            folder,
+            &source::Options {
+                exclude: config.source.exclude.clone(),
+                include: config.source.include.clone(),
+                output: options.output.clone(),
+                interrupted: &|| options.stop.is_set(),
+            },
+        )?;
+        let mut findings = selection.diagnostics;
+        let tree = Tree::new(&selection.files);
+        let (_, found) = Conf::parse(&path, &bytes);
+        findings.extend(found);
+        let version = match options.version.clone().or_else(|| config.driver.version.clone()) {
+            Some(version) => Some(checked_version(version)?),
+            None => None,
+        };
+        let packaged = PackagedConf::new(&path, &bytes, version.as_deref(), &tree);
+        let facts = &packaged.facts;
+        findings.extend(packaged.findings.iter().cloned());
+        check_files(facts, &packaged.conf, &tree, &mut findings);
+        if findings.iter().any(|finding| finding.severity == Severity::Error) {
+            return Err(Error::diagnostics(findings));
+        }
+        // without these, `facts` reported an error
+        let (Some(name), Some(version)) = (facts.name.known().cloned(), facts.version.known().cloned())
+        else {
+            return Err(Error::diagnostics(findings));
+        };
+        let modules = modules(facts);
+        let about = About::new(&config.driver, &tree, &modules)?;
+        let driver = Self {
+            name,
+            version,
+            about,
+            limits: limits(facts),
+            needs_dkms: needs_dkms(facts),
+            stamp: options.stamp.unwrap_or(selection.newest),
+            modules,
+            rewritten: packaged.rewritten.map(|text| ("dkms.conf".to_owned(), text)).into_iter().collect(),
+            left_out: selection.left_out,
+            tree: selection.files,
+        };
+        Ok((driver, findings))
+    }
+
+    /// The licence texts in the root of the source.
+    pub fn license_files(&self) -> impl Iterator<Item = &str> {
+        self.tree.iter().map(|file| file.path.as_str()).filter(|path| {
+            let upper = path.to_ascii_uppercase();
+            ["LICENSE", "LICENCE", "COPYING"].iter().any(|stem| upper.starts_with(stem))
+                && !path.contains('/')
+        })
+    }
+
+    /// How many bytes of source it has.
+    #[must_use]
+    pub fn source_size(&self) -> u64 {
+        let size = |file: &SourceFile| if let SourceKind::File { size, .. } = file.kind { size } else { 0 };
+        self.tree.iter().map(size).sum()
+    }
+}
+
+/// A path as the user would write it: without `./` in front.
+pub fn below(folder: &Path, name: &str) -> PathBuf {
+    if folder == Path::new(".") { PathBuf::from(name) } else { folder.join(name) }
+}
+
+fn read_conf(folder: &Path, path: &Path) -> Result<Vec<u8>> {
+    if !folder.is_dir() {
+        return Err(Error::usage("there is no folder")
+            .at(folder)
+            .hint("give the folder of a driver: `kpkg DIR`"));
+    }
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let text = format!("there is no dkms.conf in `{}`", folder.display());
+            let hint = "go to the folder of the driver's dkms.conf, or name it: `kpkg DIR`";
+            return Err(Error::diagnostics(vec![Diagnostic::error(&NO_CONF, text).hint(hint)]));
+        }
+        Err(error) => return Err(Error::io("cannot read", path, error).as_usage()),
+    };
+    let mut bytes = Vec::new();
+    file.take(LARGEST_CONF + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Error::io("cannot read", path, error).as_usage())?;
+    Ok(bytes)
+}
+
+/// The selected files, as the evaluator may see them.
+struct Tree<'a> {
+    files: BTreeMap<&'a str, &'a SourceFile>,
+}
+
+impl<'a> Tree<'a> {
+    fn new(files: &'a [SourceFile]) -> Self {
+        Self { files: files.iter().map(|file| (file.path.as_str(), file)).collect() }
+    }
+
+    /// The file at a path, through links that stay in the tree.
+    fn find(&self, path: &str) -> Option<&'a SourceFile> {
+        let mut path = path.to_owned();
+        for _ in 0..8 {
+            let file = *self.files.get(path.as_str())?;
+            let SourceKind::Symlink { target } = &file.kind else { return Some(file) };
+            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            path = normalised(folder, target)?;
+        }
+        None
+    }
+}
+
+/// `folder/target` without `.` and `..`; `None` when it leaves the root.
+fn normalised(folder: &str, target: &str) -> Option<String> {
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()?),
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+fn read_start(path: &Path, limit: usize) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(limit as u64).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+impl ReadTree for Tree<'_> {
+    fn read(&self, path: &str, limit: usize) -> Option<Vec<u8>> {
+        match &self.find(path)?.kind {
+            SourceKind::File { on_disk, .. } => read_start(on_disk, limit),
+            _ => None,
+        }
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        path.is_empty() || self.find(path).is_some()
+    }
+
+    fn is_dir(&self, path: &str) -> bool {
+        path.is_empty() || self.find(path).is_some_and(|file| matches!(file.kind, SourceKind::Directory))
+    }
+
+    fn list(&self, dir: &str) -> Vec<String> {
+        let prefix = if dir.is_empty() { String::new() } else { format!("{dir}/") };
+        let below = self.files.keys().filter_map(|path| path.strip_prefix(&prefix));
+        below.filter(|rest| !rest.is_empty() && !rest.contains('/')).map(str::to_owned).collect()
+    }
+
+    fn is_executable(&self, path: &str) -> bool {
+        matches!(self.find(path).map(|file| &file.kind), Some(SourceKind::File { executable: true, .. }))
+    }
+}
+
+/// Patches and scripts that dkms.conf names have to be in the package.
+fn check_files(facts: &Facts, conf: &Conf, tree: &Tree<'_>, findings: &mut Vec<Diagnostic>) {
+    let placed = |finding: Diagnostic, directive: &str| match conf.place_of(directive) {
+        Some(place) => finding.at(place),
+        None => finding,
+    };
+    for patch in facts.patches.iter().filter_map(|patch| patch.file.known()) {
+        let path = format!("patches/{patch}");
+        if !tree.exists(&path) {
+            let finding =
+                Diagnostic::error(&MISSING_PATCH, format!("the patch `{path}` is not in the source"));
+            findings.push(placed(finding, "PATCH").hint("add the file, or drop the entry from PATCH"));
+        }
+    }
+    for hook in &facts.hooks {
+        let Some(script) = hook.script.known() else { continue };
+        let directive = hook.kind.directive();
+        let Some(path) = normalised("", script) else { continue };
+        let finding = if !tree.exists(&path) {
+            let text =
+                format!("{directive} names `{script}`, which is not in the source: dkms goes on without it");
+            Diagnostic::warning(&DEAD_HOOK, text).hint("add the file, or drop the directive")
+        } else if !tree.is_executable(&path) {
+            let text =
+                format!("{directive} names `{script}`, which is not executable: dkms goes on without it");
+            Diagnostic::warning(&DEAD_HOOK, text).hint(format!("run `chmod +x {script}`"))
+        } else {
+            continue;
+        };
+        findings.push(placed(finding, directive));
+    }
+}
+
+fn checked_version(version: String) -> Result<String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._+~:-".contains(&byte);
+    if version.bytes().all(allowed)
+        && version.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
+    {
+        return Ok(version);
+    }
+    let finding = Diagnostic::error(&BAD_VERSION, format!("`{}` is no version", version.escape_debug()));
+    Err(Error::diagnostics(vec![finding.hint("use letters, digits and `. _ + ~ : -`")]))
+}
+
+/// The dkms.conf of the package, evaluated as dkms will see it: without a kernel, whose values stay unknown.
+struct PackagedConf {
+    conf: Conf,
+    facts: Facts,
+    findings: Vec<Diagnostic>,
+    /// Its text, where that is not the one in the tree.
+    rewritten: Option<String>,
+}
+
+impl PackagedConf {
+    /// Corrects line ends, and states `version` where the file says something else.
+    fn new(path: &Path, bytes: &[u8], version: Option<&str>, tree: &Tree<'_>) -> Self {
+        let original = std::str::from_utf8(bytes).ok();
+        let text = original.map(|text| text.replace("\r\n", "\n"));
+        let corrected = text.as_deref().map_or(bytes, str::as_bytes);
+        let mut packaged = Self::evaluate(path, corrected, tree);
+        let mut text = text;
+        if let Some(version) = version.filter(|version| packaged.version() != Some(version)) {
+            // the last assignment counts
+            let mut longer = text.unwrap_or_else(|| String::from_utf8_lossy(bytes).into_owned());
+            let newline = if longer.is_empty() || longer.ends_with('\n') { "" } else { "\n" };
+            longer.push_str(&format!("{newline}PACKAGE_VERSION=\"{version}\"\n"));
+            packaged = Self::evaluate(path, longer.as_bytes(), tree);
+            text = Some(longer);
+            if packaged.version() != Some(version) {
+                let message = "a version at the end of dkms.conf would have no effect: the file ends earlier";
+                let hint = "write the version into dkms.conf";
+                packaged.findings.push(Diagnostic::error(&NORMALISED, message).hint(hint));
+            }
+        }
+        if text.as_deref().is_some_and(|text| original != Some(text)) {
+            packaged
+                .findings
+                .push(Diagnostic::note(&NORMALISED, "the dkms.conf in the package is a corrected one"));
+            packaged.rewritten = text;
+        }
+        packaged
+    }
+
+    fn evaluate(path: &Path, text: &[u8], tree: &Tree<'_>) -> Self {
+        let (conf, _) = Conf::parse(path, text);
+        let evaluation = dkms::evaluate(&conf, &Inputs { source_tree: Some(tree), ..Inputs::default() });
+        let (facts, found) = dkms::facts(&conf, &evaluation);
+        let findings = evaluation.diagnostics.into_iter().chain(found).collect();
+        Self { conf, facts, findings, rewritten: None }
+    }
+
+    fn version(&self) -> Option<&str> {
+        self.facts.version.known().map(String::as_str)
+    }
+}
+
+fn modules(facts: &Facts) -> Vec<Module> {
+    let known = facts.modules.iter().filter_map(|module| module.installed_name.known());
+    known.map(|name| Module { name: name.clone() }).collect()
+}
+
+fn limits(facts: &Facts) -> Limits {
+    let exclusive = &facts.exclusive;
+    let known = |fact: &dkms::Fact<String>| fact.known().cloned();
+    Limits {
+        arch: known(&exclusive.arch),
+        kernel: known(&exclusive.kernel),
+        kernel_min: known(&exclusive.kernel_min),
+        kernel_max: known(&exclusive.kernel_max),
+        config: known(&exclusive.config),
+    }
+}
+
+fn needs_dkms(facts: &Facts) -> Vec<DkmsNeed> {
+    let need = |requirement: &dkms::Requirement| DkmsNeed {
+        version: requirement.version.to_owned(),
+        why: requirement.why.clone(),
+        wrong_module: requirement.wrong_module,
+    };
+    facts.minimum_dkms.iter().map(need).collect()
+}
+
+// ---- what the sources say about themselves ----------------------------------------------------------------------------------
+
+/// How much of the sources is read for that at most.
+const ABOUT_FILES: usize = 64;
+const ABOUT_BYTES: usize = 512 << 10;
+
+impl About {
+    fn new(config: &DriverConfig, tree: &Tree<'_>, modules: &[Module]) -> Result<Self> {
+        let sources = module_sources(tree, modules);
+        Ok(Self {
+            summary: checked_line("summary", config.summary.clone())?,
+            description: checked_text("description", config.description.clone())?,
+            license: checked_line("license", config.license.clone())?.or_else(|| license(&sources)),
+            copyright: config
+                .copyright
+                .iter()
+                .map(|notice| checked_line("copyright", Some(notice.clone())).map(Option::unwrap_or_default))
+                .collect::<Result<_>>()?,
+            maintainer: match &config.maintainer {
+                Some(maintainer) if is_mailbox(maintainer) => Some(maintainer.clone()),
+                Some(maintainer) => {
+                    return Err(Error::usage(format!("`{}` is no maintainer", maintainer.escape_debug()))
+                        .hint("write `maintainer = \"Name <address>\"` under `[driver]` in kpkg.toml"));
+                }
+                None => sources
+                    .iter()
+                    .flat_map(|text| macro_texts(text, "MODULE_AUTHOR"))
+                    .find(|author| is_mailbox(author)),
+            },
+            homepage: checked_line("homepage", config.homepage.clone())?,
+        })
+    }
+}
+
+fn checked_line(key: &str, value: Option<String>) -> Result<Option<String>> {
+    match value {
+        Some(value) if value.trim().is_empty() || value.chars().any(char::is_control) => {
+            Err(Error::usage(format!("`{key}` under `[driver]` in kpkg.toml is not one line of text")))
+        }
+        value => Ok(value),
+    }
+}
+
+fn checked_text(key: &str, value: Option<String>) -> Result<Option<String>> {
+    match value {
+        Some(value) if value.chars().any(|character| character.is_control() && character != '\n') => {
+            Err(Error::usage(format!("`{key}` under `[driver]` in kpkg.toml holds control characters")))
+        }
+        value => Ok(value.map(|value| value.trim().to_owned())),
+    }
+}
+
+/// `Name <local@domain.tld>` on one line, without the characters that separate addresses.
+fn is_mailbox(text: &str) -> bool {
+    let Some((name, address)) = text.strip_suffix('>').and_then(|text| text.split_once(" <")) else {
+        return false;
+    };
+    let word = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>@,\"'`\\".contains(&byte))
+    };
+    let Some((local, domain)) = address.split_once('@') else { return false };
+    let name_ok = !name.trim().is_empty()
+        && !name.chars().any(|character| character.is_control() || "<>@,\"".contains(character));
+    name_ok
+        && word(local)
+        && word(domain)
+        && domain.contains('.')
+        && !domain.starts_with('.')
+        && !domain.ends_with('.')
+}
+
+/// The texts of the C files that are named like a module, else of the first C files there are.
+fn module_sources(tree: &Tree<'_>, modules: &[Module]) -> Vec<String> {
+    let plain = |name: &str| name.replace('-', "_");
+    let names: BTreeSet<_> = modules.iter().map(|module| plain(&module.name)).collect();
+    let c_files: Vec<_> = tree.files.values().filter(|file| file.path.ends_with(".c")).collect();
+    let is_module = |path: &str| {
+        let base = path.rsplit('/').next().unwrap_or(path);
+        names.contains(&plain(base.trim_end_matches(".c")))
+    };
+    let mut chosen: Vec<_> = c_files.iter().filter(|file| is_module(&file.path)).collect();
+    if chosen.is_empty() {
+        chosen = c_files.iter().collect();
+    }
+    let read = |file: &SourceFile| match &file.kind {
+        SourceKind::File { on_disk, .. } => read_start(on_disk, ABOUT_BYTES),
+        _ => None,
+    };
+    let texts = chosen.into_iter().take(ABOUT_FILES).filter_map(|file| read(file));
+    texts.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect()
+}
+
+/// The arguments of a module macro: `MODULE_AUTHOR("a" "b")` gives `ab`.
+fn macro_texts(source: &str, name: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (index, _) in source.match_indices(name) {
+        let rest = source[index + name.len()..].trim_start();
+        let Some(mut rest) = rest.strip_prefix('(').map(str::trim_start) else { continue };
+        let mut text = String::new();
+        while let Some(after) = rest.strip_prefix('"') {
+            let Some(end) = after.find('"') else { break };
+            text.push_str(&after[..end]);
+            rest = after[end + 1..].trim_start();
+        }
+        if rest.starts_with(')') && !text.contains('\\') {
+            found.push(text);
+        }
+    }
+    found
+}
+
+/// SPDX identifiers first; `MODULE_LICENSE` where a file has none, as the kernel's `process/license-rules.rst` explains its values.
+fn license(sources: &[String]) -> Option<String> {
+    let mut found = BTreeSet::new();
+    for text in sources {
+        let spdx = text.lines().take(10).find_map(spdx_identifier);
+        let declared =
+            || macro_texts(text, "MODULE_LICENSE").iter().find_map(|license| module_license(license));
+        found.extend(spdx.or_else(|| declared().map(str::to_owned)));
+    }
+    let grouped = |license: String| if license.contains(' ') { format!("({license})") } else { license };
+    match found.len() {
+        0 => None,
+        1 => found.pop_first(),
+        _ => Some(found.into_iter().map(grouped).collect::<Vec<_>>().join(" AND ")),
+    }
+}
+
+fn spdx_identifier(line: &str) -> Option<String> {
+    let (_, rest) = line.split_once("SPDX-License-Identifier:")?;
+    let text = rest.trim().trim_end_matches("*/").trim();
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-.+() ".contains(&byte);
+    let text = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')).unwrap_or(text);
+    (!text.is_empty() && text.bytes().all(allowed)).then(|| text.to_owned())
+}
+
+fn module_license(text: &str) -> Option<&'static str> {
+    Some(match text {
+        "GPL" | "GPL v2" => "GPL-2.0-only",
+        "GPL and additional rights" => "GPL-2.0-or-later",
+        "Dual MIT/GPL" => "MIT OR GPL-2.0-only",
+        "Dual BSD/GPL" => "BSD-3-Clause OR GPL-2.0-only",
+        "Dual MPL/GPL" => "MPL-1.1 OR GPL-2.0-only",
+        "Proprietary" => "LicenseRef-Proprietary",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn licences_come_from_spdx_lines_and_module_macros() {
+        let spdx = "// SPDX-License-Identifier: GPL-2.0 OR MIT\n".to_owned();
+        let declared = "MODULE_LICENSE(\"GPL v2\");\n".to_owned();
+        assert_eq!(license(std::slice::from_ref(&spdx)).as_deref(), Some("GPL-2.0 OR MIT"));
+        assert_eq!(license(&[spdx, declared]).as_deref(), Some("(GPL-2.0 OR MIT) AND GPL-2.0-only"));
+        assert_eq!(license(&["int x;".to_owned()]), None);
+    }
+
+    #[test]
+    fn mailboxes_have_a_name_and_an_address() {
+        assert!(is_mailbox("Jane Doe <jane@example.org>"));
+        for bad in ["Jane", "<a@b.c>", "Jane <a@b>", "A, B <a@b.c>", "J\nX: y <a@b.c>", "J <a@b.c> "] {
+            assert!(!is_mailbox(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn module_macros_join_their_strings() {
+        assert_eq!(macro_texts("MODULE_AUTHOR(\"A \"\n  \"<a@b.c>\");", "MODULE_AUTHOR"), ["A <a@b.c>"]);
+        assert!(macro_texts("MODULE_AUTHOR(NAME)", "MODULE_AUTHOR").is_empty());
+    }
+
+    #[test]
+    fn paths_are_normalised_and_stay_inside() {
+        assert_eq!(normalised("a/b", "../c").as_deref(), Some("a/c"));
+        assert_eq!(normalised("a", "../../c"), None);
+    }
+}

@@ -1,0 +1,58 @@
+//! kpkg turns a Linux driver's source tree and `dkms.conf` into packages, without any distribution's packaging tools.
+//!
+//! # The flow: one way, no way back
+//!
+//! ```text
+//! tree + dkms.conf ── dkms, source ─▶ facts, files, findings
+//! facts + kpkg.toml ──── driver ────▶ Driver        knows no format and no distribution
+//! Driver + Target + Request ─ plan ─▶ Package       every decision, scripts rendered; pure
+//! Package ──────────── backend ─────▶ bytes         encoding only: same package, same bytes
+//! bytes ──────────────── output ────▶ artifact      whole or not at all
+//! ```
+//!
+//! [`build`] walks through it in this order. Maintainer scripts are rendered in the plan, so what will run as root on somebody's
+//! machine can be read and checked before an archive exists, and a backend never sees a template.
+//!
+//! # The modules
+//!
+//! | module | job |
+//! |---|---|
+//! | [`dkms`] | `dkms.conf` to facts: evaluates it as bash and dkms do, and runs no command |
+//! | [`source`] | which files of a tree are the driver's source |
+//! | [`driver`] | the model of what a vendor ships |
+//! | [`config`], [`request`] | `kpkg.toml`; what the user asked for, checked |
+//! | [`profile`] | what a distribution release wants: the data of `formats/` |
+//! | [`template`] | the texts that end up inside packages: the files of `templates/` |
+//! | [`plan`] | driver, target and request to packages |
+//! | [`package`] | the plan's types; depends on nothing |
+//! | [`backend`] | a package as the bytes of a format |
+//! | [`archive`] | deterministic tar, compression, the one read of every source byte |
+//! | [`output`] | folder or memory |
+//! | [`diagnostic`], [`error`] | findings with code, place and hint; errors with path and hint |
+//! | [`build`], [`report`], [`cli`] | the order of the work; its words; its arguments |
+//!
+//! # What must stay true
+//!
+//! * Modules use only what lies below them; `tests/tidy.rs` has the table and fails on anything else.
+//! * The library never prints, never runs a program, and reads neither environment nor clock.
+//! * No distribution's name in code, no logic in `formats/`, no distribution's name in a template's conditions.
+//! * A backend never changes the package it is given, and says what its format cannot express.
+//! * Nothing a driver's metadata says can become code: every value is quoted for the language it lands in.
+
+pub mod archive;
+pub mod backend;
+pub mod build;
+pub mod cli;
+pub mod config;
+pub mod diagnostic;
+pub mod dkms;
+pub mod driver;
+pub mod error;
+pub mod output;
+pub mod package;
+pub mod plan;
+pub mod profile;
+pub mod report;
+pub mod request;
+pub mod source;
+pub mod template;

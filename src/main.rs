@@ -1,0 +1,207 @@
+//! Arguments in, result out; the only reader of environment and clock, and the only printer.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use clap::Parser;
+use kpkg::cli::{BuildArgs, Cli, Command, PackageArgs, ShowArgs, When};
+use kpkg::diagnostic::{Diagnostic, Severity};
+use kpkg::error::{Error, Kind, Result};
+use kpkg::output::Stop;
+use kpkg::{build, cli, report};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return fail(&Error::io("cannot listen to signals", "", error), false, false),
+    };
+    match &cli.command {
+        None => run_build(&cli.build, &signals),
+        Some(Command::Build(args)) => run_build(args, &signals),
+        Some(Command::Show(args)) => run_show(args, &signals),
+        Some(Command::Explain { code }) => explain(code),
+        Some(Command::Completions { shell }) => print(&cli::completions(*shell)),
+        Some(Command::Man) => match cli::man_page() {
+            Ok(page) => print(&page),
+            Err(error) => fail(&error, false, false),
+        },
+    }
+}
+
+/// The first signal asks to stop, so that nothing half-written stays; a second one ends the process at once.
+struct Signals {
+    stop: Stop,
+    which: Arc<AtomicUsize>,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        let signals = Self { stop: Stop::default(), which: Arc::new(AtomicUsize::new(0)) };
+        for signal in [SIGINT, SIGTERM] {
+            let number = usize::try_from(signal).unwrap_or_default();
+            signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, signals.stop.flag())?;
+            signal_hook::flag::register_usize(signal, Arc::clone(&signals.which), number)?;
+            signal_hook::flag::register(signal, signals.stop.flag())?;
+        }
+        Ok(signals)
+    }
+
+    /// The exit code that tells which signal came: 130 or 143.
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::from(128 + u8::try_from(self.which.load(Ordering::Relaxed)).unwrap_or(2))
+    }
+}
+
+fn options(args: &PackageArgs, templates: Option<&Path>, signals: &Signals) -> Result<build::Options> {
+    let stop = signals.stop.clone();
+    Ok(build::Options {
+        templates: templates.map(Path::to_owned),
+        stamp: source_date_epoch()?,
+        stop,
+        ..args.options()
+    })
+}
+
+/// `SOURCE_DATE_EPOCH`, where it is set (reproducible-builds.org's specification).
+fn source_date_epoch() -> Result<Option<u32>> {
+    let Some(value) = std::env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let seconds = value.to_str().and_then(|text| text.parse().ok());
+    let hint = "set it to seconds since 1970, or unset it";
+    seconds.map(Some).ok_or_else(|| {
+        Error::usage(format!("SOURCE_DATE_EPOCH is {value:?}, no number of seconds")).hint(hint)
+    })
+}
+
+fn colored(when: When) -> bool {
+    match when {
+        When::Always => true,
+        When::Never => false,
+        When::Auto => std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+    }
+}
+
+fn run_build(args: &BuildArgs, signals: &Signals) -> ExitCode {
+    let color = colored(args.package.color);
+    match try_build(args, color, signals) {
+        Ok(code) => code,
+        Err(_) if signals.stop.is_set() => signals.exit_code(),
+        Err(error) => fail(&error, color, args.json),
+    }
+}
+
+fn try_build(args: &BuildArgs, color: bool, signals: &Signals) -> Result<ExitCode> {
+    let prepared =
+        build::prepare(&args.package.folder, &options(&args.package, args.templates.as_deref(), signals)?)?;
+    tell(&prepared.diagnostics, args, color);
+    if args.dry_run {
+        let paths: Vec<_> = prepared
+            .jobs
+            .iter()
+            .flat_map(|job| &job.artifacts)
+            .map(|path| path.display().to_string())
+            .collect();
+        let text = if args.json { report::plan_json(&prepared).to_string() } else { paths.join("\n") };
+        return Ok(print(format!("{text}\n").as_bytes()));
+    }
+    let progress = std::io::stderr().is_terminal() && !args.quiet && !args.json;
+    let artifacts = prepared.write(&mut |job| {
+        if progress {
+            eprint!("\r\x1b[K Packaging {} for {} ", job.package.name, job.target.name);
+        }
+    });
+    if progress {
+        eprint!("\r\x1b[K");
+    }
+    let artifacts = artifacts?;
+    if !args.quiet && !args.json {
+        eprint!("{}", report::summary(&prepared, &artifacts));
+    }
+    let lines: Vec<_> = artifacts
+        .iter()
+        .map(|artifact| match args.json {
+            true => report::artifact_json(artifact).to_string(),
+            false => artifact.written.path.display().to_string(),
+        })
+        .collect();
+    Ok(print(format!("{}\n", lines.join("\n")).as_bytes()))
+}
+
+/// Findings that do not stop the run: notes only when they are asked for.
+fn tell(diagnostics: &[Diagnostic], args: &BuildArgs, color: bool) {
+    let least = if args.verbose { Severity::Note } else { Severity::Warning };
+    let shown: Vec<_> = diagnostics.iter().filter(|finding| finding.severity >= least).cloned().collect();
+    if args.json {
+        let lines: String =
+            shown.iter().map(|finding| format!("{}\n", report::finding_json(finding))).collect();
+        print(lines.as_bytes());
+    } else if !shown.is_empty() {
+        eprint!("{}", report::findings(&shown, color));
+    }
+}
+
+fn run_show(args: &ShowArgs, signals: &Signals) -> ExitCode {
+    let color = colored(args.package.color);
+    let templates = args.templates.as_ref().and_then(Option::as_deref);
+    let options = options(&args.package, templates, signals);
+    let prepared = options.and_then(|options| build::prepare(&args.package.folder, &options));
+    let prepared = match prepared {
+        Ok(prepared) => prepared,
+        Err(_) if signals.stop.is_set() => return signals.exit_code(),
+        Err(error) => return fail(&error, color, args.json),
+    };
+    if !args.json && !prepared.diagnostics.is_empty() {
+        eprint!("{}", report::findings(&prepared.diagnostics, color));
+    }
+    let text = if args.json {
+        format!("{}\n", report::plan_json(&prepared))
+    } else if args.scripts {
+        report::scripts_text(&prepared)
+    } else if args.files {
+        report::files_text(&prepared)
+    } else if args.templates.is_some() {
+        report::templates_text(&prepared)
+    } else {
+        report::plan_text(&prepared)
+    };
+    print(text.as_bytes())
+}
+
+fn explain(code: &str) -> ExitCode {
+    match build::codes().find(|known| known.id.eq_ignore_ascii_case(code)) {
+        Some(code) => print(report::explanation(code).as_bytes()),
+        None => fail(
+            &Error::usage(format!("there is no finding `{code}`")).hint("codes look like K0203"),
+            false,
+            false,
+        ),
+    }
+}
+
+/// Standard output: a reader that went away ends the run quietly, as it would end `cat`.
+fn print(bytes: &[u8]) -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(128 + 13),
+        Err(error) => fail(&Error::io("cannot write to", "standard output", error), false, false),
+    }
+}
+
+fn fail(error: &Error, color: bool, json: bool) -> ExitCode {
+    if json {
+        let findings: String =
+            error.findings().iter().map(|finding| format!("{}\n", report::finding_json(finding))).collect();
+        print(format!("{findings}{}\n", report::error_json(error)).as_bytes());
+    } else {
+        eprint!("{}", report::error(error, color));
+    }
+    ExitCode::from(match error.kind() {
+        Kind::Failed | Kind::Interrupted => 1,
+        Kind::Usage => 2,
+    })
+}

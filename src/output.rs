@@ -1,0 +1,316 @@
+//! Where artifacts go: a folder, or memory for tests and embedding.
+//!
+//! An artifact appears whole or not at all, and a name is written once. Knows nothing about formats.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Cursor, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::error::{Error, Result};
+
+/// How much is collected before it is handed to the system.
+const BUFFER: usize = 128 * 1024;
+
+/// A stop flag that a signal handler may set; whoever writes or reads looks at it.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// The flag itself, for a signal handler.
+    #[must_use]
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+
+    /// Fails once the flag is set.
+    pub fn check(&self) -> Result<()> {
+        if self.is_set() { Err(Error::interrupted()) } else { Ok(()) }
+    }
+
+    /// Whether somebody asked to stop.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What a backend writes to.
+pub trait Stream: Read + Write + Seek {}
+impl<T: Read + Write + Seek> Stream for T {}
+
+/// Where a backend puts its artifacts.
+pub trait Output {
+    /// Writes one artifact by calling `fill` with an empty stream; if `fill` fails, nothing remains.
+    ///
+    /// A second artifact of the same name in this output is an error; a file of that name from an earlier run is replaced
+    /// in one step.
+    fn artifact(&mut self, name: &str, fill: &mut dyn FnMut(&mut dyn Stream) -> Result<()>) -> Result<()>;
+
+    /// An empty temporary stream that vanishes when it is dropped.
+    fn scratch(&self) -> Result<Box<dyn Stream>>;
+
+    /// The stop flag.
+    fn stop(&self) -> &Stop;
+}
+
+/// An artifact that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Its path: the folder as the user gave it, and the name.
+    pub path: PathBuf,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// A folder on disk.
+#[derive(Debug)]
+pub struct Dir {
+    path: PathBuf,
+    stop: Stop,
+    written: Vec<Written>,
+}
+
+impl Dir {
+    /// A folder, made with its parents when the first artifact is written.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>, stop: Stop) -> Self {
+        Self { path: path.into(), stop, written: Vec::new() }
+    }
+
+    /// What was written so far, in order.
+    #[must_use]
+    pub fn written(&self) -> &[Written] {
+        &self.written
+    }
+
+    fn ready(&self) -> Result<()> {
+        fs::create_dir_all(&self.path).map_err(|error| {
+            Error::io("cannot make the output folder", &self.path, error)
+                .hint("choose another folder with `--output`")
+        })
+    }
+
+    fn temporary(&self) -> Result<tempfile::NamedTempFile> {
+        self.ready()?;
+        tempfile::Builder::new().prefix(".kpkg-").tempfile_in(&self.path).map_err(|error| {
+            Error::io("cannot write to the output folder", &self.path, error)
+                .hint("choose another folder with `--output`")
+        })
+    }
+}
+
+impl Output for Dir {
+    fn artifact(&mut self, name: &str, fill: &mut dyn FnMut(&mut dyn Stream) -> Result<()>) -> Result<()> {
+        let path = self.path.join(name);
+        if self.written.iter().any(|written| written.path == path) {
+            return Err(duplicate(name));
+        }
+        self.stop.check()?;
+        let temporary = self.temporary()?;
+        let mut stream =
+            Checked { inner: BufferedFile::new(temporary.as_file()), stop: &self.stop, path: &path };
+        fill(&mut stream)?;
+        let cannot_write = |error| Error::io("cannot write", &path, error);
+        stream.flush().map_err(cannot_write)?;
+        drop(stream);
+        set_public(temporary.as_file()).map_err(cannot_write)?;
+        temporary.as_file().sync_all().map_err(cannot_write)?;
+        self.stop.check()?;
+        let file = temporary.persist(&path).map_err(|error| Error::io("cannot write", &path, error.error))?;
+        sync_folder(&self.path);
+        let size = file.metadata().map_err(cannot_write)?.len();
+        self.written.push(Written { path, size });
+        Ok(())
+    }
+
+    fn scratch(&self) -> Result<Box<dyn Stream>> {
+        self.ready()?;
+        let file = tempfile::tempfile_in(&self.path)
+            .map_err(|error| Error::io("cannot make a temporary file in", &self.path, error))?;
+        Ok(Box::new(file))
+    }
+
+    fn stop(&self) -> &Stop {
+        &self.stop
+    }
+}
+
+/// Gives the finished file the mode of a file that `cat > file` makes under umask 022: it is meant to be handed on.
+fn set_public(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(fs::Permissions::from_mode(0o644))
+}
+
+/// Makes the rename durable; a file system that cannot is no reason to fail.
+fn sync_folder(path: &Path) {
+    if let Ok(folder) = File::open(path) {
+        let _ignored = folder.sync_all();
+    }
+}
+
+/// A file that collects small writes; seeking and reading empty the buffer first.
+struct BufferedFile<'a> {
+    writer: BufWriter<&'a File>,
+}
+
+impl<'a> BufferedFile<'a> {
+    fn new(file: &'a File) -> Self {
+        Self { writer: BufWriter::with_capacity(BUFFER, file) }
+    }
+}
+
+impl Write for BufferedFile<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+impl Read for BufferedFile<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.writer.flush()?;
+        let mut file: &File = self.writer.get_ref();
+        file.read(bytes)
+    }
+}
+
+impl Seek for BufferedFile<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.writer.seek(to)
+    }
+}
+
+/// Looks at the stop flag before each write.
+struct Checked<'a, S> {
+    inner: S,
+    stop: &'a Stop,
+    path: &'a Path,
+}
+
+impl<S: Write> Write for Checked<'_, S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.stop.is_set() {
+            return Err(io::Error::other(format!("interrupted while writing {}", self.path.display())));
+        }
+        self.inner.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl<S: Read> Read for Checked<'_, S> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(bytes)
+    }
+}
+
+impl<S: Seek> Seek for Checked<'_, S> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.inner.seek(to)
+    }
+}
+
+/// Memory: for tests, and for programs that send artifacts elsewhere.
+#[derive(Debug, Default)]
+pub struct Memory {
+    stop: Stop,
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+impl Memory {
+    /// Empty.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The artifacts by name.
+    #[must_use]
+    pub fn files(&self) -> &BTreeMap<String, Vec<u8>> {
+        &self.files
+    }
+}
+
+impl Output for Memory {
+    fn artifact(&mut self, name: &str, fill: &mut dyn FnMut(&mut dyn Stream) -> Result<()>) -> Result<()> {
+        if self.files.contains_key(name) {
+            return Err(duplicate(name));
+        }
+        let mut stream = Cursor::new(Vec::new());
+        fill(&mut stream)?;
+        self.files.insert(name.to_owned(), stream.into_inner());
+        Ok(())
+    }
+
+    fn scratch(&self) -> Result<Box<dyn Stream>> {
+        Ok(Box::new(Cursor::new(Vec::new())))
+    }
+
+    fn stop(&self) -> &Stop {
+        &self.stop
+    }
+}
+
+/// Fails when two of the names are the same; for telling before anything is written.
+pub fn refuse_duplicates<'a>(names: impl Iterator<Item = &'a str>) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            return Err(duplicate(name));
+        }
+    }
+    Ok(())
+}
+
+fn duplicate(name: &str) -> Error {
+    Error::usage(format!("two artifacts would be named `{name}`"))
+        .hint("give each its own folder: several `--target` go to OUT/TARGET/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_artifact_appears_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut dir = Dir::new(folder.path().join("a/b"), Stop::default());
+        let error = dir.artifact("x.deb", &mut |stream| {
+            stream.write_all(b"half").unwrap();
+            Err(Error::failed("no"))
+        });
+        assert!(error.is_err());
+        assert_eq!(fs::read_dir(folder.path().join("a/b")).unwrap().count(), 0);
+        dir.artifact("x.deb", &mut |stream| {
+            stream.write_all(b"whole").unwrap();
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(fs::read(folder.path().join("a/b/x.deb")).unwrap(), b"whole");
+        assert_eq!(dir.written()[0].size, 5);
+        assert!(dir.artifact("x.deb", &mut |_| Ok(())).is_err(), "a name is written once");
+    }
+
+    #[test]
+    fn a_stop_ends_the_writing_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let stop = Stop::default();
+        let mut dir = Dir::new(folder.path(), stop.clone());
+        let error = dir
+            .artifact("x.deb", &mut |stream| {
+                stop.flag().store(true, Ordering::Relaxed);
+                stream.write_all(b"x").map_err(|error| Error::io("cannot write", "x", error))
+            })
+            .unwrap_err();
+        assert_eq!(error.kind(), crate::error::Kind::Failed);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,404 @@
+//! One package with nothing left to decide: what the plan hands to a backend.
+//!
+//! Depends on nothing of ours. Names no format: how a version, a relation or a script is spelled is a backend's business.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+/// A package: metadata, scripts and payload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Package {
+    /// The name in the target's package namespace.
+    pub name: String,
+    /// The version, in parts; see [`Version`].
+    pub version: Version,
+    /// For which machines.
+    pub arch: Arch,
+    /// One line, no final period.
+    pub summary: String,
+    /// Paragraphs separated by an empty line, each a line of running text.
+    pub description: String,
+    /// An SPDX expression.
+    pub license: String,
+    /// `Name <address>`.
+    pub maintainer: String,
+    /// An address, or empty.
+    pub homepage: String,
+    /// What it needs, offers and excludes.
+    pub relations: Vec<Relation>,
+    /// What runs as root on the target, in the order of [`When`].
+    pub scripts: Vec<Script>,
+    /// Newest first.
+    pub changelog: Vec<Change>,
+    /// What it carries.
+    pub payload: Payload,
+    /// How its members are compressed.
+    pub compression: Compression,
+    /// Native extras, verbatim from the profile: field name to value.
+    pub fields: BTreeMap<String, String>,
+    /// Every time in the artifact, in seconds since 1970: the only clock.
+    pub stamp: u32,
+}
+
+impl Package {
+    /// The description as paragraphs of lines that fit a terminal; both formats' lints ask for that.
+    #[must_use]
+    pub fn paragraphs(&self) -> Vec<Vec<String>> {
+        self.description.split("\n\n").map(wrapped).filter(|lines| !lines.is_empty()).collect()
+    }
+}
+
+/// Lines of at most 78 characters; longer words stand alone.
+#[must_use]
+pub fn wrapped(paragraph: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in paragraph.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= 78 => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// A version in parts, never joined here: each format has its own spelling and order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Version {
+    /// Orders before everything else; absent = 0.
+    pub epoch: Option<u32>,
+    /// The driver's version without epoch and pre-release part.
+    pub upstream: String,
+    /// A pre-release tag such as `rc1`, which sorts before the version without one.
+    pub pre: Option<String>,
+    /// The package's own revision (`-1` in deb, Release in rpm).
+    pub revision: String,
+}
+
+/// For which machines a package is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arch {
+    /// Every machine: `all` in deb, `noarch` in rpm.
+    Any,
+}
+
+/// How a capability stands to a package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RelationKind {
+    /// Must be there.
+    Requires,
+    /// Installed unless the user says otherwise.
+    Recommends,
+    /// Offered to the user.
+    Suggests,
+    /// Cannot be installed at the same time.
+    Conflicts,
+    /// Is an answer to another package's need.
+    Provides,
+}
+
+/// One need, offer or exclusion.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Relation {
+    /// How it stands to the package.
+    pub kind: RelationKind,
+    /// Alternatives, best first; never empty.
+    pub any_of: Vec<Capability>,
+}
+
+/// A named thing that packages provide, optionally at a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Capability {
+    /// A package name or virtual name.
+    pub name: String,
+    /// A bound on its version.
+    pub bound: Option<(Comparison, Bound)>,
+}
+
+/// How a version is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Comparison {
+    /// At least.
+    AtLeast,
+    /// Exactly.
+    Equal,
+}
+
+/// A version to compare with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Bound {
+    /// In the target's own spelling.
+    Native(String),
+    /// The package's own version, spelled by the backend.
+    Own(Version),
+}
+
+/// When a script runs, in the words of the life cycle; each backend maps it to its calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum When {
+    /// Before the files are unpacked.
+    BeforeInstall,
+    /// After the files are unpacked.
+    AfterInstall,
+    /// Before the files are deleted.
+    BeforeRemove,
+    /// After the files are deleted.
+    AfterRemove,
+    /// At the end of the whole transaction, where the format has such a moment.
+    AfterTransaction,
+}
+
+impl When {
+    /// All of them, in order.
+    pub const ALL: [Self; 5] = [
+        Self::BeforeInstall,
+        Self::AfterInstall,
+        Self::BeforeRemove,
+        Self::AfterRemove,
+        Self::AfterTransaction,
+    ];
+}
+
+/// A maintainer script for `/bin/sh`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Script {
+    /// When it runs.
+    pub when: When,
+    /// Its text, with `#!/bin/sh` as the first line.
+    pub body: String,
+}
+
+/// One entry of the changelog.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// The version it is about.
+    pub version: Version,
+    /// Who made it: `Name <address>`.
+    pub author: String,
+    /// One line each, without a bullet.
+    pub lines: Vec<String>,
+    /// Seconds since 1970.
+    pub time: u32,
+}
+
+/// What a package carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Payload {
+    /// Files to install and the folders that the package owns, in byte order of their paths. Folders above them that other
+    /// packages share are not listed; a format that needs them adds them.
+    Install(Vec<Entry>),
+}
+
+/// One file, folder or link of the payload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// Absolute, without the leading slash: `usr/src/ixgbe-6.3.4/Makefile`.
+    pub path: String,
+    /// What it is.
+    pub kind: EntryKind,
+    /// What it is for.
+    pub role: Role,
+}
+
+impl Entry {
+    /// The permission bits: 0755 for folders and executable files, 0644 for other files, 0777 for links.
+    #[must_use]
+    pub fn mode(&self) -> u16 {
+        match &self.kind {
+            EntryKind::Directory | EntryKind::File { executable: true, .. } => 0o755,
+            EntryKind::File { .. } => 0o644,
+            EntryKind::Symlink { .. } => 0o777,
+        }
+    }
+
+    /// The size in bytes of what is stored: a file's content, a link's target.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        match &self.kind {
+            EntryKind::Directory => 0,
+            EntryKind::File { content, .. } => content.size(),
+            EntryKind::Symlink { target } => target.len() as u64,
+        }
+    }
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EntryKind {
+    /// A folder.
+    Directory,
+    /// A regular file.
+    File {
+        /// Where its bytes come from.
+        content: Content,
+        /// Whether it may be run.
+        executable: bool,
+    },
+    /// A symbolic link.
+    Symlink {
+        /// Verbatim.
+        target: String,
+    },
+}
+
+/// Where a file's bytes come from; never the bytes of a file on disk themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Content {
+    /// A file, read once while the artifact is written.
+    Disk {
+        /// Where.
+        path: PathBuf,
+        /// How many bytes it had when the plan was made; another size later is an error.
+        size: u64,
+    },
+    /// Text made by the plan.
+    Text(String),
+}
+
+impl Content {
+    /// How many bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Disk { size, .. } => *size,
+            Self::Text(text) => text.len() as u64,
+        }
+    }
+}
+
+/// What an entry is for; formats mark some of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Nothing special.
+    Plain,
+    /// Documentation.
+    Documentation,
+    /// The text of a licence.
+    License,
+}
+
+/// How an artifact's members are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Compression {
+    /// With what.
+    pub codec: Codec,
+    /// How hard, on the codec's own scale.
+    pub level: u32,
+}
+
+/// A compressor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Codec {
+    /// Stored as it is.
+    None,
+    /// gzip, levels 1 to 9.
+    Gzip,
+    /// xz, levels 0 to 9.
+    Xz,
+    /// Zstandard, levels 1 to 19.
+    Zstd,
+}
+
+impl Codec {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::None, Self::Gzip, Self::Xz, Self::Zstd];
+
+    /// The name that users and profiles write.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Xz => "xz",
+            Self::Zstd => "zstd",
+        }
+    }
+
+    /// The levels it knows.
+    #[must_use]
+    pub fn levels(self) -> std::ops::RangeInclusive<u32> {
+        match self {
+            Self::None => 0..=0,
+            Self::Gzip => 1..=9,
+            Self::Xz => 0..=9,
+            Self::Zstd => 1..=19,
+        }
+    }
+
+    /// The level used when nobody asks for one.
+    #[must_use]
+    pub fn default_level(self) -> u32 {
+        match self {
+            Self::None => 0,
+            Self::Gzip => 9,
+            Self::Xz => 6,
+            Self::Zstd => 19,
+        }
+    }
+}
+
+impl Relation {
+    /// Reads `name`, `name >= version`, `name = version` and alternatives of them between `|`; anything else is `None`.
+    #[must_use]
+    pub fn parse(kind: RelationKind, text: &str) -> Option<Self> {
+        let any_of: Option<Vec<_>> = text.split('|').map(Capability::parse).collect();
+        Some(Self { kind, any_of: any_of? })
+    }
+}
+
+impl Capability {
+    /// A name without a bound.
+    #[must_use]
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { name: name.into(), bound: None }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let words: Vec<_> = text.split_whitespace().collect();
+        let is_word =
+            |word: &str| word.bytes().all(|byte| byte.is_ascii_graphic() && !b",|<>=\"'`\\".contains(&byte));
+        let (name, bound) = match words.as_slice() {
+            [name] => (*name, None),
+            [name, sign, version] if is_word(version) => {
+                let comparison = match *sign {
+                    ">=" => Comparison::AtLeast,
+                    "=" => Comparison::Equal,
+                    _ => return None,
+                };
+                (*name, Some((comparison, Bound::Native((*version).to_owned()))))
+            }
+            _ => return None,
+        };
+        is_word(name).then(|| Self { name: name.to_owned(), bound })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relations_are_names_bounds_and_alternatives() {
+        let parse = |text| Relation::parse(RelationKind::Requires, text);
+        assert_eq!(parse("gcc | c-compiler").map(|relation| relation.any_of.len()), Some(2));
+        let bound = Some((Comparison::AtLeast, Bound::Native("3.0".to_owned())));
+        assert_eq!(parse("dkms >= 3.0").map(|relation| relation.any_of[0].bound.clone()), Some(bound));
+        for bad in ["", "a b", "a >= ", "a < 1", "a, b", "a |", "a\u{7f}", "a`id`"] {
+            assert!(parse(bad).is_none(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,461 @@
+//! Driver, target and request to packages: every decision, and the scripts' texts.
+//!
+//! Pure: no disk, no clock, no environment, no processes. Knows no backend and no distribution by name.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::config::OnBuildFailure;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::driver::{Driver, Limits};
+use crate::error::{Error, Result};
+use crate::package::{
+    Arch, Bound, Capability, Change, Comparison, Compression, Content, Entry, EntryKind, Package, Payload,
+    Relation, RelationKind, Role, Script, Version,
+};
+use crate::profile::{Names, Target};
+use crate::request::{Request, Texts};
+use crate::source::SourceKind;
+use crate::template::{Language, Templates};
+
+/// The packages for one target, and what there is to say about them.
+#[derive(Debug)]
+pub struct Plan {
+    /// With nothing left to decide.
+    pub packages: Vec<Package>,
+    /// Findings that concern this target.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// The findings of this layer.
+pub const CODES: &[&Code] = &[&OLD_DKMS, &UNREADABLE_CODEC, &NO_MAINTAINER, &NO_LICENSE, &MAPPED_NAME];
+
+const OLD_DKMS: Code = Code {
+    id: "K0501",
+    title: "the target's dkms is older than a directive in dkms.conf",
+    explanation: "An older dkms ignores a directive it does not know. Where that would install a wrong module, the package\n\
+                  requires the newer dkms; elsewhere it does not, so that it stays installable on the target, and this\n\
+                  finding tells what will be ignored there.",
+};
+const UNREADABLE_CODEC: Code = Code {
+    id: "K0502",
+    title: "a release of the target cannot read this compression",
+    explanation: "`--compression` or kpkg.toml asks for a codec that the package manager of at least one release of the\n\
+                  target does not know: installing the package there fails. Without `--target` the package is meant\n\
+                  for all releases of its format.",
+};
+const NO_MAINTAINER: Code = Code {
+    id: "K0503",
+    title: "nobody answers for the package",
+    explanation: "Both formats want the name and address of who answers for a package. kpkg takes them from `maintainer`\n\
+                  under `[driver]` in kpkg.toml, else from the first MODULE_AUTHOR with an address. It never takes them\n\
+                  from the machine that packages, so that every machine writes the same bytes.",
+};
+const NO_LICENSE: Code = Code {
+    id: "K0504",
+    title: "no licence was found",
+    explanation: "kpkg reads SPDX-License-Identifier lines and MODULE_LICENSE from the sources of the modules. Where there\n\
+                  is neither, write `license` under `[driver]` in kpkg.toml, as an SPDX expression.",
+};
+const MAPPED_NAME: Code = Code {
+    id: "K0505",
+    title: "the package is not named like the driver",
+    explanation: "The format has no such name, so the package's is made from it: lower case, `-` for `_`, as the\n\
+                  distributions do it. dkms and /usr/src keep the driver's own spelling. Two drivers whose names differ\n\
+                  in nothing else would get one package name; kernel modules treat `-` and `_` alike as well.\n\
+                  Another name can be set with `package-name` under `[driver]` in kpkg.toml.",
+};
+
+/// Where a driver's source lies on the target, without the leading slash: what dkms expects (`dkms(8)`).
+const SOURCE_TREE: &str = "usr/src";
+
+/// Plans the packages of a driver for a target.
+pub fn plan(driver: &Driver, target: &Target, request: &Request, templates: &Templates) -> Result<Plan> {
+    let mut diagnostics = Vec::new();
+    let base = base_name(driver, target, request, &mut diagnostics);
+    let name = target.names.source_only.replace("{name}", &base);
+    let version = split_version(&driver.version, &request.release);
+    let about = &driver.about;
+    let maintainer = about.maintainer.clone().unwrap_or_else(|| {
+        let text = "no maintainer is known; the packages name a placeholder";
+        let hint = "write `maintainer = \"Name <address>\"` under `[driver]` in kpkg.toml";
+        diagnostics.push(Diagnostic::warning(&NO_MAINTAINER, text).hint(hint));
+        "Unknown Maintainer <unknown@example.org>".to_owned()
+    });
+    let license = about.license.clone().unwrap_or_else(|| {
+        let hint = "write `license = \"GPL-2.0-only\"` or whatever it is under `[driver]` in kpkg.toml";
+        diagnostics.push(Diagnostic::warning(&NO_LICENSE, "no licence was found in the sources").hint(hint));
+        "LicenseRef-Unknown".to_owned()
+    });
+    let mut package = Package {
+        name,
+        version,
+        arch: Arch::Any,
+        summary: about.summary.clone().unwrap_or_else(|| format!("{base} Linux driver, built by DKMS")),
+        description: about.description.clone().unwrap_or_else(|| description(driver)),
+        license,
+        maintainer,
+        homepage: about.homepage.clone().unwrap_or_default(),
+        relations: relations(driver, target, request, &base, &mut diagnostics)?,
+        scripts: Vec::new(),
+        changelog: Vec::new(),
+        payload: Payload::Install(Vec::new()),
+        compression: compression(target, request, &mut diagnostics),
+        fields: target
+            .fields
+            .iter()
+            .chain(&request.fields)
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+        stamp: driver.stamp,
+    };
+    package.changelog = vec![Change {
+        version: package.version.clone(),
+        author: package.maintainer.clone(),
+        lines: vec![format!("Package {} {} from its source tree.", driver.name, driver.version)],
+        time: driver.stamp,
+    }];
+    let values = Values::new(driver, target, request, &package);
+    let scripts = scripts(target, request, templates, &values)?;
+    let payload = payload(driver, target, &package.name, templates, &values)?;
+    package.scripts = scripts;
+    package.payload = Payload::Install(payload);
+    Ok(Plan { packages: vec![package], diagnostics })
+}
+
+// ---- names and versions -----------------------------------------------------------------------------------------------------
+
+/// The driver's part of package names: without a `-dkms` of its own, in the target's spelling.
+fn base_name(
+    driver: &Driver,
+    target: &Target,
+    request: &Request,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> String {
+    if let Some(name) = &request.package_name {
+        return name.clone();
+    }
+    let own = driver.name.strip_suffix("-dkms").unwrap_or(&driver.name);
+    let mapped = mapped_name(own, &target.names);
+    if mapped != own {
+        let text = format!("the driver is `{own}`, its packages are named `{mapped}`");
+        diagnostics.push(Diagnostic::note(&MAPPED_NAME, text));
+    }
+    mapped
+}
+
+fn mapped_name(name: &str, names: &Names) -> String {
+    let name = if names.lower_case { name.to_ascii_lowercase() } else { name.to_owned() };
+    match &names.underscore {
+        Some(replacement) => name.replace('_', replacement),
+        None => name,
+    }
+}
+
+/// Tags that mark a version as earlier than the one without them.
+const PRE_RELEASES: [&str; 5] = ["alpha", "beta", "dev", "pre", "rc"];
+
+/// `2:1.0-rc1` = epoch 2, upstream `1.0`, pre-release `rc1`.
+///
+/// The parts determine the whole: an epoch is all digits before the first colon, and the pre-release part begins at the first dash
+/// that one of [`PRE_RELEASES`] follows.
+fn split_version(whole: &str, revision: &str) -> Version {
+    let (epoch, rest) = match whole.split_once(':') {
+        // a leading zero would be lost
+        Some((epoch, rest)) if epoch == "0" || !epoch.starts_with('0') => match epoch.parse() {
+            Ok(epoch) => (Some(epoch), rest),
+            Err(_) => (None, whole),
+        },
+        _ => (None, whole),
+    };
+    let is_pre = |tail: &str| {
+        PRE_RELEASES.iter().any(|tag| {
+            tail.strip_prefix(tag)
+                .is_some_and(|after| !after.starts_with(|next: char| next.is_ascii_alphabetic()))
+        })
+    };
+    let dash = rest
+        .match_indices('-')
+        .map(|(index, _)| index)
+        .find(|index| *index > 0 && is_pre(&rest[index + 1..]));
+    let (upstream, pre) = match dash {
+        Some(index) => (&rest[..index], Some(rest[index + 1..].to_owned())),
+        None => (rest, None),
+    };
+    Version { epoch, upstream: upstream.to_owned(), pre, revision: revision.to_owned() }
+}
+
+// ---- texts ------------------------------------------------------------------------------------------------------------------
+
+fn description(driver: &Driver) -> String {
+    let mut paragraphs = vec![format!(
+        "This package carries the source of the Linux driver {} {}. DKMS builds it for every installed kernel whose headers are \
+         there, now and whenever a kernel is added.",
+        driver.name, driver.version
+    )];
+    let modules: Vec<_> = driver.modules.iter().map(|module| module.name.as_str()).collect();
+    match modules.as_slice() {
+        [] => {}
+        [one] => paragraphs.push(format!("It contains the kernel module {one}.")),
+        many => paragraphs.push(format!("It contains the kernel modules {}.", many.join(", "))),
+    }
+    let limits = limits(&driver.limits);
+    if !limits.is_empty() {
+        paragraphs.push(format!("It is not built for other kernels than: {}.", limits.join("; ")));
+    }
+    paragraphs.join("\n\n")
+}
+
+/// What the driver's metadata says about kernels it is meant for, in words: no format can require it of a kernel that is not
+/// installed yet without holding kernel updates back.
+fn limits(limits: &Limits) -> Vec<String> {
+    let list = [
+        ("machines matching", &limits.arch),
+        ("releases matching", &limits.kernel),
+        ("not older than", &limits.kernel_min),
+        ("not newer than", &limits.kernel_max),
+        ("configured with", &limits.config),
+    ];
+    list.into_iter()
+        .filter_map(|(words, limit)| limit.as_ref().map(|limit| format!("{words} {limit}")))
+        .collect()
+}
+
+// ---- relations --------------------------------------------------------------------------------------------------------------
+
+fn relations(
+    driver: &Driver,
+    target: &Target,
+    request: &Request,
+    base: &str,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Result<Vec<Relation>> {
+    let mut relations = Vec::new();
+    for (kind, text) in &target.relations {
+        let relation = Relation::parse(*kind, text).ok_or_else(|| {
+            Error::usage(format!("the target `{}` has an unreadable relation `{text}`", target.name))
+        })?;
+        relations.push(relation);
+    }
+    if let Some(version) = minimum_dkms(driver, target, diagnostics) {
+        for capability in relations.iter_mut().flat_map(|relation| &mut relation.any_of) {
+            if capability.name == "dkms" {
+                capability.bound = Some((Comparison::AtLeast, Bound::Native(version.clone())));
+            }
+        }
+    }
+    let modules = target.names.modules.replace("{name}", base);
+    relations.push(Relation { kind: RelationKind::Conflicts, any_of: vec![Capability::named(modules)] });
+    relations.extend(request.relations.iter().cloned());
+    Ok(relations)
+}
+
+/// The dkms to require: only where an older one would install a wrong module. What it would merely ignore is a finding.
+fn minimum_dkms(driver: &Driver, target: &Target, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
+    for need in driver.needs_dkms.iter().filter(|need| !need.wrong_module) {
+        if target.dkms.as_deref().is_some_and(|dkms| is_older(dkms, &need.version)) {
+            let text = format!(
+                "{} needs dkms {}, {} has {}",
+                need.why,
+                need.version,
+                target.title,
+                target.dkms.as_deref().unwrap_or_default()
+            );
+            diagnostics.push(Diagnostic::warning(&OLD_DKMS, text));
+        }
+    }
+    let wrong = driver.needs_dkms.iter().filter(|need| need.wrong_module).map(|need| need.version.clone());
+    wrong.max_by(
+        |one, other| {
+            if is_older(one, other) { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater }
+        },
+    )
+}
+
+/// Whether a version of dkms, which is numbers and dots, is older than another.
+fn is_older(one: &str, other: &str) -> bool {
+    let numbers = |text: &str| text.split('.').map(|part| part.parse().unwrap_or(0)).collect::<Vec<u32>>();
+    numbers(one) < numbers(other)
+}
+
+fn compression(target: &Target, request: &Request, diagnostics: &mut Vec<Diagnostic>) -> Compression {
+    let Some(asked) = request.compression else { return target.compression };
+    if !target.reads.contains(&asked.codec) {
+        let text = format!("not every release of {} reads {}", target.title, asked.codec.name());
+        let names: Vec<_> = target.reads.iter().map(|codec| codec.name()).collect();
+        diagnostics.push(
+            Diagnostic::warning(&UNREADABLE_CODEC, text)
+                .hint(format!("all of them read {}", names.join(", "))),
+        );
+    }
+    asked
+}
+
+// ---- templates --------------------------------------------------------------------------------------------------------------
+
+/// What templates see.
+#[derive(Debug, Clone, Serialize)]
+struct Values<'a> {
+    driver: DriverValues<'a>,
+    package: PackageValues<'a>,
+    on_build_failure: OnBuildFailure,
+    headers: &'a str,
+    scripts: Texts,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct DriverValues<'a> {
+    name: &'a str,
+    version: &'a str,
+    modules: Vec<&'a str>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct PackageValues<'a> {
+    name: &'a str,
+    summary: &'a str,
+    license: &'a str,
+    homepage: &'a str,
+    copyright: Vec<&'a str>,
+    source_folder: String,
+    license_files: Vec<&'a str>,
+}
+
+impl<'a> Values<'a> {
+    fn new(driver: &'a Driver, target: &'a Target, request: &Request, package: &'a Package) -> Self {
+        let copyright: Vec<_> = driver.about.copyright.iter().map(String::as_str).collect();
+        Self {
+            driver: DriverValues {
+                name: &driver.name,
+                version: &driver.version,
+                modules: driver.modules.iter().map(|module| module.name.as_str()).collect(),
+            },
+            package: PackageValues {
+                name: &package.name,
+                summary: &package.summary,
+                license: &package.license,
+                homepage: &package.homepage,
+                copyright: if copyright.is_empty() { vec![&package.maintainer] } else { copyright },
+                source_folder: format!("/{}", source_folder(driver)),
+                license_files: driver.license_files().collect(),
+            },
+            on_build_failure: request.on_build_failure,
+            headers: &target.headers,
+            scripts: Texts::default(),
+        }
+    }
+}
+
+fn scripts(
+    target: &Target,
+    request: &Request,
+    templates: &Templates,
+    values: &Values<'_>,
+) -> Result<Vec<Script>> {
+    let mut scripts = Vec::new();
+    let known: BTreeSet<_> = target.scripts.iter().map(|(when, _)| *when).collect();
+    for (when, template) in &target.scripts {
+        let texts = request.scripts.get(when).cloned().unwrap_or_default();
+        let values = Values { scripts: texts, ..values.clone() };
+        scripts.push(Script { when: *when, body: templates.render(template, Language::Shell, &values)? });
+    }
+    // a moment in which we have nothing to do is the packager's alone
+    let others: BTreeMap<_, _> = request.scripts.iter().filter(|(when, _)| !known.contains(when)).collect();
+    for (when, texts) in others {
+        scripts.push(Script {
+            when: *when,
+            body: format!("#!/bin/sh\nset -e\n{}\n{}\n", texts.before, texts.after),
+        });
+    }
+    scripts.sort_by_key(|script| script.when);
+    Ok(scripts)
+}
+
+// ---- payload ----------------------------------------------------------------------------------------------------------------
+
+fn source_folder(driver: &Driver) -> String {
+    format!("{SOURCE_TREE}/{}-{}", driver.name, driver.version)
+}
+
+fn payload(
+    driver: &Driver,
+    target: &Target,
+    package: &str,
+    templates: &Templates,
+    values: &Values<'_>,
+) -> Result<Vec<Entry>> {
+    let root = source_folder(driver);
+    let mut entries = vec![Entry { path: root.clone(), kind: EntryKind::Directory, role: Role::Plain }];
+    for file in &driver.tree {
+        let kind = match &file.kind {
+            SourceKind::Directory => EntryKind::Directory,
+            SourceKind::Symlink { target } => EntryKind::Symlink { target: target.clone() },
+            SourceKind::File { on_disk, size, executable } => {
+                let content = match driver.rewritten.get(&file.path) {
+                    Some(text) => Content::Text(text.clone()),
+                    None => Content::Disk { path: on_disk.clone(), size: *size },
+                };
+                EntryKind::File { content, executable: *executable }
+            }
+        };
+        entries.push(Entry { path: format!("{root}/{}", file.path), kind, role: Role::Plain });
+    }
+    let mut folders = BTreeSet::new();
+    for document in &target.documents {
+        let text = templates.render(&document.template, Language::Text, values)?;
+        let path = document.path.replace("{package}", package);
+        if let Some((folder, _)) = path.rsplit_once('/') {
+            folders.insert(folder.to_owned());
+        }
+        let kind = EntryKind::File { content: Content::Text(text), executable: false };
+        entries.push(Entry { path, kind, role: Role::Documentation });
+    }
+    entries.extend(folders.into_iter().map(|path| Entry {
+        path,
+        kind: EntryKind::Directory,
+        role: Role::Documentation,
+    }));
+    entries.sort_by(|one, other| one.path.as_bytes().cmp(other.path.as_bytes()));
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_split_into_epoch_upstream_and_pre_release() {
+        let parts = |text: &str| {
+            let version = split_version(text, "1");
+            (version.epoch, version.upstream, version.pre)
+        };
+        let pre = |tag: &str| Some(tag.to_owned());
+        assert_eq!(parts("1.0"), (None, "1.0".into(), None));
+        assert_eq!(parts("1.0-rc1"), (None, "1.0".into(), pre("rc1")));
+        assert_eq!(parts("2:1.0-beta-2"), (Some(2), "1.0".into(), pre("beta-2")));
+        assert_eq!(parts("1.0-5"), (None, "1.0-5".into(), None));
+        assert_eq!(parts("1.0-release"), (None, "1.0-release".into(), None));
+        assert_eq!(parts("02:1.0"), (None, "02:1.0".into(), None));
+    }
+
+    #[test]
+    fn different_versions_are_spelled_differently_by_every_backend() {
+        let versions = [
+            "1.0", "1.0-rc1", "1.0~rc1", "1.0_rc1", "1.0.rc1", "1.0+rc1", "1.0-5", "1.0.5", "1.0_5", "1.0+5",
+            "2:1.0", "1.0-RC1",
+        ];
+        for backend in crate::backend::BACKENDS {
+            let spelled: BTreeSet<_> =
+                versions.iter().map(|text| backend.version(&split_version(text, "1"))).collect();
+            assert_eq!(spelled.len(), versions.len(), "{spelled:?}");
+        }
+    }
+
+    #[test]
+    fn dkms_versions_are_compared_by_number() {
+        assert!(is_older("3.0.10", "3.0.11"));
+        assert!(is_older("3.0.10", "3.1"));
+        assert!(!is_older("3.2.2", "3.1.7"));
+    }
+}

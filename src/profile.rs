@@ -1,0 +1,257 @@
+//! What a distribution release wants: typed layers of `formats/*.toml`, merged into a target.
+//!
+//! Data only: no layer knows conditions, and nothing here knows a distribution by name.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+use crate::package::{Codec, Compression, RelationKind, When};
+
+/// The profiles that are built in, by file name.
+const PROFILES: &[(&str, &str)] = &[
+    ("deb", include_str!("../formats/deb.toml")),
+    ("debian", include_str!("../formats/debian.toml")),
+    ("ubuntu", include_str!("../formats/ubuntu.toml")),
+    ("rpm", include_str!("../formats/rpm.toml")),
+    ("rhel", include_str!("../formats/rhel.toml")),
+    ("fedora", include_str!("../formats/fedora.toml")),
+    ("suse", include_str!("../formats/suse.toml")),
+];
+
+/// One file, or one release of it; a later layer replaces what an earlier one says.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Layer {
+    title: Option<String>,
+    extends: Option<String>,
+    format: Option<String>,
+    #[serde(default)]
+    aliases: Vec<String>,
+    dkms: Option<String>,
+    reads: Option<Vec<Codec>>,
+    headers: Option<String>,
+    compression: Option<CompressionLayer>,
+    names: Option<Names>,
+    source_only: Option<SourceOnlyLayer>,
+    document: Option<Vec<Document>>,
+    fields: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    release: BTreeMap<String, Layer>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CompressionLayer {
+    codec: Codec,
+    level: u32,
+}
+
+/// How names are made.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Names {
+    /// Whether names have no upper case.
+    #[serde(default)]
+    pub lower_case: bool,
+    /// What stands for `_` where names have none.
+    pub underscore: Option<String>,
+    /// The source-only package; `{name}` is the driver.
+    pub source_only: String,
+    /// The virtual name that every prebuilt package provides; `{name}` is the driver.
+    pub modules: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct SourceOnlyLayer {
+    requires: Option<Vec<String>>,
+    recommends: Option<Vec<String>>,
+    scripts: Option<ScriptTemplates>,
+}
+
+/// The template of each script that the format has.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct ScriptTemplates {
+    before_install: Option<String>,
+    after_install: Option<String>,
+    before_remove: Option<String>,
+    after_remove: Option<String>,
+    after_transaction: Option<String>,
+}
+
+/// A document that a package carries.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    /// Where; `{package}` is the package's name.
+    pub path: String,
+    /// Its template.
+    pub template: String,
+}
+
+/// A profile at a release: everything that a distribution has a say in.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// As the user may write it: `debian-12`, or a profile without a release.
+    pub name: String,
+    /// For people.
+    pub title: String,
+    /// The format it uses.
+    pub format: String,
+    /// The dkms it ships, where that is known.
+    pub dkms: Option<String>,
+    /// The codecs that its package manager reads.
+    pub reads: Vec<Codec>,
+    /// The package that holds a kernel's headers: `%k` = kernel release, `%f` = flavour.
+    pub headers: String,
+    /// How packages are compressed.
+    pub compression: Compression,
+    /// How names are made.
+    pub names: Names,
+    /// The relations of every source-only package, in the notation of `Relation::parse`.
+    pub relations: Vec<(RelationKind, String)>,
+    /// The templates of the scripts of a source-only package.
+    pub scripts: Vec<(When, String)>,
+    /// The documents of every package.
+    pub documents: Vec<Document>,
+    /// Native fields.
+    pub fields: BTreeMap<String, String>,
+}
+
+/// The names of all targets: each profile, and each of its releases.
+#[must_use]
+pub fn target_names() -> Vec<String> {
+    let mut names = Vec::new();
+    for (profile, text) in PROFILES {
+        names.push((*profile).to_owned());
+        if let Ok(layer) = parse(profile, text) {
+            names.extend(layer.release.keys().map(|release| format!("{profile}-{release}")));
+        }
+    }
+    names
+}
+
+/// The target of that name, or of an alias of it.
+pub fn target(name: &str) -> Result<Target> {
+    for (profile, text) in PROFILES {
+        let layer = parse(profile, text)?;
+        if name == *profile {
+            return resolve(name, &[], &layer);
+        }
+        for (release, table) in &layer.release {
+            if name == format!("{profile}-{release}") || table.aliases.iter().any(|alias| alias == name) {
+                return resolve(&format!("{profile}-{release}"), &[table], &layer);
+            }
+        }
+    }
+    Err(unknown(name))
+}
+
+fn unknown(name: &str) -> Error {
+    let names = target_names();
+    let nearest = names.iter().min_by_key(|known| strsim::damerau_levenshtein(known, name));
+    let hint = nearest.map(|nearest| format!("did you mean `{nearest}`? all targets: {}", names.join(", ")));
+    Error::usage(format!("there is no target `{name}`")).hint(hint.unwrap_or_default())
+}
+
+fn parse(profile: &str, text: &str) -> Result<Layer> {
+    toml::from_str(text).map_err(|error| Error::usage(format!("formats/{profile}.toml: {error}")))
+}
+
+/// Merges a release over its profile over what that extends.
+fn resolve(name: &str, above: &[&Layer], layer: &Layer) -> Result<Target> {
+    let mut layers: Vec<Layer> = above.iter().map(|layer| (*layer).clone()).collect();
+    layers.push(layer.clone());
+    while let Some(parent) = layers.last().and_then(|layer| layer.extends.clone()) {
+        let (_, text) =
+            PROFILES.iter().find(|(profile, _)| *profile == parent).ok_or_else(|| unknown(&parent))?;
+        layers.push(parse(&parent, text)?);
+    }
+    let missing = |what: &str| Error::usage(format!("the target `{name}` says nothing about `{what}`"));
+    // the first layer that says something counts
+    let compression =
+        layers.iter().find_map(|layer| layer.compression).ok_or_else(|| missing("compression"))?;
+    let title = layers.iter().find_map(|layer| layer.title.clone()).unwrap_or_default();
+    let release = name.split_once('-').map(|(_, release)| format!(" {release}")).unwrap_or_default();
+    let source_only = |pick: fn(&SourceOnlyLayer) -> Option<Vec<String>>| {
+        layers.iter().filter_map(|layer| layer.source_only.as_ref()).find_map(pick).unwrap_or_default()
+    };
+    let requires = source_only(|layer| layer.requires.clone());
+    let recommends = source_only(|layer| layer.recommends.clone());
+    let relations = requires.into_iter().map(|text| (RelationKind::Requires, text));
+    let scripts =
+        layers.iter().find_map(|layer| layer.source_only.as_ref()?.scripts.clone()).unwrap_or_default();
+    Ok(Target {
+        name: name.to_owned(),
+        title: format!("{title}{release}"),
+        format: layers.iter().find_map(|layer| layer.format.clone()).ok_or_else(|| missing("format"))?,
+        dkms: layers.iter().find_map(|layer| layer.dkms.clone()),
+        reads: layers.iter().find_map(|layer| layer.reads.clone()).ok_or_else(|| missing("reads"))?,
+        headers: layers.iter().find_map(|layer| layer.headers.clone()).ok_or_else(|| missing("headers"))?,
+        compression: Compression { codec: compression.codec, level: compression.level },
+        names: layers.iter().find_map(|layer| layer.names.clone()).ok_or_else(|| missing("names"))?,
+        relations: relations
+            .chain(recommends.into_iter().map(|text| (RelationKind::Recommends, text)))
+            .collect(),
+        scripts: scripts.into_list(),
+        documents: layers.iter().find_map(|layer| layer.document.clone()).unwrap_or_default(),
+        fields: layers.iter().find_map(|layer| layer.fields.clone()).unwrap_or_default(),
+    })
+}
+
+impl ScriptTemplates {
+    fn into_list(self) -> Vec<(When, String)> {
+        let all = [
+            (When::BeforeInstall, self.before_install),
+            (When::AfterInstall, self.after_install),
+            (When::BeforeRemove, self.before_remove),
+            (When::AfterRemove, self.after_remove),
+            (When::AfterTransaction, self.after_transaction),
+        ];
+        all.into_iter().filter_map(|(when, template)| Some((when, template?))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_target_resolves_to_a_known_format_and_a_codec_it_reads() {
+        for name in target_names() {
+            let target = target(&name).unwrap();
+            assert!(crate::backend::for_format(&target.format).is_some(), "{name}");
+            assert!(target.reads.contains(&target.compression.codec), "{name}");
+            assert!(target.compression.codec.levels().contains(&target.compression.level), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_format_has_a_portable_target_that_all_its_releases_can_read() {
+        for format in crate::backend::formats() {
+            let portable = target(format).unwrap();
+            for name in target_names() {
+                let other = target(&name).unwrap();
+                if other.format == format {
+                    assert!(other.reads.contains(&portable.compression.codec), "{name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_release_replaces_what_its_profile_says() {
+        assert!(!target("debian-11").unwrap().reads.contains(&Codec::Zstd));
+        assert!(target("debian-12").unwrap().reads.contains(&Codec::Zstd));
+        assert_eq!(target("opensuse-leap-15.6").unwrap().name, "suse-15");
+    }
+
+    #[test]
+    fn an_unknown_target_names_the_nearest() {
+        let error = target("debain-12").unwrap_err();
+        assert!(error.hint_text().unwrap().starts_with("did you mean `debian-12`?"));
+    }
+}

@@ -1,0 +1,260 @@
+//! What a run has to say, as text for people and as JSON lines; returns strings and never prints.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use crate::build::{Artifact, Prepared};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::error::Error;
+use crate::package::{Content, EntryKind, Package, Payload};
+use crate::source::LeftOut;
+
+/// The version of the JSON that kpkg prints; grows when a key changes its meaning or goes.
+const SCHEMA: u32 = 1;
+
+/// `5.2 KiB`, `17 B`.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    #[allow(clippy::cast_precision_loss, reason = "one decimal is shown")]
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+/// The driver in one line: name, version, modules, licence, files.
+#[must_use]
+pub fn driver_line(prepared: &Prepared) -> String {
+    let driver = &prepared.driver;
+    let modules = match driver.modules.len() {
+        1 => "1 module".to_owned(),
+        count => format!("{count} modules"),
+    };
+    let license = driver.about.license.as_deref().unwrap_or("no licence found");
+    format!(
+        "{} {} · {modules} · {license} · {} of source",
+        driver.name,
+        driver.version,
+        size(driver.source_size())
+    )
+}
+
+/// The summary after a run, for standard error.
+#[must_use]
+pub fn summary(prepared: &Prepared, artifacts: &[Artifact]) -> String {
+    let mut text = format!("    Driver {}\n", driver_line(prepared));
+    for artifact in artifacts {
+        let path = artifact.written.path.display();
+        let _infallible =
+            writeln!(text, "     Wrote {path}  {}  for {}", size(artifact.written.size), artifact.target);
+    }
+    text.push_str("      Next `kpkg show --scripts` prints what runs as root when they are installed\n");
+    text
+}
+
+/// An error as text for a terminal.
+#[must_use]
+pub fn error(error: &Error, color: bool) -> String {
+    if !error.findings().is_empty() {
+        return findings(error.findings(), color);
+    }
+    let (bold, plain) = if color { ("\x1b[1m\x1b[91m", "\x1b[0m") } else { ("", "") };
+    let mut text = format!("{bold}error{plain}: {error}\n");
+    if let Some(hint) = error.hint_text() {
+        let _infallible = writeln!(text, "  = help: {hint}");
+    }
+    text
+}
+
+/// Findings as text for a terminal, and where to read on.
+#[must_use]
+pub fn findings(findings: &[Diagnostic], color: bool) -> String {
+    let mut text = String::new();
+    for finding in findings {
+        text.push_str(&finding.render(color));
+        text.push_str("\n\n");
+    }
+    if let Some(worst) = findings.iter().max_by_key(|finding| finding.severity) {
+        let _infallible = writeln!(text, "for more about a finding, run `kpkg explain {}`", worst.code.id);
+    }
+    text
+}
+
+/// The answer of `kpkg explain`.
+#[must_use]
+pub fn explanation(code: &Code) -> String {
+    format!("{}: {}\n\n{}\n", code.id, code.title, code.explanation)
+}
+
+/// A finding as JSON.
+#[must_use]
+pub fn finding_json(finding: &Diagnostic) -> Value {
+    let place = finding.place.as_ref().map(|place| {
+        let (line, column) = place.line_column();
+        json!({ "path": place.source.path, "line": line, "column": column })
+    });
+    json!({
+        "schema": SCHEMA, "reason": "finding", "code": finding.code.id, "severity": finding.severity,
+        "message": finding.message, "place": place, "notes": finding.notes, "hint": finding.hint,
+    })
+}
+
+/// An error as JSON.
+#[must_use]
+pub fn error_json(error: &Error) -> Value {
+    json!({ "schema": SCHEMA, "reason": "error", "message": error.to_string(), "hint": error.hint_text() })
+}
+
+/// An artifact as JSON.
+#[must_use]
+pub fn artifact_json(artifact: &Artifact) -> Value {
+    json!({
+        "schema": SCHEMA, "reason": "artifact", "path": artifact.written.path, "size": artifact.written.size,
+        "target": artifact.target, "format": artifact.format,
+    })
+}
+
+/// Model and plan as JSON.
+#[must_use]
+pub fn plan_json(prepared: &Prepared) -> Value {
+    let packages: Vec<_> = prepared
+        .jobs
+        .iter()
+        .map(|job| json!({ "target": job.target.name, "format": job.target.format, "artifacts": job.artifacts, "package": job.package }))
+        .collect();
+    json!({ "schema": SCHEMA, "reason": "plan", "driver": prepared.driver, "packages": packages })
+}
+
+/// Model and plan for people.
+#[must_use]
+pub fn plan_text(prepared: &Prepared) -> String {
+    let mut text = String::new();
+    let driver = &prepared.driver;
+    let modules: Vec<_> = driver.modules.iter().map(|module| module.name.as_str()).collect();
+    line(&mut text, "driver", &format!("{} {}", driver.name, driver.version));
+    line(&mut text, "modules", &modules.join(", "));
+    line(&mut text, "source", &format!("{} files, {}", driver.tree.len(), size(driver.source_size())));
+    line(&mut text, "left out", &format!("{} files or folders (`kpkg show --files`)", driver.left_out.len()));
+    let limits = &driver.limits;
+    for (name, value) in [
+        ("arch", &limits.arch),
+        ("kernel", &limits.kernel),
+        ("kernel min", &limits.kernel_min),
+        ("kernel max", &limits.kernel_max),
+        ("config", &limits.config),
+    ] {
+        line(&mut text, name, value.as_deref().unwrap_or_default());
+    }
+    for job in &prepared.jobs {
+        text.push('\n');
+        package_text(&mut text, &job.package);
+        line(&mut text, "target", &format!("{} ({})", job.target.name, job.target.title));
+        for path in &job.artifacts {
+            line(&mut text, "artifact", &path.display().to_string());
+        }
+    }
+    text
+}
+
+fn line(text: &mut String, name: &str, value: &str) {
+    if !value.is_empty() {
+        let _infallible = writeln!(text, "{name:<12}{value}");
+    }
+}
+
+fn package_text(text: &mut String, package: &Package) {
+    line(text, "package", &package.name);
+    let version = &package.version;
+    let parts = [
+        version.epoch.map(|epoch| format!("epoch {epoch}")),
+        Some(version.upstream.clone()),
+        version.pre.as_ref().map(|pre| format!("before it: {pre}")),
+        Some(format!("revision {}", version.revision)),
+    ];
+    line(text, "version", &parts.into_iter().flatten().collect::<Vec<_>>().join(", "));
+    line(text, "summary", &package.summary);
+    line(text, "license", &package.license);
+    line(text, "maintainer", &package.maintainer);
+    line(text, "homepage", &package.homepage);
+    for relation in &package.relations {
+        let names: Vec<_> = relation.any_of.iter().map(|capability| capability.name.as_str()).collect();
+        line(text, &format!("{:?}", relation.kind).to_lowercase(), &names.join(" | "));
+    }
+    let scripts: Vec<_> = package.scripts.iter().map(|script| format!("{:?}", script.when)).collect();
+    line(text, "scripts", &scripts.join(", "));
+    let Payload::Install(entries) = &package.payload;
+    line(text, "payload", &format!("{} entries", entries.len()));
+    line(text, "compression", &format!("{}:{}", package.compression.codec.name(), package.compression.level));
+}
+
+/// The scripts of every package.
+#[must_use]
+pub fn scripts_text(prepared: &Prepared) -> String {
+    let mut text = String::new();
+    for job in &prepared.jobs {
+        for script in &job.package.scripts {
+            let _infallible = writeln!(
+                text,
+                "# ---- {} for {}: {:?}\n{}",
+                job.package.name, job.target.name, script.when, script.body
+            );
+        }
+    }
+    text
+}
+
+/// The files of every package, and what of the tree is left out and why.
+#[must_use]
+pub fn files_text(prepared: &Prepared) -> String {
+    let mut text = String::new();
+    for job in &prepared.jobs {
+        let _infallible = writeln!(text, "# {} for {}", job.package.name, job.target.name);
+        let Payload::Install(entries) = &job.package.payload;
+        for entry in entries {
+            let suffix = match &entry.kind {
+                EntryKind::Directory => "/".to_owned(),
+                EntryKind::Symlink { target } => format!(" -> {target}"),
+                EntryKind::File { content: Content::Text(_), .. } => "  (made)".to_owned(),
+                EntryKind::File { content: Content::Disk { .. }, .. } => String::new(),
+            };
+            let _infallible =
+                writeln!(text, "{:04o} {:>9} /{}{suffix}", entry.mode(), entry.size(), entry.path);
+        }
+    }
+    if !prepared.driver.left_out.is_empty() {
+        text.push_str("# left out of the source\n");
+    }
+    for LeftOut { path, rule } in &prepared.driver.left_out {
+        let _infallible = writeln!(text, "{path}  ({rule})");
+    }
+    text
+}
+
+/// The templates and where they come from.
+#[must_use]
+pub fn templates_text(prepared: &Prepared) -> String {
+    let mut text = String::new();
+    for (name, path) in prepared.templates.list() {
+        let origin = path.map_or_else(|| "built in".to_owned(), |path| path.display().to_string());
+        let _infallible = writeln!(text, "{name}.hbs  ({origin})");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn sizes_have_one_decimal_and_a_unit() {
+        for (bytes, text) in [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (124 << 20, "124.0 MiB")] {
+            assert_eq!(super::size(bytes), text);
+        }
+    }
+}

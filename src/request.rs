@@ -1,0 +1,186 @@
+//! What the user asked for, on the command line and in `kpkg.toml`, after checking: one value for one format.
+//!
+//! Knows nothing about drivers or distributions.
+
+use std::collections::BTreeMap;
+
+use crate::config::{Around, Config, OnBuildFailure, RelationsConfig, ScriptsConfig};
+use crate::error::{Error, Result};
+use crate::package::{Codec, Compression, Relation, RelationKind, When};
+
+/// What the command line says; each counts instead of `kpkg.toml`.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// `--release`.
+    pub release: Option<String>,
+    /// `--compression`.
+    pub compression: Option<String>,
+}
+
+/// The request for one format.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// The package's name without suffix, when it shall not be made from the driver's.
+    pub package_name: Option<String>,
+    /// The revision.
+    pub release: String,
+    /// Instead of the target's.
+    pub compression: Option<Compression>,
+    /// The policy.
+    pub on_build_failure: OnBuildFailure,
+    /// In addition to the target's.
+    pub relations: Vec<Relation>,
+    /// The packager's own texts around our scripts.
+    pub scripts: BTreeMap<When, Texts>,
+    /// Native fields, over the target's.
+    pub fields: BTreeMap<String, String>,
+}
+
+/// Texts around one of our scripts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Texts {
+    /// Runs first.
+    pub before: String,
+    /// Runs last.
+    pub after: String,
+}
+
+impl Request {
+    /// Merges command line and configuration for a format; `read` gives the text of a script named in the configuration.
+    pub fn new(
+        options: &Options,
+        config: &Config,
+        format: &str,
+        read: &dyn Fn(&str) -> Result<String>,
+    ) -> Result<Self> {
+        let own = config.format.get(format).cloned().unwrap_or_default();
+        let release = options.release.clone().or(own.release).or_else(|| config.packaging.release.clone());
+        let compression =
+            options.compression.clone().or(own.compression).or_else(|| config.packaging.compression.clone());
+        let mut relations = parse_relations(&config.relations)?;
+        relations.extend(parse_relations(&own.relations)?);
+        Ok(Self {
+            package_name: own.package_name.or_else(|| config.driver.package_name.clone()),
+            release: checked_release(release.unwrap_or_else(|| "1".to_owned()))?,
+            compression: compression.as_deref().map(parse_compression).transpose()?,
+            on_build_failure: config.packaging.on_build_failure.unwrap_or_default(),
+            relations,
+            scripts: read_scripts(&config.scripts, read)?,
+            fields: checked_fields(own.fields)?,
+        })
+    }
+}
+
+/// Both formats agree on letters, digits, `+`, `.` and `~` in a revision.
+fn checked_release(release: String) -> Result<String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+.~".contains(&byte);
+    if !release.is_empty() && release.bytes().all(allowed) {
+        return Ok(release);
+    }
+    Err(Error::usage(format!("`{release}` is no release"))
+        .hint("use letters, digits, `+`, `.` and `~`, such as `--release 1`"))
+}
+
+fn checked_fields(fields: BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
+    for (name, value) in &fields {
+        let is_name =
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if !is_name || value.chars().any(char::is_control) {
+            return Err(Error::usage(format!(
+                "the field `{name}` in kpkg.toml is not one line of text under a plain name"
+            )));
+        }
+    }
+    Ok(fields)
+}
+
+fn parse_relations(config: &RelationsConfig) -> Result<Vec<Relation>> {
+    let lists = [
+        (RelationKind::Requires, &config.requires),
+        (RelationKind::Recommends, &config.recommends),
+        (RelationKind::Suggests, &config.suggests),
+        (RelationKind::Conflicts, &config.conflicts),
+        (RelationKind::Provides, &config.provides),
+    ];
+    let mut relations = Vec::new();
+    for (kind, list) in lists {
+        for text in list {
+            let relation = Relation::parse(kind, text).ok_or_else(|| {
+                Error::usage(format!("`{text}` is no relation"))
+                    .hint("write `name`, `name >= version` or `one | other`")
+            })?;
+            relations.push(relation);
+        }
+    }
+    Ok(relations)
+}
+
+/// `CODEC` or `CODEC:LEVEL`.
+pub fn parse_compression(text: &str) -> Result<Compression> {
+    let (name, level) = text.split_once(':').map_or((text, None), |(name, level)| (name, Some(level)));
+    let codec = Codec::ALL.into_iter().find(|codec| codec.name() == name).ok_or_else(|| {
+        let names: Vec<_> = Codec::ALL.iter().map(|codec| codec.name()).collect();
+        Error::usage(format!("`{name}` is no codec")).hint(format!("known are {}", names.join(", ")))
+    })?;
+    let levels = codec.levels();
+    let level = match level {
+        None => codec.default_level(),
+        Some(level) => level.parse().ok().filter(|level| levels.contains(level)).ok_or_else(|| {
+            Error::usage(format!("`{level}` is no level of {name}")).hint(format!(
+                "{name} has the levels {} to {}",
+                levels.start(),
+                levels.end()
+            ))
+        })?,
+    };
+    Ok(Compression { codec, level })
+}
+
+fn read_scripts(
+    config: &ScriptsConfig,
+    read: &dyn Fn(&str) -> Result<String>,
+) -> Result<BTreeMap<When, Texts>> {
+    let all: [(When, &Around); 5] = [
+        (When::BeforeInstall, &config.before_install),
+        (When::AfterInstall, &config.after_install),
+        (When::BeforeRemove, &config.before_remove),
+        (When::AfterRemove, &config.after_remove),
+        (When::AfterTransaction, &config.after_transaction),
+    ];
+    let text = |file: &Option<String>| file.as_deref().map_or_else(|| Ok(String::new()), read);
+    let mut scripts = BTreeMap::new();
+    for (when, around) in all {
+        if *around != Around::default() {
+            scripts.insert(when, Texts { before: text(&around.before)?, after: text(&around.after)? });
+        }
+    }
+    Ok(scripts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compressions_are_a_codec_and_a_level_it_has() {
+        assert_eq!(parse_compression("xz").unwrap(), Compression { codec: Codec::Xz, level: 6 });
+        assert_eq!(parse_compression("zstd:3").unwrap(), Compression { codec: Codec::Zstd, level: 3 });
+        for bad in ["", "lzma", "xz:10", "gzip:0", "zstd:x", "none:1"] {
+            assert!(parse_compression(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_format_counts_more_than_the_general_keys_and_the_command_line_most() {
+        let text = "[packaging]\nrelease = \"2\"\n[format.deb]\nrelease = \"3\"\n[format.deb.relations]\nrequires = [\"a\"]\n\
+                    [relations]\nrequires = [\"b >= 1\"]\n";
+        let config = Config::parse(std::path::Path::new("kpkg.toml"), text, &["deb", "rpm"]).unwrap();
+        let read = |_: &str| Ok(String::new());
+        let request = |options: &Options, format| Request::new(options, &config, format, &read).unwrap();
+        assert_eq!(request(&Options::default(), "rpm").release, "2");
+        assert_eq!(request(&Options::default(), "deb").release, "3");
+        assert_eq!(request(&Options { release: Some("4".into()), compression: None }, "deb").release, "4");
+        assert_eq!(request(&Options::default(), "deb").relations.len(), 2);
+        assert_eq!(request(&Options::default(), "rpm").relations.len(), 1);
+    }
+}

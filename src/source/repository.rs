@@ -1,0 +1,356 @@
+//! What git knows about a tree: which files it tracks, ignores and exports, and when HEAD was committed.
+//!
+//! Reads the repository in-process and never writes, runs `git`, or looks at the environment, at the user's or the
+//! system's configuration, at `core.excludesFile` or at `.git/info`: the answer is the same for every clone.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use bstr::{BStr, ByteSlice};
+use gix_attributes::search::{MetadataCollection, Outcome};
+use gix_glob::pattern::Case;
+
+/// More than any ignore file that a person wrote; git refuses attribute files above this (`ATTR_MAX_FILE_SIZE`).
+const MAX_RULES: u64 = 100 * 1024 * 1024;
+
+/// A commit of this many bytes is not one: its size is believed before it is read.
+const MAX_OBJECT: usize = 256 * 1024 * 1024;
+
+/// A symbolic reference that leads through more names than this is broken (`SYMREF_MAXDEPTH` of git).
+const MAX_SYMBOLIC: usize = 5;
+
+/// The attribute that keeps a path out of what `git archive` writes, gitattributes(5).
+const EXPORT_IGNORE: &str = "export-ignore";
+
+/// What a look for a repository found.
+pub(super) enum Found {
+    /// No repository.
+    Nothing,
+    /// A repository that can be read.
+    Repository(Box<Repository>),
+    /// A repository that cannot be read, and why.
+    Broken(String),
+}
+
+/// The rules of one folder's ignore and attribute files, pushed by [`Repository::enter`].
+#[derive(Default)]
+struct Level {
+    ignore: bool,
+    attributes: bool,
+    exports: bool,
+}
+
+/// A repository, and the ignore and attribute files of the folders that the walk is in.
+pub(super) struct Repository {
+    top: PathBuf,
+    git_dir: PathBuf,
+    common_dir: PathBuf,
+    hash: gix_hash::Kind,
+    foreign_references: Option<String>,
+    index: gix_index::State,
+    ignore: gix_ignore::Search,
+    attributes: gix_attributes::Search,
+    names: MetadataCollection,
+    outcome: Outcome,
+    levels: Vec<Level>,
+    exports: usize,
+}
+
+impl Repository {
+    /// The repository that the folder `root` (canonical) lies in: the nearest `.git` upwards, as git looks for it.
+    pub(super) fn around(root: &Path) -> Found {
+        for folder in root.ancestors() {
+            match Self::at(folder) {
+                Found::Nothing => {}
+                found => return found,
+            }
+        }
+        Found::Nothing
+    }
+
+    /// The repository whose work tree begins at `top`.
+    pub(super) fn at(top: &Path) -> Found {
+        let dot_git = top.join(".git");
+        let git_dir = match fs::metadata(&dot_git) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Found::Nothing;
+            }
+            Err(error) => return Found::Broken(format!("`{}`: {error}", dot_git.display())),
+            Ok(metadata) if metadata.is_dir() => dot_git,
+            // Work trees and submodules have a file that names the folder, gitrepository-layout(5).
+            Ok(_) => match linked_git_dir(top, &dot_git) {
+                Ok(git_dir) => git_dir,
+                Err(reason) => return Found::Broken(reason),
+            },
+        };
+        match Self::open(top, git_dir) {
+            Ok(repository) => Found::Repository(Box::new(repository)),
+            Err(reason) => Found::Broken(reason),
+        }
+    }
+
+    fn open(top: &Path, git_dir: PathBuf) -> Result<Self, String> {
+        if fs::symlink_metadata(git_dir.join("HEAD")).is_err() {
+            return Err(format!("`{}` has no HEAD", git_dir.display()));
+        }
+        let common_dir = match read_rules(&git_dir.join("commondir")) {
+            Ok(Some(text)) => git_dir.join(std::ffi::OsStr::from_bytes(text.trim_end())),
+            Ok(None) => git_dir.clone(),
+            Err(error) => return Err(format!("`{}`: {error}", git_dir.join("commondir").display())),
+        };
+        // A pipe in the place of a file would be waited for without end.
+        for file in [git_dir.join("HEAD"), common_dir.join("config"), common_dir.join("packed-refs")] {
+            if fs::metadata(&file).is_ok_and(|metadata| !metadata.is_file()) {
+                return Err(format!("`{}` is no file", file.display()));
+            }
+        }
+        let (hash, foreign_references) = read_config(&common_dir.join("config"))?;
+        let index_path = git_dir.join("index");
+        // The index is read by length: a pipe or a device in its place would never end.
+        let index = match fs::metadata(&index_path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => gix_index::State::new(hash),
+            Err(error) => return Err(format!("`{}`: {error}", index_path.display())),
+            Ok(metadata) if !metadata.is_file() => {
+                return Err(format!("`{}` is no file", index_path.display()));
+            }
+            Ok(_) => gix_index::File::at(&index_path, hash, false, gix_index::decode::Options::default())
+                .map_err(|error| format!("`{}`: {}", index_path.display(), reason(&error)))?
+                .into(),
+        };
+        Ok(Self {
+            top: top.to_path_buf(),
+            git_dir,
+            common_dir,
+            hash,
+            foreign_references,
+            index,
+            ignore: gix_ignore::Search::default(),
+            attributes: gix_attributes::Search::default(),
+            names: MetadataCollection::default(),
+            outcome: Outcome::default(),
+            levels: Vec::new(),
+            exports: 0,
+        })
+    }
+
+    /// Where its work tree begins.
+    pub(super) fn top(&self) -> &Path {
+        &self.top
+    }
+
+    /// Whether the index has a file or link of this path, in whatever stage of a merge.
+    pub(super) fn tracks(&self, path: &[u8]) -> bool {
+        self.path_from(path) == Some(path)
+    }
+
+    /// Whether the index has something below this folder (all of the tree for the empty path); a submodule counts.
+    pub(super) fn tracks_below(&self, folder: &[u8]) -> bool {
+        if folder.is_empty() {
+            return !self.index.entries().is_empty();
+        }
+        let below = [folder, b"/"].concat();
+        self.path_from(&below).is_some_and(|path| path.starts_with(&below)) || self.tracks(folder)
+    }
+
+    /// The first path of the index that does not sort before `path`; the index is in byte order, gitformat-index(5).
+    fn path_from(&self, path: &[u8]) -> Option<&[u8]> {
+        let entries = self.index.entries();
+        let at = entries.partition_point(|entry| entry.path(&self.index).as_bytes() < path);
+        entries.get(at).map(|entry| entry.path(&self.index).as_bytes())
+    }
+
+    /// Reads the ignore and attribute files of a folder; answers are about its entries until [`Repository::leave`].
+    pub(super) fn enter(&mut self, folder: &[u8]) -> io::Result<()> {
+        let mut level = Level::default();
+        let on_disk = self.top.join(std::ffi::OsStr::from_bytes(folder));
+        if let Some(text) = read_rules(&on_disk.join(".gitignore"))? {
+            let source = PathBuf::from(std::ffi::OsStr::from_bytes(&join(folder, b".gitignore")));
+            let parse = gix_ignore::search::Ignore { support_precious: false };
+            self.ignore.add_patterns_buffer(&text, source, Some(Path::new("")), parse)?;
+            level.ignore = true;
+        }
+        if let Some(text) = read_rules(&on_disk.join(".gitattributes"))? {
+            level.exports = text.find(EXPORT_IGNORE).is_some();
+            let source = PathBuf::from(std::ffi::OsStr::from_bytes(&join(folder, b".gitattributes")));
+            // Macros may be defined at the top only, gitattributes(5).
+            let macros = folder.is_empty();
+            let names = &mut self.names;
+            self.attributes.add_patterns_buffer(&text, source, Some(Path::new("")), names, macros)?;
+            self.outcome.initialize_with_selection(&self.names, [EXPORT_IGNORE]);
+            level.attributes = true;
+        }
+        self.exports += usize::from(level.exports);
+        self.levels.push(level);
+        Ok(())
+    }
+
+    /// Forgets the rules of the folder that was entered last.
+    pub(super) fn leave(&mut self) {
+        let level = self.levels.pop().unwrap_or_default();
+        if level.ignore {
+            self.ignore.patterns.pop();
+        }
+        if level.attributes {
+            self.attributes.pop_pattern_list();
+        }
+        self.exports -= usize::from(level.exports);
+    }
+
+    /// The rule of a `.gitignore` that matches this path itself, in words; its folders are the caller's to ask for.
+    pub(super) fn ignores(&self, path: &[u8], is_folder: bool) -> Option<String> {
+        let found =
+            self.ignore.pattern_matching_relative_path(path.as_bstr(), Some(is_folder), Case::Sensitive)?;
+        if found.pattern.is_negative() {
+            return None;
+        }
+        let file = found.source.map(|path| path.display().to_string()).unwrap_or_default();
+        Some(format!(
+            "not tracked, and ignored by `{}` (`{file}` line {})",
+            found.pattern, found.sequence_number
+        ))
+    }
+
+    /// The rule of a `.gitattributes` that sets `export-ignore` for this path itself, in words.
+    pub(super) fn hides_from_export(&mut self, path: &[u8], is_folder: bool) -> Option<String> {
+        if self.exports == 0 {
+            return None;
+        }
+        self.outcome.reset();
+        let path: &BStr = path.as_bstr();
+        self.attributes.pattern_matching_relative_path(
+            path,
+            Case::Sensitive,
+            Some(is_folder),
+            &mut self.outcome,
+        );
+        let found = self.outcome.iter_selected().next()?;
+        if !found.assignment.state.is_set() {
+            return None;
+        }
+        let file = found.location.source.map(|path| path.display().to_string()).unwrap_or_default();
+        let line = found.location.sequence_number;
+        Some(format!("attribute `export-ignore` for `{}` (`{file}` line {line})", found.pattern))
+    }
+
+    /// The committer's time of HEAD in seconds since 1970; nothing before the first commit.
+    pub(super) fn commit_time(&self) -> Result<Option<i64>, String> {
+        if let Some(kind) = &self.foreign_references {
+            return Err(format!("its references are kept as `{kind}`, which is not read yet"));
+        }
+        let store = if self.common_dir == self.git_dir {
+            gix_ref::file::Store::at(self.git_dir.clone(), self.hash)
+        } else {
+            gix_ref::file::Store::for_linked_worktree(
+                self.git_dir.clone(),
+                self.common_dir.clone(),
+                self.hash,
+            )
+        };
+        let mut target =
+            store.find_loose("HEAD").map_err(|error| format!("HEAD: {}", reason(&error)))?.target;
+        for _ in 0..MAX_SYMBOLIC {
+            let name = match target {
+                gix_ref::Target::Object(id) => return self.time_of(&id).map(Some),
+                gix_ref::Target::Symbolic(name) => name,
+            };
+            let found = store
+                .try_find(name.as_ref().as_partial_name())
+                .map_err(|error| format!("`{}`: {}", name.as_bstr(), reason(&error)))?;
+            match found {
+                Some(reference) => target = reference.target,
+                None => return Ok(None),
+            }
+        }
+        Err("HEAD leads through too many names".to_owned())
+    }
+
+    fn time_of(&self, id: &gix_hash::ObjectId) -> Result<i64, String> {
+        use gix_object::Find;
+        let limits =
+            gix_odb::store::init::Options { alloc_limit_bytes: Some(MAX_OBJECT), ..Default::default() };
+        let objects = gix_odb::at_opts(self.common_dir.join("objects"), self.hash, None, limits)
+            .map_err(|error| format!("its objects: {error}"))?;
+        let mut buffer = Vec::new();
+        let data = objects
+            .try_find(id, &mut buffer)
+            .map_err(|error| format!("commit {id}: {}", reason(&error)))?
+            .ok_or_else(|| format!("commit {id} is missing"))?;
+        if data.kind != gix_object::Kind::Commit {
+            return Err(format!("{id} is no commit"));
+        }
+        let committer = gix_object::CommitRefIter::from_bytes(data.data, self.hash)
+            .committer()
+            .map_err(|error| format!("commit {id}: {}", reason(&error)))?;
+        Ok(committer.time().map_err(|error| format!("commit {id}: {}", reason(&error)))?.seconds)
+    }
+}
+
+/// The hash of the repository, and how references are kept when it is not as files; gitrepository-layout(5).
+fn read_config(path: &Path) -> Result<(gix_hash::Kind, Option<String>), String> {
+    if fs::symlink_metadata(path).is_err() {
+        return Ok((gix_hash::Kind::Sha1, None));
+    }
+    let config = gix_config::File::from_path_no_includes(path.to_path_buf(), gix_config::Source::Local)
+        .map_err(|error| format!("`{}`: {}", path.display(), reason(&error)))?;
+    let hash = match config.string("extensions.objectFormat") {
+        None => gix_hash::Kind::Sha1,
+        Some(name) if name.eq_ignore_ascii_case(b"sha1") => gix_hash::Kind::Sha1,
+        Some(name) if name.eq_ignore_ascii_case(b"sha256") => gix_hash::Kind::Sha256,
+        Some(name) => return Err(format!("its objects have hashes of an unknown kind, `{name}`")),
+    };
+    let references =
+        config.string("extensions.refStorage").filter(|kind| !kind.eq_ignore_ascii_case(b"files"));
+    Ok((hash, references.map(|kind| kind.to_string())))
+}
+
+/// The folder that a `.git` file names, relative to the folder the file is in.
+fn linked_git_dir(top: &Path, file: &Path) -> Result<PathBuf, String> {
+    let text = match read_rules(file) {
+        Ok(Some(text)) => text,
+        Ok(None) => return Err(format!("`{}` is neither a folder nor a file", file.display())),
+        Err(error) => return Err(format!("`{}`: {error}", file.display())),
+    };
+    let Some(path) = text.strip_prefix(b"gitdir:") else {
+        return Err(format!("`{}` does not begin with `gitdir:`", file.display()));
+    };
+    let git_dir = top.join(std::ffi::OsStr::from_bytes(path.trim()));
+    if git_dir.is_dir() {
+        Ok(git_dir)
+    } else {
+        Err(format!("`{}` names `{}`, which is not there", file.display(), git_dir.display()))
+    }
+}
+
+/// The text of a file of rules; nothing for what is missing, no regular file, or a link: git does not follow one
+/// inside the tree, since it could lead out of it (gitignore(5), notes).
+fn read_rules(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let file = match File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // A link, by O_NOFOLLOW of open(2); a socket.
+        Err(error) => match fs::symlink_metadata(path) {
+            Ok(metadata) if metadata.is_file() => return Err(error),
+            _ => return Ok(None),
+        },
+    };
+    if !file.metadata()?.is_file() {
+        return Ok(None);
+    }
+    let mut text = Vec::new();
+    file.take(MAX_RULES).read_to_end(&mut text)?;
+    Ok(Some(text))
+}
+
+/// `folder/name`, or `name` at the top.
+pub(super) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
+    if folder.is_empty() { name.to_vec() } else { [folder, b"/", name].concat() }
+}
+
+/// An error of the git crates with its causes, on one line.
+fn reason(error: &gix_error::Error) -> String {
+    format!("{error:#}").replace('\n', ", ")
+}

@@ -1,0 +1,189 @@
+//! Renders the texts that end up inside packages; the only user of Handlebars.
+//!
+//! Strict: a misspelt name is an error with line and column. Every value is quoted for the language it lands in; only the helper
+//! `raw` inserts text as it is, and only text of the packager's own may be given to it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use handlebars::{
+    Context, Handlebars, Helper, HelperResult, Output as Out, RenderContext, RenderErrorReason,
+};
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+
+/// The templates that are built in: name (path below `templates/` without `.hbs`), text.
+const TEMPLATES: &[(&str, &str)] = &[
+    ("deb/dkms/copyright", include_str!("../templates/deb/dkms/copyright.hbs")),
+    ("deb/dkms/postinst", include_str!("../templates/deb/dkms/postinst.hbs")),
+    ("deb/dkms/postrm", include_str!("../templates/deb/dkms/postrm.hbs")),
+    ("deb/dkms/prerm", include_str!("../templates/deb/dkms/prerm.hbs")),
+    ("dkms/functions", include_str!("../templates/dkms/functions.hbs")),
+    ("rpm/dkms/readme", include_str!("../templates/rpm/dkms/readme.hbs")),
+    ("rpm/dkms/posttrans", include_str!("../templates/rpm/dkms/posttrans.hbs")),
+    ("rpm/dkms/pre", include_str!("../templates/rpm/dkms/pre.hbs")),
+    ("rpm/dkms/postun", include_str!("../templates/rpm/dkms/postun.hbs")),
+    ("rpm/dkms/preun", include_str!("../templates/rpm/dkms/preun.hbs")),
+];
+
+/// The language a template's values land in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// POSIX shell: a value becomes one quoted word.
+    Shell,
+    /// Running text: control characters become blanks.
+    Text,
+}
+
+/// All templates: ours, and the user's in the place of those of the same name.
+pub struct Templates {
+    shell: Handlebars<'static>,
+    text: Handlebars<'static>,
+    origins: BTreeMap<String, Option<PathBuf>>,
+}
+
+impl std::fmt::Debug for Templates {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Templates").field("origins", &self.origins).finish_non_exhaustive()
+    }
+}
+
+impl Templates {
+    /// The built-in templates; `overrides` are the user's: name, path, text.
+    ///
+    /// An override that does not parse is an error with its place; a name that replaces nothing may still be a partial.
+    pub fn new(overrides: &[(String, PathBuf, String)]) -> Result<Self> {
+        let mut templates =
+            Self { shell: registry(shell_word), text: registry(plain_text), origins: BTreeMap::new() };
+        for (name, text) in TEMPLATES {
+            templates.add(name, None, text)?;
+        }
+        for (name, path, text) in overrides {
+            templates.add(name, Some(path), text)?;
+        }
+        Ok(templates)
+    }
+
+    fn add(&mut self, name: &str, path: Option<&Path>, text: &str) -> Result<()> {
+        for registry in [&mut self.shell, &mut self.text] {
+            registry.register_template_string(name, text).map_err(|error| {
+                let place = path.map_or_else(|| format!("{name}.hbs"), |path| path.display().to_string());
+                Error::usage(format!("the template `{place}` cannot be read: {}", error.reason()))
+            })?;
+        }
+        self.origins.insert(name.to_owned(), path.map(Path::to_path_buf));
+        Ok(())
+    }
+
+    /// The names, and the file of those that the user replaced.
+    pub fn list(&self) -> impl Iterator<Item = (&str, Option<&Path>)> {
+        self.origins.iter().map(|(name, path)| (name.as_str(), path.as_deref()))
+    }
+
+    /// Renders a template.
+    pub fn render(&self, name: &str, language: Language, values: &impl Serialize) -> Result<String> {
+        let registry = match language {
+            Language::Shell => &self.shell,
+            Language::Text => &self.text,
+        };
+        registry.render(name, values).map_err(|error| {
+            let place = match self.origins.get(name) {
+                Some(Some(path)) => path.display().to_string(),
+                _ => format!("{name}.hbs"),
+            };
+            let line = error.line_no.map(|line| format!(":{line}")).unwrap_or_default();
+            let column = error.column_no.map(|column| format!(":{column}")).unwrap_or_default();
+            Error::usage(format!(
+                "the template `{place}{line}{column}` cannot be rendered: {}",
+                error.reason()
+            ))
+            .hint("`kpkg show --templates` lists the templates; their values are those of `kpkg show --json`")
+        })
+    }
+}
+
+fn registry(escape: fn(&str) -> String) -> Handlebars<'static> {
+    let mut registry = Handlebars::new();
+    registry.set_strict_mode(true);
+    registry.set_prevent_indent(true);
+    registry.register_escape_fn(escape);
+    registry.register_helper("raw", Box::new(raw));
+    registry
+}
+
+/// Inserts a text as it is; empty for an absent one.
+fn raw(
+    helper: &Helper<'_>,
+    _: &Handlebars<'_>,
+    _: &Context,
+    _: &mut RenderContext<'_, '_>,
+    out: &mut dyn Out,
+) -> HelperResult {
+    let value = helper.param(0).ok_or(RenderErrorReason::ParamNotFoundForIndex("raw", 0))?.value();
+    if let Some(text) = value.as_str() {
+        out.write(text)?;
+    }
+    Ok(())
+}
+
+/// One word for a POSIX shell, whatever the value holds (XCU 2.2.2, single quotes).
+#[must_use]
+pub fn shell_word(value: &str) -> String {
+    format!("'{}'", value.replace('\'', r"'\''"))
+}
+
+/// Control characters, which could begin another line or field, become blanks.
+fn plain_text(value: &str) -> String {
+    value.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Values {
+        value: &'static str,
+    }
+
+    fn render(template: &str, value: &'static str) -> Result<String> {
+        let overrides = vec![("t".to_owned(), PathBuf::from("t.hbs"), template.to_owned())];
+        Templates::new(&overrides).unwrap().render("t", Language::Shell, &Values { value })
+    }
+
+    #[test]
+    fn a_value_is_one_shell_word() {
+        assert_eq!(render("n={{value}}", "it's $(id) & \"x\"").unwrap(), r#"n='it'\''s $(id) & "x"'"#);
+        assert_eq!(render("{{raw value}}", "a & b").unwrap(), "a & b");
+    }
+
+    #[test]
+    fn a_misspelt_name_is_an_error_with_its_place() {
+        let error = render("x\n  {{valu}}", "").unwrap_err().to_string();
+        assert!(error.contains("t.hbs:2:"), "{error}");
+    }
+
+    #[test]
+    fn every_built_in_template_is_listed() {
+        fn walk(folder: &Path, root: &Path, names: &mut Vec<String>) {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    walk(&path, root, names);
+                } else {
+                    let name = path.strip_prefix(root).unwrap().to_str().unwrap();
+                    names.push(name.strip_suffix(".hbs").unwrap().to_owned());
+                }
+            }
+        }
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+        let mut names = Vec::new();
+        walk(&root, &root, &mut names);
+        names.sort();
+        let listed: Vec<_> = TEMPLATES.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let mut sorted = listed.clone();
+        sorted.sort();
+        assert_eq!(names, sorted);
+    }
+}

@@ -1,0 +1,340 @@
+//! The command line: exact standard output, standard error and status, and that nothing is written when something is wrong.
+
+#![allow(clippy::disallowed_methods, reason = "tests run the program")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Stdio;
+use std::time::Duration;
+
+use support::{CONF, Tree, golden};
+
+#[test]
+fn the_help_text() {
+    let tree = Tree::empty();
+    golden("cli/help.txt", &tree.transcript(&["--help"]));
+    golden("cli/help-show.txt", &tree.transcript(&["show", "--help"]));
+}
+
+#[test]
+fn building_prints_paths_and_a_summary() {
+    let tree = Tree::toy();
+    golden("cli/build.txt", &tree.transcript(&["--format", "deb,rpm"]));
+    assert_eq!(tree.names("dist"), ["toy-dkms-1.0-1.noarch.rpm", "toy-dkms_1.0-1_all.deb"]);
+}
+
+#[test]
+fn one_format_is_one_package() {
+    for (format, name) in [("deb", "toy-dkms_1.0-1_all.deb"), ("rpm", "toy-dkms-1.0-1.noarch.rpm")] {
+        let tree = Tree::toy();
+        let output = tree.kpkg(&["-q", "-f", format, "-o", "out"]);
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("out/{name}\n"));
+        assert!(output.stderr.is_empty());
+        assert_eq!(tree.names("out"), [name]);
+    }
+}
+
+#[test]
+fn a_dry_run_prints_the_paths_and_writes_nothing() {
+    let tree = Tree::toy();
+    golden("cli/dry-run.txt", &tree.transcript(&["--dry-run"]));
+    assert!(tree.names("dist").is_empty());
+}
+
+#[test]
+fn json_lines_on_standard_output() {
+    let tree = Tree::toy();
+    golden("cli/json.txt", &tree.transcript(&["--json", "-f", "deb"]));
+    golden("cli/json-error.txt", &Tree::empty().transcript(&["--json"]));
+}
+
+#[test]
+fn several_targets_have_a_folder_each() {
+    let tree = Tree::toy();
+    golden("cli/targets.txt", &tree.transcript(&["--target", "debian-12,rhel-9", "-o", "out"]));
+    assert_eq!(tree.names("out"), ["debian-12", "rhel-9"]);
+}
+
+#[test]
+fn environment_twins_count_like_flags() {
+    let tree = Tree::toy();
+    let output = tree
+        .command(&["-q"])
+        .env("KPKG_FORMAT", "rpm")
+        .env("KPKG_OUTPUT", "x")
+        .env("KPKG_RELEASE", "7")
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "x/toy-dkms-1.0-7.noarch.rpm\n");
+}
+
+#[test]
+fn versions_and_names_are_mapped_to_what_formats_allow() {
+    for (name, version, deb, rpm) in [
+        ("toy", "1.0-rc1", "toy-dkms_1.0~rc1-1_all.deb", "toy-dkms-1.0~rc1-1.noarch.rpm"),
+        ("a_b_c", "1.0", "a-b-c-dkms_1.0-1_all.deb", "a_b_c-dkms-1.0-1.noarch.rpm"),
+        ("toy", "2:1.0", "toy-dkms_1.0-1_all.deb", "toy-dkms-1.0-1.noarch.rpm"),
+        ("Toy", "1.0", "toy-dkms_1.0-1_all.deb", "Toy-dkms-1.0-1.noarch.rpm"),
+        ("toy", "1.0-5", "toy-dkms_1.0-5-1_all.deb", "toy-dkms-1.0_5-1.noarch.rpm"),
+        ("ixgbe-dkms", "3.12.6", "ixgbe-dkms_3.12.6-1_all.deb", "ixgbe-dkms-3.12.6-1.noarch.rpm"),
+    ] {
+        let conf =
+            CONF.replace("\"toy\"", &format!("\"{name}\"")).replace("\"1.0\"", &format!("\"{version}\""));
+        let tree = Tree::with_conf(&conf);
+        let output = tree.kpkg(&["-f", "deb,rpm"]);
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            format!("dist/{deb}\ndist/{rpm}\n"),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+/// Every unusable `dkms.conf`: its name, its text.
+fn bad_confs() -> Vec<(&'static str, Vec<u8>)> {
+    let conf = |from: &str, to: &str| CONF.replace(from, to).into_bytes();
+    vec![
+        ("no-name", conf("PACKAGE_NAME=\"toy\"\n", "")),
+        ("no-version", conf("PACKAGE_VERSION=\"1.0\"\n", "")),
+        ("placeholder-version", conf("\"1.0\"", "\"@VERSION@\"")),
+        ("unbalanced-quotes", conf("PACKAGE_VERSION=\"1.0\"", "PACKAGE_VERSION=\"1.0")),
+        ("unknown-version", conf("\"1.0\"", "\"$(./version.sh)\"")),
+        ("slash-in-name", conf("PACKAGE_NAME=\"toy\"", "PACKAGE_NAME=\"a/b\"")),
+        ("dots-in-version", conf("\"1.0\"", "\"..\"")),
+        ("newline-in-name", conf("PACKAGE_NAME=\"toy\"", "PACKAGE_NAME=$'a\\nb'")),
+        ("shell-in-name", conf("PACKAGE_NAME=\"toy\"", "PACKAGE_NAME='a;b'")),
+        ("blank-in-version", conf("\"1.0\"", "\"1 0\"")),
+        ("location-outside", conf("AUTOINSTALL", "BUILT_MODULE_LOCATION[0]=\"../x\"\nAUTOINSTALL")),
+        ("destination-outside", conf("/updates", "/etc")),
+        ("missing-patch", conf("AUTOINSTALL", "PATCH[0]=\"a.patch\"\nAUTOINSTALL")),
+        (
+            "same-module-twice",
+            conf("AUTOINSTALL", "BUILT_MODULE_NAME[1]=toy\nDEST_MODULE_LOCATION[1]=/updates\nAUTOINSTALL"),
+        ),
+        ("spaces-in-version-format", conf("\"1.0\"", "\"1.0__2--3\"")),
+        ("byte-order-mark", format!("\u{feff}{CONF}").into_bytes()),
+        ("empty", Vec::new()),
+    ]
+}
+
+#[test]
+fn an_unusable_dkms_conf_is_an_error_with_place_and_hint_and_nothing_is_written() {
+    for (name, conf) in bad_confs() {
+        let tree = Tree::toy();
+        tree.file("dkms.conf", conf);
+        golden(&format!("cli/bad-conf/{name}.txt"), &tree.transcript(&["-f", "deb,rpm"]));
+        assert_eq!(tree.kpkg(&[]).status.code(), Some(2), "{name}");
+        assert!(tree.names("dist").is_empty(), "{name}");
+    }
+}
+
+/// Every `dkms.conf` that works although something is the matter.
+#[test]
+fn an_odd_dkms_conf_is_a_warning() {
+    let cases = [
+        ("crlf", CONF.replace('\n', "\r\n").into_bytes()),
+        ("not-utf-8", [CONF.as_bytes(), b"# caf\xe9\n"].concat()),
+        ("dead-directives", format!("{CONF}CLEAN=\"make clean\"\nREMAKE_INITRD=no\n").into_bytes()),
+        ("missing-hook", format!("{CONF}POST_INSTALL=\"a.sh\"\n").into_bytes()),
+        ("hook-not-executable", format!("{CONF}PRE_BUILD=\"toy.c\"\n").into_bytes()),
+        ("typo", format!("{CONF}BUILD_EXCLUSIVE_KERNAL=\"^6\"\n").into_bytes()),
+        ("version-with-colon", CONF.replace("1.0", "2:1.0").into_bytes()),
+    ];
+    for (name, conf) in cases {
+        let tree = Tree::toy();
+        tree.file("dkms.conf", conf);
+        golden(&format!("cli/odd-conf/{name}.txt"), &tree.transcript(&["-v", "-f", "deb"]));
+        assert_eq!(tree.names("dist").len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn a_folder_that_is_no_driver() {
+    golden("cli/no-conf.txt", &Tree::empty().transcript(&[]));
+    golden("cli/no-folder.txt", &Tree::empty().transcript(&["nowhere"]));
+    let tree = Tree::empty();
+    fs::create_dir(tree.path().join("dkms.conf")).unwrap();
+    assert_eq!(tree.kpkg(&[]).status.code(), Some(2));
+}
+
+#[test]
+fn wrong_usage() {
+    let tree = Tree::toy();
+    for (name, arguments) in [
+        ("format", vec!["-f", "apk"]),
+        ("target", vec!["--target", "debain-12"]),
+        ("target-of-another-format", vec!["-f", "rpm", "--target", "debian-12"]),
+        ("compression", vec!["--compression", "lzma"]),
+        ("level", vec!["--compression", "xz:17"]),
+        ("release", vec!["--release", "1-2"]),
+        ("version", vec!["--driver-version", "a b"]),
+        ("templates", vec!["--templates", "nowhere"]),
+        ("code", vec!["explain", "K9999"]),
+        ("flag", vec!["--fromat", "deb"]),
+    ] {
+        golden(&format!("cli/usage/{name}.txt"), &tree.transcript(&arguments));
+        assert_eq!(tree.kpkg(&arguments).status.code(), Some(2), "{name}");
+        assert!(tree.names("dist").is_empty(), "{name}");
+    }
+    let output = tree.command(&[]).env("SOURCE_DATE_EPOCH", "yesterday").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn a_codec_that_a_release_cannot_read_is_a_warning() {
+    golden("cli/unreadable-codec.txt", &Tree::toy().transcript(&["-f", "deb", "--compression", "zstd:3"]));
+}
+
+#[test]
+fn kpkg_toml_errors_have_line_column_and_the_nearest_key() {
+    let tree = Tree::toy();
+    tree.file("kpkg.toml", "[driver]\nlicence = \"MIT\"\n");
+    golden("cli/config-unknown-key.txt", &tree.transcript(&[]));
+    tree.file("kpkg.toml", "[driver]\nversion = 3\n");
+    golden("cli/config-wrong-type.txt", &tree.transcript(&[]));
+    tree.file("kpkg.toml", "[scripts.after-install]\nafter = \"../x\"\n");
+    golden("cli/config-script-outside.txt", &tree.transcript(&[]));
+    assert!(tree.names("dist").is_empty());
+}
+
+#[test]
+fn the_packagers_own_scripts_stand_around_ours() {
+    let tree = Tree::toy();
+    tree.file("kpkg.toml", "[scripts.after-install]\nbefore = \"a.sh\"\nafter = \"b.sh\"\n");
+    tree.file("a.sh", "echo before").file("b.sh", "echo after");
+    let output = String::from_utf8(tree.kpkg(&["show", "--scripts", "-f", "deb"]).stdout).unwrap();
+    let (before, after) = (output.find("echo before").unwrap(), output.find("echo after").unwrap());
+    let work = output.find("kpkg_dkms configure").unwrap();
+    assert!(before < work && work < after);
+}
+
+#[test]
+fn a_template_of_the_same_name_replaces_ours() {
+    let tree = Tree::toy();
+    tree.file("mine/deb/dkms/postrm.hbs", "#!/bin/sh\n# {{driver.name}}\n");
+    let list = String::from_utf8(tree.kpkg(&["show", "--templates=mine"]).stdout).unwrap();
+    assert!(
+        list.contains("deb/dkms/postrm.hbs  (mine/deb/dkms/postrm.hbs)")
+            && list.contains("deb/dkms/prerm.hbs  (built in)")
+    );
+    let scripts =
+        String::from_utf8(tree.kpkg(&["show", "--templates=mine", "--scripts", "-f", "deb"]).stdout).unwrap();
+    assert!(scripts.contains("#!/bin/sh\n# 'toy'\n"), "{scripts}");
+    tree.file("mine/deb/dkms/postrm.hbs", "#!/bin/sh\n{{drver.name}}\n");
+    golden("cli/template-error.txt", &tree.transcript(&["-f", "deb", "--templates", "mine"]));
+    assert!(tree.names("dist").is_empty());
+}
+
+#[test]
+fn show_prints_the_plan_and_what_is_left_out() {
+    let tree = Tree::toy();
+    tree.file("toy.o", "x").file("sub/a.c~", "x").file("sub/a.c", "x");
+    golden("cli/show.txt", &tree.transcript(&["show"]));
+    golden("cli/show-files.txt", &tree.transcript(&["show", "--files", "-f", "deb"]));
+}
+
+#[test]
+fn explain_tells_more_and_completions_and_man_page_exist() {
+    let tree = Tree::empty();
+    golden("cli/explain.txt", &tree.transcript(&["explain", "K0503"]));
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(tree.kpkg(&["completions", shell]).stdout.len() > 500);
+    }
+    assert!(String::from_utf8(tree.kpkg(&["man"]).stdout).unwrap().contains(".TH kpkg"));
+}
+
+#[test]
+fn a_tree_with_what_no_package_can_carry() {
+    let tree = Tree::toy();
+    symlink("/etc/passwd", tree.path().join("absolute")).unwrap();
+    symlink("../../x", tree.path().join("leaves")).unwrap();
+    let socket = std::os::unix::net::UnixListener::bind(tree.path().join("socket")).unwrap();
+    golden("cli/bad-tree.txt", &tree.transcript(&["-f", "deb"]));
+    drop(socket);
+    assert!(tree.names("dist").is_empty());
+}
+
+#[test]
+fn an_artifact_that_is_there_is_replaced_whole() {
+    let tree = Tree::toy();
+    tree.file("dist/toy-dkms_1.0-1_all.deb", "old");
+    assert!(tree.kpkg(&["-f", "deb"]).status.success());
+    assert!(fs::read(tree.path().join("dist/toy-dkms_1.0-1_all.deb")).unwrap().starts_with(b"!<arch>\n"));
+}
+
+#[test]
+fn an_output_folder_that_cannot_be_written() {
+    let tree = Tree::toy();
+    tree.file("file", "x");
+    golden("cli/output-is-a-file.txt", &tree.transcript(&["-f", "deb", "-o", "file/out"]));
+    let output = tree.command(&["-f", "deb", "-o", "/dev/full/x"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    // root writes everywhere; others meet a folder that refuses
+    let folder = tree.path().join("closed");
+    fs::create_dir(&folder).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o555)).unwrap();
+    if fs::write(folder.join("probe"), "").is_err() {
+        assert_eq!(tree.kpkg(&["-f", "deb", "-o", "closed"]).status.code(), Some(1));
+    }
+}
+
+#[test]
+fn a_signal_ends_the_run_with_its_code_and_leaves_nothing() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let tree = Tree::toy();
+        // bytes that take xz a while
+        let mut noise = Vec::new();
+        let mut state = 1_u32;
+        for _ in 0..12_000_000 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            noise.push(state.to_be_bytes()[0] & 0x7f);
+        }
+        tree.file("noise.bin", noise);
+        let child = tree
+            .command(&["--compression", "xz:9"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // wait until it has begun to write, so that there is something to clean up
+        for _ in 0..500 {
+            if !tree.names("dist").is_empty() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let kill = std::process::Command::new("kill")
+            .args([&format!("-{signal}"), &child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(kill.success());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(tree.names("dist").is_empty());
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn many_files_and_long_names_work() {
+    let tree = Tree::toy();
+    let long: Vec<_> = (0..6).map(|_| "d".repeat(60)).collect();
+    tree.file(&format!("{}/{}.c", long.join("/"), "f".repeat(200)), "x");
+    for index in 0..3000 {
+        tree.file(&format!("many/{}/{index}.h", index % 50), "y");
+    }
+    let output = tree.kpkg(&["--compression", "gzip:1"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn standard_output_that_is_closed_is_no_panic() {
+    let tree = Tree::toy();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = tree.command(&["show"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot write to"));
+}

@@ -1,0 +1,132 @@
+//! Golden plans and scripts for the drivers of `examples/` on every target, and shellcheck over every script.
+
+#![allow(clippy::disallowed_methods, reason = "tests run shellcheck")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use kpkg::build::{self, Options, Prepared};
+use kpkg::profile;
+use sha2::{Digest, Sha256};
+use support::golden;
+
+fn examples() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut names: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+fn prepared(example: &str, target: &str) -> Prepared {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(example);
+    let options = Options {
+        targets: vec![target.to_owned()],
+        output: "dist".into(),
+        stamp: Some(1_700_000_000),
+        ..Options::default()
+    };
+    build::prepare(&folder, &options)
+        .unwrap_or_else(|error| panic!("{example} {target}: {error} {:?}", error.findings()))
+}
+
+/// The plan as JSON, with scripts as digests (their texts have files of their own) and paths below the repository.
+fn plan_json(prepared: &Prepared) -> String {
+    let mut plan = kpkg::report::plan_json(prepared);
+    for package in plan["packages"].as_array_mut().unwrap() {
+        for script in package["package"]["scripts"].as_array_mut().unwrap() {
+            let digest = format!("{:x}", Sha256::digest(script["body"].as_str().unwrap()));
+            script["body"] = digest.into();
+        }
+    }
+    let text = serde_json::to_string_pretty(&plan).unwrap();
+    text.replace(env!("CARGO_MANIFEST_DIR"), "") + "\n"
+}
+
+#[test]
+fn plans_are_the_golden_ones() {
+    for example in examples() {
+        for target in profile::target_names() {
+            golden(&format!("plan/{example}/{target}.json"), &plan_json(&prepared(&example, &target)));
+        }
+    }
+}
+
+/// Each different script of all examples and targets: its name, its text.
+fn scripts() -> BTreeMap<String, String> {
+    let mut scripts = BTreeMap::new();
+    for example in examples() {
+        for target in profile::target_names() {
+            for job in prepared(&example, &target).jobs {
+                for script in job.package.scripts {
+                    let name = format!("{example}/{target}-{:?}.sh", script.when);
+                    if !scripts.values().any(|text| *text == script.body) {
+                        scripts.insert(name, script.body);
+                    }
+                }
+            }
+        }
+    }
+    scripts
+}
+
+#[test]
+fn scripts_are_the_golden_ones_and_shellcheck_is_content() {
+    let shellcheck = Command::new("shellcheck").arg("--version").output().is_ok();
+    if !shellcheck {
+        assert!(std::env::var_os("KPKG_TEST_STRICT").is_none(), "shellcheck is not installed");
+        eprintln!("skipped: shellcheck is not installed");
+    }
+    for (name, text) in scripts() {
+        if name.contains("/deb-") || name.contains("/rpm-") {
+            golden(&format!("scripts/{name}"), &text);
+        }
+        if shellcheck {
+            let mut child = Command::new("shellcheck")
+                .args(["--shell=sh", "--format=gcc", "-"])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stdout));
+        }
+    }
+}
+
+/// What only the rules of a release can tell on a machine of another one: codecs, names of header packages, no other distribution's
+/// package names.
+#[test]
+fn packages_keep_the_rules_of_each_release() {
+    for target in profile::target_names() {
+        let prepared = prepared("greeter", &target);
+        let profile = profile::target(&target).unwrap();
+        for job in &prepared.jobs {
+            assert!(profile.reads.contains(&job.package.compression.codec), "{target}");
+            let scripts: String = job.package.scripts.iter().map(|script| script.body.as_str()).collect();
+            let quoted = kpkg::template::shell_word(&profile.headers);
+            assert!(
+                scripts.contains(&format!("headers={quoted}")),
+                "{target}: the message names {}",
+                profile.headers
+            );
+            for forbidden in ["uname -r", "dpkg-query", "rpm -q", "common.postinst", "dkms -q", "exit -1"] {
+                let code = scripts.lines().filter(|line| !line.trim_start().starts_with('#'));
+                assert!(!code.into_iter().any(|line| line.contains(forbidden)), "{target}: {forbidden}");
+            }
+            let requires_dkms = job
+                .package
+                .relations
+                .iter()
+                .flat_map(|relation| &relation.any_of)
+                .any(|one| one.name == "dkms");
+            assert!(requires_dkms, "{target}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What the integration tests share: throw-away driver trees, the program under test, and golden files.
+
+#![allow(
+    dead_code,
+    clippy::disallowed_methods,
+    reason = "not every test uses all of it; tests run the program"
+)]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A driver's folder that vanishes with the value.
+pub struct Tree {
+    folder: tempfile::TempDir,
+}
+
+/// The smallest complete driver.
+pub const CONF: &str = "PACKAGE_NAME=\"toy\"\nPACKAGE_VERSION=\"1.0\"\nBUILT_MODULE_NAME[0]=\"toy\"\nDEST_MODULE_LOCATION[0]=\"/updates\"\nAUTOINSTALL=\"yes\"\n";
+
+impl Tree {
+    /// Nothing in it.
+    pub fn empty() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// A driver of one module.
+    pub fn toy() -> Self {
+        Self::with_conf(CONF)
+    }
+
+    /// The same with another `dkms.conf`.
+    pub fn with_conf(conf: &str) -> Self {
+        let tree = Self::empty();
+        tree.file("dkms.conf", conf);
+        tree.file("Makefile", "obj-m := toy.o\n");
+        tree.file(
+            "toy.c",
+            "// SPDX-License-Identifier: GPL-2.0-only\n#include <linux/module.h>\nMODULE_LICENSE(\"GPL\");\n\
+             MODULE_AUTHOR(\"Jane Doe <jane@example.org>\");\n",
+        );
+        tree
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn file(&self, path: &str, text: impl AsRef<[u8]>) -> &Self {
+        let path = self.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        self
+    }
+
+    pub fn script(&self, path: &str, text: &str) -> &Self {
+        self.file(path, text);
+        fs::set_permissions(self.path().join(path), fs::Permissions::from_mode(0o755)).unwrap();
+        self
+    }
+
+    /// Runs the program in the folder, with nothing of this environment.
+    pub fn kpkg(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kpkg"));
+        command.current_dir(self.path()).args(arguments).env_clear().env("SOURCE_DATE_EPOCH", "1700000000");
+        command
+    }
+
+    /// The names below a folder of the tree, sorted; empty when there is no such folder.
+    pub fn names(&self, folder: &str) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.path().join(folder)) else { return Vec::new() };
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().to_str().unwrap().to_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// What a terminal would show: exit code, standard output, standard error.
+    pub fn transcript(&self, arguments: &[&str]) -> String {
+        let output = self.kpkg(arguments);
+        let folder = self.path().display().to_string();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&folder, "[FOLDER]");
+        format!(
+            "$ kpkg {}\n{}exit {}\n---- standard error\n{}",
+            arguments.join(" "),
+            text(&output.stdout),
+            output.status.code().map_or_else(|| "by signal".to_owned(), |code| code.to_string()),
+            text(&output.stderr)
+        )
+    }
+}
+
+/// Compares a text with `tests/golden/NAME`; `KPKG_UPDATE=1` writes it.
+pub fn golden(name: &str, text: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("KPKG_UPDATE").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        expected == text,
+        "{} differs; read this, and run the tests once with KPKG_UPDATE=1 when it is meant:\n{text}",
+        path.display()
+    );
+}

@@ -1,0 +1,250 @@
+//! The rules of the tree that the compiler does not know: who may use whom, who owns what, which words have no place.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A module may use these modules of ours and no others; `*` = all but `cli`. A module that is not listed fails the test.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("archive", &["error", "output", "package"]),
+    ("backend", &["archive", "diagnostic", "error", "output", "package"]),
+    ("build", &["*"]),
+    ("cli", &["backend", "build", "error", "request"]),
+    ("config", &["diagnostic", "error"]),
+    ("diagnostic", &[]),
+    ("dkms", &["diagnostic"]),
+    ("driver", &["config", "diagnostic", "dkms", "error", "output", "source"]),
+    ("error", &["diagnostic"]),
+    ("output", &["error"]),
+    ("package", &[]),
+    (
+        "plan",
+        &["config", "diagnostic", "driver", "error", "package", "profile", "request", "source", "template"],
+    ),
+    ("profile", &["error", "package"]),
+    ("report", &["build", "diagnostic", "error", "package", "source"]),
+    ("request", &["config", "error", "package"]),
+    ("source", &["diagnostic", "error"]),
+    ("template", &["error"]),
+];
+
+/// What only some modules may name in code.
+const OWNERS: &[(&str, &[&str])] = &[
+    ("handlebars::", &["template"]),
+    ("use rpm::", &["backend/rpm"]),
+    ("tar::", &["archive"]),
+    ("clap", &["cli", "main"]),
+    ("std::process", &["main"]),
+    ("std::env::", &["main"]),
+    ("SystemTime::now", &[]),
+    ("Instant::now", &[]),
+    ("brush_parser", &["dkms"]),
+    ("jiff", &["backend/deb"]),
+];
+
+/// What a module must not name: the plan is pure, and evaluating a file has no way to touch the machine.
+const NEVER: &[(&str, &[&str])] = &[
+    ("plan", &["std::fs", "std::process", "std::env", "std::time", "std::net"]),
+    ("package", &["std::fs", "std::process", "std::env", "std::time", "std::net"]),
+    ("dkms", &["std::fs", "std::process", "std::env", "std::time", "std::net"]),
+];
+
+/// Distributions are data in `formats/`; code and templates branch on facts.
+const DISTRIBUTIONS: &[&str] =
+    &["debian", "ubuntu", "fedora", "rhel", "centos", "suse", "almalinux", "rocky"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path, ending));
+        } else if path.to_str().unwrap().ends_with(ending) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+struct Source {
+    /// `backend/deb`
+    name: String,
+    /// `backend`
+    module: String,
+    /// Without comments and without the module's tests.
+    code: Vec<String>,
+    text: String,
+}
+
+fn sources() -> Vec<Source> {
+    let folder = root().join("src");
+    let to_source = |path: PathBuf| {
+        let text = fs::read_to_string(&path).unwrap();
+        let name = path.strip_prefix(&folder).unwrap().with_extension("").to_str().unwrap().to_owned();
+        let module = name.split('/').next().unwrap().to_owned();
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        let code =
+            code.lines().filter(|line| !line.trim_start().starts_with("//")).map(str::to_owned).collect();
+        Source { name, module, code, text }
+    };
+    files(&folder, ".rs").into_iter().map(to_source).collect()
+}
+
+/// The modules of ours that a line names, in `use` lines and in paths.
+fn used(code: &[String]) -> BTreeSet<String> {
+    let text = code.join("\n");
+    let mut found = BTreeSet::new();
+    for start in ["crate::", "kpkg::"] {
+        for (index, _) in text.match_indices(start) {
+            let rest = &text[index + start.len()..];
+            if let Some(group) = rest.strip_prefix('{') {
+                let group = group.split_once(";").map_or(group, |(group, _)| group);
+                let mut depth = 0;
+                let mut word = String::new();
+                for character in group.chars() {
+                    match character {
+                        '{' => depth += 1,
+                        '}' => depth -= 1,
+                        _ => {}
+                    }
+                    if character.is_alphanumeric() || character == '_' {
+                        word.push(character);
+                    } else {
+                        if depth == 0 && !word.is_empty() && character == ':' {
+                            found.insert(word.clone());
+                        }
+                        word.clear();
+                    }
+                }
+            } else {
+                let word: String =
+                    rest.chars().take_while(|next| next.is_alphanumeric() || *next == '_').collect();
+                found.insert(word);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn modules_use_only_what_lies_below_them() {
+    for source in sources() {
+        if source.module == "lib" || source.module == "main" {
+            continue;
+        }
+        let (_, allowed) = MAY_USE
+            .iter()
+            .find(|(module, _)| *module == source.module)
+            .unwrap_or_else(|| panic!("{} is not in the table of this test", source.name));
+        for module in used(&source.code) {
+            let fine = module == source.module
+                || allowed.contains(&module.as_str())
+                || (allowed.contains(&"*") && module != "cli");
+            assert!(fine, "{} must not use {module}", source.name);
+        }
+    }
+}
+
+#[test]
+fn a_backend_does_not_use_another_backend() {
+    for source in
+        sources().iter().filter(|source| source.name.starts_with("backend/") && source.name != "backend/mod")
+    {
+        for line in &source.code {
+            let other = ["deb", "rpm"].iter().any(|other| {
+                source.name != format!("backend/{other}") && line.contains(&format!("super::{other}::"))
+            });
+            assert!(!other, "{}: {line}", source.name);
+        }
+    }
+}
+
+#[test]
+fn each_dependency_and_power_has_its_owner() {
+    for source in sources() {
+        for (needle, owners) in OWNERS {
+            let owned = owners.iter().any(|owner| source.name == *owner || source.module == *owner);
+            for line in source.code.iter().filter(|line| line.contains(needle)) {
+                assert!(owned, "{} must not use `{needle}`: {line}", source.name);
+            }
+        }
+        for (module, needles) in NEVER.iter().filter(|(module, _)| *module == source.module) {
+            for line in &source.code {
+                let bad = needles.iter().find(|needle| line.contains(**needle));
+                assert!(bad.is_none(), "{module} is pure, but {} has: {line}", source.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn no_distribution_is_named_in_code_or_templates() {
+    // the evaluator answers what dkms.conf files may ask about the distribution they run on
+    for source in sources().iter().filter(|source| source.module != "dkms" && source.module != "profile") {
+        for line in &source.code {
+            for literal in line.split('"').skip(1).step_by(2) {
+                let lower = literal.to_lowercase();
+                let named = DISTRIBUTIONS
+                    .iter()
+                    .find(|name| lower.split(|c: char| !c.is_alphanumeric()).any(|word| word == **name));
+                let documentation = lower.contains("policy")
+                    || lower.contains("changelog.debian")
+                    || lower == "debian-binary"
+                    || line.contains("explanation");
+                assert!(named.is_none() || documentation, "{}: {line}", source.name);
+            }
+        }
+    }
+    for path in files(&root().join("templates"), ".hbs") {
+        for line in fs::read_to_string(&path).unwrap().lines().filter(|line| line.contains("{{#if")) {
+            let lower = line.to_lowercase();
+            assert!(!DISTRIBUTIONS.iter().any(|name| lower.contains(name)), "{}: {line}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_file_begins_with_its_job() {
+    for source in sources() {
+        assert!(source.text.starts_with("//! "), "src/{}.rs has no header", source.name);
+    }
+}
+
+#[test]
+fn nothing_is_left_unfinished() {
+    let mut paths = files(&root().join("src"), ".rs");
+    paths.extend(files(&root().join("templates"), ".hbs"));
+    paths.extend(files(&root().join("formats"), ".toml"));
+    for path in paths {
+        let text = fs::read_to_string(&path).unwrap();
+        for word in [
+            "TO".to_owned() + "DO",
+            "FIX".to_owned() + "ME",
+            "X".repeat(3) + ":",
+            "unimplemented".to_owned() + "!",
+        ] {
+            assert!(!text.contains(&word), "{} has a {word}", path.display());
+        }
+        for (number, line) in text.lines().enumerate() {
+            assert_eq!(line.trim_end(), line, "{}:{} ends in blanks", path.display(), number + 1);
+        }
+    }
+}
+
+#[test]
+fn codes_are_unique_and_explained() {
+    let mut seen = BTreeSet::new();
+    for code in kpkg::build::codes() {
+        let digits = code.id.strip_prefix('K').unwrap();
+        assert!(digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit()), "{}", code.id);
+        assert!(seen.insert(code.id), "{} is used twice", code.id);
+        assert!(code.explanation.len() > 30 && code.title.len() > 5, "{}", code.id);
+        assert!(code.explanation.lines().all(|line| line.chars().count() <= 110), "{}", code.id);
+    }
+    assert!(seen.len() > 10);
+}
