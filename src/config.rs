@@ -104,6 +104,8 @@ pub struct RelationsConfig {
     pub suggests: Vec<String>,
     /// Cannot be installed at the same time.
     pub conflicts: Vec<String>,
+    /// Takes the place of an installed package, such as one of an earlier name.
+    pub replaces: Vec<String>,
     /// Is an answer to another package's need.
     pub provides: Vec<String>,
 }
@@ -218,6 +220,7 @@ fn nearest(wrong: &str, known: &[&str]) -> Option<String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "an environment variable updates golden files")]
 mod tests {
     use super::*;
 

@@ -445,11 +445,12 @@ impl About {
             summary: checked_line("summary", config.summary.clone())?,
             description: checked_text("description", config.description.clone())?,
             license: checked_line("license", config.license.clone())?.or_else(|| license(&sources)),
-            copyright: config
-                .copyright
-                .iter()
-                .map(|notice| checked_line("copyright", Some(notice.clone())).map(Option::unwrap_or_default))
-                .collect::<Result<_>>()?,
+            copyright: if config.copyright.is_empty() {
+                copyright_notices(&sources)
+            } else {
+                let checked = |notice: &String| checked_line("copyright", Some(notice.clone())).map(Option::unwrap_or_default);
+                config.copyright.iter().map(checked).collect::<Result<_>>()?
+            },
             maintainer: match &config.maintainer {
                 Some(maintainer) if is_mailbox(maintainer) => Some(maintainer.clone()),
                 Some(maintainer) => {
@@ -560,6 +561,23 @@ fn license(sources: &[String]) -> Option<String> {
     }
 }
 
+/// What follows `Copyright` and a year in the heads of the sources, without signs: `2020 Jane Doe <jane@example.org>`.
+fn copyright_notices(sources: &[String]) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let heads = sources.iter().flat_map(|text| text.lines().take(60));
+    for (_, rest) in heads.filter_map(|line| line.split_once("Copyright")) {
+        let notice = rest.replace("(c)", "").replace("(C)", "").replace(['\u{a9}', ':', '\t'], " ");
+        let notice = notice.split("*/").next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+        let is_year = |word: &str| word.len() >= 4 && word.bytes().take(4).all(|byte| byte.is_ascii_digit());
+        let is_notice = notice.split(' ').next().is_some_and(is_year) && notice.contains(' ') && notice.len() < 200;
+        if is_notice && !notice.chars().any(char::is_control) && !found.contains(&notice) {
+            found.push(notice);
+        }
+    }
+    found.truncate(20);
+    found
+}
+
 fn spdx_identifier(line: &str) -> Option<String> {
     let (_, rest) = line.split_once("SPDX-License-Identifier:")?;
     let text = rest.trim().trim_end_matches("*/").trim();
@@ -591,6 +609,12 @@ mod tests {
         assert_eq!(license(std::slice::from_ref(&spdx)).as_deref(), Some("GPL-2.0 OR MIT"));
         assert_eq!(license(&[spdx, declared]).as_deref(), Some("(GPL-2.0 OR MIT) AND GPL-2.0-only"));
         assert_eq!(license(&["int x;".to_owned()]), None);
+    }
+
+    #[test]
+    fn copyright_notices_begin_with_a_year() {
+        let text = "/*\n * Copyright (C) 2011-2013  Jane Doe <jane@example.org> */\n// Copyright holders agree\n// \u{a9} Copyright: 2020 X\n";
+        assert_eq!(copyright_notices(&[text.to_owned()]), ["2011-2013 Jane Doe <jane@example.org>", "2020 X"]);
     }
 
     #[test]

@@ -99,6 +99,8 @@ pub enum RelationKind {
     Suggests,
     /// Cannot be installed at the same time.
     Conflicts,
+    /// Takes the place of an installed package, which goes.
+    Replaces,
     /// Is an answer to another package's need.
     Provides,
 }

@@ -92,7 +92,7 @@ pub fn plan(driver: &Driver, target: &Target, request: &Request, templates: &Tem
         name,
         version,
         arch: Arch::Any,
-        summary: about.summary.clone().unwrap_or_else(|| format!("{base} Linux driver, built by DKMS")),
+        summary: about.summary.clone().unwrap_or_else(|| format!("Linux driver {base}, built by DKMS")),
         description: about.description.clone().unwrap_or_else(|| description(driver)),
         license,
         maintainer,
@@ -110,12 +110,7 @@ pub fn plan(driver: &Driver, target: &Target, request: &Request, templates: &Tem
             .collect(),
         stamp: driver.stamp,
     };
-    package.changelog = vec![Change {
-        version: package.version.clone(),
-        author: package.maintainer.clone(),
-        lines: vec![format!("Package {} {} from its source tree.", driver.name, driver.version)],
-        time: driver.stamp,
-    }];
+    package.changelog = changelog(driver, &package);
     let values = Values::new(driver, target, request, &package);
     let scripts = scripts(target, request, templates, &values)?;
     let payload = payload(driver, target, &package.name, templates, &values)?;
@@ -222,6 +217,22 @@ fn limits(limits: &Limits) -> Vec<String> {
         .collect()
 }
 
+/// The package on top of the driver's release, which is revision 0 of it.
+fn changelog(driver: &Driver, package: &Package) -> Vec<Change> {
+    let change = |revision: &str, line: String| Change {
+        version: Version { revision: revision.to_owned(), ..package.version.clone() },
+        author: package.maintainer.clone(),
+        lines: vec![line],
+        time: driver.stamp,
+    };
+    let revision = &package.version.revision;
+    let mut changes = vec![change(revision, format!("Package {} {} from its source tree.", driver.name, driver.version))];
+    if revision != "0" {
+        changes.push(change("0", format!("Release {} of the driver {}.", driver.version, driver.name)));
+    }
+    changes
+}
+
 // ---- relations --------------------------------------------------------------------------------------------------------------
 
 fn relations(
@@ -317,14 +328,18 @@ struct PackageValues<'a> {
     summary: &'a str,
     license: &'a str,
     homepage: &'a str,
-    copyright: Vec<&'a str>,
+    copyright: Vec<String>,
     source_folder: String,
     license_files: Vec<&'a str>,
 }
 
 impl<'a> Values<'a> {
     fn new(driver: &'a Driver, target: &'a Target, request: &Request, package: &'a Package) -> Self {
-        let copyright: Vec<_> = driver.about.copyright.iter().map(String::as_str).collect();
+        // without a notice, the year of the source and who answers for the package
+        let mut copyright = driver.about.copyright.clone();
+        if copyright.is_empty() {
+            copyright.push(format!("{} {}", year(driver.stamp), package.maintainer));
+        }
         Self {
             driver: DriverValues {
                 name: &driver.name,
@@ -336,7 +351,7 @@ impl<'a> Values<'a> {
                 summary: &package.summary,
                 license: &package.license,
                 homepage: &package.homepage,
-                copyright: if copyright.is_empty() { vec![&package.maintainer] } else { copyright },
+                copyright,
                 source_folder: format!("/{}", source_folder(driver)),
                 license_files: driver.license_files().collect(),
             },
@@ -345,6 +360,12 @@ impl<'a> Values<'a> {
             scripts: Texts::default(),
         }
     }
+}
+
+/// The year of a time, in the Gregorian calendar.
+fn year(stamp: u32) -> u64 {
+    // mean years are exact but for some hours around New Year
+    1970 + u64::from(stamp) * 10_000 / (86_400 * 3_652_425)
 }
 
 fn scripts(

@@ -100,6 +100,7 @@ fn parse_relations(config: &RelationsConfig) -> Result<Vec<Relation>> {
         (RelationKind::Recommends, &config.recommends),
         (RelationKind::Suggests, &config.suggests),
         (RelationKind::Conflicts, &config.conflicts),
+        (RelationKind::Replaces, &config.replaces),
         (RelationKind::Provides, &config.provides),
     ];
     let mut relations = Vec::new();

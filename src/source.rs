@@ -127,7 +127,7 @@ const MAX_OF_A_KIND: usize = 20;
 /// How many untracked files are named.
 const MAX_UNTRACKED: usize = 5;
 
-/// As many links may be followed for one path, path_resolution(7).
+/// As many links may be followed for one path, `path_resolution(7)`.
 const MAX_LINKS: usize = 40;
 
 /// How often a walk through one folder asks whether it shall stop.
@@ -914,7 +914,7 @@ fn check_link(files: &[SourceFile], root: &Path, path: &str, target: &str) -> Op
     }
 }
 
-/// Follows a link in the tree as it will be packaged, without touching the disk; path_resolution(7).
+/// Follows a link in the tree as it will be packaged, without touching the disk; `path_resolution(7)`.
 fn follow(files: &[SourceFile], path: &str, target: &str) -> Leads {
     if target.starts_with('/') {
         return Leads::Out(None);

@@ -214,7 +214,7 @@ fn write_data(
         match &item.kind {
             ItemKind::Directory | ItemKind::Symlink(_) => continue,
             ItemKind::Content(content) => {
-                archive::copy_content(content, &mut tar, &mut md5, out.stop(), &failed)?
+                archive::copy_content(content, &mut tar, &mut md5, out.stop(), &failed)?;
             }
             ItemKind::Bytes(bytes) => {
                 md5.see(bytes);
@@ -273,7 +273,11 @@ fn control_text(package: &Package, installed_size: u64) -> String {
         let list: Vec<_> = package
             .relations
             .iter()
-            .filter(|relation| field(relation.kind).0 == name)
+            .filter(|relation| {
+                // one that is replaced may stay on disk with Replaces alone (Policy 7.6.2)
+                let also_conflicts = relation.kind == RelationKind::Replaces && name == "Conflicts";
+                field(relation.kind).0 == name || also_conflicts
+            })
             .map(|relation| relation.any_of.iter().map(capability).collect::<Vec<_>>().join(" | "))
             .collect();
         list.join(", ")
@@ -291,6 +295,7 @@ fn control_text(package: &Package, installed_size: u64) -> String {
         ("Recommends", relations("Recommends")),
         ("Suggests", relations("Suggests")),
         ("Conflicts", relations("Conflicts")),
+        ("Replaces", relations("Replaces")),
         ("Provides", relations("Provides")),
         ("Section", extra("Section")),
         ("Priority", extra("Priority")),
@@ -341,6 +346,7 @@ fn field(kind: RelationKind) -> (&'static str, bool) {
         RelationKind::Recommends => ("Recommends", true),
         RelationKind::Suggests => ("Suggests", true),
         RelationKind::Conflicts => ("Conflicts", false),
+        RelationKind::Replaces => ("Replaces", false),
         RelationKind::Provides => ("Provides", false),
     }
 }

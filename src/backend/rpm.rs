@@ -65,7 +65,7 @@ impl Backend for Rpm {
         }
         for relation in &package.relations {
             if relation.any_of.len() > 1
-                && matches!(relation.kind, RelationKind::Provides | RelationKind::Conflicts)
+                && !may_have_alternatives(relation.kind)
             {
                 let names: Vec<_> =
                     relation.any_of.iter().map(|capability| capability.name.as_str()).collect();
@@ -517,7 +517,10 @@ fn relations(tags: &mut Tags, package: &Package) {
             of(RelationKind::Conflicts).collect(),
         ),
         (
-            [T::RPMTAG_RECOMMENDNAME, T::RPMTAG_RECOMMENDFLAGS, T::RPMTAG_RECOMMENDVERSION],
+            [T::RPMTAG_OBSOLETENAME, T::RPMTAG_OBSOLETEFLAGS, T::RPMTAG_OBSOLETEVERSION],
+            of(RelationKind::Replaces).collect(),
+        ),
+        ([T::RPMTAG_RECOMMENDNAME, T::RPMTAG_RECOMMENDFLAGS, T::RPMTAG_RECOMMENDVERSION],
             of(RelationKind::Recommends).collect(),
         ),
         (
@@ -532,6 +535,13 @@ fn relations(tags: &mut Tags, package: &Package) {
             tags.numbers(flags, list.iter().map(|dependency| dependency.flags).collect());
             tags.texts(version, list.into_iter().map(|dependency| dependency.version).collect());
         }
+    }
+}
+
+fn may_have_alternatives(kind: RelationKind) -> bool {
+    match kind {
+        RelationKind::Requires | RelationKind::Recommends | RelationKind::Suggests => true,
+        RelationKind::Conflicts | RelationKind::Replaces | RelationKind::Provides => false,
     }
 }
 

@@ -91,8 +91,8 @@ impl Machine<'_> {
             return Err(self.fatal("the arithmetic expression is nested too deeply"));
         }
         let start = parser.at;
-        if let Some(target) = parser.target() {
-            if let Some(operator) = parser.assignment_operator() {
+        if let Some(target) = parser.target()
+            && let Some(operator) = parser.assignment_operator() {
                 let right = self.assignment(parser)?;
                 let value = if operator.is_empty() {
                     right
@@ -104,7 +104,6 @@ impl Machine<'_> {
                 parser.depth -= 1;
                 return Ok(value);
             }
-        }
         parser.at = start;
         let value = self.conditional(parser)?;
         parser.depth -= 1;

@@ -311,11 +311,10 @@ impl Machine<'_> {
     }
 
     fn seal(&mut self, command: &str, name: &str, flags: &str) {
-        if command == "readonly" || flags.contains('r') {
-            if let Some(variable) = self.state.variables.get_mut(name) {
+        if (command == "readonly" || flags.contains('r'))
+            && let Some(variable) = self.state.variables.get_mut(name) {
                 variable.readonly = true;
             }
-        }
     }
 
     fn unset_command(&mut self, arguments: &[String]) -> Result<Flow, Flow> {
@@ -547,7 +546,7 @@ impl Machine<'_> {
                 let value = values.next().unwrap_or_default();
                 match name.split_once('[') {
                     Some((base, rest)) => {
-                        self.assign(base, Some(rest.trim_end_matches(']')), value, false)?
+                        self.assign(base, Some(rest.trim_end_matches(']')), value, false)?;
                     }
                     None => self.assign(&name, None, value, false)?,
                 }
@@ -721,11 +720,10 @@ impl Machine<'_> {
     }
 
     fn trap(&mut self, arguments: &[String]) -> Result<Flow, Flow> {
-        if let [command, signals @ ..] = arguments {
-            if signals.iter().any(|signal| signal == "EXIT" || signal == "0") {
+        if let [command, signals @ ..] = arguments
+            && signals.iter().any(|signal| signal == "EXIT" || signal == "0") {
                 self.state.exit_trap = (command != "-").then(|| command.clone());
             }
-        }
         self.finish(0)
     }
 
@@ -751,23 +749,21 @@ fn split_fields(line: &str, ifs: &str, most: usize) -> Vec<String> {
             // One delimiter at the very end goes, if it is the only one left.
             let trimmed = rest.trim_end_matches(blank);
             let last = trimmed.char_indices().next_back();
-            if let Some((at, c)) = last {
-                if ifs.contains(c) && !blank(c) && !trimmed[..at].contains(|c: char| ifs.contains(c)) {
+            if let Some((at, c)) = last
+                && ifs.contains(c) && !blank(c) && !trimmed[..at].contains(|c: char| ifs.contains(c)) {
                     fields.push(trimmed[..at].to_owned());
                     return fields;
                 }
-            }
             fields.push(trimmed.to_owned());
             return fields;
         }
         let end = rest.find(|c: char| ifs.contains(c)).unwrap_or(rest.len());
         fields.push(rest[..end].to_owned());
         rest = rest[end..].trim_start_matches(blank);
-        if let Some(c) = rest.chars().next() {
-            if ifs.contains(c) && !blank(c) {
+        if let Some(c) = rest.chars().next()
+            && ifs.contains(c) && !blank(c) {
                 rest = rest[c.len_utf8()..].trim_start_matches(blank);
             }
-        }
     }
     fields
 }

@@ -183,7 +183,7 @@ impl Machine<'_> {
             "seq" => seq(arguments),
             "id" => match arguments {
                 [flag] if flag == "-u" || flag == "-g" => Answer::Known("0\n".to_owned(), 0),
-                [flags @ ..] if flags == ["-u", "-n"] || flags == ["-un"] => {
+                flags if flags == ["-u", "-n"] || flags == ["-un"] => {
                     Answer::Known("root\n".to_owned(), 0)
                 }
                 _ => Answer::Unknown,
@@ -490,12 +490,7 @@ impl Machine<'_> {
                         line.chars().enumerate().filter(|(i, _)| in_ranges(ranges, i + 1)).map(|(_, c)| c);
                     out.extend(kept);
                 } else if let Some(ranges) = &fields {
-                    if !line.contains(delimiter.as_str()) {
-                        if only {
-                            continue;
-                        }
-                        out.push_str(line);
-                    } else {
+                    if line.contains(delimiter.as_str()) {
                         let parts: Vec<&str> = line
                             .split(delimiter.as_str())
                             .enumerate()
@@ -503,6 +498,11 @@ impl Machine<'_> {
                             .map(|(_, part)| part)
                             .collect();
                         out.push_str(&parts.join(&delimiter));
+                    } else {
+                        if only {
+                            continue;
+                        }
+                        out.push_str(line);
                     }
                 }
                 out.push('\n');
@@ -716,11 +716,7 @@ impl Machine<'_> {
     fn which(&mut self, arguments: &[String]) -> Result<Answer, Flow> {
         let names = operands(arguments);
         let [name] = names.as_slice() else { return Ok(Answer::Unknown) };
-        Ok(match PRESENT.contains(&name.as_str()) {
-            // Where it is differs between distributions; that it is there does not.
-            true => Answer::Known(format!("{}\n", unknown()), 0),
-            false => Answer::Unknown,
-        })
+        Ok(if PRESENT.contains(&name.as_str()) { Answer::Known(format!("{}\n", unknown()), 0) } else { Answer::Unknown })
     }
 
     /// `command -v`, `type`, `hash`.
@@ -995,8 +991,8 @@ fn tr_set(text: &str) -> Option<Vec<char>> {
         }
         let (first, used) = tr_char(rest, c);
         rest = &rest[used..];
-        if let Some(tail) = rest.strip_prefix('-') {
-            if let Some(end) = tail.chars().next() {
+        if let Some(tail) = rest.strip_prefix('-')
+            && let Some(end) = tail.chars().next() {
                 let (last, used) = tr_char(tail, end);
                 if last < first || u32::from(last) - u32::from(first) > 300 {
                     return None;
@@ -1005,7 +1001,6 @@ fn tr_set(text: &str) -> Option<Vec<char>> {
                 rest = &tail[used..];
                 continue;
             }
-        }
         set.push(first);
     }
     Some(set)

@@ -23,8 +23,8 @@ impl Machine<'_> {
         self.foreign += 1;
         let script = self.script(text);
         let flow = self.run_script(&script);
-        if let Some(error) = &script.error {
-            if flow == Flow::Next {
+        if let Some(error) = &script.error
+            && flow == Flow::Next {
                 self.find(
                     &codes::SYNTAX,
                     Severity::Error,
@@ -33,7 +33,6 @@ impl Machine<'_> {
                 );
                 self.state.status = Some(2);
             }
-        }
         self.foreign -= 1;
         self.leave();
         flow
@@ -75,11 +74,10 @@ impl Machine<'_> {
 
     fn run_items(&mut self, items: &[ast::CompoundListItem], part: Option<&Part>) -> Flow {
         for ast::CompoundListItem(list, separator) in items {
-            if let Some(part) = part {
-                if self.foreign == 0 {
+            if let Some(part) = part
+                && self.foreign == 0 {
                     self.offset = (part.offset, part.lines);
                 }
-            }
             let flow = if matches!(separator, ast::SeparatorOperator::Async) {
                 let saved = self.state.output.clone();
                 let flow = self.subshell(|machine| machine.run_and_or(list));
@@ -873,7 +871,7 @@ impl Machine<'_> {
             match item {
                 ast::CommandPrefixOrSuffixItem::Word(word) => texts.push(&word.value),
                 ast::CommandPrefixOrSuffixItem::AssignmentWord(_, word) if !declares => {
-                    texts.push(&word.value)
+                    texts.push(&word.value);
                 }
                 _ => {}
             }
@@ -971,15 +969,14 @@ impl Machine<'_> {
         }
         if flow == Flow::Next {
             self.join_pending(mark, |flow| flow == Flow::Return);
-        } else if flow == Flow::Exit {
-            if let Some(at) = self.pending[mark..].iter().position(|(flow, _)| *flow == Flow::Return) {
+        } else if flow == Flow::Exit
+            && let Some(at) = self.pending[mark..].iter().position(|(flow, _)| *flow == Flow::Return) {
                 let (_, returned) = self.pending.remove(mark + at);
                 let left = std::mem::replace(&mut self.state, returned);
                 self.pending.push((Flow::Exit, left));
                 self.join_pending(mark, |flow| flow == Flow::Return);
                 flow = Flow::Next;
             }
-        }
         self.drop_frame();
         self.state.positional = positional;
         self.function_names.pop();

@@ -345,7 +345,12 @@ fn settle(state: &mut State) -> Vec<String> {
 /// Prints every directive as `safe_source` does.
 fn export(machine: &mut Machine<'_>) -> Flow {
     let script = if is_at_least(machine.inputs, "3.1.5") { EXPORT } else { EXPORT_OLD };
+    // A name that is not set prints nothing, unless the file changed what these commands do.
+    let changed = machine.state.options.failglob || !machine.state.functions.is_empty();
     for name in VARIABLES {
+        if !changed && !machine.state.variables.contains_key(*name) {
+            continue;
+        }
         machine.state.set("_export_env", *name);
         let flow = machine.run_text(script);
         if flow != Flow::Next {
@@ -393,7 +398,7 @@ fn second(
     let _ = flow;
     machine.join_all();
     findings.extend(machine.findings.drain(..).filter(|finding| {
-        finding.severity == Severity::Error && !std::ptr::eq(finding.code, &codes::SYNTAX)
+        finding.severity == Severity::Error && !std::ptr::eq(finding.code, &raw const codes::SYNTAX)
     }));
     let mut directives = BTreeMap::new();
     for name in VARIABLES {

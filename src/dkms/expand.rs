@@ -191,14 +191,14 @@ pub(super) fn closing(text: &str, at: usize, open: u8, close: u8, double: bool) 
                 }
             }
             b'$' if bytes.get(i + 1) == Some(&b'{') && open != b'{' => {
-                i = closing(text, i + 2, b'{', b'}', double)?
+                i = closing(text, i + 2, b'{', b'}', double)?;
             }
             b'$' if bytes.get(i + 1) == Some(&b'{') => {
                 depth += 1;
                 i += 1;
             }
             b'$' if bytes.get(i + 1) == Some(&b'(') && open != b'(' => {
-                i = closing(text, i + 2, b'(', b')', false)?
+                i = closing(text, i + 2, b'(', b')', false)?;
             }
             b'#' if open == b'(' && i > 0 && matches!(bytes[i - 1], b' ' | b'\n' | b'\t' | b';') => {
                 while i < bytes.len() && bytes[i] != b'\n' {
@@ -453,15 +453,12 @@ impl Machine<'_> {
             _ if user.contains(['$', '\'', '"', '`', '\\']) => None,
             _ => None,
         };
-        match value {
-            Some(value) => {
-                builder.quoted(&value);
-                at + 1 + end
-            }
-            None => {
-                builder.literal("~");
-                at + 1
-            }
+        if let Some(value) = value {
+            builder.quoted(&value);
+            at + 1 + end
+        } else {
+            builder.literal("~");
+            at + 1
         }
     }
 
@@ -513,9 +510,9 @@ impl Machine<'_> {
             }
             _ => {
                 if mode.double {
-                    builder.quoted("$")
+                    builder.quoted("$");
                 } else {
-                    builder.literal("$")
+                    builder.literal("$");
                 }
                 Ok(at + 1)
             }
@@ -618,15 +615,13 @@ impl Machine<'_> {
     /// The inside of `${…}`.
     fn braced(&mut self, text: &str, mode: Mode, builder: &mut Builder) -> Result<(), Flow> {
         let separator = self.separator();
-        if let Some(rest) = text.strip_prefix('#') {
-            if !rest.is_empty() {
-                if let Some((parameter, "")) = parse_parameter(rest) {
+        if let Some(rest) = text.strip_prefix('#')
+            && !rest.is_empty()
+                && let Some((parameter, "")) = parse_parameter(rest) {
                     let length = self.length(&parameter)?;
                     emit(Expansion::One(length), mode, builder, &separator);
                     return Ok(());
                 }
-            }
-        }
         let (indirect, body) = match text.strip_prefix('!') {
             Some(rest) if rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') => (true, rest),
             _ => (false, text),
@@ -1096,9 +1091,9 @@ fn emit(value: Expansion, mode: Mode, builder: &mut Builder, separator: &str) {
 fn backslash(text: &str, at: usize, mode: Mode, builder: &mut Builder) -> usize {
     let Some(c) = text[at + 1..].chars().next() else {
         if mode.double {
-            builder.quoted("\\")
+            builder.quoted("\\");
         } else {
-            builder.literal("\\")
+            builder.literal("\\");
         }
         return at + 1;
     };

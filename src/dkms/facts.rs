@@ -50,21 +50,21 @@ impl<T> Fact<T> {
 pub struct ModuleFacts {
     /// Its index in the arrays.
     pub index: usize,
-    /// Name of the `.ko` without suffix; PACKAGE_NAME if there is one module only and no BUILT_MODULE_NAME.
+    /// Name of the `.ko` without suffix; `PACKAGE_NAME` if there is one module only and no `BUILT_MODULE_NAME`.
     pub name: Fact<String>,
     /// Directory of the `.ko` relative to the driver's root, without `/` at the end; `Absent` means the root.
     pub location: Fact<String>,
-    /// The name it is installed under; BUILT_MODULE_NAME if not given.
+    /// The name it is installed under; `BUILT_MODULE_NAME` if not given.
     pub installed_name: Fact<String>,
-    /// DEST_MODULE_LOCATION as written; most distributions replace it (dkms, `override_dest_module_location`).
+    /// `DEST_MODULE_LOCATION` as written; most distributions replace it (dkms, `override_dest_module_location`).
     pub destination: Fact<String>,
     /// Whether dkms strips debug symbols; `Unknown` when STRIP is.
     pub strip: Fact<bool>,
-    /// BUILD_EXCLUSIVE_*[index] where the index is above 0; see [`Facts::exclusive`] for element 0.
+    /// `BUILD_EXCLUSIVE`_*[index] where the index is above 0; see [`Facts::exclusive`] for element 0.
     pub exclusive: Exclusive,
 }
 
-/// MAKE\[i\] with MAKE_MATCH\[i\].
+/// MAKE\[i\] with `MAKE_MATCH`\[i\].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MakeRule {
     /// Its index in the arrays.
@@ -75,7 +75,7 @@ pub struct MakeRule {
     pub matches: Fact<String>,
 }
 
-/// PATCH\[i\] with PATCH_MATCH\[i\].
+/// PATCH\[i\] with `PATCH_MATCH`\[i\].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PatchFacts {
     /// Its index in the arrays.
@@ -139,7 +139,7 @@ pub struct Hook {
     pub script: Fact<String>,
 }
 
-/// BUILD_EXCLUSIVE_*: for which kernels dkms builds at all.
+/// `BUILD_EXCLUSIVE`_*: for which kernels dkms builds at all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Exclusive {
     /// A bash regular expression that the kernel release must match.
@@ -176,9 +176,9 @@ pub struct Requirement {
 /// What dkms derives from the file, in its own terms (`read_conf` of dkms 3.4.3).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Facts {
-    /// PACKAGE_NAME.
+    /// `PACKAGE_NAME`.
     pub name: Fact<String>,
-    /// PACKAGE_VERSION.
+    /// `PACKAGE_VERSION`.
     pub version: Fact<String>,
     /// The modules, by index.
     pub modules: Vec<ModuleFacts>,
@@ -194,19 +194,19 @@ pub struct Facts {
     pub build_depends_rebuild: Fact<bool>,
     /// The hook scripts.
     pub hooks: Vec<Hook>,
-    /// BUILD_EXCLUSIVE_* for the whole package: element 0.
+    /// `BUILD_EXCLUSIVE`_* for the whole package: element 0.
     pub exclusive: Exclusive,
-    /// Whether elements above 0 of BUILD_EXCLUSIVE_* are used.
+    /// Whether elements above 0 of `BUILD_EXCLUSIVE`_* are used.
     pub per_module_exclusive: bool,
     /// AUTOINSTALL.
     pub autoinstall: Fact<bool>,
-    /// NO_WEAK_MODULES.
+    /// `NO_WEAK_MODULES`.
     pub no_weak_modules: bool,
     /// CLEAN, which no current dkms runs.
     pub clean: Fact<String>,
-    /// REMAKE_INITRD, ignored since 2.8.8.
+    /// `REMAKE_INITRD`, ignored since 2.8.8.
     pub remake_initrd: Fact<String>,
-    /// OBSOLETE_BY, deprecated since 3.4.0.
+    /// `OBSOLETE_BY`, deprecated since 3.4.0.
     pub obsolete_by: Fact<String>,
     /// Versions of dkms that the file needs.
     pub minimum_dkms: Vec<Requirement>,
@@ -610,8 +610,8 @@ impl Checker<'_> {
             Fact::Known(text) => self.check_destination(index, text),
             Fact::Unknown => {}
         }
-        if let Some(text) = module.location.known() {
-            if text.starts_with('/') || text.split('/').any(|part| part == "..") {
+        if let Some(text) = module.location.known()
+            && (text.starts_with('/') || text.split('/').any(|part| part == "..")) {
                 self.error(
                     &codes::BAD_LOCATION,
                     "BUILT_MODULE_LOCATION",
@@ -622,7 +622,6 @@ impl Checker<'_> {
                     "write a directory relative to the root of the driver",
                 );
             }
-        }
     }
 
     fn check_destination(&mut self, index: usize, text: &str) {
@@ -649,8 +648,8 @@ impl Checker<'_> {
                 Fact::Absent => String::new(),
                 Fact::Unknown => continue,
             };
-            if let Some(name) = module.name.known() {
-                if !built.insert((location, name.clone())) {
+            if let Some(name) = module.name.known()
+                && !built.insert((location, name.clone())) {
                     self.error(
                         &codes::DUPLICATE,
                         "BUILT_MODULE_NAME",
@@ -660,9 +659,8 @@ impl Checker<'_> {
                     );
                     continue;
                 }
-            }
-            if let Some(name) = module.installed_name.known() {
-                if !installed.insert(name.clone()) {
+            if let Some(name) = module.installed_name.known()
+                && !installed.insert(name.clone()) {
                     self.error(
                         &codes::DUPLICATE,
                         "DEST_MODULE_NAME",
@@ -673,7 +671,6 @@ impl Checker<'_> {
                         "give one another DEST_MODULE_NAME",
                     );
                 }
-            }
         }
     }
 
@@ -764,8 +761,8 @@ impl Checker<'_> {
     fn check_exclusive(&mut self, facts: &Facts) {
         self.check_regex("BUILD_EXCLUSIVE_KERNEL", 0, &facts.exclusive.kernel);
         self.check_regex("BUILD_EXCLUSIVE_ARCH", 0, &facts.exclusive.arch);
-        if let Some(text) = facts.exclusive.kernel_max.known() {
-            if text.split(['.', '-']).filter(|part| part.starts_with(|c: char| c.is_ascii_digit())).count()
+        if let Some(text) = facts.exclusive.kernel_max.known()
+            && text.split(['.', '-']).filter(|part| part.starts_with(|c: char| c.is_ascii_digit())).count()
                 < 3
             {
                 self.warn(
@@ -776,7 +773,6 @@ impl Checker<'_> {
                     &format!("write \"{text}.99\" to include the series"),
                 );
             }
-        }
         for (name, fact) in [
             ("BUILD_EXCLUSIVE_KERNEL_MIN", &facts.exclusive.kernel_min),
             ("BUILD_EXCLUSIVE_KERNEL_MAX", &facts.exclusive.kernel_max),

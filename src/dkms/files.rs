@@ -245,7 +245,7 @@ impl Machine<'_> {
                         Some(true) => next.push(path),
                         Some(false) => {}
                         None if is_plain_directory(&normalise(&self.state.directory, &path)) => {
-                            next.push(path)
+                            next.push(path);
                         }
                         None => return Ok(None),
                     }

@@ -420,9 +420,9 @@ impl<'a> Machine<'a> {
         };
         let value = values.entry(index).or_default();
         if append {
-            value.push_str(&text)
+            value.push_str(&text);
         } else {
-            *value = text
+            *value = text;
         }
         self.check_size(values.len())?;
         let variable =
@@ -551,12 +551,11 @@ impl<'a> Machine<'a> {
     /// Makes a variable local to the running function.
     pub(super) fn make_local(&mut self, name: &str) {
         let old = self.state.variables.get(name).cloned();
-        if let Some(frame) = self.state.frames.last_mut() {
-            if !frame.contains_key(name) {
+        if let Some(frame) = self.state.frames.last_mut()
+            && !frame.contains_key(name) {
                 frame.insert(name.to_owned(), old);
                 self.state.variables.remove(name);
             }
-        }
     }
 
     // --- branches -------------------------------------------------------------------------------------------------

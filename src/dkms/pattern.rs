@@ -33,12 +33,11 @@ fn translate(chars: &[char], mut i: usize, out: &mut String, depth: usize) -> Op
         if depth > 0 && (c == '|' || c == ')') {
             return Some(i);
         }
-        if matches!(c, '?' | '*' | '+' | '@' | '!') && chars.get(i + 1) == Some(&'(') {
-            if let Some(next) = group(chars, i, out, depth)? {
+        if matches!(c, '?' | '*' | '+' | '@' | '!') && chars.get(i + 1) == Some(&'(')
+            && let Some(next) = group(chars, i, out, depth)? {
                 i = next;
                 continue;
             }
-        }
         match c {
             '*' => out.push_str(".*"),
             '?' => out.push('.'),
@@ -292,11 +291,10 @@ impl<I: Iterator> ReversedVec for I {
 fn search(pattern: &[char], text: &[char], budget: &mut u32) -> Option<bool> {
     *budget = budget.checked_sub(1)?;
     let Some(&c) = pattern.first() else { return Some(text.is_empty()) };
-    if matches!(c, '?' | '*' | '+' | '@' | '!') && pattern.get(1) == Some(&'(') {
-        if let Some((alternatives, rest)) = split_group(pattern) {
+    if matches!(c, '?' | '*' | '+' | '@' | '!') && pattern.get(1) == Some(&'(')
+        && let Some((alternatives, rest)) = split_group(pattern) {
             return search_group(c, &alternatives, rest, text, budget);
         }
-    }
     match c {
         '*' => {
             for cut in 0..=text.len() {
@@ -477,7 +475,7 @@ pub(super) fn basic_to_extended(text: &str) -> String {
             '*' if start || (out == "^") => out.push_str("\\*"),
             '^' if !start => out.push_str("\\^"),
             '$' if i + 1 < chars.len() && chars.get(i + 1..i + 3) != Some(&['\\', ')']) => {
-                out.push_str("\\$")
+                out.push_str("\\$");
             }
             c @ ('(' | ')' | '{' | '}' | '+' | '?' | '|') => {
                 out.push('\\');

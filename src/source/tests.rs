@@ -1,5 +1,7 @@
 //! Trees on disk, with repositories that are written here byte by byte: no `git` is needed.
 
+#![allow(clippy::default_trait_access, clippy::single_match_else, clippy::semicolon_if_nothing_returned)]
+
 use std::cell::Cell;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
