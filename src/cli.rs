@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::build;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::request;
 
 /// Turns a Linux driver's source tree and dkms.conf into packages.
@@ -52,8 +52,11 @@ pub enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print the man page
-    Man,
+    /// Print a man page
+    Man {
+        /// The command it is about; without it, kpkg itself
+        command: Option<String>,
+    },
 }
 
 /// What the packages are made of.
@@ -168,10 +171,18 @@ pub fn completions(shell: clap_complete::Shell) -> Vec<u8> {
     text
 }
 
-/// The man page.
-pub fn man_page() -> Result<Vec<u8>> {
+/// The man page of kpkg, or of one of its commands.
+pub fn man_page(command: Option<&str>) -> Result<Vec<u8>> {
+    let mut all = Cli::command();
+    all.build();
+    let page = match command {
+        None => all,
+        Some(name) => all.find_subcommand(name).cloned().ok_or_else(|| {
+            Error::usage(format!("there is no command `{name}`")).hint("`kpkg --help` lists the commands")
+        })?,
+    };
     let mut text = Vec::new();
-    let page = clap_mangen::Man::new(Cli::command());
-    page.render(&mut text).map_err(|error| crate::error::Error::io("cannot write", "the man page", error))?;
+    let page = clap_mangen::Man::new(page);
+    page.render(&mut text).map_err(|error| Error::io("cannot write", "the man page", error))?;
     Ok(text)
 }

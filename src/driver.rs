@@ -448,7 +448,9 @@ impl About {
             copyright: if config.copyright.is_empty() {
                 copyright_notices(&sources)
             } else {
-                let checked = |notice: &String| checked_line("copyright", Some(notice.clone())).map(Option::unwrap_or_default);
+                let checked = |notice: &String| {
+                    checked_line("copyright", Some(notice.clone())).map(Option::unwrap_or_default)
+                };
                 config.copyright.iter().map(checked).collect::<Result<_>>()?
             },
             maintainer: match &config.maintainer {
@@ -567,9 +569,11 @@ fn copyright_notices(sources: &[String]) -> Vec<String> {
     let heads = sources.iter().flat_map(|text| text.lines().take(60));
     for (_, rest) in heads.filter_map(|line| line.split_once("Copyright")) {
         let notice = rest.replace("(c)", "").replace("(C)", "").replace(['\u{a9}', ':', '\t'], " ");
-        let notice = notice.split("*/").next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+        let notice =
+            notice.split("*/").next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
         let is_year = |word: &str| word.len() >= 4 && word.bytes().take(4).all(|byte| byte.is_ascii_digit());
-        let is_notice = notice.split(' ').next().is_some_and(is_year) && notice.contains(' ') && notice.len() < 200;
+        let is_notice =
+            notice.split(' ').next().is_some_and(is_year) && notice.contains(' ') && notice.len() < 200;
         if is_notice && !notice.chars().any(char::is_control) && !found.contains(&notice) {
             found.push(notice);
         }
@@ -614,7 +618,10 @@ mod tests {
     #[test]
     fn copyright_notices_begin_with_a_year() {
         let text = "/*\n * Copyright (C) 2011-2013  Jane Doe <jane@example.org> */\n// Copyright holders agree\n// \u{a9} Copyright: 2020 X\n";
-        assert_eq!(copyright_notices(&[text.to_owned()]), ["2011-2013 Jane Doe <jane@example.org>", "2020 X"]);
+        assert_eq!(
+            copyright_notices(&[text.to_owned()]),
+            ["2011-2013 Jane Doe <jane@example.org>", "2020 X"]
+        );
     }
 
     #[test]

@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         Some(Command::Show(args)) => run_show(args, &signals),
         Some(Command::Explain { code }) => explain(code),
         Some(Command::Completions { shell }) => print(&cli::completions(*shell)),
-        Some(Command::Man) => match cli::man_page() {
+        Some(Command::Man { command }) => match cli::man_page(command.as_deref()) {
             Ok(page) => print(&page),
             Err(error) => fail(&error, false, false),
         },

@@ -17,7 +17,7 @@ use crate::package::{
 use crate::profile::{Names, Target};
 use crate::request::{Request, Texts};
 use crate::source::SourceKind;
-use crate::template::{Language, Templates};
+use crate::template::Templates;
 
 /// The packages for one target, and what there is to say about them.
 #[derive(Debug)]
@@ -226,7 +226,8 @@ fn changelog(driver: &Driver, package: &Package) -> Vec<Change> {
         time: driver.stamp,
     };
     let revision = &package.version.revision;
-    let mut changes = vec![change(revision, format!("Package {} {} from its source tree.", driver.name, driver.version))];
+    let mut changes =
+        vec![change(revision, format!("Package {} {} from its source tree.", driver.name, driver.version))];
     if revision != "0" {
         changes.push(change("0", format!("Release {} of the driver {}.", driver.version, driver.name)));
     }
@@ -379,7 +380,7 @@ fn scripts(
     for (when, template) in &target.scripts {
         let texts = request.scripts.get(when).cloned().unwrap_or_default();
         let values = Values { scripts: texts, ..values.clone() };
-        scripts.push(Script { when: *when, body: templates.render(template, Language::Shell, &values)? });
+        scripts.push(Script { when: *when, body: templates.render(template, &values)? });
     }
     // a moment in which we have nothing to do is the packager's alone
     let others: BTreeMap<_, _> = request.scripts.iter().filter(|(when, _)| !known.contains(when)).collect();
@@ -424,7 +425,7 @@ fn payload(
     }
     let mut folders = BTreeSet::new();
     for document in &target.documents {
-        let text = templates.render(&document.template, Language::Text, values)?;
+        let text = templates.render(&document.template, values)?;
         let path = document.path.replace("{package}", package);
         if let Some((folder, _)) = path.rsplit_once('/') {
             folders.insert(folder.to_owned());

@@ -15,28 +15,22 @@ use crate::error::{Error, Result};
 
 /// The templates that are built in: name (path below `templates/` without `.hbs`), text.
 const TEMPLATES: &[(&str, &str)] = &[
-    ("deb/dkms/copyright", include_str!("../templates/deb/dkms/copyright.hbs")),
+    ("deb/dkms/copyright.txt", include_str!("../templates/deb/dkms/copyright.txt.hbs")),
     ("deb/dkms/postinst", include_str!("../templates/deb/dkms/postinst.hbs")),
     ("deb/dkms/postrm", include_str!("../templates/deb/dkms/postrm.hbs")),
     ("deb/dkms/prerm", include_str!("../templates/deb/dkms/prerm.hbs")),
     ("dkms/functions", include_str!("../templates/dkms/functions.hbs")),
-    ("rpm/dkms/readme", include_str!("../templates/rpm/dkms/readme.hbs")),
+    ("rpm/dkms/readme.txt", include_str!("../templates/rpm/dkms/readme.txt.hbs")),
     ("rpm/dkms/posttrans", include_str!("../templates/rpm/dkms/posttrans.hbs")),
     ("rpm/dkms/pre", include_str!("../templates/rpm/dkms/pre.hbs")),
     ("rpm/dkms/postun", include_str!("../templates/rpm/dkms/postun.hbs")),
     ("rpm/dkms/preun", include_str!("../templates/rpm/dkms/preun.hbs")),
 ];
 
-/// The language a template's values land in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Language {
-    /// POSIX shell: a value becomes one quoted word.
-    Shell,
-    /// Running text: control characters become blanks.
-    Text,
-}
-
 /// All templates: ours, and the user's in the place of those of the same name.
+///
+/// A name that ends in `.txt` is running text, every other one is a POSIX shell script: that is the language its values are quoted
+/// for.
 pub struct Templates {
     shell: Handlebars<'static>,
     text: Handlebars<'static>,
@@ -66,12 +60,11 @@ impl Templates {
     }
 
     fn add(&mut self, name: &str, path: Option<&Path>, text: &str) -> Result<()> {
-        for registry in [&mut self.shell, &mut self.text] {
-            registry.register_template_string(name, text).map_err(|error| {
-                let place = path.map_or_else(|| format!("{name}.hbs"), |path| path.display().to_string());
-                Error::usage(format!("the template `{place}` cannot be read: {}", error.reason()))
-            })?;
-        }
+        let registry = if is_text(name) { &mut self.text } else { &mut self.shell };
+        registry.register_template_string(name, text).map_err(|error| {
+            let place = path.map_or_else(|| format!("{name}.hbs"), |path| path.display().to_string());
+            Error::usage(format!("the template `{place}` cannot be read: {}", error.reason()))
+        })?;
         self.origins.insert(name.to_owned(), path.map(Path::to_path_buf));
         Ok(())
     }
@@ -82,11 +75,8 @@ impl Templates {
     }
 
     /// Renders a template.
-    pub fn render(&self, name: &str, language: Language, values: &impl Serialize) -> Result<String> {
-        let registry = match language {
-            Language::Shell => &self.shell,
-            Language::Text => &self.text,
-        };
+    pub fn render(&self, name: &str, values: &impl Serialize) -> Result<String> {
+        let registry = if is_text(name) { &self.text } else { &self.shell };
         registry.render(name, values).map_err(|error| {
             let place = match self.origins.get(name) {
                 Some(Some(path)) => path.display().to_string(),
@@ -101,6 +91,10 @@ impl Templates {
             .hint("`kpkg show --templates` lists the templates; their values are those of `kpkg show --json`")
         })
     }
+}
+
+fn is_text(name: &str) -> bool {
+    name.ends_with(".txt")
 }
 
 fn registry(escape: fn(&str) -> String) -> Handlebars<'static> {
@@ -149,7 +143,7 @@ mod tests {
 
     fn render(template: &str, value: &'static str) -> Result<String> {
         let overrides = vec![("t".to_owned(), PathBuf::from("t.hbs"), template.to_owned())];
-        Templates::new(&overrides).unwrap().render("t", Language::Shell, &Values { value })
+        Templates::new(&overrides).unwrap().render("t", &Values { value })
     }
 
     #[test]

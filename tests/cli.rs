@@ -244,6 +244,7 @@ fn explain_tells_more_and_completions_and_man_page_exist() {
         assert!(tree.kpkg(&["completions", shell]).stdout.len() > 500);
     }
     assert!(String::from_utf8(tree.kpkg(&["man"]).stdout).unwrap().contains(".TH kpkg"));
+    assert!(String::from_utf8(tree.kpkg(&["man", "show"]).stdout).unwrap().contains("scripts"));
 }
 
 #[test]
@@ -279,6 +280,50 @@ fn an_output_folder_that_cannot_be_written() {
     if fs::write(folder.join("probe"), "").is_err() {
         assert_eq!(tree.kpkg(&["-f", "deb", "-o", "closed"]).status.code(), Some(1));
     }
+}
+
+#[test]
+fn a_file_system_without_space_leaves_nothing() {
+    let tree = Tree::toy();
+    let mut noise = Vec::new();
+    let mut state = 1_u32;
+    for _ in 0..300_000 {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        noise.push(state.to_be_bytes()[0]);
+    }
+    tree.file("noise.bin", noise);
+    // a limit on file sizes fails writes as a full disk does, once its signal is ignored
+    let script =
+        format!("trap '' XFSZ; ulimit -f 100; exec {} --compression gzip:1", env!("CARGO_BIN_EXE_kpkg"));
+    let output = std::process::Command::new("/bin/sh")
+        .args(["-c", &script])
+        .current_dir(tree.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("file too large"),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(tree.names("dist").is_empty());
+}
+
+/// A tree at the shape of a vendor's network driver, packaged the way the dkms of 2013 was used.
+#[test]
+fn the_story_of_2013_still_works() {
+    let tree = Tree::empty();
+    tree.file(
+        "dkms.conf",
+        "MAKE=\"make -C src/ KVERSION=$kernelver\"\nCLEAN=\"make -C src/ clean\"\nBUILT_MODULE_NAME[0]=ixgbe\n\
+         BUILT_MODULE_LOCATION[0]=src/\nDEST_MODULE_LOCATION[0]=\"/updates\"\nPACKAGE_NAME=ixgbe-dkms\n\
+         PACKAGE_VERSION=3.12.6\nREMAKE_INITRD=no\n",
+    );
+    tree.file("src/Makefile", "obj-m := ixgbe.o\n")
+        .file("src/ixgbe_main.c", "MODULE_LICENSE(\"GPL\");\n")
+        .file("README", "x\n");
+    golden("cli/story-of-2013.txt", &tree.transcript(&["-f", "deb"]));
+    assert_eq!(tree.names("dist"), ["ixgbe-dkms_3.12.6-1_all.deb"]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The rules of the tree that the compiler does not know: who may use whom, who owns what, which words have no place.
 
+#![allow(clippy::disallowed_methods, reason = "an environment variable updates the schema")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -247,4 +249,14 @@ fn codes_are_unique_and_explained() {
         assert!(code.explanation.lines().all(|line| line.chars().count() <= 110), "{}", code.id);
     }
     assert!(seen.len() > 10);
+}
+
+#[test]
+fn the_checked_in_schema_is_current() {
+    let path = root().join("kpkg.schema.json");
+    let current = kpkg::config::Config::schema();
+    if std::env::var_os("KPKG_UPDATE").is_some() {
+        fs::write(&path, &current).unwrap();
+    }
+    assert!(fs::read_to_string(path).unwrap() == current, "run the tests once with KPKG_UPDATE=1");
 }

@@ -64,9 +64,7 @@ impl Backend for Rpm {
             );
         }
         for relation in &package.relations {
-            if relation.any_of.len() > 1
-                && !may_have_alternatives(relation.kind)
-            {
+            if relation.any_of.len() > 1 && !may_have_alternatives(relation.kind) {
                 let names: Vec<_> =
                     relation.any_of.iter().map(|capability| capability.name.as_str()).collect();
                 let message =
@@ -520,7 +518,8 @@ fn relations(tags: &mut Tags, package: &Package) {
             [T::RPMTAG_OBSOLETENAME, T::RPMTAG_OBSOLETEFLAGS, T::RPMTAG_OBSOLETEVERSION],
             of(RelationKind::Replaces).collect(),
         ),
-        ([T::RPMTAG_RECOMMENDNAME, T::RPMTAG_RECOMMENDFLAGS, T::RPMTAG_RECOMMENDVERSION],
+        (
+            [T::RPMTAG_RECOMMENDNAME, T::RPMTAG_RECOMMENDFLAGS, T::RPMTAG_RECOMMENDVERSION],
             of(RelationKind::Recommends).collect(),
         ),
         (

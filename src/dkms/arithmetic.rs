@@ -92,18 +92,19 @@ impl Machine<'_> {
         }
         let start = parser.at;
         if let Some(target) = parser.target()
-            && let Some(operator) = parser.assignment_operator() {
-                let right = self.assignment(parser)?;
-                let value = if operator.is_empty() {
-                    right
-                } else {
-                    let left = self.load(&target, parser)?;
-                    self.combine(operator, left, right, parser)?
-                };
-                self.store(&target, value, parser)?;
-                parser.depth -= 1;
-                return Ok(value);
-            }
+            && let Some(operator) = parser.assignment_operator()
+        {
+            let right = self.assignment(parser)?;
+            let value = if operator.is_empty() {
+                right
+            } else {
+                let left = self.load(&target, parser)?;
+                self.combine(operator, left, right, parser)?
+            };
+            self.store(&target, value, parser)?;
+            parser.depth -= 1;
+            return Ok(value);
+        }
         parser.at = start;
         let value = self.conditional(parser)?;
         parser.depth -= 1;

@@ -312,9 +312,10 @@ impl Machine<'_> {
 
     fn seal(&mut self, command: &str, name: &str, flags: &str) {
         if (command == "readonly" || flags.contains('r'))
-            && let Some(variable) = self.state.variables.get_mut(name) {
-                variable.readonly = true;
-            }
+            && let Some(variable) = self.state.variables.get_mut(name)
+        {
+            variable.readonly = true;
+        }
     }
 
     fn unset_command(&mut self, arguments: &[String]) -> Result<Flow, Flow> {
@@ -721,9 +722,10 @@ impl Machine<'_> {
 
     fn trap(&mut self, arguments: &[String]) -> Result<Flow, Flow> {
         if let [command, signals @ ..] = arguments
-            && signals.iter().any(|signal| signal == "EXIT" || signal == "0") {
-                self.state.exit_trap = (command != "-").then(|| command.clone());
-            }
+            && signals.iter().any(|signal| signal == "EXIT" || signal == "0")
+        {
+            self.state.exit_trap = (command != "-").then(|| command.clone());
+        }
         self.finish(0)
     }
 
@@ -750,10 +752,13 @@ fn split_fields(line: &str, ifs: &str, most: usize) -> Vec<String> {
             let trimmed = rest.trim_end_matches(blank);
             let last = trimmed.char_indices().next_back();
             if let Some((at, c)) = last
-                && ifs.contains(c) && !blank(c) && !trimmed[..at].contains(|c: char| ifs.contains(c)) {
-                    fields.push(trimmed[..at].to_owned());
-                    return fields;
-                }
+                && ifs.contains(c)
+                && !blank(c)
+                && !trimmed[..at].contains(|c: char| ifs.contains(c))
+            {
+                fields.push(trimmed[..at].to_owned());
+                return fields;
+            }
             fields.push(trimmed.to_owned());
             return fields;
         }
@@ -761,9 +766,11 @@ fn split_fields(line: &str, ifs: &str, most: usize) -> Vec<String> {
         fields.push(rest[..end].to_owned());
         rest = rest[end..].trim_start_matches(blank);
         if let Some(c) = rest.chars().next()
-            && ifs.contains(c) && !blank(c) {
-                rest = rest[c.len_utf8()..].trim_start_matches(blank);
-            }
+            && ifs.contains(c)
+            && !blank(c)
+        {
+            rest = rest[c.len_utf8()..].trim_start_matches(blank);
+        }
     }
     fields
 }

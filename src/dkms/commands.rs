@@ -183,9 +183,7 @@ impl Machine<'_> {
             "seq" => seq(arguments),
             "id" => match arguments {
                 [flag] if flag == "-u" || flag == "-g" => Answer::Known("0\n".to_owned(), 0),
-                flags if flags == ["-u", "-n"] || flags == ["-un"] => {
-                    Answer::Known("root\n".to_owned(), 0)
-                }
+                flags if flags == ["-u", "-n"] || flags == ["-un"] => Answer::Known("root\n".to_owned(), 0),
                 _ => Answer::Unknown,
             },
             "whoami" => Answer::Known("root\n".to_owned(), 0),
@@ -716,7 +714,11 @@ impl Machine<'_> {
     fn which(&mut self, arguments: &[String]) -> Result<Answer, Flow> {
         let names = operands(arguments);
         let [name] = names.as_slice() else { return Ok(Answer::Unknown) };
-        Ok(if PRESENT.contains(&name.as_str()) { Answer::Known(format!("{}\n", unknown()), 0) } else { Answer::Unknown })
+        Ok(if PRESENT.contains(&name.as_str()) {
+            Answer::Known(format!("{}\n", unknown()), 0)
+        } else {
+            Answer::Unknown
+        })
     }
 
     /// `command -v`, `type`, `hash`.
@@ -992,15 +994,16 @@ fn tr_set(text: &str) -> Option<Vec<char>> {
         let (first, used) = tr_char(rest, c);
         rest = &rest[used..];
         if let Some(tail) = rest.strip_prefix('-')
-            && let Some(end) = tail.chars().next() {
-                let (last, used) = tr_char(tail, end);
-                if last < first || u32::from(last) - u32::from(first) > 300 {
-                    return None;
-                }
-                set.extend(first..=last);
-                rest = &tail[used..];
-                continue;
+            && let Some(end) = tail.chars().next()
+        {
+            let (last, used) = tr_char(tail, end);
+            if last < first || u32::from(last) - u32::from(first) > 300 {
+                return None;
             }
+            set.extend(first..=last);
+            rest = &tail[used..];
+            continue;
+        }
         set.push(first);
     }
     Some(set)

@@ -24,15 +24,16 @@ impl Machine<'_> {
         let script = self.script(text);
         let flow = self.run_script(&script);
         if let Some(error) = &script.error
-            && flow == Flow::Next {
-                self.find(
-                    &codes::SYNTAX,
-                    Severity::Error,
-                    format!("`{}` does not parse: {}", first_line(text), error.message),
-                    None,
-                );
-                self.state.status = Some(2);
-            }
+            && flow == Flow::Next
+        {
+            self.find(
+                &codes::SYNTAX,
+                Severity::Error,
+                format!("`{}` does not parse: {}", first_line(text), error.message),
+                None,
+            );
+            self.state.status = Some(2);
+        }
         self.foreign -= 1;
         self.leave();
         flow
@@ -75,9 +76,10 @@ impl Machine<'_> {
     fn run_items(&mut self, items: &[ast::CompoundListItem], part: Option<&Part>) -> Flow {
         for ast::CompoundListItem(list, separator) in items {
             if let Some(part) = part
-                && self.foreign == 0 {
-                    self.offset = (part.offset, part.lines);
-                }
+                && self.foreign == 0
+            {
+                self.offset = (part.offset, part.lines);
+            }
             let flow = if matches!(separator, ast::SeparatorOperator::Async) {
                 let saved = self.state.output.clone();
                 let flow = self.subshell(|machine| machine.run_and_or(list));
@@ -970,13 +972,14 @@ impl Machine<'_> {
         if flow == Flow::Next {
             self.join_pending(mark, |flow| flow == Flow::Return);
         } else if flow == Flow::Exit
-            && let Some(at) = self.pending[mark..].iter().position(|(flow, _)| *flow == Flow::Return) {
-                let (_, returned) = self.pending.remove(mark + at);
-                let left = std::mem::replace(&mut self.state, returned);
-                self.pending.push((Flow::Exit, left));
-                self.join_pending(mark, |flow| flow == Flow::Return);
-                flow = Flow::Next;
-            }
+            && let Some(at) = self.pending[mark..].iter().position(|(flow, _)| *flow == Flow::Return)
+        {
+            let (_, returned) = self.pending.remove(mark + at);
+            let left = std::mem::replace(&mut self.state, returned);
+            self.pending.push((Flow::Exit, left));
+            self.join_pending(mark, |flow| flow == Flow::Return);
+            flow = Flow::Next;
+        }
         self.drop_frame();
         self.state.positional = positional;
         self.function_names.pop();

@@ -617,11 +617,12 @@ impl Machine<'_> {
         let separator = self.separator();
         if let Some(rest) = text.strip_prefix('#')
             && !rest.is_empty()
-                && let Some((parameter, "")) = parse_parameter(rest) {
-                    let length = self.length(&parameter)?;
-                    emit(Expansion::One(length), mode, builder, &separator);
-                    return Ok(());
-                }
+            && let Some((parameter, "")) = parse_parameter(rest)
+        {
+            let length = self.length(&parameter)?;
+            emit(Expansion::One(length), mode, builder, &separator);
+            return Ok(());
+        }
         let (indirect, body) = match text.strip_prefix('!') {
             Some(rest) if rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') => (true, rest),
             _ => (false, text),

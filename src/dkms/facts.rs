@@ -611,17 +611,16 @@ impl Checker<'_> {
             Fact::Unknown => {}
         }
         if let Some(text) = module.location.known()
-            && (text.starts_with('/') || text.split('/').any(|part| part == "..")) {
-                self.error(
-                    &codes::BAD_LOCATION,
-                    "BUILT_MODULE_LOCATION",
-                    index,
-                    format!(
-                        "`BUILT_MODULE_LOCATION[{index}]` is `{text}`, which leads out of the source tree"
-                    ),
-                    "write a directory relative to the root of the driver",
-                );
-            }
+            && (text.starts_with('/') || text.split('/').any(|part| part == ".."))
+        {
+            self.error(
+                &codes::BAD_LOCATION,
+                "BUILT_MODULE_LOCATION",
+                index,
+                format!("`BUILT_MODULE_LOCATION[{index}]` is `{text}`, which leads out of the source tree"),
+                "write a directory relative to the root of the driver",
+            );
+        }
     }
 
     fn check_destination(&mut self, index: usize, text: &str) {
@@ -649,28 +648,28 @@ impl Checker<'_> {
                 Fact::Unknown => continue,
             };
             if let Some(name) = module.name.known()
-                && !built.insert((location, name.clone())) {
-                    self.error(
-                        &codes::DUPLICATE,
-                        "BUILT_MODULE_NAME",
-                        module.index,
-                        format!("two modules are built as `{name}`; dkms 3.1.7 and later reject the file"),
-                        "remove one of them",
-                    );
-                    continue;
-                }
+                && !built.insert((location, name.clone()))
+            {
+                self.error(
+                    &codes::DUPLICATE,
+                    "BUILT_MODULE_NAME",
+                    module.index,
+                    format!("two modules are built as `{name}`; dkms 3.1.7 and later reject the file"),
+                    "remove one of them",
+                );
+                continue;
+            }
             if let Some(name) = module.installed_name.known()
-                && !installed.insert(name.clone()) {
-                    self.error(
-                        &codes::DUPLICATE,
-                        "DEST_MODULE_NAME",
-                        module.index,
-                        format!(
-                            "two modules are installed as `{name}`; dkms 3.1.7 and later reject the file"
-                        ),
-                        "give one another DEST_MODULE_NAME",
-                    );
-                }
+                && !installed.insert(name.clone())
+            {
+                self.error(
+                    &codes::DUPLICATE,
+                    "DEST_MODULE_NAME",
+                    module.index,
+                    format!("two modules are installed as `{name}`; dkms 3.1.7 and later reject the file"),
+                    "give one another DEST_MODULE_NAME",
+                );
+            }
         }
     }
 
@@ -764,15 +763,17 @@ impl Checker<'_> {
         if let Some(text) = facts.exclusive.kernel_max.known()
             && text.split(['.', '-']).filter(|part| part.starts_with(|c: char| c.is_ascii_digit())).count()
                 < 3
-            {
-                self.warn(
-                    &codes::MAX_PATCH_LEVEL,
-                    "BUILD_EXCLUSIVE_KERNEL_MAX",
-                    0,
-                    format!("`BUILD_EXCLUSIVE_KERNEL_MAX` is `{text}`, which excludes {text}.0 and all that follow"),
-                    &format!("write \"{text}.99\" to include the series"),
-                );
-            }
+        {
+            self.warn(
+                &codes::MAX_PATCH_LEVEL,
+                "BUILD_EXCLUSIVE_KERNEL_MAX",
+                0,
+                format!(
+                    "`BUILD_EXCLUSIVE_KERNEL_MAX` is `{text}`, which excludes {text}.0 and all that follow"
+                ),
+                &format!("write \"{text}.99\" to include the series"),
+            );
+        }
         for (name, fact) in [
             ("BUILD_EXCLUSIVE_KERNEL_MIN", &facts.exclusive.kernel_min),
             ("BUILD_EXCLUSIVE_KERNEL_MAX", &facts.exclusive.kernel_max),

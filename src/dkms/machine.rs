@@ -552,10 +552,11 @@ impl<'a> Machine<'a> {
     pub(super) fn make_local(&mut self, name: &str) {
         let old = self.state.variables.get(name).cloned();
         if let Some(frame) = self.state.frames.last_mut()
-            && !frame.contains_key(name) {
-                frame.insert(name.to_owned(), old);
-                self.state.variables.remove(name);
-            }
+            && !frame.contains_key(name)
+        {
+            frame.insert(name.to_owned(), old);
+            self.state.variables.remove(name);
+        }
     }
 
     // --- branches -------------------------------------------------------------------------------------------------

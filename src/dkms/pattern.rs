@@ -33,11 +33,13 @@ fn translate(chars: &[char], mut i: usize, out: &mut String, depth: usize) -> Op
         if depth > 0 && (c == '|' || c == ')') {
             return Some(i);
         }
-        if matches!(c, '?' | '*' | '+' | '@' | '!') && chars.get(i + 1) == Some(&'(')
-            && let Some(next) = group(chars, i, out, depth)? {
-                i = next;
-                continue;
-            }
+        if matches!(c, '?' | '*' | '+' | '@' | '!')
+            && chars.get(i + 1) == Some(&'(')
+            && let Some(next) = group(chars, i, out, depth)?
+        {
+            i = next;
+            continue;
+        }
         match c {
             '*' => out.push_str(".*"),
             '?' => out.push('.'),
@@ -291,10 +293,12 @@ impl<I: Iterator> ReversedVec for I {
 fn search(pattern: &[char], text: &[char], budget: &mut u32) -> Option<bool> {
     *budget = budget.checked_sub(1)?;
     let Some(&c) = pattern.first() else { return Some(text.is_empty()) };
-    if matches!(c, '?' | '*' | '+' | '@' | '!') && pattern.get(1) == Some(&'(')
-        && let Some((alternatives, rest)) = split_group(pattern) {
-            return search_group(c, &alternatives, rest, text, budget);
-        }
+    if matches!(c, '?' | '*' | '+' | '@' | '!')
+        && pattern.get(1) == Some(&'(')
+        && let Some((alternatives, rest)) = split_group(pattern)
+    {
+        return search_group(c, &alternatives, rest, text, budget);
+    }
     match c {
         '*' => {
             for cut in 0..=text.len() {

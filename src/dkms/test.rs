@@ -258,10 +258,12 @@ impl Machine<'_> {
         }
         let Some(first) = arguments.get(*at).copied() else { return Ok(Err(())) };
         if let (Some(operator), Some(right)) = (arguments.get(*at + 1), arguments.get(*at + 2))
-            && is_binary(operator) && !matches!(*operator, "-a" | "-o") {
-                *at += 3;
-                return self.plain_binary(first, operator, right);
-            }
+            && is_binary(operator)
+            && !matches!(*operator, "-a" | "-o")
+        {
+            *at += 3;
+            return self.plain_binary(first, operator, right);
+        }
         if first == "!" {
             *at += 1;
             return Ok(self.test_primary(arguments, at, depth + 1)?.map(|answer| answer.map(|yes| !yes)));
