@@ -219,17 +219,19 @@ fn limits(limits: &Limits) -> Vec<String> {
 
 /// The package on top of the driver's release, which is revision 0 of it.
 fn changelog(driver: &Driver, package: &Package) -> Vec<Change> {
-    let change = |revision: &str, line: String| Change {
+    let change = |revision: &str, time: u32, line: String| Change {
         version: Version { revision: revision.to_owned(), ..package.version.clone() },
         author: package.maintainer.clone(),
         lines: vec![line],
-        time: driver.stamp,
+        time,
     };
     let revision = &package.version.revision;
-    let mut changes =
-        vec![change(revision, format!("Package {} {} from its source tree.", driver.name, driver.version))];
+    let line = format!("Package {} {} from its source tree.", driver.name, driver.version);
+    let mut changes = vec![change(revision, driver.stamp, line)];
     if revision != "0" {
-        changes.push(change("0", format!("Release {} of the driver {}.", driver.version, driver.name)));
+        // entries have to follow each other in time
+        let line = format!("Release {} of the driver {}.", driver.version, driver.name);
+        changes.push(change("0", driver.stamp.saturating_sub(1), line));
     }
     changes
 }

@@ -1311,7 +1311,8 @@ impl Machine<'_> {
             None => {
                 self.note_unknown_glob(&field.text);
                 words.uncertain = true;
-                words.list.push(unknown());
+                // The written text stays in front, so that quotes of dkms's export line stay balanced.
+                words.list.push(field.text + &unknown());
             }
         }
         Ok(())

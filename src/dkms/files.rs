@@ -211,6 +211,9 @@ impl Machine<'_> {
                 _ => None,
             },
             Location::Absent => Some(false),
+            Location::Unknown if matches!(kind, 'e' | 'f' | 'x' | 'r') && is_common_command(path) => {
+                Some(true)
+            }
             Location::Unknown => None,
         }
     }
@@ -273,9 +276,36 @@ impl Machine<'_> {
             // The root holds the names that every system has; whether it holds more is not known, and not likely.
             return if ROOT.iter().any(|name| matches(name)) { None } else { Some(Vec::new()) };
         }
-        let names = self.list_directory(here)?;
+        let Some(names) = self.list_directory(here) else {
+            // No file is called like an export line of dkms, `NAME[0]="…`.
+            return if part.contains('=') && part.contains('"') { Some(Vec::new()) } else { None };
+        };
         Some(names.into_iter().filter(|name| matches(name)).collect())
     }
+}
+
+/// `/bin/sh` and others that every system has in both places, since /bin is a link or holds the essential ones.
+fn is_common_command(path: &str) -> bool {
+    let name = path.strip_prefix("/usr/bin/").or_else(|| path.strip_prefix("/bin/"));
+    matches!(
+        name,
+        Some(
+            "nproc"
+                | "awk"
+                | "sed"
+                | "grep"
+                | "cut"
+                | "tr"
+                | "sort"
+                | "bash"
+                | "sh"
+                | "cat"
+                | "uname"
+                | "head"
+                | "tail"
+                | "ls"
+        )
+    )
 }
 
 fn is_plain_directory(path: &str) -> bool {
