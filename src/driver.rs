@@ -109,7 +109,7 @@ pub struct Options {
 }
 
 /// The findings of this layer.
-pub const CODES: &[&Code] = &[&NO_CONF, &MISSING_PATCH, &DEAD_HOOK, &NORMALISED, &BAD_VERSION];
+pub const CODES: &[&Code] = &[&NO_CONF, &MISSING_PATCH, &DEAD_HOOK, &NORMALISED, &BAD_VERSION, &COLON];
 
 const NO_CONF: Code = Code {
     id: "K0101",
@@ -141,6 +141,14 @@ const BAD_VERSION: Code = Code {
     title: "a given version cannot be used",
     explanation: "The version becomes part of a path, of arguments to dkms and of package versions: letters, digits and\n\
                   `. _ + ~ : -` are possible, and the first character is a letter or a digit.",
+};
+
+const COLON: Code = Code {
+    id: "K0106",
+    title: "the version holds a colon",
+    explanation: "dkms builds in /var/lib/dkms/NAME/VERSION/build, and kbuild refuses a folder with a colon in its path\n\
+                  (Linux 6.1: `module directory path cannot contain ':'`). The package can be made, with the part\n\
+                  before the colon as its epoch, but the driver will not build. Give a version without a colon.",
 };
 
 /// What dkms reads at most of a `dkms.conf` before we call it unusable.
@@ -180,6 +188,14 @@ impl Driver {
         else {
             return Err(Error::diagnostics(findings));
         };
+        if version.contains(':') {
+            let text =
+                format!("kernels do not build a driver in a folder with a colon, such as `{name}/{version}`");
+            findings.push(
+                Diagnostic::warning(&COLON, text)
+                    .hint("give a version without it: `--driver-version VERSION`"),
+            );
+        }
         let modules = modules(facts);
         let about = About::new(&config.driver, &tree, &modules)?;
         let driver = Self {

@@ -1,5 +1,7 @@
 //! Arguments in, result out; the only reader of environment and clock, and the only printer.
 
+#![allow(clippy::print_stderr, clippy::disallowed_methods, reason = "this is the place for both")]
+
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -73,7 +75,7 @@ fn source_date_epoch() -> Result<Option<u32>> {
     let seconds = value.to_str().and_then(|text| text.parse().ok());
     let hint = "set it to seconds since 1970, or unset it";
     seconds.map(Some).ok_or_else(|| {
-        Error::usage(format!("SOURCE_DATE_EPOCH is {value:?}, no number of seconds")).hint(hint)
+        Error::usage(format!("SOURCE_DATE_EPOCH is `{}`, no number of seconds", value.display())).hint(hint)
     })
 }
 
@@ -123,9 +125,12 @@ fn try_build(args: &BuildArgs, color: bool, signals: &Signals) -> Result<ExitCod
     }
     let lines: Vec<_> = artifacts
         .iter()
-        .map(|artifact| match args.json {
-            true => report::artifact_json(artifact).to_string(),
-            false => artifact.written.path.display().to_string(),
+        .map(|artifact| {
+            if args.json {
+                report::artifact_json(artifact).to_string()
+            } else {
+                artifact.written.path.display().to_string()
+            }
         })
         .collect();
     Ok(print(format!("{}\n", lines.join("\n")).as_bytes()))

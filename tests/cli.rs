@@ -1,6 +1,12 @@
 //! The command line: exact standard output, standard error and status, and that nothing is written when something is wrong.
 
-#![allow(clippy::disallowed_methods, reason = "tests run the program")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "tests run the program"
+)]
 
 mod support;
 

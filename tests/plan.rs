@@ -1,6 +1,12 @@
 //! Golden plans and scripts for the drivers of `examples/` on every target, and shellcheck over every script.
 
-#![allow(clippy::disallowed_methods, reason = "tests run shellcheck")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "tests run shellcheck"
+)]
 
 mod support;
 

@@ -3,7 +3,13 @@
 //! Installing takes root (a chroot call); without it, or without the tools, the parts that need them are skipped with a message,
 //! and `KPKG_TEST_STRICT=1` turns that into a failure.
 
-#![allow(clippy::disallowed_methods, reason = "tests run the real tools")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "tests run the real tools"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -158,10 +164,10 @@ fn compare(package: &Package, root: &Path) {
         match &entry.kind {
             EntryKind::Directory => assert!(metadata.is_dir(), "{}", entry.path),
             EntryKind::Symlink { target } => {
-                assert_eq!(fs::read_link(&path).unwrap().to_str(), Some(target.as_str()))
+                assert_eq!(fs::read_link(&path).unwrap().to_str(), Some(target.as_str()));
             }
             EntryKind::File { content: Content::Text(text), .. } => {
-                assert_eq!(&fs::read_to_string(&path).unwrap(), text)
+                assert_eq!(&fs::read_to_string(&path).unwrap(), text);
             }
             EntryKind::File { .. } => unreachable!("random packages have no files on disk"),
         }

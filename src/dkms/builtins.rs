@@ -9,7 +9,7 @@ use brush_parser::ast;
 use super::codes;
 use super::expand::{Words, ansi_c, single_quote};
 use super::machine::{Flow, Machine};
-use super::state::{Data, Input, Sink, Variable, is_unknown, unknown};
+use super::state::{Data, Input, Variable, is_unknown, unknown};
 use crate::diagnostic::Severity;
 
 impl Machine<'_> {
@@ -27,7 +27,8 @@ impl Machine<'_> {
             return self.run_uncertain(name, arguments);
         }
         let result = match name {
-            ":" | "true" => self.finish(0),
+            ":" | "true" | "umask" | "alias" | "unalias" | "wait" | "ulimit" | "enable" | "bind"
+            | "complete" | "disown" | "jobs" | "history" | "times" => self.finish(0),
             "false" => self.finish(1),
             "echo" => self.echo(words, arguments),
             "printf" => self.printf(words, arguments),
@@ -73,8 +74,6 @@ impl Machine<'_> {
                 self.state.status = None;
                 Ok(Flow::Exit)
             }
-            "umask" | "alias" | "unalias" | "wait" | "ulimit" | "enable" | "bind" | "complete" | "disown"
-            | "jobs" | "history" | "times" => self.finish(0),
             "getopts" => {
                 self.note_unknown("the result of `getopts`");
                 self.state.status = None;
@@ -119,7 +118,8 @@ impl Machine<'_> {
         }
     }
 
-    /// Sets the status.
+    /// Sets the status; a `Result` because every builtin ends with it.
+    #[allow(clippy::unnecessary_wraps, reason = "the shape of a builtin")]
     pub(super) fn finish(&mut self, status: u8) -> Result<Flow, Flow> {
         self.state.status = Some(status);
         Ok(Flow::Next)
@@ -243,7 +243,7 @@ impl Machine<'_> {
                 self.state.status = Some(1);
                 continue;
             }
-            self.prepare(&base, &flags, local, value.is_some());
+            self.prepare(&base, &flags, local);
             if let Some(value) = value {
                 self.assign(&base, subscript.as_deref(), value, append)?;
             }
@@ -261,7 +261,7 @@ impl Machine<'_> {
                 ast::AssignmentValue::Array(_) => None,
             };
             let status = self.state.status;
-            self.prepare(&base, &flags, local, true);
+            self.prepare(&base, &flags, local);
             match (scalar, &assignment.name) {
                 (Some(value), ast::AssignmentName::VariableName(_)) => {
                     self.assign(&base, None, value, assignment.append)?;
@@ -277,7 +277,7 @@ impl Machine<'_> {
         Ok(Flow::Next)
     }
 
-    fn prepare(&mut self, name: &str, flags: &str, local: bool, assigned: bool) {
+    fn prepare(&mut self, name: &str, flags: &str, local: bool) {
         if local {
             self.make_local(name);
         }
@@ -299,14 +299,6 @@ impl Machine<'_> {
             variable.upper = Some(true);
         } else if flags.contains('l') {
             variable.upper = Some(false);
-        }
-        if variable.data == Data::Unset
-            && !assigned
-            && !local
-            && variable.upper.is_none()
-            && !variable.integer
-        {
-            // `export name` of an unset name leaves it unset.
         }
     }
 
@@ -450,6 +442,7 @@ impl Machine<'_> {
     }
 
     /// `eval` of a text with an unknown part: only plain `name=…` is understood.
+    #[allow(clippy::unnecessary_wraps, reason = "the shape of a builtin")]
     fn eval_unknown(&mut self, text: &str) -> Result<Flow, Flow> {
         let script = self.script(text);
         let names: Option<Vec<String>> = script
@@ -615,10 +608,14 @@ impl Machine<'_> {
         Ok(Flow::Next)
     }
 
+    #[allow(clippy::unnecessary_wraps, reason = "the shape of a builtin")]
     fn leave_with(&mut self, arguments: &[String], uncertain: bool, flow: Flow) -> Result<Flow, Flow> {
         if let Some(text) = arguments.first() {
-            self.state.status =
-                if uncertain { None } else { text.parse::<i64>().ok().map(|n| (n & 0xFF) as u8) };
+            self.state.status = if uncertain {
+                None
+            } else {
+                text.parse::<i64>().ok().and_then(|n| u8::try_from(n & 0xFF).ok())
+            };
         }
         Ok(flow)
     }
@@ -727,11 +724,6 @@ impl Machine<'_> {
             self.state.exit_trap = (command != "-").then(|| command.clone());
         }
         self.finish(0)
-    }
-
-    /// Whether standard output is seen by anybody.
-    pub(super) fn is_captured(&self) -> bool {
-        self.state.stdout == Sink::Capture
     }
 }
 

@@ -7,8 +7,8 @@ use crate::diagnostic::Code;
 macro_rules! codes {
     ($($name:ident $id:literal $title:literal $explanation:literal;)*) => {
         $(
-            #[doc = $title]
-            pub static $name: Code = Code { id: $id, title: $title, explanation: $explanation };
+            #[doc = concat!("`", $id, "`.")]
+            pub(super) static $name: Code = Code { id: $id, title: $title, explanation: $explanation };
         )*
         /// Every code of this module.
         pub const CODES: &[&Code] = &[$(&$name),*];

@@ -7,7 +7,7 @@ use super::expand::Words;
 use super::files::Read;
 use super::machine::{Flow, Machine};
 use super::pattern;
-use super::state::{Data, Input, is_unknown, unknown};
+use super::state::{Input, is_unknown, unknown};
 use crate::diagnostic::Severity;
 
 /// What a command does.
@@ -176,10 +176,10 @@ impl Machine<'_> {
                 }
                 _ => Answer::Unknown,
             },
-            "which" => return self.which(arguments),
+            "which" => Self::which(arguments),
             "lsb_release" => self.lsb_release(arguments),
             "ls" => self.list(arguments),
-            "expr" => self.expr(arguments),
+            "expr" => Self::expr(arguments),
             "seq" => seq(arguments),
             "id" => match arguments {
                 [flag] if flag == "-u" || flag == "-g" => Answer::Known("0\n".to_owned(), 0),
@@ -648,17 +648,17 @@ impl Machine<'_> {
                     count = arguments.get(i).cloned().unwrap_or_default();
                 }
                 "-q" => {}
-                _ if argument.starts_with("-n") => count = argument[2..].to_owned(),
-                _ if argument.starts_with("--lines=") => count = argument[8..].to_owned(),
+                _ if argument.starts_with("-n") => argument[2..].clone_into(&mut count),
+                _ if argument.starts_with("--lines=") => argument[8..].clone_into(&mut count),
                 _ if argument.starts_with("-c") => {
                     bytes = true;
-                    count = argument[2..].to_owned();
+                    argument[2..].clone_into(&mut count);
                 }
                 _ if argument.len() > 1 && argument.starts_with('-') => {
                     if !argument[1..].bytes().all(|b| b.is_ascii_digit()) {
                         return Ok(Answer::Unknown);
                     }
-                    count = argument[1..].to_owned();
+                    argument[1..].clone_into(&mut count);
                 }
                 _ => files.push(argument.to_owned()),
             }
@@ -711,14 +711,12 @@ impl Machine<'_> {
         })
     }
 
-    fn which(&mut self, arguments: &[String]) -> Result<Answer, Flow> {
-        let names = operands(arguments);
-        let [name] = names.as_slice() else { return Ok(Answer::Unknown) };
-        Ok(if PRESENT.contains(&name.as_str()) {
-            Answer::Known(format!("{}\n", unknown()), 0)
-        } else {
-            Answer::Unknown
-        })
+    fn which(arguments: &[String]) -> Answer {
+        match operands(arguments).as_slice() {
+            // Where it is differs between distributions; that it is there does not.
+            [name] if PRESENT.contains(&name.as_str()) => Answer::Known(format!("{}\n", unknown()), 0),
+            _ => Answer::Unknown,
+        }
     }
 
     /// `command -v`, `type`, `hash`.
@@ -778,7 +776,9 @@ impl Machine<'_> {
                     let Some(mut names) = self.list_directory(path) else { return Answer::Unknown };
                     names.retain(|name| flags.contains('A') || !name.starts_with('.'));
                     names.sort();
-                    names.iter().for_each(|name| out.push_str(&format!("{name}\n")));
+                    for name in names {
+                        out.push_str(&format!("{name}\n"));
+                    }
                 }
                 (Some(false), Some(true)) => out.push_str(&format!("{path}\n")),
                 (Some(true), _) if flags.contains('d') => out.push_str(&format!("{path}\n")),
@@ -791,7 +791,7 @@ impl Machine<'_> {
         if failed { Answer::Fails(out, 2) } else { Answer::Known(out, 0) }
     }
 
-    fn expr(&mut self, arguments: &[String]) -> Answer {
+    fn expr(arguments: &[String]) -> Answer {
         let truth = |value: &str| u8::from(value.is_empty() || value == "0");
         match arguments {
             [text, colon, regex] if colon == ":" => {
@@ -903,11 +903,6 @@ impl Machine<'_> {
             Source::Absent(_) => Ok(Answer::Fails(String::new(), 2)),
             Source::Unknown => Ok(Answer::Unknown),
         }
-    }
-
-    /// Whether a variable is an array, for `declare -p`-like questions.
-    pub(super) fn is_array(&self, name: &str) -> bool {
-        matches!(self.state.variables.get(name).map(|variable| &variable.data), Some(Data::Indexed(_)))
     }
 }
 
@@ -1030,6 +1025,7 @@ fn leading_number(text: &str) -> f64 {
 }
 
 /// GNU `sort -V`: gnulib's filevercmp for names without file suffixes.
+#[allow(clippy::many_single_char_names, reason = "two positions in two texts")]
 pub(super) fn compare_versions(a: &str, b: &str) -> std::cmp::Ordering {
     let order = |c: Option<u8>| match c {
         None => -1i32,

@@ -10,7 +10,7 @@ use super::codes;
 use super::expand::Words;
 use super::machine::{Flow, Machine};
 use super::pattern::Glob;
-use super::state::{Data, Input, MAYBE, Sink, State, is_unknown, merge, unknown};
+use super::state::{Input, Sink, State, is_unknown, merge, unknown};
 use super::syntax::{Part, Script};
 use crate::diagnostic::Severity;
 
@@ -1027,15 +1027,6 @@ impl Machine<'_> {
         for (_, state) in std::mem::take(&mut self.pending) {
             let current = std::mem::replace(&mut self.state, State::new());
             self.state = merge(current, state);
-        }
-    }
-
-    /// Whether a directive may be unset, set, or anything.
-    pub(super) fn maybe(data: &Data) -> bool {
-        match data {
-            Data::Unknown => true,
-            Data::Scalar(value) => value.contains(MAYBE),
-            _ => false,
         }
     }
 }

@@ -156,6 +156,7 @@ pub(super) fn last_assignment(text: &str, name: &str) -> Option<Range<usize>> {
 struct Reading {
     first: BTreeMap<String, Variable>,
     directives: BTreeMap<String, Directive>,
+    beginnings: BTreeMap<String, String>,
     findings: Vec<Finding>,
     ended: bool,
 }
@@ -180,7 +181,7 @@ fn evaluate_here(conf: &Conf, inputs: &Inputs) -> Evaluation {
         };
         Some((known("PACKAGE_NAME")?, known("PACKAGE_VERSION")?))
     });
-    let reading = read(conf, inputs, identity);
+    let reading = read(conf, inputs, identity.as_ref());
     report(conf, reading)
 }
 
@@ -251,14 +252,14 @@ fn running_distribution(text: &str) -> String {
 }
 
 /// One `read_conf`: both sourcings.
-fn read(conf: &Conf, inputs: &Inputs, identity: Option<(String, String)>) -> Reading {
+fn read(conf: &Conf, inputs: &Inputs, identity: Option<&(String, String)>) -> Reading {
     let mut machine = Machine::new(inputs);
-    machine.state = base_state(inputs, identity.as_ref());
-    machine.script_path = match &identity {
+    machine.state = base_state(inputs, identity);
+    machine.script_path = match identity {
         Some((name, version)) => format!("/var/lib/dkms/{name}/{version}/source/dkms.conf"),
         None => "/usr/src/src/dkms.conf".to_owned(),
     };
-    machine.identity.clone_from(&identity);
+    machine.identity = identity.cloned();
     machine.sources.push("/usr/sbin/dkms".to_owned());
     machine.sources.push(machine.script_path.clone());
     machine.state.frames.push(BTreeMap::new());
@@ -295,7 +296,7 @@ fn read(conf: &Conf, inputs: &Inputs, identity: Option<(String, String)>) -> Rea
     let mut directives = if flow == Flow::Limit {
         BTreeMap::new()
     } else {
-        second(inputs, identity.as_ref(), &machine.script_path, &text, &mut findings)
+        second(inputs, identity, &machine.script_path, &text, &mut findings)
     };
     for name in &blurred {
         directives.insert(name.clone(), Directive::from([(0, Value::Unknown)]));
@@ -305,12 +306,28 @@ fn read(conf: &Conf, inputs: &Inputs, identity: Option<(String, String)>) -> Rea
             directives.entry((*name).to_owned()).or_insert_with(|| Directive::from([(0, Value::Unknown)]));
         }
     }
+    let beginnings = if machine.pending.is_empty() { beginnings(&first) } else { BTreeMap::new() };
     if !machine.pending.is_empty() {
         for value in directives.values_mut().flat_map(BTreeMap::values_mut) {
             *value = Value::Unknown;
         }
     }
-    Reading { first, directives, findings, ended }
+    Reading { first, directives, beginnings, findings, ended }
+}
+
+/// What partly unknown values begin with, where the second sourcing leaves the known part alone.
+fn beginnings(first: &BTreeMap<String, Variable>) -> BTreeMap<String, String> {
+    let known = |name: &&str| {
+        let text = match &first.get(*name)?.data {
+            Data::Scalar(text) => text,
+            Data::Indexed(values) => values.get(&0)?,
+            _ => return None,
+        };
+        let (known, _) = text.split_once([UNKNOWN, MAYBE])?;
+        let plain = !known.contains(['"', '$', '`', '\\', '*', '?', '[']);
+        plain.then(|| ((*name).to_owned(), known.to_owned()))
+    };
+    VARIABLES.iter().filter_map(known).collect()
 }
 
 /// Prepares what is not known for the export; returns the directives of which not even the elements are known.
@@ -406,9 +423,8 @@ fn second(
     for name in VARIABLES {
         let Some(variable) = machine.state.variables.get(*name) else { continue };
         let elements: Directive = match &variable.data {
-            Data::Unset => continue,
+            Data::Unset | Data::Associative(_) => continue,
             Data::Unknown => Directive::from([(0, Value::Unknown)]),
-            Data::Associative(_) => continue,
             _ => machine
                 .indexed(name)
                 .into_iter()
@@ -455,7 +471,13 @@ fn report(conf: &Conf, reading: Reading) -> Evaluation {
     if !reading.ended {
         compare_readings(conf, &reading, &places, &mut diagnostics);
     }
-    Evaluation { directives: reading.directives, diagnostics, strangers, places }
+    Evaluation {
+        directives: reading.directives,
+        diagnostics,
+        strangers,
+        places,
+        beginnings: reading.beginnings,
+    }
 }
 
 /// What bash has and what dkms makes of it.

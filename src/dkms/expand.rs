@@ -450,7 +450,6 @@ impl Machine<'_> {
             "" => self.scalar("HOME").or_else(|| Some("/root".to_owned())),
             "+" => Some(self.state.directory.clone()),
             "root" => Some("/root".to_owned()),
-            _ if user.contains(['$', '\'', '"', '`', '\\']) => None,
             _ => None,
         };
         if let Some(value) = value {
@@ -1102,8 +1101,7 @@ fn backslash(text: &str, at: usize, mode: Mode, builder: &mut Builder) -> usize 
     if c == '\n' {
         return end;
     }
-    let quotes =
-        !mode.double || matches!(c, '$' | '`' | '\\') || (c == '"' && !mode.document) || c == '}' && false;
+    let quotes = !mode.double || matches!(c, '$' | '`' | '\\') || (c == '"' && !mode.document);
     if !quotes {
         builder.quoted("\\");
         return at + 1;

@@ -398,13 +398,23 @@ impl Checker<'_> {
                 let command = self.element(kind.directive(), 0);
                 command.is_present().then(|| Hook {
                     kind: *kind,
-                    script: command
-                        .clone()
-                        .map(|text| text.split_whitespace().next().unwrap_or_default().to_owned()),
+                    script: self.script(kind.directive(), &command),
                     command,
                 })
             })
             .collect()
+    }
+
+    /// The first word; known also where only what follows it is unknown.
+    fn script(&self, directive: &str, command: &Fact<String>) -> Fact<String> {
+        if let Some(text) = command.known() {
+            return Fact::Known(text.split_whitespace().next().unwrap_or_default().to_owned());
+        }
+        let beginning = self.evaluation.beginnings.get(directive).map(|text| text.trim_start());
+        match beginning.and_then(|text| text.split_once(char::is_whitespace)) {
+            Some((script, _)) if !script.is_empty() => Fact::Known(script.to_owned()),
+            _ => Fact::Unknown,
+        }
     }
 
     fn requirements(&self, facts: &Facts) -> Vec<Requirement> {
@@ -412,7 +422,7 @@ impl Checker<'_> {
         let mut need = |version, why: &str, wrong_module| {
             list.push(Requirement { version, why: why.to_owned(), wrong_module });
         };
-        let present = |name: &str| (0..1).any(|_| self.elements(name).is_some());
+        let present = |name: &str| self.elements(name).is_some();
         if facts.autoinstall.is_present() {
             need("2.2.0.0", "AUTOINSTALL", false);
         }
@@ -463,6 +473,14 @@ impl Checker<'_> {
         super::evaluate::last_assignment(&self.conf.text, &element)
             .or_else(|| self.evaluation.places.get(name).cloned())
             .or_else(|| super::evaluate::last_assignment(&self.conf.text, name))
+    }
+
+    /// The directive that brings a module into being, for a finding about what the module lacks.
+    fn array_with(&self, index: usize, otherwise: &'static str) -> &'static str {
+        MODULE_ARRAYS
+            .into_iter()
+            .find(|name| self.elements(name).is_some_and(|elements| elements.contains_key(&index)))
+            .unwrap_or(otherwise)
     }
 
     fn report(
@@ -565,7 +583,7 @@ impl Checker<'_> {
         if module.name == Fact::Absent {
             self.error(
                 &codes::NO_MODULE_NAME,
-                "BUILT_MODULE_NAME",
+                self.array_with(index, "BUILT_MODULE_NAME"),
                 index,
                 format!("module {index} has no BUILT_MODULE_NAME[{index}]"),
                 "name it, or number the modules without gaps",
@@ -602,7 +620,7 @@ impl Checker<'_> {
         match &module.destination {
             Fact::Absent => self.error(
                 &codes::NO_DESTINATION,
-                "DEST_MODULE_LOCATION",
+                self.array_with(index, "DEST_MODULE_LOCATION"),
                 index,
                 format!("module {index} has no DEST_MODULE_LOCATION[{index}]"),
                 &format!("write DEST_MODULE_LOCATION[{index}]=\"/updates/dkms\""),

@@ -277,8 +277,9 @@ impl Machine<'_> {
             return if ROOT.iter().any(|name| matches(name)) { None } else { Some(Vec::new()) };
         }
         let Some(names) = self.list_directory(here) else {
-            // No file is called like an export line of dkms, `NAME[0]="…`.
-            return if part.contains('=') && part.contains('"') { Some(Vec::new()) } else { None };
+            // No file is called like the words of dkms's own export, `NAME[0]="…` and `${!NAME[@]}`.
+            let exported = part.contains('$') || (part.contains('=') && part.contains('"'));
+            return if exported { Some(Vec::new()) } else { None };
         };
         Some(names.into_iter().filter(|name| matches(name)).collect())
     }

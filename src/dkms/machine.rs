@@ -276,10 +276,7 @@ impl<'a> Machine<'a> {
                     return Ok(Some(MAYBE.to_string()));
                 };
                 let values = self.indexed(name);
-                let index = match resolve(index, &values) {
-                    Some(index) => index,
-                    None => return Ok(None),
-                };
+                let Some(index) = resolve(index, &values) else { return Ok(None) };
                 Ok(values.get(&index).cloned())
             }
         }

@@ -17,6 +17,8 @@ mod sed;
 mod state;
 mod syntax;
 mod test;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -140,9 +142,11 @@ pub struct Evaluation {
     pub(crate) strangers: Vec<(String, Option<std::ops::Range<usize>>)>,
     /// Places of the last assignments.
     pub(crate) places: BTreeMap<String, std::ops::Range<usize>>,
+    /// What element 0 of a directive with an unknown value begins with.
+    pub(crate) beginnings: BTreeMap<String, String>,
 }
 
-/// A directive in the shape of the corpus' schema.
+/// A directive in the shape of the JSON schema of [`Evaluation::to_schema`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum SchemaValue {

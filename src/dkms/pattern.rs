@@ -90,6 +90,12 @@ fn group(chars: &[char], start: usize, out: &mut String, depth: usize) -> Option
     Some(Some(i + 1))
 }
 
+/// The classes of POSIX.
+const CLASSES: [&str; 12] = [
+    "alnum", "alpha", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper",
+    "xdigit",
+];
+
 /// A bracket expression from `[`; in a shell pattern `!` negates too and a backslash quotes.
 fn bracket(chars: &[char], start: usize, shell: bool) -> Option<(String, usize)> {
     let mut out = String::from("[");
@@ -107,10 +113,6 @@ fn bracket(chars: &[char], start: usize, shell: bool) -> Option<(String, usize)>
                 let close = (i + 2..chars.len().saturating_sub(1))
                     .find(|&k| chars[k] == ':' && chars[k + 1] == ']')?;
                 let name: String = chars[i + 2..close].iter().collect();
-                const CLASSES: [&str; 12] = [
-                    "alnum", "alpha", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
-                    "upper", "xdigit",
-                ];
                 if !CLASSES.contains(&name.as_str()) {
                     return None;
                 }
@@ -150,10 +152,12 @@ fn compile(text: &str, ignore_case: bool) -> Option<Regex> {
         .ok()
 }
 
+/// Matches a whole text; `None`: too complex.
+pub(super) type Matcher<'a> = Box<dyn Fn(&str) -> Option<bool> + 'a>;
+
 /// How much of a text a pattern has to cover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
-    Whole,
     ShortestPrefix,
     LongestPrefix,
     ShortestSuffix,
@@ -207,7 +211,6 @@ impl Glob {
     pub(super) fn find(&self, text: &str, part: Part) -> Result<Option<std::ops::Range<usize>>, ()> {
         let ends = || text.char_indices().map(|(i, _)| i).chain(std::iter::once(text.len()));
         let candidates: Vec<std::ops::Range<usize>> = match part {
-            Part::Whole => vec![0..text.len()],
             Part::ShortestPrefix => ends().map(|end| 0..end).collect(),
             Part::LongestPrefix => ends().map(|end| 0..end).rev_all(),
             Part::ShortestSuffix => ends().map(|start| start..text.len()).rev_all(),
@@ -226,7 +229,7 @@ impl Glob {
     }
 
     /// A function that matches whole texts, compiled once.
-    pub(super) fn matcher(&self) -> Option<Box<dyn Fn(&str) -> Option<bool> + '_>> {
+    pub(super) fn matcher(&self) -> Option<Matcher<'_>> {
         match &self.kind {
             Kind::Regular { body, ignore_case } => {
                 let regex = compile(&format!("\\A(?:{body})\\z"), *ignore_case)?;

@@ -125,7 +125,6 @@ fn check_nesting(text: &str) -> Result<(), usize> {
                 i += 1;
                 continue;
             }
-            b'$' | b'\\' | b'"' | b'`' => {}
             _ => {}
         }
         run = 0;

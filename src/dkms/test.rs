@@ -174,9 +174,7 @@ impl Machine<'_> {
             'z' => empty(text),
             'n' => empty(text).map(|yes| !yes),
             'v' => return self.is_set(text),
-            'o' => Some(false),
-            't' => Some(false),
-            'R' => Some(false),
+            'o' | 't' | 'R' => Some(false),
             _ => {
                 let answer = self.test_file(letter, text);
                 if answer.is_none() && !is_unknown(text) {
@@ -207,7 +205,7 @@ impl Machine<'_> {
                 Some(letter) => Ok(Ok(self.unary_test(letter, text)?)),
                 None => Ok(Err(())),
             },
-            [left, operator, right] if is_binary(operator) => self.plain_binary(left, operator, right),
+            [left, operator, right] if is_binary(operator) => Ok(Self::plain_binary(left, operator, right)),
             ["(", text, ")"] => Ok(Ok(empty(text).map(|yes| !yes))),
             _ => {
                 let mut at = 0;
@@ -262,7 +260,7 @@ impl Machine<'_> {
             && !matches!(*operator, "-a" | "-o")
         {
             *at += 3;
-            return self.plain_binary(first, operator, right);
+            return Ok(Self::plain_binary(first, operator, right));
         }
         if first == "!" {
             *at += 1;
@@ -285,22 +283,22 @@ impl Machine<'_> {
         Ok(Ok(empty(first).map(|yes| !yes)))
     }
 
-    fn plain_binary(&mut self, left: &str, operator: &str, right: &str) -> Result<Result<Answer, ()>, Flow> {
+    fn plain_binary(left: &str, operator: &str, right: &str) -> Result<Answer, ()> {
         match operator {
-            "-a" => return Ok(Ok(and(empty(left).map(|yes| !yes), empty(right).map(|yes| !yes)))),
-            "-o" => return Ok(Ok(or(empty(left).map(|yes| !yes), empty(right).map(|yes| !yes)))),
-            "-nt" | "-ot" | "-ef" => return Ok(Ok(None)),
+            "-a" => return Ok(and(empty(left).map(|yes| !yes), empty(right).map(|yes| !yes))),
+            "-o" => return Ok(or(empty(left).map(|yes| !yes), empty(right).map(|yes| !yes))),
+            "-nt" | "-ot" | "-ef" => return Ok(None),
             _ => {}
         }
         if operator.starts_with('-') {
             if is_unknown(left) || is_unknown(right) {
-                return Ok(Ok(None));
+                return Ok(None);
             }
             let number = |text: &str| text.trim().parse::<i64>();
-            let (Ok(a), Ok(b)) = (number(left), number(right)) else { return Ok(Err(())) };
-            return Ok(Ok(Some(compare(operator, a, b))));
+            let (Ok(a), Ok(b)) = (number(left), number(right)) else { return Err(()) };
+            return Ok(Some(compare(operator, a, b)));
         }
-        Ok(Ok(string_test(operator, left, right)))
+        Ok(string_test(operator, left, right))
     }
 }
 

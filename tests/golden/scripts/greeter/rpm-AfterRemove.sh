@@ -71,20 +71,36 @@ kpkg_dkms() (
         sum=$(modinfo -F srcversion "$1" 2>/dev/null)
         [ -n "$sum" ] && [ "$sum" = "$(modinfo -F srcversion "$2" 2>/dev/null)" ]
     }
-    # KERNEL FOLDER: the module files of this kernel that came from the modules in FOLDER
-    installed_from() {
-        modules_in "$2" | while IFS= read -r built; do
-            find "$lib/$1" -name "${built##*/}" ! -type d 2>/dev/null | while IFS= read -r file; do
-                if same_module "$built" "$file"; then printf '%s\n' "$file"; fi
-            done
+    # KERNEL FILE: one that came with the kernel, even if it has the very bytes of ours. Some systems let dkms install
+    # into kernel/; then dkms has put the kernel's own aside.
+    is_kernels_own() {
+        case $2 in "$lib/$1"/kernel/*) ;; *) return 1 ;; esac
+        own=${2#"$lib/$1/"}
+        grep -qxF "${own%.ko*}.ko" "$lib/$1/modules.order" 2>/dev/null &&
+            [ -z "$(find "$mine/original_module/$1" -name "${2##*/}" 2>/dev/null)" ]
+    }
+    # KERNEL BUILT: the files of this kernel that came from this module
+    installed_as() {
+        find "$lib/$1" -name "${2##*/}" ! -type d 2>/dev/null | while IFS= read -r file; do
+            if same_module "$2" "$file" && ! is_kernels_own "$1" "$file"; then printf '%s\n' "$file"; fi
         done
+    }
+    # KERNEL FOLDER: the same for all modules in FOLDER
+    installed_from() {
+        modules_in "$2" | while IFS= read -r built; do installed_as "$1" "$built"; done
+    }
+    # KERNEL FOLDER: is every module of FOLDER on disk?
+    all_installed() {
+        [ -z "$(modules_in "$2" | while IFS= read -r built; do
+            [ -n "$(installed_as "$1" "$built")" ] || echo missing
+        done)" ]
     }
     # KERNEL: is its active version also on disk?
     is_working() { is_active "$1" && [ -n "$(installed_from "$1" "$mine/$active/module")" ]; }
 
     update_depmod() {
         if [ -e "$lib/$1/modules.order" ] || [ -n "$(modules_in "$lib/$1")" ]; then
-            depmod "$1"
+            depmod "$1" 2>/dev/null || warn "kernel $1: depmod failed"
         else
             # A folder of headers only: the last module is gone, depmod's files go too.
             for file in alias alias.bin builtin.alias.bin builtin.bin dep dep.bin devname softdep symbols symbols.bin weakdep; do
@@ -194,6 +210,26 @@ kpkg_dkms() (
         [ -d "$work/stash" ] || rm -rf "$work"
     }
 
+    # The kernels' own modules that dkms has put aside, where no version of ours is active any more
+    return_originals() {
+        find "$mine/original_module" ! -type d ! -name '*.origin' ! -path '*/collisions/*' 2>/dev/null | while IFS= read -r file; do
+            own=${file#"$mine/original_module/"}
+            own=${own%%/*}
+            ! is_active "$own" || continue
+            # dkms 3.1 and later note the place; earlier ones do not, but the kernel does.
+            at=$(cat "$file.origin" 2>/dev/null)
+            if [ -z "$at" ]; then
+                base=${file##*/}
+                at=$(grep "/${base%.ko*}\.ko\$" "$lib/$own/modules.order" 2>/dev/null | head -n 1)
+                [ -n "$at" ] || continue
+                at=$lib/$own/${at%/*}/$base
+            fi
+            case $at in "$lib/$own/"*) ;; *) continue ;; esac
+            [ ! -e "$at" ] || continue
+            mkdir -p "${at%/*}" && mv "$file" "$at" && rm -f "$file.origin" && printf '%s\n' "$own"
+        done
+        find "$mine/original_module" -depth -type d -exec rmdir {} \; 2>/dev/null
+    }
     # VERSION: no kernel uses it any more, or everything goes
     forget() {
         for link in "$mine"/kernel-*; do
@@ -276,17 +312,6 @@ kpkg_dkms() (
             command -v "$tool" >/dev/null 2>&1 || warn "$tool is not installed; a build needs it"
         done
     }
-    # KERNEL FOLDER: every module of FOLDER is on disk
-    all_installed() {
-        [ -z "$(modules_in "$2" | while IFS= read -r built; do
-            find "$lib/$1" -name "${built##*/}" ! -type d 2>/dev/null | {
-                while IFS= read -r file; do
-                    if same_module "$built" "$file"; then exit 0; fi
-                done
-                echo missing
-            }
-        done)" ]
-    }
     # KERNEL FOLDER: the kernel brings a module of that name itself
     in_kernel() {
         [ -n "$(modules_in "$2" | while IFS= read -r built; do
@@ -347,6 +372,7 @@ kpkg_dkms() (
             rm -f "$mine/kernel-$1-$arch"
             rm -rf "$built_to"
             rmdir "${built_to%/*}" 2>/dev/null
+            return_originals >/dev/null
             update_depmod "$1"
         fi
         return 1
@@ -482,7 +508,7 @@ kpkg_dkms() (
             fi
         done | sort -u)
         forget "$1"
-        for kernel in $changed; do
+        for kernel in $(printf '%s\n' "$changed" "$(return_originals)" | sort -u); do
             [ ! -d "$lib/$kernel" ] || update_depmod "$kernel"
         done
     }
