@@ -1013,7 +1013,7 @@ impl Machine<'_> {
 
     /// A file that may set anything was sourced.
     pub(super) fn source_unknown(&mut self, path: &str) {
-        self.note_unknown(&format!("the content of `{path}`, which is sourced here,"));
+        self.note_unknown(&format!("the content of {path}, which is sourced here,"));
         if path.ends_with("/.config") || path.ends_with("/auto.conf") {
             self.state.open_config = true;
         } else {

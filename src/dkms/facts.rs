@@ -60,7 +60,7 @@ pub struct ModuleFacts {
     pub destination: Fact<String>,
     /// Whether dkms strips debug symbols; `Unknown` when STRIP is.
     pub strip: Fact<bool>,
-    /// `BUILD_EXCLUSIVE`_*[index] where the index is above 0; see [`Facts::exclusive`] for element 0.
+    /// `BUILD_EXCLUSIVE_*[index]` where the index is above 0; see [`Facts::exclusive`] for element 0.
     pub exclusive: Exclusive,
 }
 

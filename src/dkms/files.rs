@@ -266,21 +266,22 @@ impl Machine<'_> {
 
     /// The names below `base` that one part of a pattern matches.
     fn glob_part(&self, base: &str, part: &str) -> Option<Vec<String>> {
+        // No file is called like the words of dkms's own export, `NAME[0]="…` and `${!NAME[@]}`.
+        if part.contains('$') || (part.contains('=') && part.contains('"')) {
+            return Some(Vec::new());
+        }
         let glob = Glob::new(part, false);
+        let matcher = glob.matcher();
         let here = if base.is_empty() { "." } else { base };
         let matches = |name: &str| {
             (part.starts_with('.') || part.starts_with("\\.") || !name.starts_with('.'))
-                && glob.matches(name) != Some(false)
+                && matcher.as_ref().and_then(|matcher| matcher(name)) != Some(false)
         };
         if normalise(&self.state.directory, here) == "/" {
             // The root holds the names that every system has; whether it holds more is not known, and not likely.
             return if ROOT.iter().any(|name| matches(name)) { None } else { Some(Vec::new()) };
         }
-        let Some(names) = self.list_directory(here) else {
-            // No file is called like the words of dkms's own export, `NAME[0]="…` and `${!NAME[@]}`.
-            let exported = part.contains('$') || (part.contains('=') && part.contains('"'));
-            return if exported { Some(Vec::new()) } else { None };
-        };
+        let names = self.list_directory(here)?;
         Some(names.into_iter().filter(|name| matches(name)).collect())
     }
 }

@@ -140,7 +140,7 @@ impl<'a> Machine<'a> {
             self.assigning.as_ref().map(|name| format!(", so `{name}` is unknown")).unwrap_or_default();
         self.find(
             &codes::UNKNOWN_COMMAND,
-            Severity::Warning,
+            Severity::Note,
             format!("{what} is not known here{target}"),
             Some("state the fact in the file, or give it to kpkg"),
         );
