@@ -267,7 +267,7 @@ fn findings(text: &str) -> Vec<(&'static str, Severity, usize)> {
 
 #[test]
 fn rules_find_their_mistake_and_its_line() {
-    use Severity::{Error, Warning};
+    use Severity::{Error, Note, Warning};
     assert_eq!(findings(HEAD), []);
     for (line, id, severity) in [
         ("PACKAGE_NAME=a/b", "K0304", Error),
@@ -294,7 +294,7 @@ fn rules_find_their_mistake_and_its_line() {
         ("MAKE=$(uname -r)", "K0214", Warning),
         ("MAKE=a\r", "K0209", Warning),
         ("fi", "K0201", Error),
-        ("MAKE=$(foo)", "K0202", Warning),
+        ("MAKE=$(foo)", "K0202", Note),
         (". ./no-such-file", "K0215", Warning),
     ] {
         let found = findings(&format!("{HEAD}{line}\n"));

@@ -140,15 +140,19 @@ kpkg_dkms() (
         [ -d "$mine/$1/kpkg-source" ] || { [ -L "$mine/$1/source" ] && [ ! -e "$mine/$1/source/dkms.conf" ]; }
     }
 
+    # KERNEL FOLDER: files named like the modules in FOLDER, those that came with the kernel excepted
+    modules_outside() {
+        modules_in "$2" | while IFS= read -r built; do
+            find "$lib/$1" -path "$lib/$1/kernel" -prune -o -name "${built##*/}" ! -type d -print 2>/dev/null
+        done
+    }
     # KERNEL: keeps what makes its module work now, until its successor works
     stash() {
         if ! is_active "$1" || [ ! -d "$mine/$active/module" ]; then return 0; fi
         new=$work/stash/.new
         rm -rf "$new"
         mkdir -p "$new/lib" && copy_tree "$mine/$active" "$new/build" || return 1
-        modules_in "$new/build/module" | while IFS= read -r built; do
-            find "$lib/$1" -path "$lib/$1/kernel" -prune -o -name "${built##*/}" ! -type d -print 2>/dev/null
-        done >"$new/files"
+        modules_outside "$1" "$new/build/module" >"$new/files"
         installed_from "$1" "$new/build/module" >>"$new/files" || return 1
         while IFS= read -r file; do
             at=$new/lib/${file#"$lib/$1/"}
@@ -208,7 +212,7 @@ kpkg_dkms() (
             kernel=${kept##*/}
             if ! is_damaged "$kernel" || restore "$kernel"; then rm -rf "$work/stash/$kernel"; fi
         done
-        rm -rf "$work/tree" "$work/log" "$work/files" "$work/guard" "$work/stash/.new" "$mine/.kpkg-link"
+        rm -rf "$work/tree" "$work/log" "$work/files" "$work/others" "$work/guard" "$work/stash/.new" "$mine/.kpkg-link"
         rmdir "$work/stash" 2>/dev/null
         [ -d "$work/stash" ] || rm -rf "$work"
     }
@@ -342,6 +346,7 @@ kpkg_dkms() (
             relink "kpkg-old/$1/$arch" "$mine/kernel-$1-$arch" || { restore "$1"; return 1; }
         fi
         if [ ! -s "$work/files" ] && in_kernel "$1" "$work/tree/$name/$version/$1/$arch/module"; then force=; fi
+        modules_outside "$1" "$work/tree/$name/$version/$1/$arch/module" >"$work/others"
         rm -rf "$built_to"
         if mkdir -p "${built_to%/*}" && mv "$work/tree/$name/$version/$1/$arch" "$built_to"; then
             run_dkms install $force -k "$1" -a "$arch" >"$work/log" 2>&1
@@ -369,9 +374,9 @@ kpkg_dkms() (
             restore "$1" && rm -rf "$kept"
         else
             # Half a module is worse than none.
-            modules_in "$built_to/module" | while IFS= read -r built; do
-                find "$lib/$1" -path "$lib/$1/kernel" -prune -o -name "${built##*/}" -type f -print 2>/dev/null
-            done | while IFS= read -r file; do rm -f "$file"; done
+            modules_outside "$1" "$built_to/module" | while IFS= read -r file; do
+                grep -qxF "$file" "$work/others" || rm -f "$file"
+            done
             rm -f "$mine/kernel-$1-$arch"
             rm -rf "$built_to"
             rmdir "${built_to%/*}" 2>/dev/null
@@ -403,7 +408,7 @@ kpkg_dkms() (
             return 1
         fi
         trap 'recover; exit 143' HUP INT TERM
-        tried=0 failed=0
+        tried=0 failed=0 served=0
         no_dkms=
         if ! command -v dkms >/dev/null 2>&1; then
             warn "dkms is not installed, nothing was built"
@@ -423,7 +428,10 @@ kpkg_dkms() (
                 0)
                     swap "$kernel"
                     case $? in
-                        0) say "kernel $kernel: $name $version is built and installed" ;;
+                        0)
+                            served=$((served + 1))
+                            say "kernel $kernel: $name $version is built and installed"
+                            ;;
                         2) warn "kernel $kernel: dkms leaves the kernel's own module in place; to use $name $version: dkms install --force -m $name -v $version -k $kernel" ;;
                         *)
                             failed=$((failed + 1))
@@ -454,7 +462,7 @@ kpkg_dkms() (
             kernel=${active#*/}
             ! is_working "${kernel%/*}" || keeps=yes
         done
-        if [ "$failed" = 0 ] || [ "$failed" -lt "$tried" ] || [ -z "$keeps" ]; then register; fi
+        if [ "$failed" = 0 ] || [ "$served" != 0 ] || [ -z "$keeps" ]; then register; fi
         prune
         tell_headers
         recover
@@ -531,9 +539,10 @@ kpkg_dkms() (
     }
     # After the package's files are gone: what "erase" left
     leave() {
+        # Has another package taken over this driver? Then it looks after the rest.
         for at in "/usr/src/$name"-*/dkms.conf; do
-            # Another package has taken over this driver and looks after the rest.
-            [ ! -f "$at" ] || return 0
+            [ -f "$at" ] || continue
+            ! sed -n "s/^[[:space:]]*PACKAGE_NAME=[\"']\{0,1\}\([^\"'[:space:]]*\).*/\1/p" "$at" | grep -qxF "$name" || return 0
         done
         without_dkms=yes
         if [ -d "$mine" ] || [ -d "$work" ]; then remove; fi
