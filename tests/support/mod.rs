@@ -84,7 +84,7 @@ impl Tree {
     pub fn transcript(&self, arguments: &[&str]) -> String {
         let output = self.kpkg(arguments);
         let folder = self.path().display().to_string();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&folder, "[FOLDER]");
+        let text = |bytes: &[u8]| without_sizes(&String::from_utf8_lossy(bytes).replace(&folder, "[FOLDER]"));
         format!(
             "$ kpkg {}\n{}exit {}\n---- standard error\n{}",
             arguments.join(" "),
@@ -93,6 +93,29 @@ impl Tree {
             text(&output.stderr)
         )
     }
+}
+
+/// The sizes of artifacts change with every word of a script; their texts have golden files of their own.
+fn without_sizes(text: &str) -> String {
+    let mask = |line: &str| {
+        if let (true, Some((path, (_, target)))) = (
+            line.trim_start().starts_with("Wrote "),
+            line.rsplit_once("  for ")
+                .and_then(|(left, target)| left.rsplit_once("  ").map(|(path, size)| (path, (size, target)))),
+        ) {
+            return format!("{path}  [SIZE]  for {target}");
+        }
+        match line.split_once("\"size\":") {
+            Some((before, after)) if line.contains("\"artifact\"") => {
+                format!(
+                    "{before}\"size\":[SIZE]{}",
+                    after.trim_start_matches(|digit: char| digit.is_ascii_digit())
+                )
+            }
+            _ => line.to_owned(),
+        }
+    };
+    text.split('\n').map(mask).collect::<Vec<_>>().join("\n")
 }
 
 /// Compares a text with `tests/golden/NAME`; `KPKG_UPDATE=1` writes it.
