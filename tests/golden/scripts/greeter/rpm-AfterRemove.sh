@@ -1,16 +1,14 @@
-# Everything below runs in a subshell, so that no name of it meets the packager's own text.
-# Rules it keeps: a working module leaves the disk only when its successor is there; kernels are those in
-# /lib/modules, never the running one; nothing is asked, and the package database is not read.
 kpkg_dkms() (
+    # Inside a subshell, so that no name meets the packager's own text. Rules kept here: a working module leaves the disk
+    # only when its successor is there; kernels are those in /lib/modules, never the running one; nothing is asked, and
+    # the package database is not read.
     set +e
     umask 022
     unset IFS
     name='greeter'
     version='1.2.0'
     package='greeter-dkms'
-    headers='kernel-devel-%k (on SUSE: kernel-%f-devel)'
 
-    say() { printf '%s: %s\n' "$package" "$*"; }
     warn() { printf '%s: %s\n' "$package" "$*" >&2; }
 
     # NAME DEFAULT: an absolute path from the configuration of dkms
@@ -27,8 +25,6 @@ kpkg_dkms() (
     # On the file system of dkms, so that moving a build is one step; hidden, so that dkms does not see a module in it.
     work=$tree/.kpkg-$name
 
-    # KERNEL: the header package it wants
-    header_package() { printf '%s\n' "$headers" | sed "s|%k|$1|g; s|%f|${1##*-}|g"; }
     has_headers() { [ -e "$lib/$1/build/include" ]; }
     is_kernel() { [ -e "$lib/$1/modules.order" ] || [ -d "$lib/$1/kernel" ] || [ -e "$lib/$1/vmlinuz" ]; }
     # TARGET LINK: replaces a symbolic link in one step
@@ -63,10 +59,12 @@ kpkg_dkms() (
         active=
         return 1
     }
+    # FILE: prints nothing and fails if it cannot be read, or cannot be told from others
+    digest() { sha256sum <"$1" 2>/dev/null | sed 's/ .*//' | grep .; }
+    same_bytes() { [ -e "$1" ] && [ -e "$2" ] && sum=$(digest "$1") && [ "$sum" = "$(digest "$2")" ]; }
     # BUILT FILE: the same bytes or, outside of kernel/, the same source (a module may have been signed again)
     same_module() {
-        [ -e "$1" ] && [ -e "$2" ] || return 1
-        [ "$(cksum <"$1")" != "$(cksum <"$2")" ] || return 0
+        ! same_bytes "$1" "$2" || return 0
         case $2 in "$lib"/*/kernel/*) return 1 ;; esac
         sum=$(modinfo -F srcversion "$1" 2>/dev/null)
         [ -n "$sum" ] && [ "$sum" = "$(modinfo -F srcversion "$2" 2>/dev/null)" ]
@@ -89,14 +87,6 @@ kpkg_dkms() (
     installed_from() {
         modules_in "$2" | while IFS= read -r built; do installed_as "$1" "$built"; done
     }
-    # KERNEL FOLDER: is every module of FOLDER on disk?
-    all_installed() {
-        [ -z "$(modules_in "$2" | while IFS= read -r built; do
-            [ -n "$(installed_as "$1" "$built")" ] || echo missing
-        done)" ]
-    }
-    # KERNEL: is its active version also on disk?
-    is_working() { is_active "$1" && [ -n "$(installed_from "$1" "$mine/$active/module")" ]; }
 
     update_depmod() {
         if [ -e "$lib/$1/modules.order" ] || [ -n "$(modules_in "$lib/$1")" ]; then
@@ -108,59 +98,12 @@ kpkg_dkms() (
             done
         fi
     }
-
-    # VERSION: dkms gets a copy of the source, because the package manager is about to change /usr/src.
-    # It is a link to a folder of the registration: dkms 3.2 takes a plain folder named "source" for broken, and
-    # dkms deletes a registration only if the folders left in it end in "source".
-    freeze() {
-        [ -f "$mine/$1/source/dkms.conf" ] || return 0
-        [ "$(readlink "$mine/$1/source")" != kpkg-source ] || return 0
-        rm -rf "$mine/$1/kpkg-source" "$mine/$1/.kpkg-source"
-        if cp -a "$mine/$1/source/." "$mine/$1/.kpkg-source" && mv "$mine/$1/.kpkg-source" "$mine/$1/kpkg-source" &&
-            set_source kpkg-source "$1"; then return 0; fi
-        rm -rf "$mine/$1/kpkg-source" "$mine/$1/.kpkg-source"
-        warn "cannot keep a copy of the source of $name $1; the installed modules stay"
-    }
     # TARGET VERSION
     set_source() {
         [ -L "$mine/$2/source" ] || rm -rf "$mine/$2/source"
         mkdir -p "$mine/$2" && relink "$1" "$mine/$2/source"
     }
-    # VERSION: back to what the package ships
-    thaw() {
-        [ -f "/usr/src/$name-$1/dkms.conf" ] || return 0
-        set_source "/usr/src/$name-$1" "$1" && rm -rf "$mine/$1/kpkg-source" "$mine/$1/.kpkg-source"
-    }
-    # VERSION: left by us, or of a package that is gone
-    is_stale() {
-        case $1 in original_module | kernel-*) return 1 ;; esac
-        [ -d "$mine/$1/kpkg-source" ] || { [ -L "$mine/$1/source" ] && [ ! -e "$mine/$1/source/dkms.conf" ]; }
-    }
 
-    # KERNEL FOLDER: files named like the modules in FOLDER, those that came with the kernel excepted
-    modules_outside() {
-        modules_in "$2" | while IFS= read -r built; do
-            find "$lib/$1" -path "$lib/$1/kernel" -prune -o -name "${built##*/}" ! -type d -print 2>/dev/null
-        done
-    }
-    # KERNEL: keeps what makes its module work now, until its successor works
-    stash() {
-        if ! is_active "$1" || [ ! -d "$mine/$active/module" ]; then return 0; fi
-        new=$work/stash/.new
-        rm -rf "$new"
-        mkdir -p "$new/lib" && copy_tree "$mine/$active" "$new/build" || return 1
-        modules_outside "$1" "$new/build/module" >"$new/files"
-        installed_from "$1" "$new/build/module" >>"$new/files" || return 1
-        while IFS= read -r file; do
-            at=$new/lib/${file#"$lib/$1/"}
-            [ ! -e "$at" ] || continue
-            mkdir -p "${at%/*}" || return 1
-            if [ -L "$file" ] || ! ln "$file" "$at" 2>/dev/null; then cp -pL "$file" "$at" || return 1; fi
-        done <"$new/files"
-        printf '%s\n' "$active" >"$new/active" || return 1
-        rm -rf "${work:?}/stash/$1"
-        mv "$new" "$work/stash/$1"
-    }
     # KERNEL: puts back what was kept; fails if it could not
     restore() {
         kept=$work/stash/$1
@@ -182,7 +125,7 @@ kpkg_dkms() (
         find "$kept/lib" ! -type d | while IFS= read -r file; do
             at=$lib/$1/${file#"$kept/lib/"}
             rm -f "$at.kpkg-new"
-            if [ -e "$at" ] && [ "$(cksum <"$file")" = "$(cksum <"$at")" ]; then continue; fi
+            ! same_bytes "$file" "$at" || continue
             mkdir -p "${at%/*}"
             # A hard link needs no space on a full disk.
             if ln "$file" "$at.kpkg-new" 2>/dev/null && mv -f "$at.kpkg-new" "$at"; then continue; fi
@@ -214,6 +157,11 @@ kpkg_dkms() (
         [ -d "$work/stash" ] || rm -rf "$work"
     }
 
+    # VERSION: left by us, or of a package that is gone
+    is_stale() {
+        case $1 in original_module | kernel-*) return 1 ;; esac
+        [ -d "$mine/$1/kpkg-source" ] || { [ -L "$mine/$1/source" ] && [ ! -e "$mine/$1/source/dkms.conf" ]; }
+    }
     # The kernels' own modules that dkms has put aside, where no version of ours is active any more
     return_originals() {
         find "$mine/original_module" ! -type d ! -name '*.origin' ! -path '*/collisions/*' 2>/dev/null | while IFS= read -r file; do
@@ -241,254 +189,8 @@ kpkg_dkms() (
         done
         rm -rf "${mine:?}/$1"
     }
-    # Versions that this package or a predecessor left: away, unless a kernel still works with them
-    prune() {
-        for at in "$mine"/*/; do
-            at=${at%/}
-            old=${at##*/}
-            if [ "$old" = "$version" ] || ! is_stale "$old"; then continue; fi
-            if [ -f "/usr/src/$name-$old/dkms.conf" ]; then
-                thaw "$old"
-                continue
-            fi
-            needed=
-            for build in "$mine/$old"/*/*/module; do
-                build=${build%/module}
-                kernel=${build%/*}
-                kernel=${kernel##*/}
-                case $kernel in kpkg-source | source | build | '*') continue ;; esac
-                if is_working "$kernel" && [ "$mine/$active" = "$build" ]; then
-                    needed=yes
-                else
-                    rm -rf "$build"
-                    rmdir "${build%/*}" 2>/dev/null
-                fi
-            done
-            if [ -z "$needed" ]; then
-                forget "$old"
-            elif [ ! -f "$mine/$old/source/dkms.conf" ] && cp -a "$source/." "$mine/$old/kpkg-source"; then
-                set_source kpkg-source "$old"
-            fi
-        done
-    }
 
-    # A dkms tree of our own, where a build touches nothing that works. It also holds the other modules' registrations:
-    # dkms 3.1.4 and later look up BUILD_DEPENDS in the tree they build in, and do not follow a link there.
-    prepare() {
-        mkdir -p "$work/tree/$name/$version" || return 1
-        for at in "$tree"/*/; do
-            at=${at%/}
-            [ "$at" != "$mine" ] || continue
-            set -- "$at"/kernel-*
-            [ ! -L "$1" ] || copy_tree "$at" "$work/tree/${at##*/}"
-        done
-    }
-    run_dkms() { dkms "$@" -m "$name" -v "$version" </dev/null; }
-    # KERNEL: 0 built (sets arch), 1 failed, 2 not meant for this kernel
-    build() {
-        private=$work/tree/$name/$version
-        if [ ! -e "$private/source/dkms.conf" ]; then
-            # "add" runs POST_ADD; whether the configuration suits this kernel is the business of "build".
-            run_dkms add -k "$1" --dkmstree "$work/tree" --sourcetree /usr/src >"$work/log" 2>&1
-            [ -e "$private/source/dkms.conf" ] || ln -s "$source" "$private/source"
-        fi
-        run_dkms build -k "$1" --dkmstree "$work/tree" --sourcetree /usr/src >"$work/log" 2>&1
-        case $? in
-            0) ;;
-            9 | 77) return 2 ;;
-            *) return 1 ;;
-        esac
-        for at in "$private/$1"/*/module; do
-            [ -d "$at" ] || continue
-            arch=${at%/module}
-            arch=${arch##*/}
-            return 0
-        done
-        return 1
-    }
-    # KERNEL: why it did not build
-    explain() {
-        {
-            sed -n 's/^Error! //p' "$work/log"
-            tail -n 12 "$work/tree/$name/$version/build/make.log" 2>/dev/null || tail -n 12 "$work/log"
-        } | sed 's/^/    /' >&2
-        for tool in make cc; do
-            command -v "$tool" >/dev/null 2>&1 || warn "$tool is not installed; a build needs it"
-        done
-    }
-    # KERNEL FOLDER: the kernel brings a module of that name itself
-    in_kernel() {
-        [ -n "$(modules_in "$2" | while IFS= read -r built; do
-            file=${built##*/}
-            find "$lib/$1/kernel" -name "${file%%.ko*}.ko*" 2>/dev/null
-        done)" ]
-    }
-    # KERNEL: the new build becomes the active one. 0 done, 1 failed and the old one is back, 2 dkms leaves it to the kernel's own.
-    swap() {
-        built_to=$mine/$version/$1/$arch
-        kept=$work/stash/$1
-        register && stash "$1" || return 1
-        force=--force
-        if [ -d "$kept" ]; then
-            : >"$kept/swapping" || return 1
-            # New files take the place of the old ones in one step each: "dkms install" copies over them, and a full
-            # disk would cost both.
-            find "$kept/lib" ! -type d >"$work/files"
-            while IFS= read -r file; do
-                at=$work/tree/$name/$version/$1/$arch/module/${file##*/}
-                [ ! -e "$at" ] || place "$at" "$lib/$1/${file#"$kept/lib/"}" || { restore "$1"; return 1; }
-            done <"$work/files"
-            # dkms must see that another build is active: without a link it archives the installed file as the kernel's
-            # own, to come back on removal; with the right link "--force" uninstalls first.
-            relink "kpkg-old/$1/$arch" "$mine/kernel-$1-$arch" || { restore "$1"; return 1; }
-        fi
-        if [ ! -s "$work/files" ] && in_kernel "$1" "$work/tree/$name/$version/$1/$arch/module"; then force=; fi
-        modules_outside "$1" "$work/tree/$name/$version/$1/$arch/module" >"$work/others"
-        rm -rf "$built_to"
-        if mkdir -p "${built_to%/*}" && mv "$work/tree/$name/$version/$1/$arch" "$built_to"; then
-            run_dkms install $force -k "$1" -a "$arch" >"$work/log" 2>&1
-        fi
-        if [ "$(readlink "$mine/kernel-$1-$arch")" = "$version/$1/$arch" ] && all_installed "$1" "$built_to/module"; then
-            # Modules that the new version no longer has
-            gone=
-            while IFS= read -r file; do
-                [ ! -e "$built_to/module/${file##*/}" ] || continue
-                rm -f "$lib/$1/${file#"$kept/lib/"}"
-                gone=yes
-            done <"$work/files"
-            [ -z "$gone" ] || update_depmod "$1"
-            rm -rf "$kept"
-            return 0
-        fi
-        if [ -z "$force" ]; then
-            [ "$(readlink "$mine/kernel-$1-$arch")" != "kpkg-old/$1/$arch" ] || rm -f "$mine/kernel-$1-$arch"
-            rm -rf "$kept"
-            return 2
-        fi
-        if [ -d "$kept" ]; then
-            rm -rf "$built_to"
-            rmdir "${built_to%/*}" 2>/dev/null
-            restore "$1" && rm -rf "$kept"
-        else
-            # Half a module is worse than none.
-            modules_outside "$1" "$built_to/module" | while IFS= read -r file; do
-                grep -qxF "$file" "$work/others" || rm -f "$file"
-            done
-            rm -f "$mine/kernel-$1-$arch"
-            rm -rf "$built_to"
-            rmdir "${built_to%/*}" 2>/dev/null
-            return_originals >/dev/null
-            update_depmod "$1"
-        fi
-        return 1
-    }
-    register() {
-        set_source "$source" "$version" && rm -rf "$mine/$version/kpkg-source" "$mine/$version/.kpkg-source"
-    }
-    # KERNEL: what it is left with
-    tell_kept() {
-        if is_working "$1"; then
-            warn "kernel $1 keeps its working module, $name ${active%%/*}"
-        else
-            warn "kernel $1 has no $name module; there was none to keep"
-        fi
-    }
-
-    configure() {
-        recover
-        if [ ! -f "$source/dkms.conf" ]; then
-            warn "$source is missing, nothing was built"
-            return 1
-        fi
-        if ! prepare; then
-            warn "cannot write to $tree, nothing was built"
-            return 1
-        fi
-        trap 'recover; exit 143' HUP INT TERM
-        tried=0 failed=0 served=0
-        no_dkms=
-        if ! command -v dkms >/dev/null 2>&1; then
-            warn "dkms is not installed, nothing was built"
-            no_dkms=yes failed=1
-        elif [ -e /etc/dkms/no-autoinstall ]; then
-            warn "/etc/dkms/no-autoinstall exists, nothing was built"
-            no_dkms=yes
-        fi
-        for at in "$lib"/*/; do
-            kernel=${at%/}
-            kernel=${kernel##*/}
-            if [ -n "$no_dkms" ] || ! has_headers "$kernel"; then continue; fi
-            tried=$((tried + 1))
-            : >"$work/files"
-            build "$kernel"
-            case $? in
-                0)
-                    swap "$kernel"
-                    case $? in
-                        0)
-                            served=$((served + 1))
-                            say "kernel $kernel: $name $version is built and installed"
-                            ;;
-                        2) warn "kernel $kernel: dkms leaves the kernel's own module in place; to use $name $version: dkms install --force -m $name -v $version -k $kernel" ;;
-                        *)
-                            failed=$((failed + 1))
-                            warn "kernel $kernel: $name $version could not be installed:"
-                            tail -n 12 "$work/log" | sed 's/^/    /' >&2
-                            tell_kept "$kernel"
-                            ;;
-                    esac
-                    ;;
-                2)
-                    say "kernel $kernel: $name $version is not meant for it"
-                    ! is_working "$kernel" || [ "${active%%/*}" = "$version" ] || tell_kept "$kernel"
-                    ;;
-                *)
-                    failed=$((failed + 1))
-                    warn "kernel $kernel: $name $version failed to build:"
-                    explain
-                    tell_kept "$kernel"
-                    ;;
-            esac
-        done
-        # dkms builds for kernels to come from what is registered. When nothing could be built from the new source, while
-        # the old one works somewhere, that is the better one to offer.
-        keeps=
-        for link in "$mine"/kernel-*; do
-            [ -L "$link" ] || continue
-            active=$(readlink "$link")
-            kernel=${active#*/}
-            ! is_working "${kernel%/*}" || keeps=yes
-        done
-        if [ "$failed" = 0 ] || [ "$served" != 0 ] || [ -z "$keeps" ]; then register; fi
-        prune
-        tell_headers
-        recover
-        trap - HUP INT TERM
-        [ "$failed" = 0 ]
-    }
-    # Kernels that nothing was built for
-    tell_headers() {
-        told=
-        for at in "$lib"/*/; do
-            kernel=${at%/}
-            kernel=${kernel##*/}
-            if [ "$kernel" = '*' ] || has_headers "$kernel"; then continue; fi
-            # A folder without a kernel is a remnant, and worth a word only if there is nothing else to say.
-            [ "$tried" = 0 ] || is_kernel "$kernel" || continue
-            told=yes
-            if is_working "$kernel"; then
-                if [ "${active%%/*}" = "$version" ]; then
-                    warn "kernel $kernel has no headers and keeps its $name module; to build it anew, install $(header_package "$kernel")"
-                else
-                    warn "kernel $kernel has no headers and keeps the module of $name ${active%%/*}; for $version install $(header_package "$kernel")"
-                fi
-            else
-                warn "kernel $kernel has no headers, $name was not built for it; install $(header_package "$kernel")"
-            fi
-        done
-        [ "$tried" != 0 ] || [ -n "$told" ] || warn "no kernel found, $name was not built; install $(header_package KERNEL)"
-    }
-
+    without_dkms=
     # VERSION: the registration and every module file that came from it
     drop() {
         [ -d "$mine/$1" ] || return 0
@@ -498,7 +200,7 @@ kpkg_dkms() (
             kernel=${active#*/}
             kernel=${kernel%/*}
             installed_from "$kernel" "$mine/$active/module" | while IFS= read -r file; do
-                printf '%s %s %s\n' "$kernel" "$(cksum <"$file" | tr ' ' -)" "$file"
+                printf '%s %s %s\n' "$kernel" "$(digest "$file" || echo -)" "$file"
             done
         done)
         if [ -z "$without_dkms" ] && [ -f "$mine/$1/source/dkms.conf" ] && command -v dkms >/dev/null 2>&1; then
@@ -507,7 +209,7 @@ kpkg_dkms() (
         # What dkms left, if it could not do it or does not know the file any more
         changed=$(printf '%s\n' "$owned" | while read -r kernel sum file; do
             [ -n "$file" ] || continue
-            if [ -e "$file" ] && [ "$(cksum <"$file" | tr ' ' -)" = "$sum" ] || { [ -L "$file" ] && [ ! -e "$file" ]; }; then
+            if [ -e "$file" ] && [ "$(digest "$file")" = "$sum" ] || { [ -L "$file" ] && [ ! -e "$file" ]; }; then
                 rm -f "$file"
                 rmdir "$lib/$kernel/updates/dkms" "$lib/$kernel/updates" 2>/dev/null
                 printf '%s\n' "$kernel"
@@ -530,11 +232,8 @@ kpkg_dkms() (
         rmdir "$mine" 2>/dev/null
         return 0
     }
-    # Another package may be taking over the driver: leave all to its scripts, or to "leave" if there is none
-    erase() {
-        if [ -e "$work/guard" ]; then freeze "$version"; else remove; fi
-    }
-    # After the package's files are gone: what "erase" left
+
+    # After the package's files are gone: what was not removed before
     leave() {
         # Has another package taken over this driver? Then it looks after the rest.
         for at in "/usr/src/$name"-*/dkms.conf; do
@@ -544,58 +243,10 @@ kpkg_dkms() (
         without_dkms=yes
         if [ -d "$mine" ] || [ -d "$work" ]; then remove; fi
     }
-    # The transaction was called off: the package's own source is back
-    resume() {
-        recover
-        if [ -d "$mine/$version" ]; then thaw "$version"; else configure; fi
-        return 0
-    }
-    # The same after a removal that may have begun
-    reinstate() {
-        resume
-        for at in "$lib"/*/; do
-            at=${at%/}
-            if has_headers "${at##*/}" && ! is_working "${at##*/}"; then
-                configure
-                break
-            fi
-        done
-        return 0
-    }
-    # Before the files of a new package come: nothing that the old one's scripts do may lose a module
-    guard() {
-        [ -d "$mine" ] || return 0
-        recover
-        mkdir -p "$work/source" && : >"$work/guard"
-        for at in "$mine"/*/source; do
-            old=${at%/source}
-            old=${old##*/}
-            freeze "$old"
-            [ ! -d "$mine/$old/kpkg-source" ] || copy_tree "$mine/$old/kpkg-source" "$work/source/$old"
-        done
-        for at in "$lib"/*/; do
-            kernel=${at%/}
-            kernel=${kernel##*/}
-            stash "$kernel" || warn "kernel $kernel: cannot keep a copy of the $name module"
-        done
-        return 0
-    }
 
-    without_dkms=
-    case $1 in
-        configure) configure ;;
-        erase) erase ;;
-        freeze) freeze "$version" ;;
-        guard) guard ;;
-        leave) leave ;;
-        reinstate) reinstate ;;
-        remove) remove ;;
-        resume) resume ;;
-    esac
+    [ "$1" != 0 ] || leave
 )
 
-if [ "$1" = 0 ]; then
-    kpkg_dkms leave
-fi
+kpkg_dkms "$@"
 
 exit 0

@@ -1,16 +1,14 @@
-# Everything below runs in a subshell, so that no name of it meets the packager's own text.
-# Rules it keeps: a working module leaves the disk only when its successor is there; kernels are those in
-# /lib/modules, never the running one; nothing is asked, and the package database is not read.
 kpkg_dkms() (
+    # Inside a subshell, so that no name meets the packager's own text. Rules kept here: a working module leaves the disk
+    # only when its successor is there; kernels are those in /lib/modules, never the running one; nothing is asked, and
+    # the package database is not read.
     set +e
     umask 022
     unset IFS
     name='greeter'
     version='1.2.0'
     package='greeter-dkms'
-    headers='kernel-devel-%k (on SUSE: kernel-%f-devel)'
 
-    say() { printf '%s: %s\n' "$package" "$*"; }
     warn() { printf '%s: %s\n' "$package" "$*" >&2; }
 
     # NAME DEFAULT: an absolute path from the configuration of dkms
@@ -27,8 +25,6 @@ kpkg_dkms() (
     # On the file system of dkms, so that moving a build is one step; hidden, so that dkms does not see a module in it.
     work=$tree/.kpkg-$name
 
-    # KERNEL: the header package it wants
-    header_package() { printf '%s\n' "$headers" | sed "s|%k|$1|g; s|%f|${1##*-}|g"; }
     has_headers() { [ -e "$lib/$1/build/include" ]; }
     is_kernel() { [ -e "$lib/$1/modules.order" ] || [ -d "$lib/$1/kernel" ] || [ -e "$lib/$1/vmlinuz" ]; }
     # TARGET LINK: replaces a symbolic link in one step
@@ -63,10 +59,12 @@ kpkg_dkms() (
         active=
         return 1
     }
+    # FILE: prints nothing and fails if it cannot be read, or cannot be told from others
+    digest() { sha256sum <"$1" 2>/dev/null | sed 's/ .*//' | grep .; }
+    same_bytes() { [ -e "$1" ] && [ -e "$2" ] && sum=$(digest "$1") && [ "$sum" = "$(digest "$2")" ]; }
     # BUILT FILE: the same bytes or, outside of kernel/, the same source (a module may have been signed again)
     same_module() {
-        [ -e "$1" ] && [ -e "$2" ] || return 1
-        [ "$(cksum <"$1")" != "$(cksum <"$2")" ] || return 0
+        ! same_bytes "$1" "$2" || return 0
         case $2 in "$lib"/*/kernel/*) return 1 ;; esac
         sum=$(modinfo -F srcversion "$1" 2>/dev/null)
         [ -n "$sum" ] && [ "$sum" = "$(modinfo -F srcversion "$2" 2>/dev/null)" ]
@@ -89,14 +87,6 @@ kpkg_dkms() (
     installed_from() {
         modules_in "$2" | while IFS= read -r built; do installed_as "$1" "$built"; done
     }
-    # KERNEL FOLDER: is every module of FOLDER on disk?
-    all_installed() {
-        [ -z "$(modules_in "$2" | while IFS= read -r built; do
-            [ -n "$(installed_as "$1" "$built")" ] || echo missing
-        done)" ]
-    }
-    # KERNEL: is its active version also on disk?
-    is_working() { is_active "$1" && [ -n "$(installed_from "$1" "$mine/$active/module")" ]; }
 
     update_depmod() {
         if [ -e "$lib/$1/modules.order" ] || [ -n "$(modules_in "$lib/$1")" ]; then
@@ -108,59 +98,12 @@ kpkg_dkms() (
             done
         fi
     }
-
-    # VERSION: dkms gets a copy of the source, because the package manager is about to change /usr/src.
-    # It is a link to a folder of the registration: dkms 3.2 takes a plain folder named "source" for broken, and
-    # dkms deletes a registration only if the folders left in it end in "source".
-    freeze() {
-        [ -f "$mine/$1/source/dkms.conf" ] || return 0
-        [ "$(readlink "$mine/$1/source")" != kpkg-source ] || return 0
-        rm -rf "$mine/$1/kpkg-source" "$mine/$1/.kpkg-source"
-        if cp -a "$mine/$1/source/." "$mine/$1/.kpkg-source" && mv "$mine/$1/.kpkg-source" "$mine/$1/kpkg-source" &&
-            set_source kpkg-source "$1"; then return 0; fi
-        rm -rf "$mine/$1/kpkg-source" "$mine/$1/.kpkg-source"
-        warn "cannot keep a copy of the source of $name $1; the installed modules stay"
-    }
     # TARGET VERSION
     set_source() {
         [ -L "$mine/$2/source" ] || rm -rf "$mine/$2/source"
         mkdir -p "$mine/$2" && relink "$1" "$mine/$2/source"
     }
-    # VERSION: back to what the package ships
-    thaw() {
-        [ -f "/usr/src/$name-$1/dkms.conf" ] || return 0
-        set_source "/usr/src/$name-$1" "$1" && rm -rf "$mine/$1/kpkg-source" "$mine/$1/.kpkg-source"
-    }
-    # VERSION: left by us, or of a package that is gone
-    is_stale() {
-        case $1 in original_module | kernel-*) return 1 ;; esac
-        [ -d "$mine/$1/kpkg-source" ] || { [ -L "$mine/$1/source" ] && [ ! -e "$mine/$1/source/dkms.conf" ]; }
-    }
 
-    # KERNEL FOLDER: files named like the modules in FOLDER, those that came with the kernel excepted
-    modules_outside() {
-        modules_in "$2" | while IFS= read -r built; do
-            find "$lib/$1" -path "$lib/$1/kernel" -prune -o -name "${built##*/}" ! -type d -print 2>/dev/null
-        done
-    }
-    # KERNEL: keeps what makes its module work now, until its successor works
-    stash() {
-        if ! is_active "$1" || [ ! -d "$mine/$active/module" ]; then return 0; fi
-        new=$work/stash/.new
-        rm -rf "$new"
-        mkdir -p "$new/lib" && copy_tree "$mine/$active" "$new/build" || return 1
-        modules_outside "$1" "$new/build/module" >"$new/files"
-        installed_from "$1" "$new/build/module" >>"$new/files" || return 1
-        while IFS= read -r file; do
-            at=$new/lib/${file#"$lib/$1/"}
-            [ ! -e "$at" ] || continue
-            mkdir -p "${at%/*}" || return 1
-            if [ -L "$file" ] || ! ln "$file" "$at" 2>/dev/null; then cp -pL "$file" "$at" || return 1; fi
-        done <"$new/files"
-        printf '%s\n' "$active" >"$new/active" || return 1
-        rm -rf "${work:?}/stash/$1"
-        mv "$new" "$work/stash/$1"
-    }
     # KERNEL: puts back what was kept; fails if it could not
     restore() {
         kept=$work/stash/$1
@@ -182,7 +125,7 @@ kpkg_dkms() (
         find "$kept/lib" ! -type d | while IFS= read -r file; do
             at=$lib/$1/${file#"$kept/lib/"}
             rm -f "$at.kpkg-new"
-            if [ -e "$at" ] && [ "$(cksum <"$file")" = "$(cksum <"$at")" ]; then continue; fi
+            ! same_bytes "$file" "$at" || continue
             mkdir -p "${at%/*}"
             # A hard link needs no space on a full disk.
             if ln "$file" "$at.kpkg-new" 2>/dev/null && mv -f "$at.kpkg-new" "$at"; then continue; fi
@@ -214,6 +157,36 @@ kpkg_dkms() (
         [ -d "$work/stash" ] || rm -rf "$work"
     }
 
+    # KERNEL FOLDER: files named like the modules in FOLDER, those that came with the kernel excepted
+    modules_outside() {
+        modules_in "$2" | while IFS= read -r built; do
+            find "$lib/$1" -path "$lib/$1/kernel" -prune -o -name "${built##*/}" ! -type d -print 2>/dev/null
+        done
+    }
+    # KERNEL: keeps what makes its module work now, until its successor works
+    stash() {
+        if ! is_active "$1" || [ ! -d "$mine/$active/module" ]; then return 0; fi
+        new=$work/stash/.new
+        rm -rf "$new"
+        mkdir -p "$new/lib" && copy_tree "$mine/$active" "$new/build" || return 1
+        modules_outside "$1" "$new/build/module" >"$new/files"
+        installed_from "$1" "$new/build/module" >>"$new/files" || return 1
+        while IFS= read -r file; do
+            at=$new/lib/${file#"$lib/$1/"}
+            [ ! -e "$at" ] || continue
+            mkdir -p "${at%/*}" || return 1
+            if [ -L "$file" ] || ! ln "$file" "$at" 2>/dev/null; then cp -pL "$file" "$at" || return 1; fi
+        done <"$new/files"
+        printf '%s\n' "$active" >"$new/active" || return 1
+        rm -rf "${work:?}/stash/$1"
+        mv "$new" "$work/stash/$1"
+    }
+
+    # VERSION: left by us, or of a package that is gone
+    is_stale() {
+        case $1 in original_module | kernel-*) return 1 ;; esac
+        [ -d "$mine/$1/kpkg-source" ] || { [ -L "$mine/$1/source" ] && [ ! -e "$mine/$1/source/dkms.conf" ]; }
+    }
     # The kernels' own modules that dkms has put aside, where no version of ours is active any more
     return_originals() {
         find "$mine/original_module" ! -type d ! -name '*.origin' ! -path '*/collisions/*' 2>/dev/null | while IFS= read -r file; do
@@ -240,6 +213,32 @@ kpkg_dkms() (
             case $(readlink "$link") in "$1"/*) rm -f "$link" ;; esac
         done
         rm -rf "${mine:?}/$1"
+    }
+
+    headers='kernel-devel-%k (on SUSE: kernel-%f-devel)'
+    say() { printf '%s: %s\n' "$package" "$*"; }
+    # KERNEL: the header package it wants
+    header_package() { printf '%s\n' "$headers" | sed "s|%k|$1|g; s|%f|${1##*-}|g"; }
+
+    # KERNEL: is its active version also on disk?
+    is_working() { is_active "$1" && [ -n "$(installed_from "$1" "$mine/$active/module")" ]; }
+    # KERNEL FOLDER: is every module of FOLDER on disk?
+    all_installed() {
+        [ -z "$(modules_in "$2" | while IFS= read -r built; do
+            [ -n "$(installed_as "$1" "$built")" ] || echo missing
+        done)" ]
+    }
+    # KERNEL FOLDER: the kernel brings a module of that name itself
+    in_kernel() {
+        [ -n "$(modules_in "$2" | while IFS= read -r built; do
+            file=${built##*/}
+            find "$lib/$1/kernel" -name "${file%%.ko*}.ko*" 2>/dev/null
+        done)" ]
+    }
+    # VERSION: back to what the package ships
+    thaw() {
+        [ -f "/usr/src/$name-$1/dkms.conf" ] || return 0
+        set_source "/usr/src/$name-$1" "$1" && rm -rf "$mine/$1/kpkg-source" "$mine/$1/.kpkg-source"
     }
     # Versions that this package or a predecessor left: away, unless a kernel still works with them
     prune() {
@@ -312,16 +311,11 @@ kpkg_dkms() (
             sed -n 's/^Error! //p' "$work/log"
             tail -n 12 "$work/tree/$name/$version/build/make.log" 2>/dev/null || tail -n 12 "$work/log"
         } | sed 's/^/    /' >&2
-        for tool in make cc; do
-            command -v "$tool" >/dev/null 2>&1 || warn "$tool is not installed; a build needs it"
-        done
+        command -v make >/dev/null 2>&1 || warn "make is not installed; a build needs it"
     }
-    # KERNEL FOLDER: the kernel brings a module of that name itself
-    in_kernel() {
-        [ -n "$(modules_in "$2" | while IFS= read -r built; do
-            file=${built##*/}
-            find "$lib/$1/kernel" -name "${file%%.ko*}.ko*" 2>/dev/null
-        done)" ]
+
+    register() {
+        set_source "$source" "$version" && rm -rf "$mine/$version/kpkg-source" "$mine/$version/.kpkg-source"
     }
     # KERNEL: the new build becomes the active one. 0 done, 1 failed and the old one is back, 2 dkms leaves it to the kernel's own.
     swap() {
@@ -382,9 +376,6 @@ kpkg_dkms() (
         fi
         return 1
     }
-    register() {
-        set_source "$source" "$version" && rm -rf "$mine/$version/kpkg-source" "$mine/$version/.kpkg-source"
-    }
     # KERNEL: what it is left with
     tell_kept() {
         if is_working "$1"; then
@@ -393,7 +384,28 @@ kpkg_dkms() (
             warn "kernel $1 has no $name module; there was none to keep"
         fi
     }
-
+    # Kernels that nothing was built for
+    tell_headers() {
+        told=
+        for at in "$lib"/*/; do
+            kernel=${at%/}
+            kernel=${kernel##*/}
+            if [ "$kernel" = '*' ] || has_headers "$kernel"; then continue; fi
+            # A folder without a kernel is a remnant, and worth a word only if there is nothing else to say.
+            [ "$tried" = 0 ] || is_kernel "$kernel" || continue
+            told=yes
+            if is_working "$kernel"; then
+                if [ "${active%%/*}" = "$version" ]; then
+                    warn "kernel $kernel has no headers and keeps its $name module; to build it anew, install $(header_package "$kernel")"
+                else
+                    warn "kernel $kernel has no headers and keeps the module of $name ${active%%/*}; for $version install $(header_package "$kernel")"
+                fi
+            else
+                warn "kernel $kernel has no headers, $name was not built for it; install $(header_package "$kernel")"
+            fi
+        done
+        [ "$tried" != 0 ] || [ -n "$told" ] || warn "no kernel found, $name was not built; install $(header_package KERNEL)"
+    }
     configure() {
         recover
         if [ ! -f "$source/dkms.conf" ]; then
@@ -466,135 +478,11 @@ kpkg_dkms() (
         trap - HUP INT TERM
         [ "$failed" = 0 ]
     }
-    # Kernels that nothing was built for
-    tell_headers() {
-        told=
-        for at in "$lib"/*/; do
-            kernel=${at%/}
-            kernel=${kernel##*/}
-            if [ "$kernel" = '*' ] || has_headers "$kernel"; then continue; fi
-            # A folder without a kernel is a remnant, and worth a word only if there is nothing else to say.
-            [ "$tried" = 0 ] || is_kernel "$kernel" || continue
-            told=yes
-            if is_working "$kernel"; then
-                if [ "${active%%/*}" = "$version" ]; then
-                    warn "kernel $kernel has no headers and keeps its $name module; to build it anew, install $(header_package "$kernel")"
-                else
-                    warn "kernel $kernel has no headers and keeps the module of $name ${active%%/*}; for $version install $(header_package "$kernel")"
-                fi
-            else
-                warn "kernel $kernel has no headers, $name was not built for it; install $(header_package "$kernel")"
-            fi
-        done
-        [ "$tried" != 0 ] || [ -n "$told" ] || warn "no kernel found, $name was not built; install $(header_package KERNEL)"
-    }
 
-    # VERSION: the registration and every module file that came from it
-    drop() {
-        [ -d "$mine/$1" ] || return 0
-        owned=$(for link in "$mine"/kernel-*; do
-            active=$(readlink "$link")
-            case $active in "$1"/*/*) ;; *) continue ;; esac
-            kernel=${active#*/}
-            kernel=${kernel%/*}
-            installed_from "$kernel" "$mine/$active/module" | while IFS= read -r file; do
-                printf '%s %s %s\n' "$kernel" "$(cksum <"$file" | tr ' ' -)" "$file"
-            done
-        done)
-        if [ -z "$without_dkms" ] && [ -f "$mine/$1/source/dkms.conf" ] && command -v dkms >/dev/null 2>&1; then
-            log=$(dkms remove -m "$name" -v "$1" --all </dev/null 2>&1) || printf '%s\n' "$log" | tail -n 5 >&2
-        fi
-        # What dkms left, if it could not do it or does not know the file any more
-        changed=$(printf '%s\n' "$owned" | while read -r kernel sum file; do
-            [ -n "$file" ] || continue
-            if [ -e "$file" ] && [ "$(cksum <"$file" | tr ' ' -)" = "$sum" ] || { [ -L "$file" ] && [ ! -e "$file" ]; }; then
-                rm -f "$file"
-                rmdir "$lib/$kernel/updates/dkms" "$lib/$kernel/updates" 2>/dev/null
-                printf '%s\n' "$kernel"
-            elif [ ! -e "$lib/$kernel/modules.order" ]; then
-                printf '%s\n' "$kernel"
-            fi
-        done | sort -u)
-        forget "$1"
-        for kernel in $(printf '%s\n' "$changed" "$(return_originals)" | sort -u); do
-            [ ! -d "$lib/$kernel" ] || update_depmod "$kernel"
-        done
-    }
-    remove() {
-        recover
-        drop "$version"
-        for at in "$mine"/*/; do
-            at=${at%/}
-            if is_stale "${at##*/}"; then drop "${at##*/}"; fi
-        done
-        rmdir "$mine" 2>/dev/null
-        return 0
-    }
-    # Another package may be taking over the driver: leave all to its scripts, or to "leave" if there is none
-    erase() {
-        if [ -e "$work/guard" ]; then freeze "$version"; else remove; fi
-    }
-    # After the package's files are gone: what "erase" left
-    leave() {
-        # Has another package taken over this driver? Then it looks after the rest.
-        for at in "/usr/src/$name"-*/dkms.conf; do
-            [ -f "$at" ] || continue
-            ! sed -n "s/^[[:space:]]*PACKAGE_NAME=[\"']\{0,1\}\([^\"'[:space:]]*\).*/\1/p" "$at" | grep -qxF "$name" || return 0
-        done
-        without_dkms=yes
-        if [ -d "$mine" ] || [ -d "$work" ]; then remove; fi
-    }
-    # The transaction was called off: the package's own source is back
-    resume() {
-        recover
-        if [ -d "$mine/$version" ]; then thaw "$version"; else configure; fi
-        return 0
-    }
-    # The same after a removal that may have begun
-    reinstate() {
-        resume
-        for at in "$lib"/*/; do
-            at=${at%/}
-            if has_headers "${at##*/}" && ! is_working "${at##*/}"; then
-                configure
-                break
-            fi
-        done
-        return 0
-    }
-    # Before the files of a new package come: nothing that the old one's scripts do may lose a module
-    guard() {
-        [ -d "$mine" ] || return 0
-        recover
-        mkdir -p "$work/source" && : >"$work/guard"
-        for at in "$mine"/*/source; do
-            old=${at%/source}
-            old=${old##*/}
-            freeze "$old"
-            [ ! -d "$mine/$old/kpkg-source" ] || copy_tree "$mine/$old/kpkg-source" "$work/source/$old"
-        done
-        for at in "$lib"/*/; do
-            kernel=${at%/}
-            kernel=${kernel##*/}
-            stash "$kernel" || warn "kernel $kernel: cannot keep a copy of the $name module"
-        done
-        return 0
-    }
-
-    without_dkms=
-    case $1 in
-        configure) configure ;;
-        erase) erase ;;
-        freeze) freeze "$version" ;;
-        guard) guard ;;
-        leave) leave ;;
-        reinstate) reinstate ;;
-        remove) remove ;;
-        resume) resume ;;
-    esac
+    # After every script of the package that was replaced, and after the headers that came in the same transaction
+    configure
 )
 
-# After every script of the package that was replaced, and after the headers that came in the same transaction
-kpkg_dkms configure
+kpkg_dkms
 
 exit 0
