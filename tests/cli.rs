@@ -213,7 +213,7 @@ fn the_packagers_own_scripts_stand_around_ours() {
     tree.file("a.sh", "echo before").file("b.sh", "echo after");
     let output = String::from_utf8(tree.kpkg(&["show", "--scripts", "-f", "deb"]).stdout).unwrap();
     let (before, after) = (output.find("echo before").unwrap(), output.find("echo after").unwrap());
-    let work = output.find("kpkg_dkms configure").unwrap();
+    let work = output.find("kpkg_dkms \"$@\"").unwrap();
     assert!(before < work && work < after);
 }
 
