@@ -256,7 +256,7 @@ fn rpm_verifies_installs_and_erases_random_packages() {
         let force =
             Command::new("rpm").args(["--force-debian", "--version"]).output().unwrap().status.success();
         let force: &[&str] = if force { &["--force-debian"] } else { &[] };
-        run(rpm().args(force).args(["-i", "--nodeps", "--ignorearch"]).arg(&file));
+        run(rpm().args(force).args(["-i", "--ignorearch"]).arg(&file));
         compare(&package, &root);
         let verified = run(rpm().args(["-V", "--nodeps", "--nouser", "--nogroup"]).arg(&package.name));
         assert!(verified.stdout.is_empty(), "{}", String::from_utf8_lossy(&verified.stdout));
