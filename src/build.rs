@@ -9,8 +9,11 @@ use std::path::{Path, PathBuf};
 use crate::backend::{self, Backend};
 use crate::config::{self, Config};
 use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::dkms::{self, Conf, Evaluation};
 use crate::driver::{self, Driver};
 use crate::error::{Error, Result};
+use crate::find::{self, Found};
+use crate::machine::Machine;
 use crate::output::{self, Dir, Output, Stop, Written};
 use crate::package::Package;
 use crate::plan;
@@ -27,6 +30,12 @@ pub struct Options {
     pub targets: Vec<String>,
     /// The folder for artifacts.
     pub output: PathBuf,
+    /// Instead of the dkms.conf that is found.
+    pub dkms_conf: Option<PathBuf>,
+    /// Every driver of the folder.
+    pub all: bool,
+    /// The machines to ask dkms.conf about.
+    pub machines: Vec<Machine>,
     /// Instead of the driver's own version.
     pub driver_version: Option<String>,
     /// A folder of templates that replace built-in ones.
@@ -77,26 +86,73 @@ pub struct Artifact {
 
 /// The codes of all layers, for `kpkg explain`.
 pub fn codes() -> impl Iterator<Item = &'static Code> {
-    let layers =
-        [driver::CODES, crate::dkms::CODES, crate::source::CODES, plan::CODES, config::CODES, backend::CODES];
+    let layers = [
+        find::CODES,
+        driver::CODES,
+        dkms::CODES,
+        crate::source::CODES,
+        plan::CODES,
+        config::CODES,
+        backend::CODES,
+    ];
     layers.into_iter().flatten().copied()
 }
 
-/// Reads the driver in `folder` and decides everything.
-pub fn prepare(folder: &Path, options: &Options) -> Result<Prepared> {
+/// What dkms sees of a file alone, without a tree beside it, on one machine.
+pub fn read_conf(path: &Path, machine: &Machine) -> Result<(Evaluation, Vec<Diagnostic>)> {
+    let bytes = driver::read_conf(path)?;
+    let (conf, mut findings) = Conf::parse(path, &bytes);
+    let evaluation = dkms::evaluate(&conf, &machine.inputs());
+    findings.extend(evaluation.diagnostics.iter().cloned());
+    Ok((evaluation, without_repetition(findings)))
+}
+
+/// Reads the drivers in `folder`, one unless all are asked for, and decides everything.
+pub fn prepare(folder: &Path, options: &Options) -> Result<Vec<Prepared>> {
     let config = read_config(folder)?;
     let targets = targets(options, &config)?;
-    let templates = Templates::new(&read_templates(options.templates.as_deref())?)?;
-    let (driver, mut diagnostics) = Driver::read(
+    let (found, findings) = find::find(
         folder,
-        &config,
+        &find::Options {
+            conf: options.dkms_conf.as_deref(),
+            all: options.all,
+            root: config.source.root.as_deref(),
+        },
+    )?;
+    let mut prepared = Vec::new();
+    for found in &found {
+        prepared.push(prepare_driver(folder, found, &findings, &config, &targets, options)?);
+    }
+    let jobs = prepared.iter().flat_map(|prepared: &Prepared| &prepared.jobs);
+    let names: Vec<_> = jobs.flat_map(|job| &job.artifacts).map(|path| path.display().to_string()).collect();
+    output::refuse_duplicates(names.iter().map(String::as_str))?;
+    Ok(prepared)
+}
+
+fn prepare_driver(
+    folder: &Path,
+    found: &Found,
+    findings: &[Diagnostic],
+    config: &Config,
+    targets: &[Target],
+    options: &Options,
+) -> Result<Prepared> {
+    let templates = Templates::new(&read_templates(options.templates.as_deref())?)?;
+    let (driver, of_driver) = Driver::read(
+        folder,
+        found,
+        config,
         &driver::Options {
             version: options.driver_version.clone(),
             output: Some(options.output.clone()),
+            folder_name: None,
             stamp: options.stamp,
+            machines: options.machines.clone(),
             stop: options.stop.clone(),
         },
     )?;
+    let mut diagnostics = findings.to_vec();
+    diagnostics.extend(of_driver);
     let read_script = |path: &str| read_script(folder, path);
     let mut jobs = Vec::new();
     let several = options.targets.len().max(if options.targets.is_empty() {
@@ -107,8 +163,8 @@ pub fn prepare(folder: &Path, options: &Options) -> Result<Prepared> {
     for target in targets {
         let backend = backend::for_format(&target.format)
             .ok_or_else(|| Error::usage(format!("nothing writes the format `{}`", target.format)))?;
-        let request = Request::new(&options.request, &config, &target.format, &read_script)?;
-        let planned = plan::plan(&driver, &target, &request, &templates)?;
+        let request = Request::new(&options.request, config, &target.format, &read_script)?;
+        let planned = plan::plan(&driver, target, &request, &templates)?;
         diagnostics.extend(planned.diagnostics);
         let folder = if several { options.output.join(&target.name) } else { options.output.clone() };
         for package in planned.packages {
@@ -121,9 +177,6 @@ pub fn prepare(folder: &Path, options: &Options) -> Result<Prepared> {
     if diagnostics.iter().any(|finding| finding.severity == Severity::Error) {
         return Err(Error::diagnostics(diagnostics));
     }
-    let names: Vec<_> =
-        jobs.iter().flat_map(|job| &job.artifacts).map(|path| path.display().to_string()).collect();
-    output::refuse_duplicates(names.iter().map(String::as_str))?;
     Ok(Prepared { driver, jobs, diagnostics, templates, stop: options.stop.clone() })
 }
 
@@ -158,7 +211,7 @@ fn without_repetition(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
 }
 
 fn read_config(folder: &Path) -> Result<Config> {
-    let path = driver::below(folder, config::FILE_NAME);
+    let path = find::below(folder, config::FILE_NAME);
     let formats: Vec<_> = backend::formats().collect();
     match fs::read_to_string(&path) {
         Ok(text) => Config::parse(&path, &text, &formats),

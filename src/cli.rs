@@ -2,12 +2,13 @@
 //!
 //! Nothing else knows clap, and nothing here does any work.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::build;
 use crate::error::{Error, Result};
+use crate::machine;
 use crate::request;
 
 /// Turns a Linux driver's source tree and dkms.conf into packages.
@@ -62,9 +63,15 @@ pub enum Command {
 /// What the packages are made of.
 #[derive(Debug, Args)]
 pub struct PackageArgs {
-    /// The driver's folder
-    #[arg(value_name = "DIR", default_value = ".")]
-    pub folder: PathBuf,
+    /// The driver's folder [default: .]
+    #[arg(value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    /// The dkms.conf to use, where the folder has several or one of another name
+    #[arg(long, value_name = "FILE", env = "KPKG_DKMS_CONF")]
+    pub dkms_conf: Option<PathBuf>,
+    /// Every driver of a folder that has several
+    #[arg(long, conflicts_with = "dkms_conf", env = "KPKG_ALL", action = clap::ArgAction::SetTrue)]
+    pub all: bool,
     /// The formats: deb, rpm, or all
     #[arg(short, long, value_name = "FORMAT", value_delimiter = ',', env = "KPKG_FORMAT")]
     pub format: Vec<String>,
@@ -117,7 +124,10 @@ pub struct ShowArgs {
     /// What the packages are made of.
     #[command(flatten)]
     pub package: PackageArgs,
-    /// Driver and plan as JSON
+    /// The machines that dkms.conf is read for.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    /// Driver and plan as JSON; with --dkms-conf and no DIR, the directives as dkms sees them
     #[arg(long, group = "what")]
     pub json: bool,
     /// The maintainer scripts of every package
@@ -129,6 +139,45 @@ pub struct ShowArgs {
     /// List the templates; with a folder, those that its templates replace too
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, env = "KPKG_TEMPLATES")]
     pub templates: Option<Option<PathBuf>>,
+}
+
+/// The machines that dkms.conf is read for; what is not given is unknown to it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Facts for dkms.conf")]
+pub struct MachineArgs {
+    /// A kernel release, as `uname -r` prints it there
+    #[arg(short, long, value_name = "KVER", value_delimiter = ',', env = "KPKG_KERNEL")]
+    pub kernel: Vec<String>,
+    /// A folder of kernel headers: what /lib/modules/KVER/build leads to
+    #[arg(long, visible_alias = "headers", value_name = "DIR", env = "KPKG_KERNEL_HEADERS")]
+    pub kernel_headers: Vec<PathBuf>,
+    /// The architecture, as `uname -m` prints it there
+    #[arg(long, value_name = "ARCH", env = "KPKG_ARCH")]
+    pub arch: Option<String>,
+    /// The number that `nproc` prints there
+    #[arg(long, value_name = "N", env = "KPKG_PROCESSORS")]
+    pub processors: Option<u32>,
+    /// The os-release file of the machine
+    #[arg(long, value_name = "FILE", env = "KPKG_OS_RELEASE")]
+    pub os_release: Option<PathBuf>,
+    /// The version of dkms; without it, a current one
+    #[arg(long, value_name = "VERSION", env = "KPKG_DKMS_VERSION")]
+    pub dkms_version: Option<String>,
+}
+
+impl MachineArgs {
+    /// The options of the library.
+    #[must_use]
+    pub fn options(&self) -> machine::Options {
+        machine::Options {
+            kernels: self.kernel.clone(),
+            headers: self.kernel_headers.clone(),
+            arch: self.arch.clone(),
+            processors: self.processors,
+            os_release: self.os_release.clone(),
+            dkms_version: self.dkms_version.clone(),
+        }
+    }
 }
 
 /// When to use colours.
@@ -143,6 +192,12 @@ pub enum When {
 }
 
 impl PackageArgs {
+    /// The driver's folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.as_deref().unwrap_or(Path::new("."))
+    }
+
     /// The options of the library; what the environment adds is the caller's.
     #[must_use]
     pub fn options(&self) -> build::Options {
@@ -153,6 +208,8 @@ impl PackageArgs {
             formats,
             targets: self.target.clone(),
             output: self.output.clone(),
+            dkms_conf: self.dkms_conf.clone(),
+            all: self.all,
             driver_version: self.driver_version.clone(),
             request: request::Options {
                 release: self.release.clone(),

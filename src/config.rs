@@ -39,6 +39,8 @@ pub struct Config {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct DriverConfig {
+    /// Its name, instead of `PACKAGE_NAME`.
+    pub name: Option<String>,
     /// Its version, instead of `PACKAGE_VERSION`.
     pub version: Option<String>,
     /// One line for package lists.
@@ -61,6 +63,8 @@ pub struct DriverConfig {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct SourceConfig {
+    /// The folder that becomes `/usr/src/NAME-VERSION`, relative to this file; `.` is the file's own.
+    pub root: Option<String>,
     /// Patterns of files to leave out, in the notation of `.gitignore`.
     pub exclude: Vec<String>,
     /// Patterns of files that stay although kpkg would leave them out, in the notation of `.gitignore`.

@@ -11,10 +11,13 @@ use serde::Serialize;
 
 use crate::config::{Config, DriverConfig};
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::dkms::{self, Conf, Facts, Inputs, ReadTree};
+use crate::dkms::{self, Conf, Decision, Fact, Facts, Inputs, ReadTree};
 use crate::error::{Error, Result};
+use crate::find::{self, Found};
+use crate::machine::Machine;
 use crate::output::Stop;
 use crate::source::{self, LeftOut, SourceFile, SourceKind};
+use crate::version::{self, Claim};
 
 /// What a vendor ships.
 #[derive(Debug, Clone, Serialize)]
@@ -36,10 +39,14 @@ pub struct Driver {
     pub rewritten: BTreeMap<String, String>,
     /// What it says about itself.
     pub about: About,
+    /// Where name, version and files are from.
+    pub origin: Origin,
     /// The kernels it is meant for.
     pub limits: Limits,
     /// The versions of dkms that its directives take.
     pub needs_dkms: Vec<DkmsNeed>,
+    /// What dkms does with it, for each kernel asked about.
+    pub kernels: Vec<ForKernel>,
     /// When it was made, in seconds since 1970.
     pub stamp: u32,
 }
@@ -49,6 +56,26 @@ pub struct Driver {
 pub struct Module {
     /// The name it is installed under, without suffix.
     pub name: String,
+}
+
+/// Where what is packaged comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Origin {
+    /// The dkms.conf.
+    pub conf: PathBuf,
+    /// The root of the source.
+    pub root: PathBuf,
+    /// Who says the version, in words.
+    pub version: String,
+}
+
+impl Origin {
+    /// Whether everything is where dkms wants it.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.conf == find::below(&self.root, CONF_NAME)
+            && matches!(self.version.as_str(), OWN_VERSION | "given")
+    }
 }
 
 /// What a driver says about itself.
@@ -84,6 +111,16 @@ pub struct Limits {
     pub config: Option<String>,
 }
 
+/// What dkms does with a driver for one kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ForKernel {
+    /// The release.
+    pub kernel: String,
+    /// The answer.
+    #[serde(flatten)]
+    pub decision: Decision,
+}
+
 /// A version of dkms that something in dkms.conf takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DkmsNeed {
@@ -102,14 +139,19 @@ pub struct Options {
     pub version: Option<String>,
     /// The folder artifacts go to: no source, wherever it lies.
     pub output: Option<PathBuf>,
+    /// The name that the folder had, where it is an unpacked archive.
+    pub folder_name: Option<String>,
     /// Instead of the time that the source gives.
     pub stamp: Option<u32>,
+    /// The machines to ask about; those without a kernel change nothing.
+    pub machines: Vec<Machine>,
     /// The stop flag.
     pub stop: Stop,
 }
 
 /// The findings of this layer.
-pub const CODES: &[&Code] = &[&NO_CONF, &MISSING_PATCH, &DEAD_HOOK, &NORMALISED, &BAD_VERSION, &COLON];
+pub const CODES: &[&Code] =
+    &[&NO_CONF, &MISSING_PATCH, &DEAD_HOOK, &NORMALISED, &BAD_VERSION, &COLON, &PER_KERNEL, &VERSION_FROM];
 
 const NO_CONF: Code = Code {
     id: "K0101",
@@ -151,16 +193,37 @@ const COLON: Code = Code {
                   before the colon as its epoch, but the driver will not build. Give a version without a colon.",
 };
 
+const PER_KERNEL: Code = Code {
+    id: "K0107",
+    title: "the name or version depends on the kernel",
+    explanation: "dkms keeps one registration NAME/VERSION for all kernels, and a package has one name and one version. A file\n\
+                  that sets another PACKAGE_NAME or PACKAGE_VERSION for some kernels is registered once and not found again.\n\
+                  Give the version with `--driver-version`, or write one value.",
+};
+
+const VERSION_FROM: Code = Code {
+    id: "K0110",
+    title: "the version is not in dkms.conf",
+    explanation: "PACKAGE_VERSION is empty, a template's marker, or computed by a program. kpkg then takes, in this order:\n\
+                  `--driver-version`, `version` in kpkg.toml, the nearest git tag, MODULE_VERSION or a #define in the\n\
+                  sources, Makefile, configure.ac, VERSION, debian/changelog, a spec file, and the name of the folder or\n\
+                  archive. It says which one it was, and warns when they disagree. The dkms.conf in the package has the\n\
+                  version; the one in the tree is left alone.",
+};
+
 /// What dkms reads at most of a `dkms.conf` before we call it unusable.
 const LARGEST_CONF: u64 = 1 << 20;
 
 impl Driver {
-    /// Reads the driver in `folder`; findings that do not stop it come along.
-    pub fn read(folder: &Path, config: &Config, options: &Options) -> Result<(Self, Vec<Diagnostic>)> {
-        let path = below(folder, "dkms.conf");
-        let bytes = read_conf(folder, &path)?;
-        let selection = source::select(
-            folder,
+    /// Reads a driver of `folder`; findings that do not stop it come along.
+    pub fn read(
+        folder: &Path,
+        found: &Found,
+        config: &Config,
+        options: &Options,
+    ) -> Result<(Self, Vec<Diagnostic>)> {
+        let mut selection = source::select(
+            &found.root,
             &source::Options {
                 exclude: config.source.exclude.clone(),
                 include: config.source.include.clone(),
@@ -168,22 +231,35 @@ impl Driver {
                 interrupted: &|| options.stop.is_set(),
             },
         )?;
-        let mut findings = selection.diagnostics;
-        let tree = Tree::new(&selection.files);
-        let (_, found) = Conf::parse(&path, &bytes);
-        findings.extend(found);
-        let version = match options.version.clone().or_else(|| config.driver.version.clone()) {
-            Some(version) => Some(checked_version(version)?),
-            None => None,
+        let (path, bytes) = match &found.conf {
+            Some(path) => (path.clone(), read_conf(path)?),
+            None => return Err(no_conf(folder)),
         };
-        let packaged = PackagedConf::new(&path, &bytes, version.as_deref(), &tree);
+        place_conf(&mut selection.files, &found.root, &path, bytes.len());
+        let tree = Tree::new(&selection.files);
+        let mut findings = std::mem::take(&mut selection.diagnostics);
+        let (_, of_bytes) = Conf::parse(&path, &bytes);
+        findings.extend(of_bytes);
+        let wanted = Wanted {
+            name: config.driver.name.clone(),
+            version: options.version.clone().or_else(|| config.driver.version.clone()),
+        };
+        let (packaged, version_from) = wanted.checked()?.settle(&path, &bytes, &tree, &|modules| {
+            version::claims(&version::Places {
+                folder,
+                root: &found.root,
+                files: &selection.files,
+                modules,
+                folder_name: options.folder_name.as_deref(),
+            })
+        });
         let facts = &packaged.facts;
         findings.extend(packaged.findings.iter().cloned());
         check_files(facts, &packaged.conf, &tree, &mut findings);
         if findings.iter().any(|finding| finding.severity == Severity::Error) {
             return Err(Error::diagnostics(findings));
         }
-        // without these, `facts` reported an error
+        // without these, `settle` reported an error
         let (Some(name), Some(version)) = (facts.name.known().cloned(), facts.version.known().cloned())
         else {
             return Err(Error::diagnostics(findings));
@@ -196,17 +272,26 @@ impl Driver {
                     .hint("give a version without it: `--driver-version VERSION`"),
             );
         }
+        let mut kernels = Vec::new();
+        for machine in &options.machines {
+            kernels.extend(packaged.for_kernel(machine, &tree, (&name, &version), &mut findings));
+        }
+        if findings.iter().any(|finding| finding.severity == Severity::Error) {
+            return Err(Error::diagnostics(findings));
+        }
         let modules = modules(facts);
         let about = About::new(&config.driver, &tree, &modules)?;
         let driver = Self {
             name,
             version,
             about,
+            origin: Origin { conf: path, root: found.root.clone(), version: version_from },
             limits: limits(facts),
             needs_dkms: needs_dkms(facts),
+            kernels,
             stamp: options.stamp.unwrap_or(selection.newest),
             modules,
-            rewritten: packaged.rewritten.map(|text| ("dkms.conf".to_owned(), text)).into_iter().collect(),
+            rewritten: packaged.rewritten.map(|text| (CONF_NAME.to_owned(), text)).into_iter().collect(),
             left_out: selection.left_out,
             tree: selection.files,
         };
@@ -230,23 +315,38 @@ impl Driver {
     }
 }
 
-/// A path as the user would write it: without `./` in front.
-pub fn below(folder: &Path, name: &str) -> PathBuf {
-    if folder == Path::new(".") { PathBuf::from(name) } else { folder.join(name) }
+/// Where dkms looks for its file, in the root of the source.
+const CONF_NAME: &str = "dkms.conf";
+
+/// The file that counts becomes `dkms.conf` in the root, wherever it lies.
+fn place_conf(files: &mut Vec<SourceFile>, root: &Path, path: &Path, size: usize) {
+    if path == find::below(root, CONF_NAME) {
+        return;
+    }
+    files.retain(|file| file.path != CONF_NAME);
+    let at = files.partition_point(|file| file.path.as_str() < CONF_NAME);
+    let kind = SourceKind::File { on_disk: path.to_owned(), size: size as u64, executable: false };
+    files.insert(at, SourceFile { path: CONF_NAME.to_owned(), kind });
 }
 
-fn read_conf(folder: &Path, path: &Path) -> Result<Vec<u8>> {
-    if !folder.is_dir() {
-        return Err(Error::usage("there is no folder")
-            .at(folder)
-            .hint("give the folder of a driver: `kpkg DIR`"));
-    }
-    let file = match File::open(path) {
+fn no_conf(folder: &Path) -> Error {
+    let text = format!("there is no dkms.conf in `{}`", folder.display());
+    let hint = "go to the folder of the driver's dkms.conf, or name it: `kpkg DIR`";
+    Error::diagnostics(vec![Diagnostic::error(&NO_CONF, text).hint(hint)])
+}
+
+/// The bytes of a dkms.conf, as far as one may be long.
+pub fn read_conf(path: &Path) -> Result<Vec<u8>> {
+    // a pipe would be waited for without end
+    let open = || match std::fs::metadata(path)? {
+        metadata if metadata.is_file() => File::open(path),
+        _ => Err(std::io::Error::other("it is no regular file")),
+    };
+    let file = match open() {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let text = format!("there is no dkms.conf in `{}`", folder.display());
-            let hint = "go to the folder of the driver's dkms.conf, or name it: `kpkg DIR`";
-            return Err(Error::diagnostics(vec![Diagnostic::error(&NO_CONF, text).hint(hint)]));
+            let text = format!("there is no `{}`", path.display());
+            return Err(Error::diagnostics(vec![Diagnostic::error(&NO_CONF, text)]));
         }
         Err(error) => return Err(Error::io("cannot read", path, error).as_usage()),
     };
@@ -370,6 +470,85 @@ fn checked_version(version: String) -> Result<String> {
     Err(Error::diagnostics(vec![finding.hint("use letters, digits and `. _ + ~ : -`")]))
 }
 
+/// The name and version that dkms.conf shall say, where somebody gave them.
+struct Wanted {
+    name: Option<String>,
+    version: Option<String>,
+}
+
+/// Words for a version that the file itself says.
+const OWN_VERSION: &str = "dkms.conf";
+
+impl Wanted {
+    fn checked(self) -> Result<Self> {
+        let version = self.version.map(checked_version).transpose()?;
+        Ok(Self { version, ..self })
+    }
+
+    /// The file with what was given, or else with what the tree says where the file has no version of its own; and where the
+    /// version is from. `claims` gets the names of the modules.
+    fn settle(
+        self,
+        path: &Path,
+        bytes: &[u8],
+        tree: &Tree<'_>,
+        claims: &dyn Fn(&[String]) -> Vec<Claim>,
+    ) -> (PackagedConf, String) {
+        let packaged = PackagedConf::new(path, bytes, &self, tree);
+        if self.version.is_some() {
+            return (packaged, "given".to_owned());
+        }
+        let missing = match &packaged.facts.version {
+            Fact::Known(version) => dkms::is_placeholder(version),
+            Fact::Absent | Fact::Unknown => true,
+        };
+        if !missing {
+            return (packaged, OWN_VERSION.to_owned());
+        }
+        let says = packaged.version_text(bytes);
+        if packaged.facts.version == Fact::Unknown && PackagedConf::depends_on_kernel(path, bytes, tree) {
+            return (packaged.with_kernel_error(), OWN_VERSION.to_owned());
+        }
+        let names: Vec<String> =
+            packaged.facts.modules.iter().filter_map(|module| module.name.known().cloned()).collect();
+        let claims = claims(&names);
+        let Some(claim) = claims.first() else {
+            return (packaged.without_version(), OWN_VERSION.to_owned());
+        };
+        let wanted = Self { version: Some(claim.version.clone()), ..self };
+        let mut packaged = PackagedConf::new(path, bytes, &wanted, tree);
+        packaged.findings.push(found_version(&says, &claims));
+        (packaged, claim.from.clone())
+    }
+}
+
+/// How a value gets into dkms.conf.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    /// In the place of `@X@`, wherever that stands in the file.
+    Marker,
+    /// In the last assignment, so that what follows it and uses the value sees the right one.
+    Assignment,
+    /// In a line at the end.
+    Line,
+}
+
+/// What to say about a version that was found.
+fn found_version(says: &str, claims: &[Claim]) -> Diagnostic {
+    let [claim, others @ ..] = claims else { return Diagnostic::note(&VERSION_FROM, says) };
+    let text = format!("{says}; the version is {}, from {}", claim.version, claim.from);
+    let differing: Vec<_> =
+        others.iter().filter(|other| !version::agree(&other.version, &claim.version)).collect();
+    if differing.is_empty() {
+        let agreeing = others.iter().map(|other| format!("{} says the same", other.from));
+        return agreeing.fold(Diagnostic::note(&VERSION_FROM, text), Diagnostic::with_note);
+    }
+    let others = differing.into_iter().map(|other| format!("{} says {}", other.from, other.version));
+    others
+        .fold(Diagnostic::warning(&VERSION_FROM, text), Diagnostic::with_note)
+        .hint("`--driver-version` or `version` in the `[driver]` table of kpkg.toml decides")
+}
+
 /// The dkms.conf of the package, evaluated as dkms will see it: without a kernel, whose values stay unknown.
 struct PackagedConf {
     conf: Conf,
@@ -380,33 +559,128 @@ struct PackagedConf {
 }
 
 impl PackagedConf {
-    /// Corrects line ends, and states `version` where the file says something else.
-    fn new(path: &Path, bytes: &[u8], version: Option<&str>, tree: &Tree<'_>) -> Self {
-        let original = std::str::from_utf8(bytes).ok();
-        let text = original.map(|text| text.replace("\r\n", "\n"));
-        let corrected = text.as_deref().map_or(bytes, str::as_bytes);
-        let mut packaged = Self::evaluate(path, corrected, tree);
-        let mut text = text;
-        if let Some(version) = version.filter(|version| packaged.version() != Some(version)) {
-            // the last assignment counts
-            let mut longer = text.unwrap_or_else(|| String::from_utf8_lossy(bytes).into_owned());
-            let newline = if longer.is_empty() || longer.ends_with('\n') { "" } else { "\n" };
-            longer.push_str(&format!("{newline}PACKAGE_VERSION=\"{version}\"\n"));
-            packaged = Self::evaluate(path, longer.as_bytes(), tree);
-            text = Some(longer);
-            if packaged.version() != Some(version) {
-                let message = "a version at the end of dkms.conf would have no effect: the file ends earlier";
-                let hint = "write the version into dkms.conf";
+    /// Corrects line ends, and states what is wanted where the file says something else.
+    fn new(path: &Path, bytes: &[u8], wanted: &Wanted, tree: &Tree<'_>) -> Self {
+        let original = String::from_utf8_lossy(bytes);
+        let mut text = original.replace("\r\n", "\n");
+        let mut packaged = Self::evaluate(path, if text == original { bytes } else { text.as_bytes() }, tree);
+        for (directive, value) in [("PACKAGE_NAME", &wanted.name), ("PACKAGE_VERSION", &wanted.version)] {
+            let Some(value) = value else { continue };
+            // each way is tried on what the one before has left; the last assignment of all counts
+            for way in [Way::Marker, Way::Assignment, Way::Line] {
+                if packaged.says(directive, value) {
+                    break;
+                }
+                if let Some(changed) = packaged.changed(way, &text, directive, value) {
+                    packaged = Self::evaluate(path, changed.as_bytes(), tree);
+                    text = changed;
+                }
+            }
+            if !packaged.says(directive, value) {
+                let message = format!(
+                    "`{directive}` cannot be set to `{value}`: dkms.conf ends early, or sets it read-only"
+                );
+                let hint = "write the value into dkms.conf";
                 packaged.findings.push(Diagnostic::error(&NORMALISED, message).hint(hint));
             }
         }
-        if text.as_deref().is_some_and(|text| original != Some(text)) {
+        if text != original {
             packaged
                 .findings
                 .push(Diagnostic::note(&NORMALISED, "the dkms.conf in the package is a corrected one"));
-            packaged.rewritten = text;
+            packaged.rewritten = Some(text);
         }
         packaged
+    }
+
+    /// The text with another value for a directive; nothing where this way is not to be had.
+    fn changed(&self, way: Way, text: &str, directive: &str, value: &str) -> Option<String> {
+        match way {
+            Way::Marker => {
+                let marker = dkms::marker(self.fact(directive).known()?)?;
+                text.contains(&marker).then(|| text.replace(&marker, value))
+            }
+            Way::Assignment => {
+                let place = self.conf.place_of(directive)?;
+                if place.source.text != text || !text[place.span.clone()].starts_with(directive) {
+                    return None;
+                }
+                let (before, after) = (&text[..place.span.start], &text[place.span.end..]);
+                Some(format!("{before}{directive}=\"{value}\"{after}"))
+            }
+            Way::Line => {
+                let newline = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+                Some(format!("{text}{newline}{directive}=\"{value}\"\n"))
+            }
+        }
+    }
+
+    fn fact(&self, directive: &str) -> &Fact<String> {
+        if directive == "PACKAGE_NAME" { &self.facts.name } else { &self.facts.version }
+    }
+
+    fn says(&self, directive: &str, value: &str) -> bool {
+        self.fact(directive).known().is_some_and(|own| own == value)
+    }
+
+    /// What the file says about its version, in words.
+    fn version_text(&self, bytes: &[u8]) -> String {
+        let text = String::from_utf8_lossy(bytes);
+        let raw = self.conf.place_of("PACKAGE_VERSION").filter(|place| place.source.text == text);
+        match (raw.map(|place| text[place.span].trim().to_owned()), &self.facts.version) {
+            (Some(raw), Fact::Absent) => format!("`{raw}` is empty"),
+            (None, Fact::Absent) => "dkms.conf has no PACKAGE_VERSION".to_owned(),
+            (Some(raw), Fact::Unknown) => format!("what `{raw}` gives is not known here"),
+            (Some(raw), Fact::Known(_)) => format!("`{raw}` is a template's marker"),
+            (None, _) => "the version in dkms.conf cannot be used".to_owned(),
+        }
+    }
+
+    /// Whether the version is known as soon as the kernel is.
+    fn depends_on_kernel(path: &Path, bytes: &[u8], tree: &Tree<'_>) -> bool {
+        let (conf, _) = Conf::parse(path, bytes);
+        let inputs = Inputs {
+            source_tree: Some(tree),
+            kernel: Some("6.1.0-0".to_owned()),
+            arch: Some("x86_64".to_owned()),
+            ..Inputs::default()
+        };
+        dkms::facts(&conf, &dkms::evaluate(&conf, &inputs)).0.version.known().is_some()
+    }
+
+    fn with_kernel_error(mut self) -> Self {
+        let finding =
+            Diagnostic::error(&PER_KERNEL, "`PACKAGE_VERSION` depends on the kernel or the architecture")
+                .hint("write one version, or give it: `--driver-version VERSION`");
+        self.findings.push(match self.conf.place_of("PACKAGE_VERSION") {
+            Some(place) => finding.at(place),
+            None => finding,
+        });
+        self
+    }
+
+    /// An error where `facts` reported none, and where a version was looked for.
+    fn without_version(mut self) -> Self {
+        let looked = "looked at git's tags, MODULE_VERSION and #define in the sources, Makefile, configure.ac, VERSION, \
+                      debian/changelog, *.spec and the folder's name";
+        let hint = "give it: `--driver-version VERSION`, or `version` in the `[driver]` table of kpkg.toml";
+        if self.facts.version == Fact::Unknown {
+            let text = "the version is not known here, and nothing in the tree says it";
+            let finding = Diagnostic::error(&VERSION_FROM, text);
+            self.findings.push(match self.conf.place_of("PACKAGE_VERSION") {
+                Some(place) => finding.at(place),
+                None => finding,
+            });
+        }
+        let last = self.findings.iter_mut().rfind(|finding| {
+            finding.severity == Severity::Error && finding.message.contains("PACKAGE_VERSION")
+                || finding.code.id == VERSION_FROM.id
+        });
+        if let Some(finding) = last {
+            finding.notes.push(looked.to_owned());
+            finding.hint = Some(hint.to_owned());
+        }
+        self
     }
 
     fn evaluate(path: &Path, text: &[u8], tree: &Tree<'_>) -> Self {
@@ -417,8 +691,32 @@ impl PackagedConf {
         Self { conf, facts, findings, rewritten: None }
     }
 
-    fn version(&self) -> Option<&str> {
-        self.facts.version.known().map(String::as_str)
+    /// What dkms does for the kernel of a machine; findings about values that no kernel may change.
+    fn for_kernel(
+        &self,
+        machine: &Machine,
+        tree: &Tree<'_>,
+        (name, version): (&String, &String),
+        findings: &mut Vec<Diagnostic>,
+    ) -> Option<ForKernel> {
+        let kernel = machine.kernel.clone()?;
+        let inputs = Inputs { source_tree: Some(tree), ..machine.inputs() };
+        let evaluation = dkms::evaluate(&self.conf, &inputs);
+        let (facts, found) = dkms::facts(&self.conf, &evaluation);
+        findings.extend(evaluation.diagnostics.into_iter().chain(found));
+        for (directive, value, usual) in
+            [("PACKAGE_NAME", &facts.name, name), ("PACKAGE_VERSION", &facts.version, version)]
+        {
+            if value.known().is_some_and(|value| value != usual) {
+                let text = format!("`{directive}` is another one for the kernel `{kernel}`");
+                let finding = Diagnostic::error(&PER_KERNEL, text);
+                findings.push(match self.conf.place_of(directive) {
+                    Some(place) => finding.at(place),
+                    None => finding,
+                });
+            }
+        }
+        Some(ForKernel { decision: facts.decide(&inputs), kernel })
     }
 }
 

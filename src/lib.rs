@@ -18,7 +18,10 @@
 //! | module | job |
 //! |---|---|
 //! | [`dkms`] | `dkms.conf` to facts: evaluates it as bash and dkms do, and runs no command |
+//! | [`find`] | where in a tree dkms.conf files lie, and the root of the source of each |
+//! | [`machine`] | the machine that `dkms.conf` is read for: facts that the caller gives |
 //! | [`source`] | which files of a tree are the driver's source |
+//! | [`version`] | what a tree says its version is |
 //! | [`driver`] | the model of what a vendor ships |
 //! | [`config`], [`request`] | `kpkg.toml`; what the user asked for, checked |
 //! | [`profile`] | what a distribution release wants: the data of `formats/` |
@@ -48,6 +51,8 @@ pub mod diagnostic;
 pub mod dkms;
 pub mod driver;
 pub mod error;
+pub mod find;
+pub mod machine;
 pub mod output;
 pub mod package;
 pub mod plan;
@@ -56,3 +61,4 @@ pub mod report;
 pub mod request;
 pub mod source;
 pub mod template;
+pub mod version;

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::Parser;
+use kpkg::build::{Artifact, Prepared};
 use kpkg::cli::{BuildArgs, Cli, Command, PackageArgs, ShowArgs, When};
 use kpkg::diagnostic::{Diagnostic, Severity};
 use kpkg::error::{Error, Kind, Result};
 use kpkg::output::Stop;
-use kpkg::{build, cli, report};
+use kpkg::{build, cli, machine, report};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 fn main() -> ExitCode {
@@ -97,19 +98,32 @@ fn run_build(args: &BuildArgs, signals: &Signals) -> ExitCode {
 }
 
 fn try_build(args: &BuildArgs, color: bool, signals: &Signals) -> Result<ExitCode> {
-    let prepared =
-        build::prepare(&args.package.folder, &options(&args.package, args.templates.as_deref(), signals)?)?;
-    tell(&prepared.diagnostics, args, color);
-    if args.dry_run {
-        let paths: Vec<_> = prepared
-            .jobs
-            .iter()
-            .flat_map(|job| &job.artifacts)
-            .map(|path| path.display().to_string())
-            .collect();
-        let text = if args.json { report::plan_json(&prepared).to_string() } else { paths.join("\n") };
-        return Ok(print(format!("{text}\n").as_bytes()));
+    let options = options(&args.package, args.templates.as_deref(), signals)?;
+    let drivers = build::prepare(args.package.folder(), &options)?;
+    let mut lines = Vec::new();
+    for prepared in &drivers {
+        tell(&prepared.diagnostics, args, color);
+        if args.dry_run && args.json {
+            lines.push(report::plan_json(prepared).to_string());
+        } else if args.dry_run {
+            let paths = prepared.jobs.iter().flat_map(|job| &job.artifacts);
+            lines.extend(paths.map(|path| path.display().to_string()));
+        } else {
+            let artifacts = write(prepared, args)?;
+            lines.extend(artifacts.iter().map(|artifact| {
+                if args.json {
+                    report::artifact_json(artifact).to_string()
+                } else {
+                    artifact.written.path.display().to_string()
+                }
+            }));
+        }
     }
+    Ok(print(format!("{}\n", lines.join("\n")).as_bytes()))
+}
+
+/// Writes the packages of a driver, with progress on a terminal and a summary at the end.
+fn write(prepared: &Prepared, args: &BuildArgs) -> Result<Vec<Artifact>> {
     let progress = std::io::stderr().is_terminal() && !args.quiet && !args.json;
     let artifacts = prepared.write(&mut |job| {
         if progress {
@@ -121,19 +135,9 @@ fn try_build(args: &BuildArgs, color: bool, signals: &Signals) -> Result<ExitCod
     }
     let artifacts = artifacts?;
     if !args.quiet && !args.json {
-        eprint!("{}", report::summary(&prepared, &artifacts));
+        eprint!("{}", report::summary(prepared, &artifacts));
     }
-    let lines: Vec<_> = artifacts
-        .iter()
-        .map(|artifact| {
-            if args.json {
-                report::artifact_json(artifact).to_string()
-            } else {
-                artifact.written.path.display().to_string()
-            }
-        })
-        .collect();
-    Ok(print(format!("{}\n", lines.join("\n")).as_bytes()))
+    Ok(artifacts)
 }
 
 /// Findings that do not stop the run: notes only when they are asked for.
@@ -149,30 +153,56 @@ fn tell(diagnostics: &[Diagnostic], args: &BuildArgs, color: bool) {
     }
 }
 
+/// A dkms.conf alone: what dkms reads from it.
+fn show_conf(path: &Path, args: &ShowArgs) -> Result<ExitCode> {
+    let machines = machine::machines(&args.machine.options())?;
+    let [machine] = machines.as_slice() else {
+        return Err(Error::usage("a dkms.conf alone is shown for one kernel")
+            .hint("name one `--kernel`, or the driver's folder for a table of kernels"));
+    };
+    let (evaluation, findings) = build::read_conf(path, machine)?;
+    if !findings.is_empty() {
+        eprint!("{}", report::findings(&findings, colored(args.package.color)));
+    }
+    let text =
+        if args.json { report::directives_json(&evaluation) } else { report::directives_text(&evaluation) };
+    Ok(print(text.as_bytes()))
+}
+
 fn run_show(args: &ShowArgs, signals: &Signals) -> ExitCode {
     let color = colored(args.package.color);
+    if let (None, Some(path)) = (&args.package.folder, &args.package.dkms_conf) {
+        return show_conf(path, args).unwrap_or_else(|error| fail(&error, color, false));
+    }
     let templates = args.templates.as_ref().and_then(Option::as_deref);
     let options = options(&args.package, templates, signals);
-    let prepared = options.and_then(|options| build::prepare(&args.package.folder, &options));
-    let prepared = match prepared {
-        Ok(prepared) => prepared,
+    let machines = machine::machines(&args.machine.options());
+    let prepared = options.and_then(|options| {
+        let options = build::Options { machines: machines?, ..options };
+        build::prepare(args.package.folder(), &options)
+    });
+    let drivers = match prepared {
+        Ok(drivers) => drivers,
         Err(_) if signals.stop.is_set() => return signals.exit_code(),
         Err(error) => return fail(&error, color, args.json),
     };
-    if !args.json && !prepared.diagnostics.is_empty() {
-        eprint!("{}", report::findings(&prepared.diagnostics, color));
+    let mut text = String::new();
+    for prepared in &drivers {
+        if !args.json && !prepared.diagnostics.is_empty() {
+            eprint!("{}", report::findings(&prepared.diagnostics, color));
+        }
+        text.push_str(&if args.json {
+            format!("{}\n", report::plan_json(prepared))
+        } else if args.scripts {
+            report::scripts_text(prepared)
+        } else if args.files {
+            report::files_text(prepared)
+        } else if args.templates.is_some() {
+            report::templates_text(prepared)
+        } else {
+            report::plan_text(prepared)
+        });
     }
-    let text = if args.json {
-        format!("{}\n", report::plan_json(&prepared))
-    } else if args.scripts {
-        report::scripts_text(&prepared)
-    } else if args.files {
-        report::files_text(&prepared)
-    } else if args.templates.is_some() {
-        report::templates_text(&prepared)
-    } else {
-        report::plan_text(&prepared)
-    };
     print(text.as_bytes())
 }
 

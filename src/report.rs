@@ -1,11 +1,14 @@
 //! What a run has to say, as text for people and as JSON lines; returns strings and never prints.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use serde_json::{Value, json};
 
 use crate::build::{Artifact, Prepared};
 use crate::diagnostic::{Code, Diagnostic};
+use crate::dkms::{Evaluation, Value as Directive, Verdict};
+use crate::driver::{ForKernel, Origin};
 use crate::error::Error;
 use crate::package::{Content, EntryKind, Package, Payload};
 use crate::source::LeftOut;
@@ -47,10 +50,19 @@ pub fn driver_line(prepared: &Prepared) -> String {
     )
 }
 
+/// Where what is packaged comes from, in one line.
+fn origin_line(origin: &Origin) -> String {
+    format!("{}, source {}, version from {}", origin.conf.display(), origin.root.display(), origin.version)
+}
+
 /// The summary after a run, for standard error.
 #[must_use]
 pub fn summary(prepared: &Prepared, artifacts: &[Artifact]) -> String {
     let mut text = format!("    Driver {}\n", driver_line(prepared));
+    let origin = &prepared.driver.origin;
+    if !origin.is_plain() {
+        let _infallible = writeln!(text, "      From {}", origin_line(origin));
+    }
     for artifact in artifacts {
         let path = artifact.written.path.display();
         let _infallible =
@@ -141,6 +153,9 @@ pub fn plan_text(prepared: &Prepared) -> String {
     let modules: Vec<_> = driver.modules.iter().map(|module| module.name.as_str()).collect();
     line(&mut text, "driver", &format!("{} {}", driver.name, driver.version));
     line(&mut text, "modules", &modules.join(", "));
+    if !driver.origin.is_plain() {
+        line(&mut text, "from", &origin_line(&driver.origin));
+    }
     line(&mut text, "source", &format!("{} files, {}", driver.tree.len(), size(driver.source_size())));
     line(&mut text, "left out", &format!("{} files or folders (`kpkg show --files`)", driver.left_out.len()));
     let limits = &driver.limits;
@@ -153,6 +168,9 @@ pub fn plan_text(prepared: &Prepared) -> String {
     ] {
         line(&mut text, name, value.as_deref().unwrap_or_default());
     }
+    if !driver.kernels.is_empty() {
+        kernels_text(&mut text, &driver.kernels);
+    }
     for job in &prepared.jobs {
         text.push('\n');
         package_text(&mut text, &job.package);
@@ -162,6 +180,87 @@ pub fn plan_text(prepared: &Prepared) -> String {
         }
     }
     text
+}
+
+/// What dkms sees, as one flat object.
+#[must_use]
+pub fn directives_json(evaluation: &Evaluation) -> String {
+    format!("{}\n", json!(evaluation.to_schema()))
+}
+
+/// What dkms sees, one element a line; what is not known as `?`.
+#[must_use]
+pub fn directives_text(evaluation: &Evaluation) -> String {
+    let mut text = String::new();
+    for (name, elements) in &evaluation.directives {
+        for (index, value) in elements {
+            let value = match value {
+                Directive::Known(value) => format!("`{}`", shown(value)),
+                Directive::Unknown => "?".to_owned(),
+            };
+            let _infallible = writeln!(text, "{:<32} {value}", format!("{name}[{index}]"));
+        }
+    }
+    text
+}
+
+/// A value without its control characters.
+fn shown(value: &str) -> String {
+    let escape = |character: char| {
+        if character.is_control() { character.escape_debug().to_string() } else { character.to_string() }
+    };
+    value.chars().map(escape).collect()
+}
+
+/// The kernels that were asked about, one a line, and the modules, one a column.
+fn kernels_text(text: &mut String, kernels: &[ForKernel]) {
+    let names: BTreeSet<&str> = kernels
+        .iter()
+        .flat_map(|kernel| &kernel.decision.modules)
+        .map(|module| module.name.as_deref().unwrap_or("?"))
+        .collect();
+    let wide = kernels.iter().map(|kernel| kernel.kernel.len()).max().unwrap_or(0).max("kernel".len());
+    let _infallible = write!(text, "\n{:<wide$}", "kernel");
+    for name in &names {
+        let _infallible = write!(text, "  {name}");
+    }
+    text.push('\n');
+    for ForKernel { kernel, decision } in kernels {
+        let _infallible = write!(text, "{kernel:<wide$}");
+        for name in &names {
+            let module =
+                decision.modules.iter().find(|module| module.name.as_deref().unwrap_or("?") == *name);
+            let mark = match module.map(|module| &module.verdict) {
+                None if decision.modules_unknown => "?",
+                None => "-",
+                Some(Verdict::Builds) => "yes",
+                Some(Verdict::Excluded(_)) => "no",
+                Some(Verdict::Unknown(_)) => "?",
+            };
+            let _infallible = write!(text, "  {mark:<width$}", width = name.len());
+        }
+        while text.ends_with(' ') {
+            text.pop();
+        }
+        text.push('\n');
+        let mut reasons: Vec<&str> = Vec::new();
+        let verdicts = decision.modules.iter().map(|module| &module.verdict);
+        for verdict in std::iter::once(&decision.verdict).chain(verdicts) {
+            if let Verdict::Excluded(why) | Verdict::Unknown(why) = verdict
+                && !reasons.contains(&why.as_str())
+            {
+                reasons.push(why);
+            }
+        }
+        for reason in reasons {
+            let _infallible = writeln!(text, "  {reason}");
+        }
+        let make = decision.make.as_deref().unwrap_or("? (depends on what is not known)");
+        let _infallible = writeln!(text, "  {make}");
+        for patch in &decision.patches {
+            let _infallible = writeln!(text, "  patch -p1 < patches/{patch}");
+        }
+    }
 }
 
 fn line(text: &mut String, name: &str, value: &str) {

@@ -30,6 +30,7 @@ use bstr::ByteSlice;
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::error::{Error, Result};
+pub use repository::Described;
 use repository::{Found, Repository, join};
 
 mod repository;
@@ -268,6 +269,23 @@ impl Default for Options<'_> {
     fn default() -> Self {
         Self { exclude: Vec::new(), include: Vec::new(), output: None, interrupted: &|| false }
     }
+}
+
+/// Where the checked-out commit of the repository around `root` is; nothing where there is no repository, commit or tag.
+///
+/// A repository that cannot be read is a reason, not an error: [`select`] reports it.
+pub fn describe(root: &Path) -> std::result::Result<Option<Described>, String> {
+    let root = fs::canonicalize(root).map_err(|error| error.to_string())?;
+    match Repository::around(&root) {
+        Found::Repository(repository) => repository.describe(),
+        Found::Nothing | Found::Broken(_) => Ok(None),
+    }
+}
+
+/// Whether a folder of this name holds no source, whatever else is said.
+#[must_use]
+pub fn is_never_source(name: &str) -> bool {
+    listed(VERSION_CONTROL, name.as_bytes()) || name.starts_with(".kpkg-")
 }
 
 /// Decides for every path below `root` whether it is packaged.

@@ -389,3 +389,121 @@ fn standard_output_that_is_closed_is_no_panic() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("cannot write to"));
 }
+
+#[test]
+fn a_dkms_conf_alone_is_shown_as_dkms_sees_it() {
+    let tree = Tree::empty();
+    tree.file(
+        "my.conf",
+        "PACKAGE_NAME=toy\nPACKAGE_VERSION=$(./version.sh)\nMAKE[0]=\"make -j$(nproc) KV=$kernelver\"\nBUILT_MODULE_NAME=toy\n",
+    );
+    let alone =
+        ["show", "--dkms-conf", "my.conf", "--kernel", "6.1.0-x", "--arch", "x86_64", "--processors", "4"];
+    golden("cli/show-conf.txt", &tree.transcript(&alone));
+    golden("cli/show-conf-json.txt", &tree.transcript(&[&alone[..], &["--json"]].concat()));
+    let missing = tree.kpkg(&["show", "--dkms-conf", "other.conf"]);
+    assert_eq!(missing.status.code(), Some(2));
+    let two = tree.kpkg(&["show", "--dkms-conf", "my.conf", "-k", "6.1,6.2"]);
+    assert_eq!(two.status.code(), Some(2));
+}
+
+#[test]
+fn show_has_a_table_of_kernels_and_modules() {
+    let tree = Tree::with_conf(
+        "PACKAGE_NAME=toy\nPACKAGE_VERSION=1.0\nBUILT_MODULE_NAME[0]=toy\nDEST_MODULE_LOCATION[0]=/updates\n\
+         BUILD_EXCLUSIVE_KERNEL_MAX=6.5.99\nBUILD_EXCLUSIVE_CONFIG=\"CONFIG_NET !CONFIG_TOY\"\n\
+         MAKE[0]=\"make all\"\nMAKE[1]=\"make old\"\nMAKE_MATCH[1]='^[34]\\.'\nPATCH[0]=old.patch\nPATCH_MATCH[0]='^4\\.'\n\
+         case $kernelver in 6.*) BUILT_MODULE_NAME[1]=toy_six; DEST_MODULE_LOCATION[1]=/updates;; esac\nAUTOINSTALL=yes\n",
+    );
+    tree.file("patches/old.patch", "--- a/x\n+++ b/x\n");
+    for (release, config) in [
+        ("4.19.0-x", "CONFIG_NET=y\n"),
+        ("6.1.0-x", "CONFIG_NET=m\nCONFIG_TOY=m\n"),
+        ("6.4.0-x", "CONFIG_NET=y\n"),
+    ] {
+        tree.file(&format!("headers/{release}/include/config/kernel.release"), format!("{release}\n"));
+        tree.file(&format!("headers/{release}/.config"), config);
+    }
+    let headers = ["headers/4.19.0-x", "headers/6.1.0-x", "headers/6.4.0-x"]
+        .map(|folder| ["--headers", folder])
+        .concat();
+    let kernels = ["show", "-f", "deb", "-k", "4.19.0-x,6.1.0-x,6.4.0-x,6.9.0-x"];
+    golden("cli/show-kernels.txt", &tree.transcript(&[&kernels[..], &headers].concat()));
+}
+
+#[test]
+fn a_version_that_depends_on_the_kernel_is_an_error() {
+    let tree = Tree::with_conf(&format!(
+        "{CONF}case $kernelver in 6.1.*) PACKAGE_VERSION=2.0;; *) PACKAGE_VERSION=1.0;; esac\n"
+    ));
+    golden("cli/version-per-kernel.txt", &tree.transcript(&["-f", "deb"]));
+    let given = tree.kpkg(&["show", "-f", "deb", "--driver-version", "1.0", "-k", "6.1.0,6.2.0"]);
+    assert!(given.status.success(), "{}", String::from_utf8_lossy(&given.stderr));
+}
+
+#[test]
+fn a_dkms_conf_is_found_wherever_it_lies_and_its_marker_is_replaced() {
+    let tree = Tree::empty();
+    tree.file("debian/toy-dkms.dkms", "PACKAGE_NAME=\"toy\"\nPACKAGE_VERSION=\"#MODULE_VERSION#\"\nBUILT_MODULE_NAME[0]=\"toy\"\n\
+        BUILT_MODULE_LOCATION[0]=\"src\"\nDEST_MODULE_LOCATION[0]=\"/updates\"\nMAKE[0]=\"make -C src V=#MODULE_VERSION#\"\nAUTOINSTALL=\"yes\"\n");
+    tree.file("src/Makefile", "obj-m := toy.o\n");
+    tree.file("src/toy.c", "// SPDX-License-Identifier: GPL-2.0-only\nMODULE_VERSION(\"1.4\");\n");
+    tree.file("debian/changelog", "toy (1.3-1) unstable; urgency=low\n");
+    tree.file("kpkg.toml", "[driver]\nmaintainer = \"Jane Doe <jane@example.org>\"\n");
+    golden("cli/found.txt", &tree.transcript(&["-f", "deb"]));
+    golden("cli/found-files.txt", &tree.transcript(&["show", "-f", "deb", "--files"]));
+    let show = tree.kpkg(&["show", "-f", "deb", "--json", "-k", "6.1.0"]);
+    let plan: serde_json::Value = serde_json::from_slice(&show.stdout).unwrap();
+    assert_eq!(plan["driver"]["kernels"][0]["make"], "make -C src V=1.4");
+}
+
+#[test]
+fn every_spelling_of_a_marker_gives_the_same_package() {
+    for spelling in [
+        "@VERSION@",
+        "#VERSION#",
+        "__VERSION__",
+        "__VERSION_STRING",
+        "${VERSION}",
+        "%VERSION%",
+        "",
+        "$(./version.sh)",
+    ] {
+        let tree = Tree::with_conf(&CONF.replace("\"1.0\"", &format!("\"{spelling}\"")));
+        tree.file("VERSION", "2.5\n");
+        let output = tree.kpkg(&["-q", "-f", "deb"]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(
+            text,
+            "dist/toy-dkms_2.5-1_all.deb\n",
+            "{spelling}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    // a name that is a marker has to be given
+    let tree = Tree::with_conf(&CONF.replace("\"toy\"\nPACKAGE", "\"@NAME@\"\nPACKAGE"));
+    assert_eq!(tree.kpkg(&["-q", "-f", "deb"]).status.code(), Some(2));
+    tree.file("kpkg.toml", "[driver]\nname = \"toy\"\n");
+    assert_eq!(tree.kpkg(&["-q", "-f", "deb"]).stdout, b"dist/toy-dkms_1.0-1_all.deb\n");
+}
+
+#[test]
+fn a_version_that_nothing_says_is_an_error_that_names_the_places() {
+    let tree = Tree::with_conf(&CONF.replace("1.0", "@VERSION@"));
+    golden("cli/no-version.txt", &tree.transcript(&["-f", "deb"]));
+}
+
+#[test]
+fn several_drivers_need_a_choice() {
+    let tree = Tree::empty();
+    for name in ["toy", "other"] {
+        tree.file(&format!("{name}/dkms.conf"), CONF.replace("toy", name));
+        tree.file(&format!("{name}/Makefile"), format!("obj-m := {name}.o\n"));
+        tree.file(&format!("{name}/{name}.c"), "MODULE_LICENSE(\"GPL\");\n");
+    }
+    golden("cli/several-drivers.txt", &tree.transcript(&["-f", "deb"]));
+    let all = tree.kpkg(&["-q", "-f", "deb", "--all"]);
+    assert_eq!(all.stdout, b"dist/other-dkms_1.0-1_all.deb\ndist/toy-dkms_1.0-1_all.deb\n");
+    let one = tree.kpkg(&["-q", "-f", "deb", "-o", "out", "--dkms-conf", "toy/dkms.conf"]);
+    assert_eq!(one.stdout, b"out/toy-dkms_1.0-1_all.deb\n");
+}

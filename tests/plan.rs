@@ -37,8 +37,9 @@ fn prepared(example: &str, target: &str) -> Prepared {
         stamp: Some(1_700_000_000),
         ..Options::default()
     };
-    build::prepare(&folder, &options)
-        .unwrap_or_else(|error| panic!("{example} {target}: {error} {:?}", error.findings()))
+    let mut drivers = build::prepare(&folder, &options)
+        .unwrap_or_else(|error| panic!("{example} {target}: {error} {:?}", error.findings()));
+    drivers.remove(0)
 }
 
 /// The plan as JSON, with scripts as digests (their texts have files of their own) and paths below the repository.

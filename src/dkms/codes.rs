@@ -30,9 +30,10 @@ codes! {
     EXIT "K0212" "`exit` in dkms.conf" "dkms reads the file in a subshell and prints the directives at its end.\n`exit` ends the subshell before that, so every directive is lost.";
     WRITES "K0213" "dkms.conf changes files while it is read" "The file is read again for every action and kernel, also without root.\nDo such work in PRE_BUILD. kpkg does not imitate it.";
     UNAME "K0214" "`uname -r` instead of `$kernelver`" "dkms builds for many kernels, most of them not running. `uname -r` gives\nthe one that runs. Use `$kernelver`, which dkms sets.";
-    ABSENT_FILE "K0215" "a sourced file does not exist where dkms looks" "dkms reads the file with another working directory. Use a full path below\n`$dkms_tree/$module/$module_version/source`.";
+    ABSENT_FILE "K0215" "a file that is sourced or run does not exist where dkms looks" "dkms reads the file with another working directory. Use a full path below\n`$dkms_tree/$module/$module_version/source`.";
     NOT_A_COMMAND "K0216" "a word that is run as a command" "The line is not an assignment for bash: a blank before `=`, or a template\nmarker that was not replaced.";
     LOST "K0217" "dkms loses a directive" "bash sets the directive, but dkms does not see it.";
+    NOT_MENTIONED "K0218" "software that nobody mentioned is taken as absent" "With kernel, architecture, headers and os-release the machine counts as described. What\nother software would bring, such as `/usr/src/OTHER` or `/etc/OTHER.conf`, is then taken\nas absent. On a machine that has it the value may be another one.";
     NO_NAME "K0301" "no PACKAGE_NAME" "dkms refuses the file: `No 'PACKAGE_NAME' directive specified.`";
     NO_VERSION "K0302" "no PACKAGE_VERSION" "dkms refuses the file: `No 'PACKAGE_VERSION' directive specified.`\nA package needs a real version.";
     PLACEHOLDER "K0303" "a template marker instead of a value" "The file is a template whose marker (`@X@`, `#X#`, `__X__`, `${X}`, `%X%`) was not\nreplaced. Give the value, for instance with `--driver-version`.";

@@ -119,11 +119,9 @@ impl Machine<'_> {
                 Some(count) => Answer::Known(format!("{count}\n"), 0),
                 None => Answer::Unknown,
             },
-            "getconf" => match (arguments.first().map(String::as_str), self.inputs.processors) {
-                (Some("_NPROCESSORS_ONLN" | "_NPROCESSORS_CONF"), Some(count)) => {
-                    Answer::Known(format!("{count}\n"), 0)
-                }
-                (Some("LONG_BIT"), _) => match self.inputs.arch.as_deref() {
+            // `_NPROCESSORS_ONLN` is not what `nproc` prints, which affinity and OMP_NUM_THREADS bound
+            "getconf" => match arguments {
+                [name] if name == "LONG_BIT" => match self.inputs.arch.as_deref() {
                     Some("x86_64" | "aarch64" | "ppc64le" | "s390x" | "riscv64") => {
                         Answer::Known("64\n".to_owned(), 0)
                     }
@@ -176,9 +174,10 @@ impl Machine<'_> {
                 }
                 _ => Answer::Unknown,
             },
-            "which" => Self::which(arguments),
+            "which" => self.which(arguments),
             "lsb_release" => self.lsb_release(arguments),
             "ls" => self.list(arguments),
+            "find" => self.find_files(arguments)?,
             "expr" => Self::expr(arguments),
             "seq" => seq(arguments),
             "id" => match arguments {
@@ -198,7 +197,7 @@ impl Machine<'_> {
                 [version, ..] => Answer::Known(format!("{}\n", padded_version(version)), 0),
             },
             _ => {
-                if self.is_nonsense(name) {
+                if self.is_nonsense(name) || self.lacks_program(name) {
                     Answer::Fails(String::new(), 127)
                 } else {
                     Answer::Unknown
@@ -221,8 +220,20 @@ impl Machine<'_> {
             );
             return true;
         }
-        !name.contains('/') && name.contains(|c: char| !c.is_ascii_alphanumeric() && !"_-.+[".contains(c))
-            || name.contains('/') && self.test_file('e', name) == Some(false)
+        if !name.contains('/') {
+            return name.contains(|c: char| !c.is_ascii_alphanumeric() && !"_-.+[".contains(c));
+        }
+        let absent = self.test_file('e', name) == Some(false);
+        if absent {
+            let folder = if name.starts_with('/') { "" } else { ": it reads the file in another folder" };
+            self.find(
+                &codes::ABSENT_FILE,
+                Severity::Warning,
+                format!("there is no program `{name}` where dkms looks{folder}"),
+                Some("write the value into the file"),
+            );
+        }
+        absent
     }
 
     fn uname(&mut self, arguments: &[String]) -> Answer {
@@ -711,10 +722,20 @@ impl Machine<'_> {
         })
     }
 
-    fn which(arguments: &[String]) -> Answer {
+    /// Whether a program is not there, because nobody mentioned the software it belongs to.
+    fn lacks_program(&mut self, name: &str) -> bool {
+        let lacks = self.inputs.is_described() && super::plain::lacks_program(name);
+        if lacks {
+            self.note_assumed(&format!("the program `{name}`"));
+        }
+        lacks
+    }
+
+    fn which(&mut self, arguments: &[String]) -> Answer {
         match operands(arguments).as_slice() {
             // Where it is differs between distributions; that it is there does not.
             [name] if PRESENT.contains(&name.as_str()) => Answer::Known(format!("{}\n", unknown()), 0),
+            [name] if self.lacks_program(name) => Answer::Fails(String::new(), 1),
             _ => Answer::Unknown,
         }
     }
@@ -728,6 +749,8 @@ impl Machine<'_> {
             } else if PRESENT.contains(&name.as_str()) {
                 self.print(&format!("{}\n", unknown()))?;
                 self.state.status = Some(0);
+            } else if self.lacks_program(name) {
+                self.state.status = Some(1);
             } else {
                 self.note_unknown(&format!("whether `{name}` is installed"));
                 return Ok(self.unknown_result());
@@ -789,6 +812,48 @@ impl Machine<'_> {
             return Answer::Unknown;
         }
         if failed { Answer::Fails(out, 2) } else { Answer::Known(out, 0) }
+    }
+
+    /// `find [FOLDER…]` with tests on names, types and depth; no actions but `-print`.
+    fn find_files(&mut self, arguments: &[String]) -> Result<Answer, Flow> {
+        let Some(search) = FindSearch::parse(arguments) else { return Ok(Answer::Unknown) };
+        let mut out = String::new();
+        let mut seen = 0;
+        let mut failed = false;
+        for start in &search.starts {
+            match self.test_file('e', start) {
+                Some(true) => {}
+                Some(false) => {
+                    failed = true;
+                    continue;
+                }
+                None => return Ok(Answer::Unknown),
+            }
+            let mut left = vec![(start.clone(), 0)];
+            while let Some((path, depth)) = left.pop() {
+                self.step(1)?;
+                let Some(named) = search.accepts(&path, depth) else { return Ok(Answer::Unknown) };
+                let descends = depth < search.deepest;
+                let mut is_folder = false;
+                if descends || named && search.folders.is_some() {
+                    let Some(known) = self.test_file('d', &path) else { return Ok(Answer::Unknown) };
+                    is_folder = known;
+                }
+                if named && search.folders.is_none_or(|folders| folders == is_folder) {
+                    out.push_str(&format!("{path}\n"));
+                }
+                if is_folder && descends {
+                    let Some(mut names) = self.list_directory(&path) else { return Ok(Answer::Unknown) };
+                    // the order of a directory is nobody's promise; bytes, last first since this is a stack
+                    names.sort_unstable_by(|one, other| other.cmp(one));
+                    let folder = path.trim_end_matches('/');
+                    left.extend(names.into_iter().map(|name| (format!("{folder}/{name}"), depth + 1)));
+                }
+                seen += 1;
+                self.check_size(seen)?;
+            }
+        }
+        Ok(if failed { Answer::Fails(out, 1) } else { Answer::Known(out, 0) })
     }
 
     fn expr(arguments: &[String]) -> Answer {
@@ -907,6 +972,64 @@ impl Machine<'_> {
 }
 
 /// A command line for a message.
+/// What a `find` looks for.
+struct FindSearch {
+    starts: Vec<String>,
+    shallowest: usize,
+    deepest: usize,
+    folders: Option<bool>,
+    /// Patterns, whether they are about the whole path, and whether case matters.
+    patterns: Vec<(String, bool, bool)>,
+}
+
+impl FindSearch {
+    fn parse(arguments: &[String]) -> Option<Self> {
+        let first =
+            arguments.iter().position(|word| word.starts_with(['-', '(', '!'])).unwrap_or(arguments.len());
+        let (starts, tests) = arguments.split_at(first);
+        let mut search = Self {
+            starts: if starts.is_empty() { vec![".".to_owned()] } else { starts.to_vec() },
+            shallowest: 0,
+            deepest: usize::MAX,
+            folders: None,
+            patterns: Vec::new(),
+        };
+        let mut tests = tests.iter().map(String::as_str);
+        while let Some(test) = tests.next() {
+            match test {
+                "-print" => {}
+                "-maxdepth" => search.deepest = tests.next()?.parse().ok()?,
+                "-mindepth" => search.shallowest = tests.next()?.parse().ok()?,
+                "-type" => {
+                    search.folders = Some(match tests.next()? {
+                        "d" => true,
+                        "f" => false,
+                        _ => return None,
+                    });
+                }
+                "-name" | "-iname" | "-path" | "-wholename" => {
+                    let whole = matches!(test, "-path" | "-wholename");
+                    search.patterns.push((tests.next()?.to_owned(), whole, test == "-iname"));
+                }
+                _ => return None,
+            }
+        }
+        Some(search)
+    }
+
+    /// Nothing: a pattern is beyond us.
+    fn accepts(&self, path: &str, depth: usize) -> Option<bool> {
+        let name = path.rsplit('/').find(|part| !part.is_empty()).unwrap_or(path);
+        for (text, whole, ignore_case) in &self.patterns {
+            let glob = pattern::Glob::new(text, *ignore_case);
+            if !glob.matches(if *whole { path } else { name })? {
+                return Some(false);
+            }
+        }
+        Some(depth >= self.shallowest)
+    }
+}
+
 fn shown(name: &str, arguments: &[String]) -> String {
     let mut text = name.to_owned();
     for argument in arguments {

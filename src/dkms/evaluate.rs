@@ -12,7 +12,7 @@ use super::commands::compare_versions;
 use super::machine::{Finding, Flow, Machine};
 use super::state::{Data, MAYBE, Sink, State, UNKNOWN, Variable, is_unknown, unknown};
 use super::syntax;
-use super::{CONF, Conf, Directive, Evaluation, Inputs, VARIABLES, Value};
+use super::{CONF, Conf, Directive, Evaluation, Inputs, ReadTree, VARIABLES, Value};
 use crate::diagnostic::{Diagnostic, Place, Severity, SourceText};
 
 /// Stack of the thread that parses and evaluates; pages that are not used cost nothing.
@@ -195,13 +195,8 @@ fn base_state(inputs: &Inputs, identity: Option<&(String, String)>) -> State {
     let kernel = inputs.kernel.clone().unwrap_or_else(unknown);
     let arch = inputs.arch.clone().unwrap_or_else(unknown);
     let build = format!("/lib/modules/{kernel}/build");
-    let config = match inputs.headers {
-        None => unknown(),
-        Some(tree) if tree.exists("include/config/auto.conf") && is_at_least(inputs, "3.1.4") => {
-            format!("{build}/include/config/auto.conf")
-        }
-        Some(_) => format!("{build}/.config"),
-    };
+    let config =
+        inputs.headers.map_or_else(unknown, |headers| format!("{build}/{}", kernel_config(headers, inputs)));
     let (name, version) = identity.cloned().unwrap_or_default();
     let distribution = inputs.os_release.as_deref().map_or_else(unknown, running_distribution);
     for (variable, value) in [
@@ -235,6 +230,12 @@ fn base_state(inputs: &Inputs, identity: Option<&(String, String)>) -> State {
     }
     state.set("parallel_jobs", inputs.processors.map_or_else(unknown, |count| count.to_string()));
     state
+}
+
+/// What dkms takes as `$kernel_config`, relative to the headers: `auto.conf` since 3.1.4, where there is one.
+pub(super) fn kernel_config(headers: &dyn ReadTree, inputs: &Inputs<'_>) -> &'static str {
+    const AUTO: &str = "include/config/auto.conf";
+    if headers.exists(AUTO) && is_at_least(inputs, "3.1.4") { AUTO } else { ".config" }
 }
 
 fn is_at_least(inputs: &Inputs, version: &str) -> bool {

@@ -891,7 +891,7 @@ impl Checker<'_> {
 }
 
 /// A template marker in a value: `@X@`, `#X#`, `__X__`, `${X}`, `%X%`.
-fn placeholder(text: &str) -> Option<String> {
+pub(super) fn placeholder(text: &str) -> Option<String> {
     for (open, close) in
         [("@", "@"), ("#", "#"), ("__", "__"), ("${", "}"), ("%", "%"), ("{{", "}}"), ("<", ">")]
     {
@@ -906,7 +906,13 @@ fn placeholder(text: &str) -> Option<String> {
             rest = tail;
         }
     }
-    None
+    // NVIDIA's open modules have `__VERSION_STRING`, without an end
+    let capital = |word: &&str| {
+        word.strip_prefix("__").is_some_and(|rest| {
+            rest.len() > 2 && rest.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+        })
+    };
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').find(capital).map(str::to_owned)
 }
 
 /// Why a text cannot be a part of a path, an argument and a package name.

@@ -24,6 +24,8 @@ pub(super) enum Location {
     Directory,
     /// Known not to exist.
     Absent,
+    /// Not there on a machine that is described; see [`super::plain`].
+    NotMentioned,
     /// Not known.
     Unknown,
 }
@@ -79,8 +81,17 @@ pub(super) fn normalise(directory: &str, path: &str) -> String {
 }
 
 impl Machine<'_> {
-    /// Where a path leads.
-    pub(super) fn locate(&self, path: &str) -> Location {
+    /// Where a path leads, and a note where that is taken from what the machine is said to have.
+    fn locate(&mut self, path: &str) -> Location {
+        let location = self.look_up(path);
+        if location != Location::NotMentioned {
+            return location;
+        }
+        self.note_assumed(&format!("`{path}`"));
+        Location::Absent
+    }
+
+    fn look_up(&self, path: &str) -> Location {
         if is_unknown(path) || is_unknown(&self.state.directory) {
             return Location::Unknown;
         }
@@ -110,7 +121,13 @@ impl Machine<'_> {
             return location;
         }
         let first = path[1..].split('/').next().unwrap_or("");
-        if ROOT.contains(&first) { Location::Unknown } else { Location::Absent }
+        if !ROOT.contains(&first) {
+            return Location::Absent;
+        }
+        if self.inputs.is_described() && super::plain::lacks(&path) {
+            return Location::NotMentioned;
+        }
+        Location::Unknown
     }
 
     fn locate_headers(&self, path: &str) -> Option<Location> {
@@ -154,7 +171,7 @@ impl Machine<'_> {
     }
 
     /// Reads a file.
-    pub(super) fn read_file(&self, path: &str) -> Read {
+    pub(super) fn read_file(&mut self, path: &str) -> Read {
         let read = |bytes: Option<Vec<u8>>| match bytes {
             Some(bytes) => Read::Text(super::clean_text(&bytes)),
             None => Read::Absent,
@@ -173,13 +190,13 @@ impl Machine<'_> {
                 None => Read::Unknown,
             },
             Location::Null => Read::Text(String::new()),
-            Location::Absent | Location::Directory => Read::Absent,
+            Location::Absent | Location::NotMentioned | Location::Directory => Read::Absent,
             Location::Unknown => Read::Unknown,
         }
     }
 
     /// The answer of `test -X path`; `None`: not known.
-    pub(super) fn test_file(&self, kind: char, path: &str) -> Option<bool> {
+    pub(super) fn test_file(&mut self, kind: char, path: &str) -> Option<bool> {
         let tree = |tree: Option<&dyn super::ReadTree>, path: &str| {
             let tree = tree?;
             let directory = path.is_empty() || tree.is_dir(path);
@@ -210,7 +227,7 @@ impl Machine<'_> {
                 'f' | 'b' | 'c' | 'p' | 'S' => Some(false),
                 _ => None,
             },
-            Location::Absent => Some(false),
+            Location::Absent | Location::NotMentioned => Some(false),
             Location::Unknown if matches!(kind, 'e' | 'f' | 'x' | 'r') && is_common_command(path) => {
                 Some(true)
             }
@@ -219,13 +236,25 @@ impl Machine<'_> {
     }
 
     /// The names in a directory; `None`: not known.
-    pub(super) fn list_directory(&self, path: &str) -> Option<Vec<String>> {
+    pub(super) fn list_directory(&mut self, path: &str) -> Option<Vec<String>> {
         match self.locate(path) {
             Location::Source(path) => Some(self.inputs.source_tree?.list(&path)),
             Location::Headers(path) => Some(self.inputs.headers?.list(&path)),
-            Location::Absent => Some(Vec::new()),
+            Location::Absent | Location::NotMentioned => Some(Vec::new()),
+            Location::Directory if self.inputs.is_described() => self.list_mentioned(path),
             _ => None,
         }
+    }
+
+    /// The names in the folders that hold drivers, on a machine that is described.
+    fn list_mentioned(&mut self, path: &str) -> Option<Vec<String>> {
+        let own = match (normalise(&self.state.directory, path).as_str(), &self.identity) {
+            ("/usr/src", Some((name, version))) => vec![format!("{name}-{version}")],
+            ("/usr/src", None) => Vec::new(),
+            _ => return None,
+        };
+        self.note_assumed(&format!("everything else in `{path}`"));
+        Some(own)
     }
 
     /// The paths that a pattern matches, sorted; `None`: not known.
@@ -265,7 +294,7 @@ impl Machine<'_> {
     }
 
     /// The names below `base` that one part of a pattern matches.
-    fn glob_part(&self, base: &str, part: &str) -> Option<Vec<String>> {
+    fn glob_part(&mut self, base: &str, part: &str) -> Option<Vec<String>> {
         // No file is called like the words of dkms's own export, `NAME[0]="…` and `${!NAME[@]}`.
         if part.contains('$') || (part.contains('=') && part.contains('"')) {
             return Some(Vec::new());

@@ -146,6 +146,16 @@ impl<'a> Machine<'a> {
         );
     }
 
+    /// Something that only other software would bring.
+    pub(super) fn note_assumed(&mut self, what: &str) {
+        self.find(
+            &codes::NOT_MENTIONED,
+            Severity::Note,
+            format!("{what} is taken as absent, as on a machine without further software"),
+            None,
+        );
+    }
+
     /// A pattern that would list files which are not known.
     pub(super) fn note_unknown_glob(&mut self, pattern: &str) {
         self.note_unknown(&format!("the list of files that `{pattern}` matches"));

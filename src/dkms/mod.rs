@@ -6,6 +6,7 @@ mod arithmetic;
 mod builtins;
 mod codes;
 mod commands;
+mod decision;
 mod eval;
 mod evaluate;
 mod expand;
@@ -13,6 +14,7 @@ mod facts;
 mod files;
 mod machine;
 mod pattern;
+mod plain;
 mod sed;
 mod state;
 mod syntax;
@@ -27,6 +29,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 pub use codes::CODES;
+pub use decision::{Decision, ModuleDecision, Verdict};
 pub use evaluate::evaluate;
 pub use facts::*;
 
@@ -50,6 +53,9 @@ pub trait ReadTree: Sync {
 }
 
 /// What the evaluation is given; nothing else can be seen by the file. `None` means unknown.
+///
+/// With kernel, architecture, headers and os-release the machine counts as described: what software outside a base system would
+/// bring, such as `/usr/src/OTHER` or `/etc/OTHER.conf`, is then taken as absent, and a note says so at the place.
 #[derive(Default, Clone)]
 pub struct Inputs<'a> {
     /// The kernel release to build for.
@@ -70,6 +76,13 @@ pub struct Inputs<'a> {
     pub module: Option<(String, String)>,
     /// The directory of `dkms.conf` relative to the root of `source_tree`; empty for the root.
     pub conf_dir: Option<String>,
+}
+
+impl Inputs<'_> {
+    /// Whether the machine is described so far that software nobody mentioned may be taken as absent.
+    fn is_described(&self) -> bool {
+        self.kernel.is_some() && self.arch.is_some() && self.headers.is_some() && self.os_release.is_some()
+    }
 }
 
 /// A parsed file.
@@ -178,6 +191,18 @@ impl Evaluation {
             })
             .collect()
     }
+}
+
+/// The template's marker in a value that nobody replaced: `@X@`, `#X#`, `__X__`, `${X}`, `%X%`.
+#[must_use]
+pub fn marker(text: &str) -> Option<String> {
+    facts::placeholder(text)
+}
+
+/// Whether there is such a [`marker`].
+#[must_use]
+pub fn is_placeholder(text: &str) -> bool {
+    marker(text).is_some()
 }
 
 /// The names that dkms carries from the subshell into its own: `dkms_conf_variables` of dkms 3.4.3, in its order.

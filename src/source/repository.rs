@@ -3,13 +3,14 @@
 //! Reads the repository in-process and never writes, runs `git`, or looks at the environment, at the user's or the
 //! system's configuration, at `core.excludesFile` or at `.git/info`: the answer is the same for every clone.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use bstr::{BStr, ByteSlice};
+use bstr::{BStr, BString, ByteSlice};
 use gix_attributes::search::{MetadataCollection, Outcome};
 use gix_glob::pattern::Case;
 
@@ -237,10 +238,75 @@ impl Repository {
 
     /// The committer's time of HEAD in seconds since 1970; nothing before the first commit.
     pub(super) fn commit_time(&self) -> Result<Option<i64>, String> {
+        self.head()?.map(|id| self.time_of(&id)).transpose()
+    }
+
+    /// The tag that is nearest to HEAD, as `git describe --tags` finds it; nothing without a commit or a tag.
+    pub(super) fn describe(&self) -> Result<Option<Described>, String> {
+        let Some(head) = self.head()? else { return Ok(None) };
+        let mut names: BTreeMap<_, BString> = BTreeMap::new();
+        for (tag, id) in self.tags()? {
+            // the shortest of several tags on one commit, as `v1.0` before `v1.0-final`
+            let known = names.entry(id).or_insert_with(|| tag.clone());
+            if tag.len() < known.len() {
+                *known = tag;
+            }
+        }
+        let objects = self.objects()?;
+        let mut graph = gix_revision::Graph::new(&objects, None);
+        let options = gix_revision::describe::Options {
+            name_by_oid: names.into_iter().map(|(id, name)| (id, name.into())).collect(),
+            ..Default::default()
+        };
+        let found = gix_revision::describe(&head, &mut graph, options).map_err(|error| reason(&error))?;
+        Ok(found.and_then(|found| {
+            Some(Described {
+                tag: found.name?.to_str().ok()?.to_owned(),
+                commits: found.depth,
+                commit: found.id.to_hex_with_len(7).to_string(),
+            })
+        }))
+    }
+
+    /// The tags and the commits they lead to.
+    fn tags(&self) -> Result<Vec<(BString, gix_hash::ObjectId)>, String> {
+        let store = self.references()?;
+        let packed =
+            store.cached_packed_buffer().map_err(|error| format!("packed-refs: {}", reason(&error)))?;
+        let objects = self.objects()?;
+        let mut tags = Vec::new();
+        let all = store.iter_packed(packed.as_ref().map(|buffer| &***buffer));
+        for reference in all.map_err(|error| format!("refs: {error}"))? {
+            let Ok(reference) = reference else { continue };
+            let Some(name) = reference.name.as_bstr().strip_prefix(b"refs/tags/") else { continue };
+            let gix_ref::Target::Object(mut id) = reference.target else { continue };
+            let mut buffer = Vec::new();
+            for _ in 0..MAX_SYMBOLIC {
+                use gix_object::Find;
+                match objects.try_find(&id, &mut buffer) {
+                    Ok(Some(data)) if data.kind == gix_object::Kind::Commit => {
+                        tags.push((name.into(), id));
+                        break;
+                    }
+                    Ok(Some(data)) if data.kind == gix_object::Kind::Tag => {
+                        match gix_object::TagRefIter::from_bytes(data.data, self.hash).target_id() {
+                            Ok(target) => id = target,
+                            Err(_) => break,
+                        }
+                    }
+                    _ => break,
+                }
+            }
+        }
+        tags.sort();
+        Ok(tags)
+    }
+
+    fn references(&self) -> Result<gix_ref::file::Store, String> {
         if let Some(kind) = &self.foreign_references {
             return Err(format!("its references are kept as `{kind}`, which is not read yet"));
         }
-        let store = if self.common_dir == self.git_dir {
+        Ok(if self.common_dir == self.git_dir {
             gix_ref::file::Store::at(self.git_dir.clone(), self.hash)
         } else {
             gix_ref::file::Store::for_linked_worktree(
@@ -248,12 +314,24 @@ impl Repository {
                 self.common_dir.clone(),
                 self.hash,
             )
-        };
+        })
+    }
+
+    fn objects(&self) -> Result<gix_odb::Handle, String> {
+        let limits =
+            gix_odb::store::init::Options { alloc_limit_bytes: Some(MAX_OBJECT), ..Default::default() };
+        gix_odb::at_opts(self.common_dir.join("objects"), self.hash, None, limits)
+            .map_err(|error| format!("its objects: {error}"))
+    }
+
+    /// The commit that is checked out; nothing before the first one.
+    fn head(&self) -> Result<Option<gix_hash::ObjectId>, String> {
+        let store = self.references()?;
         let mut target =
             store.find_loose("HEAD").map_err(|error| format!("HEAD: {}", reason(&error)))?.target;
         for _ in 0..MAX_SYMBOLIC {
             let name = match target {
-                gix_ref::Target::Object(id) => return self.time_of(&id).map(Some),
+                gix_ref::Target::Object(id) => return Ok(Some(id)),
                 gix_ref::Target::Symbolic(name) => name,
             };
             let found = store
@@ -269,10 +347,7 @@ impl Repository {
 
     fn time_of(&self, id: &gix_hash::ObjectId) -> Result<i64, String> {
         use gix_object::Find;
-        let limits =
-            gix_odb::store::init::Options { alloc_limit_bytes: Some(MAX_OBJECT), ..Default::default() };
-        let objects = gix_odb::at_opts(self.common_dir.join("objects"), self.hash, None, limits)
-            .map_err(|error| format!("its objects: {error}"))?;
+        let objects = self.objects()?;
         let mut buffer = Vec::new();
         let data = objects
             .try_find(id, &mut buffer)
@@ -286,6 +361,17 @@ impl Repository {
             .map_err(|error| format!("commit {id}: {}", reason(&error)))?;
         Ok(committer.time().map_err(|error| format!("commit {id}: {}", reason(&error)))?.seconds)
     }
+}
+
+/// Where a commit is: so many commits after a tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    /// The tag's name.
+    pub tag: String,
+    /// How many commits came after it; 0: the tag is on the commit itself.
+    pub commits: u32,
+    /// The first digits of the commit's hash.
+    pub commit: String,
 }
 
 /// The hash of the repository, and how references are kept when it is not as files; gitrepository-layout(5).

@@ -1,0 +1,362 @@
+//! What a driver's tree says its version is, beside dkms.conf: git, the sources, build files, packaging, the folder's name.
+//!
+//! Only reads, and decides nothing: the first claim is the one that counts, and who asks says which it was.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+
+use crate::source::{self, SourceFile, SourceKind};
+
+/// A version and who says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The version, without a `v` in front.
+    pub version: String,
+    /// In words: `git describe`, `MODULE_VERSION in src/toy.c`.
+    pub from: String,
+}
+
+/// Where to look.
+#[derive(Debug, Clone, Copy)]
+pub struct Places<'a> {
+    /// The driver's folder as the user gave it.
+    pub folder: &'a Path,
+    /// The root of the source, in it.
+    pub root: &'a Path,
+    /// The files of the source.
+    pub files: &'a [SourceFile],
+    /// The names of the modules.
+    pub modules: &'a [String],
+    /// The name that the folder had, where it is an unpacked archive.
+    pub folder_name: Option<&'a str>,
+}
+
+/// How much of a file is read.
+const BYTES: u64 = 512 << 10;
+/// How many source files are looked into.
+const FILES: usize = 400;
+
+/// Finds a version in the text of a file.
+type Reader = fn(&str) -> Option<String>;
+
+/// Every claim, in the order in which they count.
+#[must_use]
+pub fn claims(places: &Places<'_>) -> Vec<Claim> {
+    let mut claims = Vec::new();
+    claims.extend(git(places.root));
+    claims.extend(module_version(places));
+    claims.extend(defined_version(places));
+    let folders =
+        if places.root == places.folder { vec![places.root] } else { vec![places.root, places.folder] };
+    let files: [(&str, Reader); 7] = [
+        ("Makefile", makefile),
+        ("configure.ac", configure),
+        ("VERSION", first_line),
+        ("version", first_line),
+        ("VERSION.txt", first_line),
+        (".version", first_line),
+        ("debian/changelog", changelog),
+    ];
+    for (name, find) in files {
+        let text = folders.iter().find_map(|folder| read_text(&folder.join(name)));
+        let version = text.and_then(|text| find(&text));
+        claims.extend(version.map(|version| Claim { version, from: format!("`{name}`") }));
+    }
+    claims.extend(folders.iter().find_map(|folder| spec(folder)));
+    claims.extend(folder_name(places));
+    claims
+}
+
+/// Whether two claims say the same; what git counts after a tag is no contradiction.
+#[must_use]
+pub fn agree(one: &str, other: &str) -> bool {
+    let plain = |text: &str| text.split("+git").next().unwrap_or(text).replace(['_', '-'], ".");
+    plain(one) == plain(other)
+}
+
+/// What a version may look like: a digit first, and characters that names of files and packages have.
+fn sane(text: &str) -> Option<String> {
+    let text = text.trim();
+    let text = text.strip_prefix(['v', 'V']).unwrap_or(text);
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._+~-".contains(&byte);
+    let good = text.starts_with(|first: char| first.is_ascii_digit())
+        && text.len() <= 64
+        && text.bytes().all(allowed)
+        && text.bytes().last().is_some_and(|last| last.is_ascii_alphanumeric());
+    good.then(|| text.to_owned())
+}
+
+/// `v1.2`, `release-1.2`, `toy_1.2`, `rel/1.2`: the longest end of it that is a version.
+fn version_of_tag(tag: &str) -> Option<String> {
+    let tag = tag.rsplit('/').next()?;
+    let ends = tag.match_indices(['-', '_']).map(|(at, _)| &tag[at + 1..]);
+    std::iter::once(tag).chain(ends).find_map(|text| {
+        // a name such as `v4l2loopback` goes on with letters
+        let begins = text.split(['-', '_']).next()?.trim_start_matches(['v', 'V']);
+        let rest = begins.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+        if rest.len() > 5 { None } else { sane(text) }
+    })
+}
+
+fn git(root: &Path) -> Option<Claim> {
+    let found = source::describe(root).ok()??;
+    let version = version_of_tag(&found.tag)?;
+    let version = match found.commits {
+        0 => version,
+        commits => format!("{version}+git{commits}.{}", found.commit),
+    };
+    let after = match found.commits {
+        0 => String::new(),
+        1 => ", 1 commit later".to_owned(),
+        commits => format!(", {commits} commits later"),
+    };
+    Some(Claim { version, from: format!("`git describe` (tag `{}`{after})", found.tag) })
+}
+
+fn read_text(path: &Path) -> Option<String> {
+    fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file)?;
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(BYTES).read_to_end(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The texts of the sources with an ending, those named like a module first.
+fn sources<'a>(places: &'a Places<'_>, endings: &'a [&str]) -> impl Iterator<Item = (&'a str, String)> {
+    let plain = |name: &str| name.replace('-', "_");
+    let stem = |path: &str| {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        plain(name.rsplit_once('.').map_or(name, |(stem, _)| stem))
+    };
+    let mut files: Vec<_> =
+        places.files.iter().filter(|file| endings.iter().any(|ending| file.path.ends_with(ending))).collect();
+    files.sort_by_key(|file| {
+        let stem = stem(&file.path);
+        let named = places.modules.iter().any(|module| plain(module) == stem);
+        let begins = places.modules.iter().any(|module| stem.starts_with(&plain(module)));
+        (!named, !begins)
+    });
+    files.into_iter().take(FILES).filter_map(|file| match &file.kind {
+        SourceKind::File { on_disk, .. } => Some((file.path.as_str(), read_text(on_disk)?)),
+        _ => None,
+    })
+}
+
+/// `MODULE_VERSION("1.2")`, or of a name that a `#define` gives a string.
+fn module_version(places: &Places<'_>) -> Option<Claim> {
+    for (path, text) in sources(places, &[".c"]) {
+        for (at, _) in text.match_indices("MODULE_VERSION") {
+            let Some(argument) = text[at + "MODULE_VERSION".len()..].trim_start().strip_prefix('(') else {
+                continue;
+            };
+            let argument = argument.split(')').next().unwrap_or_default().trim();
+            let argument = argument.strip_prefix("__stringify(").unwrap_or(argument).trim();
+            let version = match argument.strip_prefix('"') {
+                Some(literal) => literal.split('"').next().and_then(sane),
+                None => definition(&text, argument).or_else(|| {
+                    sources(places, &[".h", ".c"]).find_map(|(_, text)| definition(&text, argument))
+                }),
+            };
+            if let Some(version) = version {
+                return Some(Claim { version, from: format!("`MODULE_VERSION` in `{path}`") });
+            }
+        }
+    }
+    None
+}
+
+/// What a `#define` of exactly this name says.
+fn definition(text: &str, name: &str) -> Option<String> {
+    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        return None;
+    }
+    text.lines().filter_map(define).find(|(defined, _)| *defined == name).and_then(|(_, value)| sane(&value))
+}
+
+/// The name and the value, without quotes, of a `#define` line.
+fn define(line: &str) -> Option<(&str, String)> {
+    let rest = line.trim_start().strip_prefix('#')?.trim_start().strip_prefix("define")?;
+    let (name, value) = rest.trim_start().split_once([' ', '\t'])?;
+    let value = value.split("/*").next().unwrap_or(value).split("//").next().unwrap_or(value).trim();
+    Some((name, value.trim_matches('"').to_owned()))
+}
+
+/// `#define TOY_VERSION "1.2"` and the like in any source or header.
+fn defined_version(places: &Places<'_>) -> Option<Claim> {
+    let capital: Vec<_> =
+        places.modules.iter().map(|module| module.replace('-', "_").to_ascii_uppercase()).collect();
+    let is_name = |name: &str| {
+        let stem = ["_STRING", "_STR"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+        let Some(owner) = stem.strip_suffix("VERSION") else { return false };
+        let owner = owner.trim_end_matches('_');
+        matches!(owner, "" | "DRV" | "DRIVER" | "MODULE" | "MOD" | "DRIVER_MODULE") || {
+            let owner =
+                owner.strip_suffix("_DRIVER").or_else(|| owner.strip_suffix("_MODULE")).unwrap_or(owner);
+            capital.iter().any(|module| module == owner)
+        }
+    };
+    for (path, text) in sources(places, &[".h", ".c"]) {
+        for (name, value) in text.lines().filter_map(define) {
+            if is_name(name)
+                && value.contains('.')
+                && let Some(version) = sane(&value)
+            {
+                return Some(Claim { version, from: format!("`#define {name}` in `{path}`") });
+            }
+        }
+    }
+    None
+}
+
+/// `VERSION = 1.2`; a kernel's `VERSION`, `PATCHLEVEL`, `SUBLEVEL` are none.
+fn makefile(text: &str) -> Option<String> {
+    const NAMES: [&str; 6] =
+        ["VERSION", "DRIVER_VERSION", "DRV_VERSION", "MODULE_VERSION", "PACKAGE_VERSION", "DKMS_VERSION"];
+    for line in text.lines() {
+        let Some((name, value)) = line.split_once('=') else { continue };
+        let name = name.trim_end_matches([':', '?', '+']).trim().trim_start_matches("export ").trim();
+        let value = value.split('#').next().unwrap_or(value);
+        if NAMES.contains(&name)
+            && value.contains('.')
+            && let Some(version) = sane(value)
+        {
+            return Some(version);
+        }
+    }
+    None
+}
+
+/// The second argument of `AC_INIT`.
+fn configure(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("AC_INIT(")?;
+    let arguments = rest.split(')').next()?;
+    sane(arguments.split(',').nth(1)?.trim().trim_matches(['[', ']', '"']))
+}
+
+fn first_line(text: &str) -> Option<String> {
+    sane(text.lines().next()?)
+}
+
+/// `toy (2:1.2-3) unstable; …` without epoch and revision; deb-changelog(5).
+fn changelog(text: &str) -> Option<String> {
+    let line = text.lines().find(|line| !line.trim().is_empty())?;
+    let version = line.split_once('(')?.1.split_once(')')?.0;
+    let version = version.split_once(':').map_or(version, |(_, version)| version);
+    sane(version.rsplit_once('-').map_or(version, |(upstream, _)| upstream))
+}
+
+/// `Version:` of the first spec file by name.
+fn spec(folder: &Path) -> Option<Claim> {
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .ok()?
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.ends_with(".spec") || name.ends_with(".spec.in"))
+        .collect();
+    names.sort();
+    names.into_iter().find_map(|name| {
+        let text = read_text(&folder.join(&name))?;
+        let version = text.lines().find_map(|line| sane(line.strip_prefix("Version:")?))?;
+        Some(Claim { version, from: format!("`{name}`") })
+    })
+}
+
+/// `toy-1.2` of the folder or the archive.
+fn folder_name(places: &Places<'_>) -> Option<Claim> {
+    let own = || fs::canonicalize(places.folder).ok()?.file_name()?.to_str().map(str::to_owned);
+    let name = places.folder_name.map(str::to_owned).or_else(own)?;
+    let separators = name.match_indices(['-', '_']).map(|(at, _)| &name[at + 1..]);
+    let version = separators.filter(|rest| rest.contains('.')).find_map(sane)?;
+    Some(Claim { version, from: format!("the name `{name}`") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims_of(name: &str, files: &[(&str, &str)]) -> Vec<(String, String)> {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join(name);
+        for (path, text) in files {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        fs::create_dir_all(&root).unwrap();
+        let selection = source::select(&root, &source::Options::default()).unwrap();
+        let places = Places {
+            folder: &root,
+            root: &root,
+            files: &selection.files,
+            modules: &["toy".to_owned()],
+            folder_name: None,
+        };
+        claims(&places).into_iter().map(|claim| (claim.version, claim.from)).collect()
+    }
+
+    fn first(files: &[(&str, &str)]) -> Option<String> {
+        claims_of("driver", files).into_iter().next().map(|(version, _)| version)
+    }
+
+    #[test]
+    fn every_place_is_looked_at_in_order() {
+        let files = [
+            ("toy.c", "MODULE_VERSION(\"1.1\");\n#define TOY_VERSION \"1.2\" /* x */\n"),
+            ("Makefile", "VERSION := 1.3 # the version\n"),
+            ("configure.ac", "AC_INIT([toy], [1.4], [x@y.z])\n"),
+            ("VERSION", "v1.5\n"),
+            ("debian/changelog", "toy (2:1.6-1-3) unstable; urgency=low\n"),
+            ("toy.spec", "Name: toy\nVersion:  1.7\n"),
+        ];
+        let found = claims_of("toy-1.8", &files);
+        let versions: Vec<_> = found.iter().map(|(version, _)| version.as_str()).collect();
+        assert_eq!(versions, ["1.1", "1.2", "1.3", "1.4", "1.5", "1.6-1", "1.7", "1.8"]);
+        assert_eq!(found[0].1, "`MODULE_VERSION` in `toy.c`");
+        assert_eq!(found[7].1, "the name `toy-1.8`");
+    }
+
+    #[test]
+    fn a_module_version_may_be_a_name() {
+        let header = ("inc/toy.h", "#define OTHER \"9\"\n# define DRV_VER\t\"3.2.1-k\"\n");
+        assert_eq!(first(&[("toy.c", "MODULE_VERSION(DRV_VER);"), header]).as_deref(), Some("3.2.1-k"));
+        assert_eq!(first(&[("toy.c", "MODULE_VERSION(UNKNOWN);")]), None);
+    }
+
+    #[test]
+    fn what_only_looks_like_a_version_is_none() {
+        for text in [
+            "#define API_VERSION \"1.2\"",
+            "#define FW_VERSION \"1.2\"",
+            "#define TOY_VERSION 3",
+            "MODULE_VERSION(\"\")",
+        ] {
+            assert_eq!(first(&[("toy.c", text)]), None, "{text}");
+        }
+        assert_eq!(first(&[("Makefile", "VERSION = 6\nPATCHLEVEL = 1\n")]), None);
+        assert_eq!(first(&[("toy.spec", "Version: %{ver}\n")]), None);
+        assert_eq!(first(&[("VERSION", "$(date)\n")]), None);
+    }
+
+    #[test]
+    fn tags_give_their_version() {
+        for (tag, version) in [
+            ("v1.2", Some("1.2")),
+            ("1.2.3-rc1", Some("1.2.3-rc1")),
+            ("release-2.0", Some("2.0")),
+            ("toy_4.5", Some("4.5")),
+            ("rel/7.1", Some("7.1")),
+            ("v4l2loopback-0.12", Some("0.12")),
+            ("V20", Some("20")),
+            ("latest", None),
+        ] {
+            assert_eq!(version_of_tag(tag).as_deref(), version, "{tag}");
+        }
+    }
+
+    #[test]
+    fn commits_after_a_tag_are_no_contradiction() {
+        assert!(agree("1.2+git5.abc1234", "1.2"));
+        assert!(agree("1.2-3", "1.2.3"));
+        assert!(!agree("1.2", "1.3"));
+    }
+}
