@@ -13,6 +13,7 @@ use crate::dkms::{self, Conf, Evaluation};
 use crate::driver::{self, Driver};
 use crate::error::{Error, Result};
 use crate::find::{self, Found};
+use crate::input::{self, Input};
 use crate::machine::Machine;
 use crate::output::{self, Dir, Output, Stop, Written};
 use crate::package::Package;
@@ -87,6 +88,7 @@ pub struct Artifact {
 /// The codes of all layers, for `kpkg explain`.
 pub fn codes() -> impl Iterator<Item = &'static Code> {
     let layers = [
+        input::CODES,
         find::CODES,
         driver::CODES,
         dkms::CODES,
@@ -107,8 +109,9 @@ pub fn read_conf(path: &Path, machine: &Machine) -> Result<(Evaluation, Vec<Diag
     Ok((evaluation, without_repetition(findings)))
 }
 
-/// Reads the drivers in `folder`, one unless all are asked for, and decides everything.
-pub fn prepare(folder: &Path, options: &Options) -> Result<Vec<Prepared>> {
+/// Reads the drivers of `input`, one unless all are asked for, and decides everything.
+pub fn prepare(input: &Input, options: &Options) -> Result<Vec<Prepared>> {
+    let folder = input.folder.as_path();
     let config = read_config(folder)?;
     let targets = targets(options, &config)?;
     let (found, findings) = find::find(
@@ -119,9 +122,10 @@ pub fn prepare(folder: &Path, options: &Options) -> Result<Vec<Prepared>> {
             root: config.source.root.as_deref(),
         },
     )?;
+    let findings = [input.diagnostics.clone(), findings].concat();
     let mut prepared = Vec::new();
     for found in &found {
-        prepared.push(prepare_driver(folder, found, &findings, &config, &targets, options)?);
+        prepared.push(prepare_driver(input, found, &findings, &config, &targets, options)?);
     }
     let jobs = prepared.iter().flat_map(|prepared: &Prepared| &prepared.jobs);
     let names: Vec<_> = jobs.flat_map(|job| &job.artifacts).map(|path| path.display().to_string()).collect();
@@ -130,7 +134,7 @@ pub fn prepare(folder: &Path, options: &Options) -> Result<Vec<Prepared>> {
 }
 
 fn prepare_driver(
-    folder: &Path,
+    input: &Input,
     found: &Found,
     findings: &[Diagnostic],
     config: &Config,
@@ -139,13 +143,12 @@ fn prepare_driver(
 ) -> Result<Prepared> {
     let templates = Templates::new(&read_templates(options.templates.as_deref())?)?;
     let (driver, of_driver) = Driver::read(
-        folder,
+        input,
         found,
         config,
         &driver::Options {
             version: options.driver_version.clone(),
             output: Some(options.output.clone()),
-            folder_name: None,
             stamp: options.stamp,
             machines: options.machines.clone(),
             stop: options.stop.clone(),
@@ -153,7 +156,7 @@ fn prepare_driver(
     )?;
     let mut diagnostics = findings.to_vec();
     diagnostics.extend(of_driver);
-    let read_script = |path: &str| read_script(folder, path);
+    let read_script = |path: &str| read_script(&input.folder, path);
     let mut jobs = Vec::new();
     let several = options.targets.len().max(if options.targets.is_empty() {
         config.packaging.targets.len()

@@ -63,12 +63,15 @@ pub enum Command {
 /// What the packages are made of.
 #[derive(Debug, Args)]
 pub struct PackageArgs {
-    /// The driver's folder [default: .]
+    /// The driver's folder, or an archive of it: .tar.gz, .tar.xz, .tar.zst or .zip [default: .]
     #[arg(value_name = "DIR")]
     pub folder: Option<PathBuf>,
     /// The dkms.conf to use, where the folder has several or one of another name
     #[arg(long, value_name = "FILE", env = "KPKG_DKMS_CONF")]
     pub dkms_conf: Option<PathBuf>,
+    /// A tag, branch or commit of the folder's git repository, instead of the files that are there
+    #[arg(long = "ref", value_name = "REF", env = "KPKG_REF")]
+    pub revision: Option<String>,
     /// Every driver of a folder that has several
     #[arg(long, conflicts_with = "dkms_conf", env = "KPKG_ALL", action = clap::ArgAction::SetTrue)]
     pub all: bool,

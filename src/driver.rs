@@ -14,6 +14,7 @@ use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::dkms::{self, Conf, Decision, Fact, Facts, Inputs, ReadTree};
 use crate::error::{Error, Result};
 use crate::find::{self, Found};
+use crate::input::Input;
 use crate::machine::Machine;
 use crate::output::Stop;
 use crate::source::{self, LeftOut, SourceFile, SourceKind};
@@ -67,14 +68,16 @@ pub struct Origin {
     pub root: PathBuf,
     /// Who says the version, in words.
     pub version: String,
+    /// Whether dkms.conf lies where dkms wants it.
+    #[serde(skip)]
+    pub is_plain: bool,
 }
 
 impl Origin {
-    /// Whether everything is where dkms wants it.
+    /// Whether there is nothing to say about it.
     #[must_use]
-    pub fn is_plain(&self) -> bool {
-        self.conf == find::below(&self.root, CONF_NAME)
-            && matches!(self.version.as_str(), OWN_VERSION | "given")
+    pub fn is_usual(&self) -> bool {
+        self.is_plain && matches!(self.version.as_str(), OWN_VERSION | "given")
     }
 }
 
@@ -139,8 +142,6 @@ pub struct Options {
     pub version: Option<String>,
     /// The folder artifacts go to: no source, wherever it lies.
     pub output: Option<PathBuf>,
-    /// The name that the folder had, where it is an unpacked archive.
-    pub folder_name: Option<String>,
     /// Instead of the time that the source gives.
     pub stamp: Option<u32>,
     /// The machines to ask about; those without a kernel change nothing.
@@ -215,9 +216,9 @@ const VERSION_FROM: Code = Code {
 const LARGEST_CONF: u64 = 1 << 20;
 
 impl Driver {
-    /// Reads a driver of `folder`; findings that do not stop it come along.
+    /// Reads a driver of `input`; findings that do not stop it come along.
     pub fn read(
-        folder: &Path,
+        input: &Input,
         found: &Found,
         config: &Config,
         options: &Options,
@@ -233,9 +234,11 @@ impl Driver {
         )?;
         let (path, bytes) = match &found.conf {
             Some(path) => (path.clone(), read_conf(path)?),
-            None => return Err(no_conf(folder)),
+            None => return Err(no_conf(&input.shown)),
         };
         place_conf(&mut selection.files, &found.root, &path, bytes.len());
+        let is_plain = path == find::below(&found.root, CONF_NAME);
+        let path = input.shown(&path);
         let tree = Tree::new(&selection.files);
         let mut findings = std::mem::take(&mut selection.diagnostics);
         let (_, of_bytes) = Conf::parse(&path, &bytes);
@@ -246,11 +249,11 @@ impl Driver {
         };
         let (packaged, version_from) = wanted.checked()?.settle(&path, &bytes, &tree, &|modules| {
             version::claims(&version::Places {
-                folder,
+                folder: &input.folder,
                 root: &found.root,
                 files: &selection.files,
                 modules,
-                folder_name: options.folder_name.as_deref(),
+                folder_name: input.name.as_deref(),
             })
         });
         let facts = &packaged.facts;
@@ -285,7 +288,7 @@ impl Driver {
             name,
             version,
             about,
-            origin: Origin { conf: path, root: found.root.clone(), version: version_from },
+            origin: Origin { conf: path, root: input.shown(&found.root), version: version_from, is_plain },
             limits: limits(facts),
             needs_dkms: needs_dkms(facts),
             kernels,

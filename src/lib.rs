@@ -18,6 +18,7 @@
 //! | module | job |
 //! |---|---|
 //! | [`dkms`] | `dkms.conf` to facts: evaluates it as bash and dkms do, and runs no command |
+//! | [`input`], [`unpack`] | a folder, an archive or a commit as a driver's folder |
 //! | [`find`] | where in a tree dkms.conf files lie, and the root of the source of each |
 //! | [`machine`] | the machine that `dkms.conf` is read for: facts that the caller gives |
 //! | [`source`] | which files of a tree are the driver's source |
@@ -52,6 +53,7 @@ pub mod dkms;
 pub mod driver;
 pub mod error;
 pub mod find;
+pub mod input;
 pub mod machine;
 pub mod output;
 pub mod package;
@@ -61,4 +63,5 @@ pub mod report;
 pub mod request;
 pub mod source;
 pub mod template;
+pub mod unpack;
 pub mod version;

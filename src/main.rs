@@ -13,6 +13,7 @@ use kpkg::build::{Artifact, Prepared};
 use kpkg::cli::{BuildArgs, Cli, Command, PackageArgs, ShowArgs, When};
 use kpkg::diagnostic::{Diagnostic, Severity};
 use kpkg::error::{Error, Kind, Result};
+use kpkg::input::Input;
 use kpkg::output::Stop;
 use kpkg::{build, cli, machine, report};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -70,6 +71,10 @@ fn options(args: &PackageArgs, templates: Option<&Path>, signals: &Signals) -> R
     })
 }
 
+fn open(args: &PackageArgs, signals: &Signals) -> Result<Input> {
+    Input::open(args.folder(), args.revision.as_deref(), &std::env::temp_dir(), &signals.stop)
+}
+
 /// `SOURCE_DATE_EPOCH`, where it is set (reproducible-builds.org's specification).
 fn source_date_epoch() -> Result<Option<u32>> {
     let Some(value) = std::env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };
@@ -99,7 +104,8 @@ fn run_build(args: &BuildArgs, signals: &Signals) -> ExitCode {
 
 fn try_build(args: &BuildArgs, color: bool, signals: &Signals) -> Result<ExitCode> {
     let options = options(&args.package, args.templates.as_deref(), signals)?;
-    let drivers = build::prepare(args.package.folder(), &options)?;
+    let input = open(&args.package, signals)?;
+    let drivers = build::prepare(&input, &options)?;
     let mut lines = Vec::new();
     for prepared in &drivers {
         tell(&prepared.diagnostics, args, color);
@@ -177,9 +183,12 @@ fn run_show(args: &ShowArgs, signals: &Signals) -> ExitCode {
     let templates = args.templates.as_ref().and_then(Option::as_deref);
     let options = options(&args.package, templates, signals);
     let machines = machine::machines(&args.machine.options());
+    // lives as long as what was read from it
+    let mut input = None;
     let prepared = options.and_then(|options| {
         let options = build::Options { machines: machines?, ..options };
-        build::prepare(args.package.folder(), &options)
+        input = Some(open(&args.package, signals)?);
+        input.as_ref().map_or_else(|| Ok(Vec::new()), |input| build::prepare(input, &options))
     });
     let drivers = match prepared {
         Ok(drivers) => drivers,

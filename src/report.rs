@@ -60,7 +60,7 @@ fn origin_line(origin: &Origin) -> String {
 pub fn summary(prepared: &Prepared, artifacts: &[Artifact]) -> String {
     let mut text = format!("    Driver {}\n", driver_line(prepared));
     let origin = &prepared.driver.origin;
-    if !origin.is_plain() {
+    if !origin.is_usual() {
         let _infallible = writeln!(text, "      From {}", origin_line(origin));
     }
     for artifact in artifacts {
@@ -153,7 +153,7 @@ pub fn plan_text(prepared: &Prepared) -> String {
     let modules: Vec<_> = driver.modules.iter().map(|module| module.name.as_str()).collect();
     line(&mut text, "driver", &format!("{} {}", driver.name, driver.version));
     line(&mut text, "modules", &modules.join(", "));
-    if !driver.origin.is_plain() {
+    if !driver.origin.is_usual() {
         line(&mut text, "from", &origin_line(&driver.origin));
     }
     line(&mut text, "source", &format!("{} files, {}", driver.tree.len(), size(driver.source_size())));

@@ -30,9 +30,11 @@ use bstr::ByteSlice;
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::error::{Error, Result};
+pub use checkout::{Checkout, checkout};
 pub use repository::Described;
 use repository::{Found, Repository, join};
 
+mod checkout;
 mod repository;
 #[cfg(test)]
 mod tests;

@@ -507,3 +507,111 @@ fn several_drivers_need_a_choice() {
     let one = tree.kpkg(&["-q", "-f", "deb", "-o", "out", "--dkms-conf", "toy/dkms.conf"]);
     assert_eq!(one.stdout, b"out/toy-dkms_1.0-1_all.deb\n");
 }
+
+/// git with nothing of this machine's configuration, at a fixed time.
+fn git(tree: &Tree, arguments: &[&str]) {
+    let output = std::process::Command::new("git")
+        .current_dir(tree.path())
+        .args(["-c", "init.defaultBranch=main", "-c", "user.name=Jane", "-c", "user.email=jane@example.org"])
+        .args(arguments)
+        .envs([("HOME", "/nonexistent"), ("GIT_CONFIG_NOSYSTEM", "1")])
+        .envs([("GIT_AUTHOR_DATE", "@1600000000 +0000"), ("GIT_COMMITTER_DATE", "@1600000000 +0000")])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_version_comes_from_the_nearest_tag() {
+    let tree = Tree::with_conf(&CONF.replace("1.0", "@VERSION@"));
+    git(&tree, &["init", "-q"]);
+    git(&tree, &["add", "."]);
+    git(&tree, &["commit", "-qm", "one"]);
+    git(&tree, &["tag", "-a", "-m", "release", "v1.2"]);
+    assert_eq!(tree.kpkg(&["-q", "-f", "deb"]).stdout, b"dist/toy-dkms_1.2-1_all.deb\n");
+    tree.file("more.h", "\n");
+    git(&tree, &["add", "more.h"]);
+    git(&tree, &["commit", "-qm", "two"]);
+    git(&tree, &["pack-refs", "--all"]);
+    let output = tree.kpkg(&["-q", "-f", "deb"]);
+    let name = String::from_utf8(output.stdout).unwrap();
+    assert!(name.starts_with("dist/toy-dkms_1.2+git1.") && name.ends_with("-1_all.deb\n"), "{name}");
+}
+
+#[test]
+fn a_commit_is_packaged_without_touching_the_work_tree() {
+    let tree = Tree::with_conf(CONF);
+    tree.file("blob.o", "delivered")
+        .file("private.txt", "no")
+        .file(".gitattributes", "private.txt export-ignore\n");
+    tree.script("scripts/run.sh", "#!/bin/sh\n");
+    git(&tree, &["init", "-q"]);
+    git(&tree, &["add", "-f", "."]);
+    git(&tree, &["commit", "-qm", "one"]);
+    git(&tree, &["tag", "v1"]);
+    tree.file("dkms.conf", CONF.replace("1.0", "2.0")).file("new.c", "int x;\n");
+    git(&tree, &["add", "-A"]);
+    git(&tree, &["commit", "-qm", "two"]);
+    tree.file("dkms.conf", "not committed");
+    let files = |arguments: &[&str]| {
+        let output = tree.command(arguments).env_remove("SOURCE_DATE_EPOCH").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let paths =
+            text.lines().filter_map(|line| line.split_once("/usr/src/toy-")).map(|(_, path)| path.to_owned());
+        paths.collect::<Vec<_>>()
+    };
+    let old = files(&["show", "-f", "deb", "--files", "--ref", "v1"]);
+    assert_eq!(
+        old,
+        [
+            "1.0/",
+            "1.0/Makefile",
+            "1.0/blob.o",
+            "1.0/dkms.conf",
+            "1.0/scripts/",
+            "1.0/scripts/run.sh",
+            "1.0/toy.c"
+        ]
+    );
+    assert!(files(&["show", "-f", "deb", "--files", "--ref", "main"]).contains(&"2.0/new.c".to_owned()));
+    // the same bytes as a clone of that commit gives
+    git(&tree, &["clone", "-q", "--branch", "v1", ".", "clone"]);
+    let write = |arguments: &[&str]| {
+        let output = tree.command(arguments).env_remove("SOURCE_DATE_EPOCH").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    write(&["-q", "-f", "deb", "-o", "one", "--ref", "v1"]);
+    write(&["-q", "-f", "deb", "-o", "two", "clone"]);
+    let package = "toy-dkms_1.0-1_all.deb";
+    assert!(
+        fs::read(tree.path().join("one").join(package)).unwrap()
+            == fs::read(tree.path().join("two").join(package)).unwrap()
+    );
+    assert_eq!(fs::read_to_string(tree.path().join("dkms.conf")).unwrap(), "not committed");
+    for bad in ["v9", "", "--help", "HEAD~1", "deadbeef"] {
+        let output = tree.kpkg(&["-q", "-f", "deb", &format!("--ref={bad}")]);
+        assert_eq!(output.status.code(), Some(2), "{bad}");
+    }
+}
+
+#[test]
+fn an_archive_is_packaged_like_the_folder_in_it() {
+    let tree = Tree::empty();
+    let inside = Tree::with_conf(&CONF.replace("1.0", "@VERSION@"));
+    fs::rename(inside.path(), tree.path().join("toy-1.5")).unwrap();
+    let pack = std::process::Command::new("tar")
+        .current_dir(tree.path())
+        .args(["czf", "toy-1.5.tar.gz", "toy-1.5"])
+        .status();
+    assert!(pack.unwrap().success());
+    golden("cli/archive.txt", &tree.transcript(&["-f", "deb", "toy-1.5.tar.gz"]));
+    assert_eq!(
+        tree.kpkg(&["-q", "-f", "deb", "-o", "two", "toy-1.5"]).stdout,
+        b"two/toy-dkms_1.5-1_all.deb\n"
+    );
+    let read = |folder: &str| fs::read(tree.path().join(folder).join("toy-dkms_1.5-1_all.deb")).unwrap();
+    assert!(read("dist") == read("two"));
+    tree.file("notes.txt", "no archive\n");
+    golden("cli/no-archive.txt", &tree.transcript(&["-f", "deb", "notes.txt"]));
+}

@@ -15,6 +15,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use kpkg::build::{self, Options, Prepared};
+use kpkg::input::Input;
 use kpkg::profile;
 use sha2::{Digest, Sha256};
 use support::golden;
@@ -37,7 +38,8 @@ fn prepared(example: &str, target: &str) -> Prepared {
         stamp: Some(1_700_000_000),
         ..Options::default()
     };
-    let mut drivers = build::prepare(&folder, &options)
+    let input = Input::open(&folder, None, Path::new("/tmp"), &options.stop).unwrap();
+    let mut drivers = build::prepare(&input, &options)
         .unwrap_or_else(|error| panic!("{example} {target}: {error} {:?}", error.findings()));
     drivers.remove(0)
 }

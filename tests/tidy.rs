@@ -21,9 +21,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &["diagnostic", "error"]),
     ("diagnostic", &[]),
     ("dkms", &["diagnostic"]),
-    ("driver", &["config", "diagnostic", "dkms", "error", "find", "machine", "output", "source", "version"]),
+    (
+        "driver",
+        &["config", "diagnostic", "dkms", "error", "find", "input", "machine", "output", "source", "version"],
+    ),
     ("error", &["diagnostic"]),
     ("find", &["diagnostic", "dkms", "error", "source"]),
+    ("input", &["diagnostic", "error", "output", "source", "unpack"]),
     ("machine", &["dkms", "error"]),
     ("output", &["error"]),
     ("package", &[]),
@@ -36,6 +40,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("request", &["config", "error", "package"]),
     ("source", &["diagnostic", "error"]),
     ("template", &["error"]),
+    ("unpack", &["error", "output"]),
     ("version", &["source"]),
 ];
 
@@ -43,7 +48,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const OWNERS: &[(&str, &[&str])] = &[
     ("handlebars::", &["template"]),
     ("use rpm::", &["backend/rpm"]),
-    ("tar::", &["archive"]),
+    ("tar::", &["archive", "unpack"]),
+    ("zip::", &["unpack"]),
     ("clap", &["cli", "main"]),
     ("std::process", &["main"]),
     ("std::env::", &["main"]),

@@ -268,6 +268,72 @@ impl Repository {
         }))
     }
 
+    /// The commit that a tag, a branch or a hash names.
+    pub(super) fn resolve(&self, revision: &str) -> Result<gix_hash::ObjectId, String> {
+        let store = self.references()?;
+        let objects = self.objects()?;
+        for name in [
+            format!("refs/tags/{revision}"),
+            format!("refs/heads/{revision}"),
+            format!("refs/remotes/{revision}"),
+        ] {
+            let Ok(name) = gix_ref::FullName::try_from(name) else { continue };
+            let found = store.try_find(name.as_ref().as_partial_name()).map_err(|error| reason(&error))?;
+            if let Some(gix_ref::Target::Object(id)) = found.map(|reference| reference.target) {
+                return self.peeled(&objects, id).ok_or_else(|| "it names no commit".to_owned());
+            }
+        }
+        if revision == "HEAD" {
+            return self.head()?.ok_or_else(|| "there is no commit yet".to_owned());
+        }
+        let prefix =
+            gix_hash::Prefix::from_hex(revision).map_err(|_| "there is no such tag or branch".to_owned())?;
+        match objects.lookup_prefix(prefix, None).map_err(|error| reason(&error))? {
+            Some(Ok(id)) => self.peeled(&objects, id).ok_or_else(|| "it names no commit".to_owned()),
+            Some(Err(())) => Err("several objects begin so".to_owned()),
+            None => Err("there is no such commit".to_owned()),
+        }
+    }
+
+    /// The files of a commit, as an index.
+    pub(super) fn index_of(&self, commit: &gix_hash::ObjectId) -> Result<gix_index::State, String> {
+        use gix_object::Find;
+        let objects = self.objects()?;
+        let mut buffer = Vec::new();
+        let data = objects
+            .try_find(commit, &mut buffer)
+            .map_err(|error| reason(&error))?
+            .ok_or_else(|| format!("commit {commit} is missing"))?;
+        let tree = gix_object::CommitRefIter::from_bytes(data.data, self.hash)
+            .tree_id()
+            .map_err(|error| reason(&error))?;
+        gix_index::State::from_tree(&tree, &objects, gix_validate::path::component::Options::default())
+            .map_err(|error| reason(&error))
+    }
+
+    /// A repository in `folder` whose work tree is a commit of this one: its own HEAD and index, the objects of this one, as a
+    /// linked work tree has it (gitrepository-layout(5)).
+    pub(super) fn write_beside(
+        &self,
+        folder: &Path,
+        commit: &gix_hash::ObjectId,
+        index: gix_index::State,
+    ) -> Result<(), String> {
+        let git_dir = folder.join(".git");
+        let common = fs::canonicalize(&self.common_dir).map_err(|error| error.to_string())?;
+        let write = || -> io::Result<File> {
+            fs::create_dir(&git_dir)?;
+            fs::write(git_dir.join("HEAD"), format!("{commit}\n"))?;
+            fs::write(git_dir.join("commondir"), [common.as_os_str().as_bytes(), b"\n"].concat())?;
+            File::create(git_dir.join("index"))
+        };
+        let file = write().map_err(|error| error.to_string())?;
+        gix_index::File::from_state(index, git_dir.join("index"))
+            .write_to(io::BufWriter::new(file), gix_index::write::Options::default())
+            .map(drop)
+            .map_err(|error| reason(&error))
+    }
+
     /// The tags and the commits they lead to.
     fn tags(&self) -> Result<Vec<(BString, gix_hash::ObjectId)>, String> {
         let store = self.references()?;
@@ -279,27 +345,28 @@ impl Repository {
         for reference in all.map_err(|error| format!("refs: {error}"))? {
             let Ok(reference) = reference else { continue };
             let Some(name) = reference.name.as_bstr().strip_prefix(b"refs/tags/") else { continue };
-            let gix_ref::Target::Object(mut id) = reference.target else { continue };
-            let mut buffer = Vec::new();
-            for _ in 0..MAX_SYMBOLIC {
-                use gix_object::Find;
-                match objects.try_find(&id, &mut buffer) {
-                    Ok(Some(data)) if data.kind == gix_object::Kind::Commit => {
-                        tags.push((name.into(), id));
-                        break;
-                    }
-                    Ok(Some(data)) if data.kind == gix_object::Kind::Tag => {
-                        match gix_object::TagRefIter::from_bytes(data.data, self.hash).target_id() {
-                            Ok(target) => id = target,
-                            Err(_) => break,
-                        }
-                    }
-                    _ => break,
-                }
-            }
+            let gix_ref::Target::Object(id) = reference.target else { continue };
+            tags.extend(self.peeled(&objects, id).map(|commit| (name.into(), commit)));
         }
         tags.sort();
         Ok(tags)
+    }
+
+    /// The commit that an object is, or that a tag leads to.
+    fn peeled(&self, objects: &gix_odb::Handle, mut id: gix_hash::ObjectId) -> Option<gix_hash::ObjectId> {
+        use gix_object::Find;
+        let mut buffer = Vec::new();
+        for _ in 0..MAX_SYMBOLIC {
+            let data = objects.try_find(&id, &mut buffer).ok()??;
+            match data.kind {
+                gix_object::Kind::Commit => return Some(id),
+                gix_object::Kind::Tag => {
+                    id = gix_object::TagRefIter::from_bytes(data.data, self.hash).target_id().ok()?;
+                }
+                _ => return None,
+            }
+        }
+        None
     }
 
     fn references(&self) -> Result<gix_ref::file::Store, String> {
@@ -317,7 +384,7 @@ impl Repository {
         })
     }
 
-    fn objects(&self) -> Result<gix_odb::Handle, String> {
+    pub(super) fn objects(&self) -> Result<gix_odb::Handle, String> {
         let limits =
             gix_odb::store::init::Options { alloc_limit_bytes: Some(MAX_OBJECT), ..Default::default() };
         gix_odb::at_opts(self.common_dir.join("objects"), self.hash, None, limits)
@@ -437,6 +504,6 @@ pub(super) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
 }
 
 /// An error of the git crates with its causes, on one line.
-fn reason(error: &gix_error::Error) -> String {
+pub(super) fn reason(error: &gix_error::Error) -> String {
     format!("{error:#}").replace('\n', ", ")
 }
