@@ -109,6 +109,67 @@ pub fn read_conf(path: &Path, machine: &Machine) -> Result<(Evaluation, Vec<Diag
     Ok((evaluation, without_repetition(findings)))
 }
 
+/// A `kpkg.toml` in which everything is a comment.
+const EXAMPLE_CONFIG: &str = "\
+# what dkms.conf has no place for; every key is optional, and `kpkg show` prints what they lead to
+[driver]
+# maintainer = \"Name <address@example.org>\"
+# homepage = \"https://example.org/driver\"
+# summary = \"one line for package lists\"
+# license = \"GPL-2.0-only\"
+
+[source]
+# exclude = [\"/docs/\"]
+
+[packaging]
+# targets = [\"deb\", \"rpm\"]
+# on-build-failure = \"keep\"
+";
+
+/// A file that is to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewFile {
+    /// Where.
+    pub path: PathBuf,
+    /// What.
+    pub text: String,
+}
+
+/// The files that `kpkg init` makes for a driver without a dkms.conf, with findings; writes nothing.
+pub fn init(input: &Input, options: &Options) -> Result<(Vec<NewFile>, Vec<Diagnostic>)> {
+    let folder = input.folder.as_path();
+    let config = read_config(folder)?;
+    let (path, text, diagnostics) = driver::init(
+        input,
+        &config,
+        &driver::Options {
+            version: options.driver_version.clone(),
+            output: Some(options.output.clone()),
+            stop: options.stop.clone(),
+            ..driver::Options::default()
+        },
+    )?;
+    let mut files = vec![NewFile { path, text }];
+    let config = find::below(folder, config::FILE_NAME);
+    if !config.exists() {
+        files.push(NewFile { path: config, text: EXAMPLE_CONFIG.to_owned() });
+    }
+    Ok((files, without_repetition(diagnostics)))
+}
+
+/// Writes new files, whole or not at all; what is there already is an error.
+pub fn write_new(files: &[NewFile]) -> Result<()> {
+    for NewFile { path, .. } in files {
+        if fs::symlink_metadata(path).is_ok() {
+            return Err(Error::usage("is there already:").at(path).hint("remove it, or keep it as it is"));
+        }
+    }
+    for NewFile { path, text } in files {
+        output::write_new(path, text.as_bytes())?;
+    }
+    Ok(())
+}
+
 /// Reads the drivers of `input`, one unless all are asked for, and decides everything.
 pub fn prepare(input: &Input, options: &Options) -> Result<Vec<Prepared>> {
     let folder = input.folder.as_path();

@@ -43,6 +43,8 @@ pub enum Command {
     Build(BuildArgs),
     /// Print the driver, the plan, and what will run as root on the target
     Show(ShowArgs),
+    /// Write a dkms.conf and a kpkg.toml for a driver that has none
+    Init(InitArgs),
     /// Tell more about a finding
     Explain {
         /// The code, such as K0203
@@ -142,6 +144,23 @@ pub struct ShowArgs {
     /// List the templates; with a folder, those that its templates replace too
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, env = "KPKG_TEMPLATES")]
     pub templates: Option<Option<PathBuf>>,
+}
+
+/// The arguments of `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The driver's folder
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub folder: PathBuf,
+    /// The driver's version, instead of the one that the tree says
+    #[arg(long, value_name = "VERSION", env = "KPKG_DRIVER_VERSION")]
+    pub driver_version: Option<String>,
+    /// Print the dkms.conf on standard output, write nothing
+    #[arg(long, env = "KPKG_DRY_RUN", action = clap::ArgAction::SetTrue)]
+    pub dry_run: bool,
+    /// Colours in messages
+    #[arg(long, value_name = "WHEN", default_value = "auto", env = "KPKG_COLOR")]
+    pub color: When,
 }
 
 /// The machines that dkms.conf is read for; what is not given is unknown to it.

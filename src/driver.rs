@@ -14,6 +14,7 @@ use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::dkms::{self, Conf, Decision, Fact, Facts, Inputs, ReadTree};
 use crate::error::{Error, Result};
 use crate::find::{self, Found};
+use crate::infer::{self, Inferred};
 use crate::input::Input;
 use crate::machine::Machine;
 use crate::output::Stop;
@@ -62,8 +63,8 @@ pub struct Module {
 /// Where what is packaged comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Origin {
-    /// The dkms.conf.
-    pub conf: PathBuf,
+    /// The dkms.conf, or what it was made from.
+    pub conf: String,
     /// The root of the source.
     pub root: PathBuf,
     /// Who says the version, in words.
@@ -157,7 +158,9 @@ pub const CODES: &[&Code] =
 const NO_CONF: Code = Code {
     id: "K0101",
     title: "there is no dkms.conf",
-    explanation: "kpkg packages the driver whose dkms.conf lies in the folder it is given, or in the current one.",
+    explanation: "Without a dkms.conf kpkg reads the Makefiles as kbuild does, and makes one from the modules that they name,\n\
+                  the folder they are in, and what the driver's own Makefile needs. `kpkg init` writes it into the tree, with\n\
+                  a comment on each line that says where it is from. Where no Makefile makes a module there is no driver.",
 };
 const MISSING_PATCH: Code = Code {
     id: "K0102",
@@ -232,30 +235,32 @@ impl Driver {
                 interrupted: &|| options.stop.is_set(),
             },
         )?;
-        let (path, bytes) = match &found.conf {
-            Some(path) => (path.clone(), read_conf(path)?),
-            None => return Err(no_conf(&input.shown)),
-        };
-        place_conf(&mut selection.files, &found.root, &path, bytes.len());
-        let is_plain = path == find::below(&found.root, CONF_NAME);
-        let path = input.shown(&path);
-        let tree = Tree::new(&selection.files);
         let mut findings = std::mem::take(&mut selection.diagnostics);
-        let (_, of_bytes) = Conf::parse(&path, &bytes);
-        findings.extend(of_bytes);
         let wanted = Wanted {
             name: config.driver.name.clone(),
             version: options.version.clone().or_else(|| config.driver.version.clone()),
+        }
+        .checked()?;
+        let mut inferred_conf = None;
+        let (path, bytes) = if let Some(path) = &found.conf {
+            (path.clone(), read_conf(path)?)
+        } else {
+            let made = inferred(input, &found.root, &selection.files, &wanted)?;
+            findings.push(made.finding());
+            let text = made.text.clone();
+            inferred_conf = Some(made);
+            (find::below(&found.root, CONF_NAME), text.into_bytes())
         };
-        let (packaged, version_from) = wanted.checked()?.settle(&path, &bytes, &tree, &|modules| {
-            version::claims(&version::Places {
-                folder: &input.folder,
-                root: &found.root,
-                files: &selection.files,
-                modules,
-                folder_name: input.name.as_deref(),
-            })
-        });
+        let is_plain = found.conf.as_ref() == Some(&find::below(&found.root, CONF_NAME));
+        if !is_plain {
+            place_conf(&mut selection.files, &path, bytes.len());
+        }
+        let path = input.shown(&path);
+        let tree = Tree::new(&selection.files);
+        let (_, of_bytes) = Conf::parse(&path, &bytes);
+        findings.extend(of_bytes);
+        let (packaged, version_from) = wanted
+            .settle(&path, &bytes, &tree, &|modules| claims(input, &found.root, &selection.files, modules));
         let facts = &packaged.facts;
         findings.extend(packaged.findings.iter().cloned());
         check_files(facts, &packaged.conf, &tree, &mut findings);
@@ -288,13 +293,23 @@ impl Driver {
             name,
             version,
             about,
-            origin: Origin { conf: path, root: input.shown(&found.root), version: version_from, is_plain },
+            origin: Origin {
+                conf: inferred_conf.as_ref().map_or_else(|| path.display().to_string(), Inferred::origin),
+                root: input.shown(&found.root),
+                version: inferred_conf.as_ref().map_or(version_from, |made| made.version_from.clone()),
+                is_plain,
+            },
             limits: limits(facts),
             needs_dkms: needs_dkms(facts),
             kernels,
             stamp: options.stamp.unwrap_or(selection.newest),
             modules,
-            rewritten: packaged.rewritten.map(|text| (CONF_NAME.to_owned(), text)).into_iter().collect(),
+            rewritten: packaged
+                .rewritten
+                .or(inferred_conf.map(|made| made.text))
+                .map(|text| (CONF_NAME.to_owned(), text))
+                .into_iter()
+                .collect(),
             left_out: selection.left_out,
             tree: selection.files,
         };
@@ -322,20 +337,87 @@ impl Driver {
 const CONF_NAME: &str = "dkms.conf";
 
 /// The file that counts becomes `dkms.conf` in the root, wherever it lies.
-fn place_conf(files: &mut Vec<SourceFile>, root: &Path, path: &Path, size: usize) {
-    if path == find::below(root, CONF_NAME) {
-        return;
-    }
+fn place_conf(files: &mut Vec<SourceFile>, path: &Path, size: usize) {
     files.retain(|file| file.path != CONF_NAME);
     let at = files.partition_point(|file| file.path.as_str() < CONF_NAME);
     let kind = SourceKind::File { on_disk: path.to_owned(), size: size as u64, executable: false };
     files.insert(at, SourceFile { path: CONF_NAME.to_owned(), kind });
 }
 
-fn no_conf(folder: &Path) -> Error {
-    let text = format!("there is no dkms.conf in `{}`", folder.display());
-    let hint = "go to the folder of the driver's dkms.conf, or name it: `kpkg DIR`";
-    Error::diagnostics(vec![Diagnostic::error(&NO_CONF, text).hint(hint)])
+/// What the tree says its version is.
+fn claims(input: &Input, root: &Path, files: &[SourceFile], modules: &[String]) -> Vec<Claim> {
+    let folder_name = input.name.as_deref();
+    version::claims(&version::Places { folder: &input.folder, root, files, modules, folder_name })
+}
+
+/// A dkms.conf for a tree that has none, and what to say about it.
+fn inferred(input: &Input, root: &Path, files: &[SourceFile], wanted: &Wanted) -> Result<Inferred> {
+    let own_name = || std::fs::canonicalize(root).ok()?.file_name()?.to_str().map(str::to_owned);
+    let folder_name = input.name.clone().or_else(own_name);
+    let given = infer::Given {
+        name: wanted.name.as_deref(),
+        folder_name: folder_name.as_deref(),
+        version: wanted.version.as_deref(),
+    };
+    let tree = Tree::new(files);
+    let made = infer::infer(&tree, files, &given, &|modules| claims(input, root, files, modules));
+    made.ok_or_else(|| {
+        let text = format!(
+            "there is no dkms.conf in `{}`, and no Makefile that makes a module",
+            input.shown.display()
+        );
+        let hint = "go to the folder of a driver, or name it: `kpkg DIR`";
+        Error::diagnostics(vec![Diagnostic::error(&NO_CONF, text).hint(hint)])
+    })
+}
+
+impl Inferred {
+    fn origin(&self) -> String {
+        format!("a dkms.conf made from `{}`", self.from)
+    }
+
+    fn finding(&self) -> Diagnostic {
+        let modules = match self.modules.as_slice() {
+            [only] => format!("module `{only}`"),
+            several => format!("{} modules", several.len()),
+        };
+        let text = format!("there is no dkms.conf; one was made from `{}`: {modules}", self.from);
+        let hint = "`kpkg init` writes it, so that you can read, correct and keep it";
+        Diagnostic::warning(&NO_CONF, text).hint(hint)
+    }
+}
+
+/// The dkms.conf that `kpkg init` writes for a tree without one, and findings about it.
+pub fn init(input: &Input, config: &Config, options: &Options) -> Result<(PathBuf, String, Vec<Diagnostic>)> {
+    let selected = source::Options {
+        exclude: config.source.exclude.clone(),
+        include: config.source.include.clone(),
+        output: options.output.clone(),
+        interrupted: &|| options.stop.is_set(),
+    };
+    let selection = source::select(&input.folder, &selected)?;
+    let wanted = Wanted {
+        name: config.driver.name.clone(),
+        version: options.version.clone().or_else(|| config.driver.version.clone()),
+    }
+    .checked()?;
+    let made = inferred(input, &input.folder, &selection.files, &wanted)?;
+    let mut findings = selection.diagnostics;
+    findings.push(Diagnostic { severity: Severity::Note, hint: None, ..made.finding() });
+    let text = made.text;
+    let path = find::below(&input.folder, CONF_NAME);
+    let (conf, found) = Conf::parse(&path, text.as_bytes());
+    let tree = Tree::new(&selection.files);
+    let evaluation = dkms::evaluate(&conf, &Inputs { source_tree: Some(&tree), ..Inputs::default() });
+    findings.extend(found);
+    let (facts, of_facts) = dkms::facts(&conf, &evaluation);
+    if facts.version.known().is_some_and(|version| dkms::is_placeholder(version)) {
+        let text = "nothing in the tree says a version";
+        findings.push(Diagnostic::error(&VERSION_FROM, text).hint("give it: `--driver-version VERSION`"));
+    } else {
+        findings.extend(of_facts);
+    }
+    Ok((path, text, findings))
 }
 
 /// The bytes of a dkms.conf, as far as one may be long.

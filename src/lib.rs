@@ -23,6 +23,7 @@
 //! | [`machine`] | the machine that `dkms.conf` is read for: facts that the caller gives |
 //! | [`source`] | which files of a tree are the driver's source |
 //! | [`version`] | what a tree says its version is |
+//! | [`kbuild`], [`infer`] | what Makefiles make; the dkms.conf that follows, where there is none |
 //! | [`driver`] | the model of what a vendor ships |
 //! | [`config`], [`request`] | `kpkg.toml`; what the user asked for, checked |
 //! | [`profile`] | what a distribution release wants: the data of `formats/` |
@@ -53,7 +54,9 @@ pub mod dkms;
 pub mod driver;
 pub mod error;
 pub mod find;
+pub mod infer;
 pub mod input;
+pub mod kbuild;
 pub mod machine;
 pub mod output;
 pub mod package;

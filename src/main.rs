@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::Parser;
 use kpkg::build::{Artifact, Prepared};
-use kpkg::cli::{BuildArgs, Cli, Command, PackageArgs, ShowArgs, When};
+use kpkg::cli::{BuildArgs, Cli, Command, InitArgs, PackageArgs, ShowArgs, When};
 use kpkg::diagnostic::{Diagnostic, Severity};
 use kpkg::error::{Error, Kind, Result};
 use kpkg::input::Input;
@@ -28,6 +28,9 @@ fn main() -> ExitCode {
         None => run_build(&cli.build, &signals),
         Some(Command::Build(args)) => run_build(args, &signals),
         Some(Command::Show(args)) => run_show(args, &signals),
+        Some(Command::Init(args)) => {
+            run_init(args, &signals).unwrap_or_else(|error| fail(&error, colored(args.color), false))
+        }
         Some(Command::Explain { code }) => explain(code),
         Some(Command::Completions { shell }) => print(&cli::completions(*shell)),
         Some(Command::Man { command }) => match cli::man_page(command.as_deref()) {
@@ -213,6 +216,35 @@ fn run_show(args: &ShowArgs, signals: &Signals) -> ExitCode {
         });
     }
     print(text.as_bytes())
+}
+
+fn run_init(args: &InitArgs, signals: &Signals) -> Result<ExitCode> {
+    if !args.folder.is_dir() {
+        return Err(Error::usage("there is no folder")
+            .at(&args.folder)
+            .hint("give the folder of a driver: `kpkg init DIR`"));
+    }
+    let input = Input::open(&args.folder, None, &std::env::temp_dir(), &signals.stop)?;
+    let options = build::Options {
+        driver_version: args.driver_version.clone(),
+        output: "dist".into(),
+        stop: signals.stop.clone(),
+        ..build::Options::default()
+    };
+    let (files, findings) = build::init(&input, &options)?;
+    if findings.iter().any(|finding| finding.severity == Severity::Error) {
+        return Err(Error::diagnostics(findings));
+    }
+    if !findings.is_empty() {
+        eprint!("{}", report::findings(&findings, colored(args.color)));
+    }
+    if args.dry_run {
+        let text: String = files.iter().take(1).map(|file| file.text.as_str()).collect();
+        return Ok(print(text.as_bytes()));
+    }
+    build::write_new(&files)?;
+    let lines: String = files.iter().map(|file| format!("{}\n", file.path.display())).collect();
+    Ok(print(lines.as_bytes()))
 }
 
 fn explain(code: &str) -> ExitCode {

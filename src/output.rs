@@ -138,6 +138,20 @@ impl Output for Dir {
     }
 }
 
+/// Writes a file that is not there yet, whole or not at all.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    let cannot_write = |error| Error::io("cannot write", path, error);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut temporary =
+        tempfile::Builder::new().prefix(".kpkg-").tempfile_in(folder).map_err(cannot_write)?;
+    temporary.write_all(bytes).map_err(cannot_write)?;
+    set_public(temporary.as_file()).map_err(cannot_write)?;
+    temporary.as_file().sync_all().map_err(cannot_write)?;
+    temporary.persist_noclobber(path).map_err(|error| cannot_write(error.error))?;
+    sync_folder(folder);
+    Ok(())
+}
+
 /// Gives the finished file the mode of a file that `cat > file` makes under umask 022: it is meant to be handed on.
 fn set_public(file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;

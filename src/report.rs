@@ -52,7 +52,7 @@ pub fn driver_line(prepared: &Prepared) -> String {
 
 /// Where what is packaged comes from, in one line.
 fn origin_line(origin: &Origin) -> String {
-    format!("{}, source {}, version from {}", origin.conf.display(), origin.root.display(), origin.version)
+    format!("{}, source {}, version from {}", origin.conf, origin.root.display(), origin.version)
 }
 
 /// The summary after a run, for standard error.

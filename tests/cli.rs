@@ -615,3 +615,48 @@ fn an_archive_is_packaged_like_the_folder_in_it() {
     tree.file("notes.txt", "no archive\n");
     golden("cli/no-archive.txt", &tree.transcript(&["-f", "deb", "notes.txt"]));
 }
+
+/// A tree at ixgbe's shape: no dkms.conf, sources in `src/`, a Makefile with a guard for kbuild.
+fn ixgbe() -> Tree {
+    let tree = Tree::empty();
+    tree.file(
+        "src/Makefile",
+        "ifneq ($(KERNELRELEASE),)\n# kbuild part of makefile\nccflags-y += -I$(src)\nobj-m += ixgbe.o\nixgbe-y := ixgbe_main.o \\\n\tixgbe_param.o\n\
+         else\n# normal makefile\nBUILD_KERNEL ?= $(shell uname -r)\nKSRC ?= /lib/modules/$(BUILD_KERNEL)/build\n\
+         default:\n\t$(MAKE) -C $(KSRC) M=$(CURDIR) modules\nclean:\n\t$(MAKE) -C $(KSRC) M=$(CURDIR) clean\nendif\n",
+    );
+    tree.file(
+        "src/ixgbe_main.c",
+        "// SPDX-License-Identifier: GPL-2.0\n#include <linux/module.h>\n#if LINUX_VERSION_CODE < KERNEL_VERSION(4,4,0)\n#error \"too old\"\n#endif\n\
+         #define DRV_VERSION \"6.3.4\"\nMODULE_AUTHOR(\"Jane Doe <jane@example.org>\");\nMODULE_VERSION(DRV_VERSION);\nMODULE_LICENSE(\"GPL v2\");\n",
+    );
+    tree.file("src/ixgbe_param.c", "int ixgbe_param;\n");
+    tree.file("README", "a driver\n");
+    tree
+}
+
+#[test]
+fn a_tree_without_dkms_conf_is_packaged_and_init_writes_one() {
+    let tree = ixgbe();
+    golden("cli/inferred.txt", &tree.transcript(&["-f", "deb"]));
+    golden("cli/init-dry-run.txt", &tree.transcript(&["init", "--dry-run"]));
+    assert!(!tree.path().join("dkms.conf").exists());
+    golden("cli/init.txt", &tree.transcript(&["init"]));
+    let read = |name: &str| fs::read(tree.path().join(name)).unwrap();
+    let inferred = read("dist/ixgbe-dkms_6.3.4-1_all.deb");
+    // what was made is what init writes; only the new files are more
+    fs::remove_file(tree.path().join("kpkg.toml")).unwrap();
+    assert!(tree.kpkg(&["-q", "-f", "deb"]).status.success());
+    assert!(read("dist/ixgbe-dkms_6.3.4-1_all.deb") == inferred);
+    let again = tree.kpkg(&["init"]);
+    assert_eq!(again.status.code(), Some(2));
+    // no version anywhere, no module anywhere
+    let tree = Tree::empty();
+    tree.file("Makefile", "obj-m := toy.o\n").file("toy.c", "MODULE_LICENSE(\"GPL\");\n");
+    assert_eq!(tree.kpkg(&["init"]).status.code(), Some(2));
+    assert!(!tree.path().join("dkms.conf").exists());
+    assert!(tree.kpkg(&["init", "--driver-version", "1.0"]).status.success());
+    let tree = Tree::empty();
+    tree.file("Makefile", "all:\n\tcc x.c\n");
+    golden("cli/no-module.txt", &tree.transcript(&["init"]));
+}

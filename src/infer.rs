@@ -1,0 +1,262 @@
+//! Writes the dkms.conf that a driver's vendor forgot: from Makefiles and sources, with a comment that says where each line is from.
+//!
+//! Only reads the tree; must not guess where nothing is said.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use crate::dkms::ReadTree;
+use crate::kbuild::{self, Kbuild};
+use crate::source::{SourceFile, SourceKind};
+use crate::version::Claim;
+
+/// A dkms.conf that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inferred {
+    /// Its text.
+    pub text: String,
+    /// The modules, as `folder/name`.
+    pub modules: Vec<String>,
+    /// The Makefile that names them.
+    pub from: String,
+    /// Who says the version.
+    pub version_from: String,
+}
+
+/// What the caller knows.
+#[derive(Debug, Clone, Default)]
+pub struct Given<'a> {
+    /// The driver's name, when somebody gave it.
+    pub name: Option<&'a str>,
+    /// The name of the driver's folder or archive.
+    pub folder_name: Option<&'a str>,
+    /// The version, when somebody gave it.
+    pub version: Option<&'a str>,
+}
+
+/// How much of a source is read for the kernels it is meant for.
+const BYTES: usize = 256 << 10;
+/// How many sources.
+const FILES: usize = 200;
+
+/// The dkms.conf for a tree; nothing where no Makefile makes a module.
+#[must_use]
+pub fn infer(
+    tree: &dyn ReadTree,
+    files: &[SourceFile],
+    given: &Given<'_>,
+    claims: &dyn Fn(&[String]) -> Vec<Claim>,
+) -> Option<Inferred> {
+    let kbuild = kbuild::read(tree, &folders(files))?;
+    let modules = chosen(&kbuild);
+    let first = modules.first()?;
+    let names: Vec<String> = modules.iter().map(|module| module.name.clone()).collect();
+    let mut text = String::from("# made by `kpkg init`; read it before you rely on it\n");
+    let (name, name_from) = name(given, &names);
+    let _infallible = writeln!(text, "PACKAGE_NAME=\"{name}\"  # {name_from}");
+    let (version, version_from) = match (given.version, claims(&names).into_iter().next()) {
+        (Some(version), _) => (version.to_owned(), "given".to_owned()),
+        (None, Some(claim)) => (claim.version, claim.from),
+        // a marker, so that who reads the file next asks for the version
+        (None, None) => ("@VERSION@".to_owned(), "nobody".to_owned()),
+    };
+    let _infallible = writeln!(text, "PACKAGE_VERSION=\"{version}\"  # {}", plain(&version_from));
+    text.push('\n');
+    let (line, why) = make_line(&kbuild, &modules);
+    let _infallible = writeln!(text, "# {why}\nMAKE[0]=\"{line}\"\n");
+    for (index, module) in modules.iter().enumerate() {
+        let _infallible =
+            writeln!(text, "BUILT_MODULE_NAME[{index}]=\"{}\"  # {}", module.name, plain(&module.from));
+        if !module.folder.is_empty() {
+            let _infallible = writeln!(text, "BUILT_MODULE_LOCATION[{index}]=\"{}\"", module.folder);
+        }
+        let _infallible = writeln!(text, "DEST_MODULE_LOCATION[{index}]=\"/updates\"");
+    }
+    text.push('\n');
+    if let Some((version, path)) = oldest_kernel(tree, files) {
+        let _infallible =
+            writeln!(text, "BUILD_EXCLUSIVE_KERNEL_MIN=\"{version}\"  # #error in {}", plain(&path));
+    }
+    text.push_str("AUTOINSTALL=\"yes\"\n");
+    Some(Inferred {
+        text,
+        modules: modules
+            .iter()
+            .map(|module| {
+                if module.folder.is_empty() {
+                    module.name.clone()
+                } else {
+                    format!("{}/{}", module.folder, module.name)
+                }
+            })
+            .collect(),
+        from: first.from.clone(),
+        version_from,
+    })
+}
+
+/// Text for a comment.
+fn plain(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control() && *character != '`').collect()
+}
+
+/// The folders that have a Makefile, the root first and shallow ones before deep ones.
+fn folders(files: &[SourceFile]) -> Vec<String> {
+    let mut found: BTreeSet<(usize, String)> = BTreeSet::new();
+    for file in files {
+        let (folder, name) = file.path.rsplit_once('/').unwrap_or(("", &file.path));
+        if matches!(name, "Makefile" | "Kbuild") && matches!(file.kind, SourceKind::File { .. }) {
+            let depth = if folder.is_empty() { 0 } else { folder.matches('/').count() + 1 };
+            found.insert((depth, folder.to_owned()));
+        }
+    }
+    found.into_iter().map(|(_, folder)| folder).take(FILES).collect()
+}
+
+/// The modules that are always made; those that hang on an option where the driver sets it, or where there are no others.
+fn chosen(kbuild: &Kbuild) -> Vec<&kbuild::KbuildModule> {
+    let safe = |module: &&kbuild::KbuildModule| {
+        let word =
+            |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+.-/".contains(&byte));
+        word(&module.name) && word(&module.folder) && !module.name.is_empty()
+    };
+    let always = |module: &&kbuild::KbuildModule| {
+        module.option.as_ref().is_none_or(|option| kbuild.wrapper.options.contains_key(option))
+    };
+    let all: Vec<_> = kbuild.modules.iter().filter(safe).collect();
+    let certain: Vec<_> = all.iter().copied().filter(always).collect();
+    if certain.is_empty() { all } else { certain }
+}
+
+fn name(given: &Given<'_>, modules: &[String]) -> (String, String) {
+    if let Some(name) = given.name {
+        return (name.to_owned(), "given".to_owned());
+    }
+    if let [only] = modules {
+        return (only.clone(), "the module".to_owned());
+    }
+    let folder = given.folder_name.map(without_version).filter(|name| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+.-".contains(&byte))
+    });
+    match folder {
+        Some(folder) => (folder.to_owned(), "the folder's name".to_owned()),
+        None => (modules.first().cloned().unwrap_or_default(), "the first module".to_owned()),
+    }
+}
+
+/// `toy` of `toy-1.2`.
+fn without_version(name: &str) -> &str {
+    let version = name.match_indices(['-', '_']).find(|(at, _)| {
+        let rest = name[at + 1..].trim_start_matches('v');
+        rest.starts_with(|first: char| first.is_ascii_digit())
+    });
+    version.map_or(name, |(at, _)| &name[..at])
+}
+
+/// The command that builds, and why it is this one.
+fn make_line(kbuild: &Kbuild, modules: &[&kbuild::KbuildModule]) -> (String, String) {
+    let wrapper = &kbuild.wrapper;
+    let folder = if kbuild.top.is_empty() { String::new() } else { format!("/{}", kbuild.top) };
+    let build = "${dkms_tree}/${PACKAGE_NAME}/${PACKAGE_VERSION}/build";
+    if wrapper.does_more {
+        let release = wrapper.kernel_release.as_ref().map(|name| format!(" {name}=${{kernelver}}"));
+        let kernel = wrapper.kernel_folder.as_ref().map(|name| format!(" {name}=${{kernel_source_dir}}"));
+        if let Some(variables) = kernel
+            .clone()
+            .or(release.clone())
+            .map(|first| first + release.as_deref().filter(|_| kernel.is_some()).unwrap_or_default())
+        {
+            let why = format!("{} does more than start the kernel's build", plain(&makefile_of(&kbuild.top)));
+            // dkms gives a bare `make` KERNELRELEASE, which a guard takes for a call of kbuild; quoted it stays as it is
+            return (format!("'make' -C {build}{folder}{variables}"), why);
+        }
+    }
+    let mut options: BTreeSet<String> = modules
+        .iter()
+        .filter_map(|module| module.option.as_ref())
+        .map(|option| {
+            let value = wrapper.options.get(option).map_or("m", String::as_str);
+            format!("{option}={value}")
+        })
+        .collect();
+    options.extend(kbuild.roots.iter().map(|name| format!("{name}={build}")));
+    let options = options.into_iter().fold(String::new(), |text, option| format!("{text} {option}"));
+    let why =
+        "as the kernel's documentation (kbuild/modules.rst) says, with what the Makefiles need".to_owned();
+    (format!("make -C ${{kernel_source_dir}} M={build}{folder}{options} modules"), why)
+}
+
+fn makefile_of(folder: &str) -> String {
+    if folder.is_empty() { "Makefile".to_owned() } else { format!("{folder}/Makefile") }
+}
+
+/// `#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 4, 0)` directly before `#error`: the highest of them.
+fn oldest_kernel(tree: &dyn ReadTree, files: &[SourceFile]) -> Option<(String, String)> {
+    let sources =
+        files.iter().filter(|file| file.path.ends_with(".c") || file.path.ends_with(".h")).take(FILES);
+    let mut best: Option<([u32; 3], String)> = None;
+    for file in sources {
+        let Some(bytes) = tree.read(&file.path, BYTES) else { continue };
+        let text = String::from_utf8_lossy(&bytes);
+        let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        for pair in lines.windows(2) {
+            let [test, error] = pair else { continue };
+            let is_error = error.strip_prefix('#').is_some_and(|rest| rest.trim_start().starts_with("error"));
+            if is_error
+                && let Some(version) = below(test)
+                && best.as_ref().is_none_or(|(known, _)| version > *known)
+            {
+                best = Some((version, file.path.clone()));
+            }
+        }
+    }
+    best.map(|([one, two, three], path)| (format!("{one}.{two}.{three}"), path))
+}
+
+fn below(line: &str) -> Option<[u32; 3]> {
+    let rest = line.strip_prefix('#')?.trim_start().strip_prefix("if")?.trim_start();
+    let rest = rest.trim_start_matches('(').strip_prefix("LINUX_VERSION_CODE")?.trim_start();
+    let rest = rest
+        .strip_prefix('<')?
+        .trim_start()
+        .strip_prefix("KERNEL_VERSION")?
+        .trim_start()
+        .strip_prefix('(')?;
+    let (numbers, tail) = rest.split_once(')')?;
+    if !tail.trim().trim_matches(')').is_empty() {
+        return None;
+    }
+    let numbers: Vec<u32> =
+        numbers.split(',').map(|number| number.trim().parse().ok()).collect::<Option<_>>()?;
+    numbers.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_a_test_followed_by_an_error() {
+        assert_eq!(below("#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 4, 0)"), Some([5, 4, 0]));
+        assert_eq!(below("# if (LINUX_VERSION_CODE < KERNEL_VERSION(2,6,32))"), Some([2, 6, 32]));
+        for other in [
+            "#if LINUX_VERSION_CODE >= KERNEL_VERSION(5,4,0)",
+            "#if LINUX_VERSION_CODE < KERNEL_VERSION(5,4,0) && X",
+            "#if X",
+        ] {
+            assert_eq!(below(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn folder_names_lose_their_version() {
+        for (name, plain) in [
+            ("toy-1.2", "toy"),
+            ("toy-dkms-v2", "toy-dkms"),
+            ("ethernet-linux-ixgbe", "ethernet-linux-ixgbe"),
+            ("8821cu", "8821cu"),
+        ] {
+            assert_eq!(without_version(name), plain);
+        }
+    }
+}

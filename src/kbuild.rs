@@ -1,0 +1,989 @@
+//! Reads the Makefiles of a driver without running make: which modules kbuild would make, and how the driver's own Makefile calls it.
+//!
+//! Knows the part of GNU make's language that such files use; what it cannot know stays unknown, and runs nothing.
+//! Sources of rules: `Documentation/kbuild/modules.rst` and `makefiles.rst` of Linux, the GNU make manual.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::dkms::ReadTree;
+
+/// The most that is read of one Makefile.
+const BYTES: usize = 1 << 20;
+/// How deep variables, includes and folders may nest.
+const DEPTH: usize = 24;
+/// How long a value may get.
+const VALUE: usize = 256 << 10;
+/// Stands before and after something that is not known: `OPEN CONFIG_X CLOSE`, or nothing between them.
+const OPEN: char = '\u{E010}';
+const CLOSE: char = '\u{E011}';
+
+/// A module that kbuild makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KbuildModule {
+    /// Without `.ko`.
+    pub name: String,
+    /// The folder of its `.ko`, relative to the root; empty for the root.
+    pub folder: String,
+    /// The kernel option that has to be `m`, where the module hangs on one.
+    pub option: Option<String>,
+    /// The Makefile that names it.
+    pub from: String,
+}
+
+/// How the driver's own Makefile starts the kernel's build.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wrapper {
+    /// A variable that holds the folder of the kernel's build.
+    pub kernel_folder: Option<String>,
+    /// A variable that holds the kernel release.
+    pub kernel_release: Option<String>,
+    /// Whether it does more than start the kernel's build: generates files, runs scripts.
+    pub does_more: bool,
+    /// What it gives the kernel's build: `CONFIG_X=m` and the like.
+    pub options: BTreeMap<String, String>,
+}
+
+/// What the Makefiles of a tree say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kbuild {
+    /// The folder that is given to kbuild as `M`, relative to the root; empty for the root.
+    pub top: String,
+    /// The modules, by folder and name.
+    pub modules: Vec<KbuildModule>,
+    /// How the Makefile of `top` is meant to be called.
+    pub wrapper: Wrapper,
+    /// Variables that have to name the root of the tree.
+    pub roots: BTreeSet<String>,
+}
+
+/// Looks for the folder from which most modules are made, in the root first.
+#[must_use]
+pub fn read(tree: &dyn ReadTree, folders: &[String]) -> Option<Kbuild> {
+    let mut best: Option<Kbuild> = None;
+    for top in folders {
+        let mut found = Found::default();
+        collect(tree, top, top, &BTreeMap::new(), &mut found);
+        let Found { mut modules, roots, .. } = found;
+        modules
+            .sort_by(|one: &KbuildModule, other| (&one.folder, &one.name).cmp(&(&other.folder, &other.name)));
+        modules.dedup_by(|one, other| one.name == other.name && one.folder == other.folder);
+        // a folder above that makes as many is the better one, since it may set flags for those below
+        if modules.len() > best.as_ref().map_or(0, |best| best.modules.len()) {
+            let wrapper = wrapper(tree, top);
+            best = Some(Kbuild { top: top.clone(), modules, wrapper, roots });
+        }
+    }
+    best
+}
+
+/// `folder/name`, or `name` in the root.
+fn join(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+}
+
+/// `folder/../x` without `.` and `..`; nothing when it leaves the root.
+fn normal(path: &str) -> Option<String> {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()?),
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+/// The file that kbuild reads in a folder: Kbuild before Makefile.
+fn kbuild_file(tree: &dyn ReadTree, folder: &str) -> Option<String> {
+    ["Kbuild", "Makefile"]
+        .iter()
+        .map(|name| join(folder, name))
+        .find(|path| tree.exists(path) && !tree.is_dir(path))
+}
+
+/// What was found on the way through the folders.
+#[derive(Default)]
+struct Found {
+    seen: BTreeSet<String>,
+    modules: Vec<KbuildModule>,
+    roots: BTreeSet<String>,
+}
+
+/// The modules of a folder and of those it goes down to.
+fn collect(
+    tree: &dyn ReadTree,
+    top: &str,
+    folder: &str,
+    inherited: &BTreeMap<String, String>,
+    found: &mut Found,
+) {
+    if found.seen.len() > 2000 || !found.seen.insert(folder.to_owned()) {
+        return;
+    }
+    let Some(path) = kbuild_file(tree, folder) else { return };
+    let mut make = Make::new(tree, top, folder, Some("6.1.0"));
+    for (name, value) in inherited {
+        make.set(name, value);
+    }
+    make.file(&path);
+    let mut exported = make.exported();
+    // what is given on the command line counts everywhere
+    exported.extend(make.roots.iter().map(|name| (name.clone(), "@ROOT@".to_owned())));
+    found.roots.append(&mut make.roots);
+    let mut below = Vec::new();
+    for (option, words) in make.objects() {
+        for word in words {
+            if let Some(name) = word.strip_suffix(".o") {
+                let (part, name) = name.rsplit_once('/').unwrap_or(("", name));
+                let Some(folder) = normal(&join(folder, part)) else { continue };
+                found.modules.push(KbuildModule {
+                    name: name.to_owned(),
+                    folder,
+                    option: option.clone(),
+                    from: path.clone(),
+                });
+            } else if let Some(part) = word.strip_suffix('/') {
+                below.extend(normal(&join(folder, part)).map(|folder| (folder, option.clone())));
+            }
+        }
+    }
+    for (folder, option) in below {
+        let from = found.modules.len();
+        collect(tree, top, &folder, &exported, found);
+        for module in &mut found.modules[from..] {
+            module.option = module.option.take().or_else(|| option.clone());
+        }
+    }
+}
+
+/// What the Makefile of the folder does when a person calls it.
+fn wrapper(tree: &dyn ReadTree, folder: &str) -> Wrapper {
+    let mut wrapper = Wrapper::default();
+    let path = join(folder, "Makefile");
+    if !tree.exists(&path) {
+        return wrapper;
+    }
+    let mut make = Make::new(tree, folder, folder, None);
+    make.file(&path);
+    for (name, variable) in &make.variables {
+        let text = variable.raw.as_str();
+        if name.starts_with("CONFIG_") && matches!(text.trim(), "m" | "y") {
+            wrapper.options.insert(name.clone(), text.trim().to_owned());
+        }
+        let asks = text.contains("uname -r");
+        let is_folder = text.contains("/lib/modules/") && text.trim_end().ends_with("/build");
+        if is_folder && (asks || !text.trim().contains(' ')) {
+            wrapper.kernel_folder.get_or_insert_with(|| name.clone());
+        } else if asks && text.trim().starts_with("$(shell") {
+            wrapper.kernel_release.get_or_insert_with(|| name.clone());
+        }
+    }
+    // `KDIR = /lib/modules/$(KVER)/build`: the release decides, and the folder follows
+    for recipe in &make.recipes {
+        let starts_kernel = recipe.contains("-C ") && (recipe.contains("M=") || recipe.contains("SUBDIRS="));
+        if starts_kernel {
+            let words = recipe.split_whitespace().filter_map(|word| word.split_once('='));
+            for (name, value) in
+                words.filter(|(name, value)| name.starts_with("CONFIG_") && matches!(*value, "m" | "y"))
+            {
+                wrapper.options.insert(name.to_owned(), value.to_owned());
+            }
+        }
+    }
+    wrapper.does_more = make.default_does_more();
+    wrapper
+}
+
+/// A variable as the file sets it.
+#[derive(Debug, Clone)]
+struct Variable {
+    text: String,
+    /// As the last assignment has it.
+    raw: String,
+    /// Expanded when it was set, `:=`.
+    is_simple: bool,
+    exported: bool,
+}
+
+/// A rule: its targets, what they need, and where its recipe begins and ends in [`Make::recipes`].
+#[derive(Debug, Clone)]
+struct Rule {
+    targets: Vec<String>,
+    needs: Vec<String>,
+    recipe: std::ops::Range<usize>,
+}
+
+/// Reads one Makefile and what it includes.
+struct Make<'a> {
+    tree: &'a dyn ReadTree,
+    top: String,
+    folder: String,
+    variables: BTreeMap<String, Variable>,
+    recipes: Vec<String>,
+    rules: Vec<Rule>,
+    /// Variables that have to name the root of the tree.
+    roots: BTreeSet<String>,
+    depth: usize,
+}
+
+/// Where a conditional stands.
+struct Branch {
+    /// Whether what is between is read.
+    active: bool,
+    /// Whether an `else` may become active.
+    open: bool,
+}
+
+impl<'a> Make<'a> {
+    /// `release`: kbuild reads the file; without one, a person calls make.
+    fn new(tree: &'a dyn ReadTree, top: &str, folder: &str, release: Option<&str>) -> Self {
+        let mut make = Self {
+            tree,
+            top: top.to_owned(),
+            folder: folder.to_owned(),
+            variables: BTreeMap::new(),
+            recipes: Vec::new(),
+            rules: Vec::new(),
+            roots: BTreeSet::new(),
+            depth: 0,
+        };
+        if let Some(release) = release {
+            for (name, value) in [
+                ("KERNELRELEASE", release),
+                ("VERSION", "6"),
+                ("PATCHLEVEL", "1"),
+                ("SUBLEVEL", "0"),
+                ("KBUILD_EXTMOD", "M"),
+            ] {
+                make.set(name, value);
+            }
+        }
+        make
+    }
+
+    fn set(&mut self, name: &str, value: &str) {
+        let variable =
+            Variable { text: value.to_owned(), raw: value.to_owned(), is_simple: true, exported: false };
+        self.variables.insert(name.to_owned(), variable);
+    }
+
+    fn exported(&self) -> BTreeMap<String, String> {
+        self.variables
+            .iter()
+            .filter(|(_, variable)| variable.exported)
+            .map(|(name, _)| (name.clone(), self.value(name, 0)))
+            .collect()
+    }
+
+    /// The words of `obj-m`, and of `obj-$(CONFIG_X)` with the option.
+    fn objects(&self) -> Vec<(Option<String>, Vec<String>)> {
+        let mut found = Vec::new();
+        for name in self.variables.keys() {
+            let Some(list) = name.strip_prefix("obj-") else { continue };
+            let option = match list {
+                "m" => None,
+                list => match list.strip_prefix(OPEN).and_then(|list| list.strip_suffix(CLOSE)) {
+                    Some(option) if option.starts_with("CONFIG_") => Some(option.to_owned()),
+                    _ => continue,
+                },
+            };
+            let words = self.value(name, 0);
+            let words =
+                words.split_whitespace().filter(|word| !word.contains([OPEN, CLOSE, '$'])).map(str::to_owned);
+            found.push((option, words.collect()));
+        }
+        found
+    }
+
+    /// Whether the default target runs more than the kernel's build.
+    fn default_does_more(&self) -> bool {
+        let Some(first) = self
+            .rules
+            .iter()
+            .find(|rule| rule.targets.iter().any(|target| !target.starts_with('.') && !target.contains('%')))
+        else {
+            return false;
+        };
+        let mut left = first.targets.clone();
+        let mut seen = BTreeSet::new();
+        while let Some(target) = left.pop() {
+            if !seen.insert(target.clone()) {
+                continue;
+            }
+            for rule in self.rules.iter().filter(|rule| rule.targets.contains(&target)) {
+                left.extend(rule.needs.iter().cloned());
+                for line in &self.recipes[rule.recipe.clone()] {
+                    let line = line.trim_start_matches(['@', '-', '+', ' ', '\t']);
+                    let harmless = line.is_empty()
+                        || line.starts_with("echo")
+                        || line.starts_with("$(MAKE)")
+                        || line.starts_with("${MAKE}")
+                        || line.starts_with("make ")
+                        || line.starts_with('#');
+                    if !harmless {
+                        return true;
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    fn file(&mut self, path: &str) {
+        if self.depth >= DEPTH {
+            return;
+        }
+        let Some(bytes) = self.tree.read(path, BYTES) else { return };
+        self.depth += 1;
+        self.text(&String::from_utf8_lossy(&bytes));
+        self.depth -= 1;
+    }
+
+    fn text(&mut self, text: &str) {
+        let mut branches: Vec<Branch> = Vec::new();
+        let mut in_rule = false;
+        let mut in_define = false;
+        for line in logical_lines(text) {
+            let active = branches.iter().all(|branch| branch.active);
+            if in_define {
+                in_define = line.trim() != "endef";
+                continue;
+            }
+            if line.starts_with('\t') && in_rule {
+                if active {
+                    self.recipes.push(line.trim().to_owned());
+                    if let Some(rule) = self.rules.last_mut() {
+                        rule.recipe.end = self.recipes.len();
+                    }
+                }
+                continue;
+            }
+            let line = without_comment(&line);
+            let line = line.trim();
+            if line.is_empty() {
+                continue;
+            }
+            if self.conditional(line, active, &mut branches) {
+                continue;
+            }
+            if !active {
+                continue;
+            }
+            in_rule = false;
+            if line.starts_with("define ") {
+                in_define = true;
+            } else if let Some(paths) =
+                ["include ", "-include ", "sinclude "].iter().find_map(|word| line.strip_prefix(word))
+            {
+                self.include(paths);
+            } else if let Some((name, operator, value)) = assignment(line) {
+                self.assign(name, operator, value);
+            } else if let Some(name) = line.strip_prefix("export ") {
+                for name in name.split_whitespace() {
+                    if let Some(variable) = self.variables.get_mut(name) {
+                        variable.exported = true;
+                    }
+                }
+            } else if let Some((targets, needs)) = line.split_once(':') {
+                in_rule = true;
+                let words = |text: &str| self.expand(text, 0).split_whitespace().map(str::to_owned).collect();
+                let (needs, inline) = needs.split_once(';').unwrap_or((needs, ""));
+                let rule = Rule {
+                    targets: words(targets),
+                    needs: words(needs.trim_start_matches(':')),
+                    recipe: self.recipes.len()..self.recipes.len() + usize::from(!inline.trim().is_empty()),
+                };
+                if !inline.trim().is_empty() {
+                    self.recipes.push(inline.trim().to_owned());
+                }
+                self.rules.push(rule);
+            }
+        }
+    }
+
+    /// Whether the line is part of a conditional; keeps track of it.
+    fn conditional(&self, line: &str, active: bool, branches: &mut Vec<Branch>) -> bool {
+        let (word, rest) =
+            line.split_once([' ', '\t', '(']).map_or((line, ""), |(word, _)| (word, &line[word.len()..]));
+        match word {
+            "ifeq" | "ifneq" | "ifdef" | "ifndef" => {
+                let is = active && self.condition(word, rest.trim()) == Some(true);
+                branches.push(Branch { active: is, open: active && !is });
+                true
+            }
+            "else" => {
+                if let Some(branch) = branches.last_mut() {
+                    let rest = rest.trim();
+                    let (word, test) = rest
+                        .split_once([' ', '\t', '('])
+                        .map_or((rest, ""), |(word, _)| (word, &rest[word.len()..]));
+                    let is =
+                        branch.open && (rest.is_empty() || self.condition(word, test.trim()) == Some(true));
+                    branch.active = is;
+                    branch.open = branch.open && !is;
+                }
+                true
+            }
+            "endif" => {
+                branches.pop();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Nothing: not known. An option of the kernel that nobody sets is taken as unset, as in `ifdef`.
+    fn condition(&self, word: &str, text: &str) -> Option<bool> {
+        let known = |text: String| (!text.contains([OPEN, CLOSE])).then_some(text);
+        match word {
+            "ifdef" | "ifndef" => {
+                let set = self.variables.get(text).is_some_and(|variable| !variable.text.trim().is_empty());
+                Some(set == (word == "ifdef"))
+            }
+            _ => {
+                let (left, right) = split_condition(text)?;
+                let left = known(self.expand(&left, 0).trim().to_owned());
+                let right = known(self.expand(&right, 0).trim().to_owned());
+                match (left, right) {
+                    (Some(left), Some(right)) => Some((left == right) == (word == "ifeq")),
+                    // the usual test, for a value that a kernel option or a program gives: whether it is empty
+                    (None, Some(empty)) | (Some(empty), None) if empty.is_empty() => Some(word == "ifneq"),
+                    _ => None,
+                }
+            }
+        }
+    }
+
+    fn include(&mut self, paths: &str) {
+        for path in paths.split_whitespace() {
+            self.note_root(path);
+        }
+        let paths = self.expand(paths, 0);
+        for path in paths.split_whitespace().filter(|path| !path.contains([OPEN, CLOSE])) {
+            let inside = match (path.strip_prefix("@TOP@"), path.strip_prefix("@ROOT@/")) {
+                (Some(inside), _) => normal(&join(&self.top, inside)),
+                (_, Some(inside)) => normal(inside),
+                _ if path.starts_with('/') => None,
+                _ => normal(&join(&self.folder, path)),
+            };
+            if let Some(inside) = inside {
+                self.file(&inside);
+            }
+        }
+    }
+
+    /// `${TOP}/x` with a variable that nobody sets, and a file `x` in the root: the caller is meant to say where the root is.
+    fn note_root(&mut self, path: &str) {
+        let Some((name, rest)) = path
+            .strip_prefix("${")
+            .and_then(|path| path.split_once("}/"))
+            .or_else(|| path.strip_prefix("$(").and_then(|path| path.split_once(")/")))
+        else {
+            return;
+        };
+        let given = self.variables.contains_key(name) || !self.value(name, 0).is_empty();
+        if !given && !rest.contains(['$', '*']) && self.tree.exists(rest) {
+            self.roots.insert(name.to_owned());
+            self.set(name, "@ROOT@");
+        }
+    }
+
+    fn assign(&mut self, name: &str, operator: &str, value: &str) {
+        let (name, exported) = match name.strip_prefix("export ") {
+            Some(name) => (name.trim(), true),
+            None => (name.strip_prefix("override ").unwrap_or(name).trim(), false),
+        };
+        let name = self.expand(name, 0);
+        let name = name.trim();
+        if name.is_empty() || name.contains(' ') {
+            return;
+        }
+        let old = self.variables.get(name).cloned();
+        let exported = exported || old.as_ref().is_some_and(|old| old.exported);
+        let (text, is_simple) = match (operator, old) {
+            ("?=", Some(_)) => return,
+            ("+=", Some(old)) => {
+                let more = if old.is_simple { self.expand(value, 0) } else { value.to_owned() };
+                (format!("{} {more}", old.text), old.is_simple)
+            }
+            (":=" | "::=", _) => (self.expand(value, 0), true),
+            _ => (value.to_owned(), false),
+        };
+        if text.len() <= VALUE {
+            self.variables
+                .insert(name.to_owned(), Variable { text, raw: value.to_owned(), is_simple, exported });
+        }
+    }
+
+    fn value(&self, name: &str, depth: usize) -> String {
+        match self.variables.get(name) {
+            Some(variable) if variable.is_simple => variable.text.clone(),
+            Some(variable) => self.expand(&variable.text, depth + 1),
+            None => match name {
+                "src" | "obj" | "CURDIR" | "PWD" | "srcdir" => {
+                    format!("@TOP@/{}", relative(&self.top, &self.folder))
+                }
+                "M" => "@TOP@".to_owned(),
+                _ if name.starts_with("CONFIG_") => format!("{OPEN}{name}{CLOSE}"),
+                "srctree" | "objtree" | "ARCH" | "SUBARCH" | "SRCARCH" | "MAKECMDGOALS" => {
+                    format!("{OPEN}{CLOSE}")
+                }
+                _ => String::new(),
+            },
+        }
+    }
+
+    /// Replaces `$(…)`, `${…}` and `$x`.
+    fn expand(&self, text: &str, depth: usize) -> String {
+        if depth > DEPTH || !text.contains('$') {
+            return text.to_owned();
+        }
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find('$') {
+            out.push_str(&rest[..at]);
+            rest = &rest[at + 1..];
+            let Some(next) = rest.chars().next() else { break };
+            match next {
+                '$' => {
+                    out.push('$');
+                    rest = &rest[1..];
+                }
+                '(' | '{' => {
+                    let close = if next == '(' { ')' } else { '}' };
+                    let Some(end) = closing(rest, next, close) else { break };
+                    out.push_str(&self.reference(&rest[1..end], depth));
+                    rest = &rest[end + 1..];
+                }
+                _ => {
+                    out.push_str(&self.value(&next.to_string(), depth));
+                    rest = &rest[next.len_utf8()..];
+                }
+            }
+            if out.len() > VALUE {
+                return String::new();
+            }
+        }
+        out + rest
+    }
+
+    /// What stands between the brackets: a name, a substitution or a function.
+    fn reference(&self, text: &str, depth: usize) -> String {
+        let unknown = || format!("{OPEN}{CLOSE}");
+        if let Some((function, arguments)) = text.split_once([' ', '\t'])
+            && function.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+        {
+            return self.function(function, arguments.trim_start(), depth).unwrap_or_else(unknown);
+        }
+        if let Some((name, change)) = text.split_once(':')
+            && let Some((from, to)) = change.split_once('=')
+        {
+            let value = self.value(&self.expand(name, depth + 1), depth);
+            let (from, to) = (self.expand(from, depth + 1), self.expand(to, depth + 1));
+            let pattern = |text: &str| if text.contains('%') { text.to_owned() } else { format!("%{text}") };
+            return each_word(&value, |word| substituted(word, &pattern(&from), &pattern(&to)));
+        }
+        self.value(&self.expand(text, depth + 1), depth)
+    }
+
+    /// Nothing: a function that is not known here, or that asks the machine.
+    fn function(&self, name: &str, text: &str, depth: usize) -> Option<String> {
+        let raw = arguments(text);
+        let argument = |index: usize| self.expand(raw.get(index).map_or("", String::as_str), depth + 1);
+        let all_from = |index: usize| self.expand(&raw.get(index..).unwrap_or_default().join(","), depth + 1);
+        let words = |text: String| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        Some(match name {
+            "subst" => all_from(2).replace(&argument(0), &argument(1)),
+            "patsubst" => {
+                let (from, to) = (argument(0), argument(1));
+                each_word(&all_from(2), |word| substituted(word, &from, &to))
+            }
+            "strip" => words(all_from(0)).join(" "),
+            "sort" => {
+                let mut words = words(all_from(0));
+                words.sort();
+                words.dedup();
+                words.join(" ")
+            }
+            "filter" | "filter-out" => {
+                let patterns = words(argument(0));
+                let keep = |word: &String| {
+                    patterns.iter().any(|pattern| stem(word, pattern).is_some()) == (name == "filter")
+                };
+                words(all_from(1)).into_iter().filter(keep).collect::<Vec<_>>().join(" ")
+            }
+            "addprefix" => {
+                let prefix = argument(0);
+                each_word(&all_from(1), |word| format!("{prefix}{word}"))
+            }
+            "addsuffix" => {
+                let suffix = argument(0);
+                each_word(&all_from(1), |word| format!("{word}{suffix}"))
+            }
+            "notdir" => each_word(&all_from(0), |word| word.rsplit('/').next().unwrap_or(word).to_owned()),
+            "dir" => each_word(&all_from(0), |word| {
+                word.rsplit_once('/').map_or_else(|| "./".to_owned(), |(folder, _)| format!("{folder}/"))
+            }),
+            "basename" => each_word(&all_from(0), |word| {
+                let slash = word.rfind('/').map_or(0, |at| at + 1);
+                word[slash..].rfind('.').map_or_else(|| word.to_owned(), |dot| word[..slash + dot].to_owned())
+            }),
+            "firstword" => words(all_from(0)).first().cloned().unwrap_or_default(),
+            "lastword" => words(all_from(0)).last().cloned().unwrap_or_default(),
+            "words" => words(all_from(0)).len().to_string(),
+            "word" => {
+                let index: usize = argument(0).trim().parse().ok()?;
+                words(all_from(1)).get(index.checked_sub(1)?).cloned().unwrap_or_default()
+            }
+            "if" => {
+                let test = argument(0);
+                if test.contains([OPEN, CLOSE]) {
+                    return None;
+                }
+                if test.trim().is_empty() { all_from(2) } else { argument(1) }
+            }
+            "or" => (0..raw.len()).map(argument).find(|value| !value.trim().is_empty()).unwrap_or_default(),
+            "and" => {
+                let values: Vec<_> = (0..raw.len()).map(argument).collect();
+                if values.iter().any(|value| value.trim().is_empty()) {
+                    String::new()
+                } else {
+                    values.last().cloned().unwrap_or_default()
+                }
+            }
+            "foreach" => {
+                let (variable, list) = (argument(0), argument(1));
+                let body = raw.get(2..)?.join(",");
+                let marks = [format!("$({})", variable.trim()), format!("${{{}}}", variable.trim())];
+                let each = |word: &str| {
+                    let text = marks.iter().fold(body.clone(), |text, mark| text.replace(mark, word));
+                    self.expand(&text, depth + 1)
+                };
+                list.split_whitespace().take(2000).map(each).collect::<Vec<_>>().join(" ")
+            }
+            "wildcard" => self.wildcard(&all_from(0)),
+            "abspath" | "realpath" => all_from(0),
+            "error" | "warning" | "info" | "eval" => String::new(),
+            _ => return None,
+        })
+    }
+
+    /// The files that patterns with `*` in their last part match.
+    fn wildcard(&self, patterns: &str) -> String {
+        let mut found = Vec::new();
+        for pattern in patterns.split_whitespace().filter(|pattern| !pattern.contains([OPEN, CLOSE])) {
+            let (prefix, inside) = match pattern.strip_prefix("@TOP@") {
+                Some(inside) => ("@TOP@/", normal(&join(&self.top, inside))),
+                None => ("", normal(&join(&self.folder, pattern))),
+            };
+            let Some(inside) = inside else { continue };
+            let (folder, name) = inside.rsplit_once('/').unwrap_or(("", &inside));
+            let mut names = self.tree.list(folder);
+            names.sort();
+            let shown = pattern.rsplit_once('/').map_or("", |(folder, _)| folder);
+            for entry in names.iter().filter(|entry| match name.split_once('*') {
+                Some((start, end)) => {
+                    entry.len() >= start.len() + end.len() && entry.starts_with(start) && entry.ends_with(end)
+                }
+                None => *entry == name,
+            }) {
+                found.push(if prefix.is_empty() { join(shown, entry) } else { format!("{shown}/{entry}") });
+            }
+        }
+        found.join(" ")
+    }
+}
+
+/// `folder` as seen from `top`, which is above it.
+fn relative(top: &str, folder: &str) -> String {
+    folder.strip_prefix(top).unwrap_or(folder).trim_start_matches('/').to_owned()
+}
+
+/// Lines with what a backslash at their end continues.
+fn logical_lines(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut continued = false;
+    for line in text.lines() {
+        let line = line.trim_end_matches('\r');
+        let (part, goes_on) = match line.strip_suffix('\\') {
+            Some(part) => (part, true),
+            None => (line, false),
+        };
+        match lines.last_mut() {
+            Some(last) if continued => {
+                last.push(' ');
+                last.push_str(part.trim_start());
+            }
+            _ => lines.push(part.to_owned()),
+        }
+        continued = goes_on;
+    }
+    lines
+}
+
+fn without_comment(line: &str) -> String {
+    let mut escaped = false;
+    for (at, character) in line.char_indices() {
+        match character {
+            '#' if !escaped => return line[..at].to_owned(),
+            '\\' => escaped = !escaped,
+            _ => escaped = false,
+        }
+    }
+    line.to_owned()
+}
+
+/// Name, operator and value, when the line is one.
+fn assignment(line: &str) -> Option<(&str, &'static str, &str)> {
+    let mut depth = 0i32;
+    for (at, character) in line.char_indices() {
+        match character {
+            '(' | '{' => depth += 1,
+            ')' | '}' => depth -= 1,
+            '=' if depth == 0 => {
+                let operators = ["::=", ":=", "?=", "+=", "!="];
+                let before = &line[..at];
+                let operator = operators
+                    .into_iter()
+                    .find(|operator| before.ends_with(&operator[..operator.len() - 1]))
+                    .unwrap_or("=");
+                let name = &before[..before.len() + 1 - operator.len()];
+                let value = &line[at + 1..];
+                // `target: VARIABLE = value` is about one target only
+                return (!name.contains(':') && operator != "!=").then_some((
+                    name.trim(),
+                    operator,
+                    value.trim(),
+                ));
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The position of the bracket that closes the one at the beginning.
+fn closing(text: &str, open: char, close: char) -> Option<usize> {
+    let mut depth = 0;
+    for (at, character) in text.char_indices() {
+        if character == open {
+            depth += 1;
+        } else if character == close {
+            depth -= 1;
+            if depth == 0 {
+                return Some(at);
+            }
+        }
+    }
+    None
+}
+
+/// `(a,b)`, `"a" "b"` or `'a' 'b'`.
+fn split_condition(text: &str) -> Option<(String, String)> {
+    if text.starts_with('(') {
+        let end = closing(text, '(', ')')?;
+        let parts = arguments(&text[1..end]);
+        return Some((parts.first()?.clone(), parts.get(1..)?.join(",")));
+    }
+    let quote = text.chars().next().filter(|first| matches!(first, '"' | '\''))?;
+    let mut parts = text.split(quote);
+    Some((parts.nth(1)?.to_owned(), parts.nth(1).unwrap_or_default().to_owned()))
+}
+
+/// Splits at commas that are not in brackets.
+fn arguments(text: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut depth = 0i32;
+    for character in text.chars() {
+        match character {
+            '(' | '{' => depth += 1,
+            ')' | '}' => depth -= 1,
+            _ => {}
+        }
+        if character == ',' && depth == 0 {
+            parts.push(String::new());
+        } else if let Some(last) = parts.last_mut() {
+            last.push(character);
+        }
+    }
+    parts
+}
+
+fn each_word(text: &str, change: impl Fn(&str) -> String) -> String {
+    text.split_whitespace().map(change).collect::<Vec<_>>().join(" ")
+}
+
+/// What `%` stands for when the word matches.
+fn stem<'w>(word: &'w str, pattern: &str) -> Option<&'w str> {
+    match pattern.split_once('%') {
+        Some((start, end)) => word.strip_prefix(start)?.strip_suffix(end),
+        None => (word == pattern).then_some(""),
+    }
+}
+
+fn substituted(word: &str, from: &str, to: &str) -> String {
+    match stem(word, from) {
+        Some(stem) => to.replacen('%', stem, 1),
+        None => word.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Files(BTreeMap<&'static str, &'static str>);
+
+    impl ReadTree for Files {
+        fn read(&self, path: &str, limit: usize) -> Option<Vec<u8>> {
+            self.0.get(path).map(|text| text.as_bytes()[..text.len().min(limit)].to_vec())
+        }
+        fn exists(&self, path: &str) -> bool {
+            self.0.contains_key(path) || self.is_dir(path)
+        }
+        fn is_dir(&self, path: &str) -> bool {
+            self.0.keys().any(|name| name.starts_with(&format!("{path}/")))
+        }
+        fn list(&self, dir: &str) -> Vec<String> {
+            let prefix = if dir.is_empty() { String::new() } else { format!("{dir}/") };
+            let names = self
+                .0
+                .keys()
+                .filter_map(|name| name.strip_prefix(&prefix)?.split('/').next().map(str::to_owned));
+            names.collect::<BTreeSet<_>>().into_iter().collect()
+        }
+        fn is_executable(&self, _: &str) -> bool {
+            false
+        }
+    }
+
+    fn kbuild(files: &[(&'static str, &'static str)]) -> Option<Kbuild> {
+        let tree = Files(files.iter().copied().collect());
+        let folders: BTreeSet<String> = files
+            .iter()
+            .filter_map(|(path, _)| match path.rsplit_once('/') {
+                Some((folder, "Makefile" | "Kbuild")) => Some(folder.to_owned()),
+                None if matches!(*path, "Makefile" | "Kbuild") => Some(String::new()),
+                _ => None,
+            })
+            .collect();
+        read(&tree, &folders.into_iter().collect::<Vec<_>>())
+    }
+
+    /// `folder/name` of the modules, with `?OPTION` where one hangs on it.
+    fn modules(files: &[(&'static str, &'static str)]) -> Vec<String> {
+        let Some(found) = kbuild(files) else { return Vec::new() };
+        let shown = |module: &KbuildModule| {
+            let option = module.option.as_ref().map(|option| format!("?{option}")).unwrap_or_default();
+            format!("{}{option}", join(&module.folder, &module.name))
+        };
+        found.modules.iter().map(shown).collect()
+    }
+
+    #[test]
+    fn modules_are_the_words_of_obj_m() {
+        assert_eq!(
+            modules(&[("Makefile", "obj-m := toy.o # x\nobj-m += \\\n  two.o\ntoy-objs := a.o b.o\n")]),
+            ["toy", "two"]
+        );
+        assert_eq!(modules(&[("Kbuild", "obj-m := toy.o"), ("Makefile", "obj-m := wrong.o")]), ["toy"]);
+        assert_eq!(modules(&[("src/Makefile", "obj-m := toy.o")]), ["src/toy"]);
+        assert!(modules(&[("Makefile", "all:\n\tcc x.c\n")]).is_empty());
+    }
+
+    #[test]
+    fn the_guard_for_kbuild_is_understood() {
+        let text = "ifneq ($(KERNELRELEASE),)\nobj-m := toy.o\nelse\nKDIR ?= /lib/modules/$(shell uname -r)/build\nobj-m := wrong.o\nall:\n\t$(MAKE) -C $(KDIR) M=$(PWD)\nendif\n";
+        let found = kbuild(&[("Makefile", text)]).unwrap();
+        assert_eq!(found.modules[0].name, "toy");
+        assert_eq!(found.modules.len(), 1);
+        assert_eq!(found.wrapper.kernel_folder.as_deref(), Some("KDIR"));
+        assert!(!found.wrapper.does_more);
+        let text = "ifeq ($(KERNELRELEASE),)\nKVER := $(shell uname -r)\nall: gen.h\n\t$(MAKE) -C x M=y\ngen.h:\n\t./gen.sh > $@\nelse\nobj-m := toy.o\nendif\n";
+        let found = kbuild(&[("Makefile", text)]).unwrap();
+        assert_eq!(found.wrapper.kernel_release.as_deref(), Some("KVER"));
+        assert!(found.wrapper.does_more);
+    }
+
+    #[test]
+    fn options_of_the_kernel_are_told() {
+        assert_eq!(
+            modules(&[("Makefile", "obj-$(CONFIG_TOY) += toy.o\nobj-y += never.o")]),
+            ["toy?CONFIG_TOY"]
+        );
+        let text =
+            "ifneq ($(KERNELRELEASE),)\nobj-$(CONFIG_TOY) += toy.o\nelse\nexport CONFIG_TOY = m\nendif\n";
+        assert_eq!(kbuild(&[("Makefile", text)]).unwrap().wrapper.options["CONFIG_TOY"], "m");
+        let text = "CONFIG_TOY ?= m\nobj-$(CONFIG_TOY) += toy.o\n";
+        assert_eq!(modules(&[("Makefile", text)]), ["toy"]);
+    }
+
+    #[test]
+    fn folders_below_are_followed() {
+        let files = [
+            ("Makefile", "obj-m += a/ b/\nobj-$(CONFIG_C) += c/\nexport SUFFIX := x\n"),
+            ("a/Makefile", "obj-m := one.o\n"),
+            ("b/Kbuild", "obj-m := two$(SUFFIX).o ../a/three.o\n"),
+            ("c/Makefile", "obj-m := four.o"),
+        ];
+        assert_eq!(modules(&files), ["a/one", "a/three", "b/twox", "c/four?CONFIG_C"]);
+        // a folder that contains itself ends
+        assert_eq!(
+            modules(&[("Makefile", "obj-m := x/ toy.o"), ("x/Makefile", "obj-m := ../x/ ./")]),
+            ["toy"]
+        );
+    }
+
+    #[test]
+    fn a_variable_that_shall_name_the_root_is_told() {
+        let files = [
+            ("config.mk", "build_toy=m\n"),
+            ("src/Kbuild", "include ${TOPSRC}/config.mk\nobj-${build_toy} += toy.o\n"),
+        ];
+        let found = kbuild(&files).unwrap();
+        assert_eq!(found.modules[0].name, "toy");
+        assert_eq!(found.roots.into_iter().collect::<Vec<_>>(), ["TOPSRC"]);
+    }
+
+    #[test]
+    fn variables_functions_and_includes_are_expanded() {
+        for (text, name) in [
+            ("N = toy\nobj-m := $(N).o", "toy"),
+            ("obj-m = ${N}.o\nN := late", "late"),
+            ("S := a.c b.c\nobj-m := $(S:.c=.o)", "a b"),
+            ("obj-m := $(patsubst %.c,%.o,$(filter-out b.c,a.c b.c))", "a"),
+            ("obj-m := $(addsuffix .o,$(sort z y z))", "y z"),
+            ("obj-m := $(foreach m,x y,$(m)_mod.o)", "x_mod y_mod"),
+            ("obj-m := $(if $(EMPTY),no.o,yes.o)", "yes"),
+            ("include $(src)/more.mk\nobj-m += $(MORE)", "more"),
+            (
+                "ifdef NOTHING\nobj-m := no.o\nelse ifeq ($(VERSION),6)\nobj-m := six.o\nelse\nobj-m := other.o\nendif",
+                "six",
+            ),
+            ("obj-m := $(shell ls).o known.o", "known"),
+            ("define x\nobj-m := no.o\nendef\nobj-m := yes.o", "yes"),
+            ("obj-m := $(notdir $(basename $(wildcard $(src)/w*.c))).o", "w1"),
+        ] {
+            let files = [("Makefile", text), ("more.mk", "MORE := more.o\n"), ("w1.c", "")];
+            assert_eq!(modules(&files).join(" "), name, "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_without_end() {
+        for text in [
+            "A = $(A)\nobj-m := $(A).o",
+            "include $(src)/Makefile\nobj-m := $(",
+            "obj-m := $(word 0,a)",
+            "ifeq (\n$(((",
+            "A := x\nA := $(A)$(A)\n",
+        ] {
+            let _ends = modules(&[("Makefile", text)]);
+        }
+        let doubling =
+            "A := xxxxxxxxxxxxxxxx\n".to_owned() + &"A := $(A)$(A)$(A)$(A)\n".repeat(40) + "obj-m := toy.o\n";
+        let text: &'static str = Box::leak(doubling.into_boxed_str());
+        assert_eq!(modules(&[("Makefile", text)]), ["toy"]);
+    }
+}
