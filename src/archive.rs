@@ -3,7 +3,7 @@
 //! Shared by the backends; knows neither packages of a format nor where artifacts go.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -15,6 +15,32 @@ use crate::package::{Codec, Compression, Content};
 const CHUNK: usize = 128 * 1024;
 /// Below this many bytes a codec is given its whole input as one block on one thread, with a window fitted to it.
 const SMALL: u64 = 4 << 20;
+
+/// The first bytes of what [`decompressed`] can read.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+const XZ: [u8; 6] = [0xfd, b'7', b'z', b'X', b'Z', 0];
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// What gzip, xz or Zstandard packed, told apart by their first bytes; anything else as it is.
+///
+/// Memory is bounded: 256 MiB for the dictionary of xz, more than any of its levels takes; 128 MiB for the window of Zstandard,
+/// what its own program reads without being told more.
+pub fn decompressed<'a>(source: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    let mut source = io::BufReader::with_capacity(CHUNK, source);
+    let start = source.fill_buf()?;
+    Ok(if start.starts_with(&GZIP) {
+        Box::new(flate2::bufread::MultiGzDecoder::new(source))
+    } else if start.starts_with(&XZ) {
+        let stream = liblzma::stream::Stream::new_stream_decoder(256 << 20, liblzma::stream::CONCATENATED)?;
+        Box::new(liblzma::bufread::XzDecoder::new_stream(source, stream))
+    } else if start.starts_with(&ZSTD) {
+        let mut decoder = zstd::stream::read::Decoder::with_buffer(source)?;
+        decoder.window_log_max(27)?;
+        Box::new(decoder)
+    } else {
+        Box::new(source)
+    })
+}
 
 /// A compressing writer. Its bytes depend on the input, the codec, the level and the length, never on the number of threads.
 pub enum Compressor<W: Write> {
@@ -309,6 +335,50 @@ fn long_field(out: &mut dyn Write, kind: tar::EntryType, text: &str) -> io::Resu
 /// Fills the last block after `size` bytes.
 pub fn tar_padding(out: &mut dyn Write, size: u64) -> io::Result<()> {
     zeros(out, padding(size, BLOCK))
+}
+
+/// An entry of a tar that is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TarEntry {
+    /// As it is written in the archive.
+    pub name: String,
+    /// The permission bits.
+    pub mode: u32,
+    /// `user:group`, by name where it has one.
+    pub owner: String,
+    /// Whether it is a folder.
+    pub is_folder: bool,
+}
+
+/// Calls `look` with every entry of a tar and its content; at most so many entries.
+pub fn read_tar(
+    reader: impl Read,
+    most: usize,
+    look: &mut dyn FnMut(TarEntry, &mut dyn Read) -> io::Result<()>,
+) -> io::Result<()> {
+    let too_many = || io::Error::new(io::ErrorKind::InvalidData, format!("it has more than {most} entries"));
+    for (count, entry) in tar::Archive::new(reader).entries()?.enumerate() {
+        if count >= most {
+            return Err(too_many());
+        }
+        let mut entry = entry?;
+        let header = entry.header();
+        let named = |name: Option<&str>, id: u64| match name {
+            Some(name) if !name.is_empty() => name.to_owned(),
+            _ if id == 0 => "root".to_owned(),
+            _ => id.to_string(),
+        };
+        let user = named(header.username().unwrap_or_default(), header.uid()?);
+        let group = named(header.groupname().unwrap_or_default(), header.gid()?);
+        let found = TarEntry {
+            name: String::from_utf8_lossy(&entry.path_bytes()).into_owned(),
+            mode: header.mode()? & 0o7777,
+            owner: format!("{user}:{group}"),
+            is_folder: header.entry_type().is_dir(),
+        };
+        look(found, &mut entry)?;
+    }
+    Ok(())
 }
 
 /// The two empty blocks at the end.

@@ -14,6 +14,7 @@ use crate::driver::{self, Driver};
 use crate::error::{Error, Result};
 use crate::find::{self, Found};
 use crate::input::{self, Input};
+use crate::lint;
 use crate::machine::Machine;
 use crate::output::{self, Dir, Output, Stop, Written};
 use crate::package::Package;
@@ -59,6 +60,8 @@ pub struct Prepared {
     pub diagnostics: Vec<Diagnostic>,
     /// The templates that were used.
     pub templates: Templates,
+    /// The root of the source.
+    pub root: PathBuf,
     stop: Stop,
 }
 
@@ -97,7 +100,7 @@ pub fn codes() -> impl Iterator<Item = &'static Code> {
         config::CODES,
         backend::CODES,
     ];
-    layers.into_iter().flatten().copied()
+    layers.into_iter().flatten().copied().chain(lint::codes())
 }
 
 /// What dkms sees of a file alone, without a tree beside it, on one machine.
@@ -241,7 +244,14 @@ fn prepare_driver(
     if diagnostics.iter().any(|finding| finding.severity == Severity::Error) {
         return Err(Error::diagnostics(diagnostics));
     }
-    Ok(Prepared { driver, jobs, diagnostics, templates, stop: options.stop.clone() })
+    Ok(Prepared {
+        driver,
+        jobs,
+        diagnostics,
+        templates,
+        root: found.root.clone(),
+        stop: options.stop.clone(),
+    })
 }
 
 impl Prepared {
@@ -264,7 +274,8 @@ impl Prepared {
     }
 }
 
-fn without_repetition(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+/// Findings without those that were there before.
+pub(crate) fn without_repetition(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let mut kept: Vec<Diagnostic> = Vec::new();
     for finding in diagnostics {
         if !kept.contains(&finding) {

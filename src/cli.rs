@@ -43,6 +43,8 @@ pub enum Command {
     Build(BuildArgs),
     /// Print the driver, the plan, and what will run as root on the target
     Show(ShowArgs),
+    /// Look for what would hurt users later, in a driver's tree, a dkms.conf or a finished package
+    Check(CheckArgs),
     /// Write a dkms.conf and a kpkg.toml for a driver that has none
     Init(InitArgs),
     /// Tell more about a finding
@@ -144,6 +146,63 @@ pub struct ShowArgs {
     /// List the templates; with a folder, those that its templates replace too
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, env = "KPKG_TEMPLATES")]
     pub templates: Option<Option<PathBuf>>,
+}
+
+/// The arguments of `check`.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit codes: 0 nothing that counts, 1 the work failed, 2 usage, 3 errors were found.")]
+pub struct CheckArgs {
+    /// Folders, archives, dkms.conf files, or finished .deb and .rpm files of drivers
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub paths: Vec<PathBuf>,
+    /// The dkms.conf to use, where a folder has several or one of another name
+    #[arg(long, value_name = "FILE", env = "KPKG_DKMS_CONF")]
+    pub dkms_conf: Option<PathBuf>,
+    /// Every driver of a folder that has several
+    #[arg(long, conflicts_with = "dkms_conf", env = "KPKG_ALL", action = clap::ArgAction::SetTrue)]
+    pub all: bool,
+    /// A tag, branch or commit of the folder's git repository
+    #[arg(long = "ref", value_name = "REF", env = "KPKG_REF")]
+    pub revision: Option<String>,
+    /// The releases that the driver is packaged for
+    #[arg(short, long, value_name = "TARGET", value_delimiter = ',', env = "KPKG_TARGET")]
+    pub target: Vec<String>,
+    /// Make the edits that need no thought
+    #[arg(long, env = "KPKG_FIX", action = clap::ArgAction::SetTrue)]
+    pub fix: bool,
+    /// What counts as an error too
+    #[arg(long, value_name = "WHAT", env = "KPKG_DENY")]
+    pub deny: Option<Deny>,
+    /// Also notes
+    #[arg(short, long, env = "KPKG_VERBOSE", action = clap::ArgAction::SetTrue)]
+    pub verbose: bool,
+    /// JSON lines
+    #[arg(long, env = "KPKG_JSON", action = clap::ArgAction::SetTrue)]
+    pub json: bool,
+    /// Colours in messages
+    #[arg(long, value_name = "WHEN", default_value = "auto", env = "KPKG_COLOR")]
+    pub color: When,
+}
+
+/// What `check` takes for an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Deny {
+    /// Warnings.
+    Warnings,
+}
+
+impl CheckArgs {
+    /// The options of the library; what the environment adds is the caller's.
+    #[must_use]
+    pub fn options(&self) -> build::Options {
+        build::Options {
+            targets: self.target.clone(),
+            output: "dist".into(),
+            dkms_conf: self.dkms_conf.clone(),
+            all: self.all,
+            ..build::Options::default()
+        }
+    }
 }
 
 /// The arguments of `init`.

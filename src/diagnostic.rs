@@ -78,6 +78,28 @@ impl Place {
     }
 }
 
+/// A change that makes a finding go away and needs no thought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Edit {
+    /// Other text in the place of a range.
+    Replace {
+        /// Where.
+        place: Place,
+        /// The new text.
+        text: String,
+    },
+    /// A file becomes executable.
+    MakeExecutable(PathBuf),
+}
+
+impl Edit {
+    /// Other text in the place of a range of bytes.
+    #[must_use]
+    pub fn replace(source: &Arc<SourceText>, span: Range<usize>, text: impl Into<String>) -> Self {
+        Self::Replace { place: Place::new(source, span), text: text.into() }
+    }
+}
+
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -95,6 +117,8 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// An edit or a command that makes it go away.
     pub hint: Option<String>,
+    /// The edit that `kpkg check --fix` makes.
+    pub fix: Option<Edit>,
 }
 
 impl Diagnostic {
@@ -108,6 +132,7 @@ impl Diagnostic {
             label: None,
             notes: Vec::new(),
             hint: None,
+            fix: None,
         }
     }
 
@@ -151,6 +176,13 @@ impl Diagnostic {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the edit.
+    #[must_use]
+    pub fn fix(mut self, edit: Edit) -> Self {
+        self.fix = Some(edit);
         self
     }
 

@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::config::{Config, DriverConfig};
-use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::diagnostic::{Code, Diagnostic, Edit, Severity};
 use crate::dkms::{self, Conf, Decision, Fact, Facts, Inputs, ReadTree};
 use crate::error::{Error, Result};
 use crate::find::{self, Found};
 use crate::infer::{self, Inferred};
 use crate::input::Input;
+use crate::kbuild;
 use crate::machine::Machine;
 use crate::output::Stop;
 use crate::source::{self, LeftOut, SourceFile, SourceKind};
@@ -316,6 +317,22 @@ impl Driver {
         Ok((driver, findings))
     }
 
+    /// The text of a file of the source as it is packaged; bytes that are not UTF-8 are replaced.
+    #[must_use]
+    pub fn text(&self, path: &str) -> Option<String> {
+        if let Some(text) = self.rewritten.get(path) {
+            return Some(text.clone());
+        }
+        let bytes = Tree::new(&self.tree).read(path, ABOUT_BYTES)?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// How the Makefile of a folder wants to be called, and its path; nothing where there is none.
+    #[must_use]
+    pub fn wrapper(&self, folder: &str) -> Option<(String, kbuild::Wrapper)> {
+        kbuild::wrapper(&Tree::new(&self.tree), folder)
+    }
+
     /// The licence texts in the root of the source.
     pub fn license_files(&self) -> impl Iterator<Item = &str> {
         self.tree.iter().map(|file| file.path.as_str()).filter(|path| {
@@ -334,7 +351,7 @@ impl Driver {
 }
 
 /// Where dkms looks for its file, in the root of the source.
-const CONF_NAME: &str = "dkms.conf";
+pub const CONF_NAME: &str = "dkms.conf";
 
 /// The file that counts becomes `dkms.conf` in the root, wherever it lies.
 fn place_conf(files: &mut Vec<SourceFile>, path: &Path, size: usize) {
@@ -345,7 +362,8 @@ fn place_conf(files: &mut Vec<SourceFile>, path: &Path, size: usize) {
 }
 
 /// What the tree says its version is.
-fn claims(input: &Input, root: &Path, files: &[SourceFile], modules: &[String]) -> Vec<Claim> {
+#[must_use]
+pub fn claims(input: &Input, root: &Path, files: &[SourceFile], modules: &[String]) -> Vec<Claim> {
     let folder_name = input.name.as_deref();
     version::claims(&version::Places { folder: &input.folder, root, files, modules, folder_name })
 }
@@ -536,7 +554,15 @@ fn check_files(facts: &Facts, conf: &Conf, tree: &Tree<'_>, findings: &mut Vec<D
         } else if !tree.is_executable(&path) {
             let text =
                 format!("{directive} names `{script}`, which is not executable: dkms goes on without it");
-            Diagnostic::warning(&DEAD_HOOK, text).hint(format!("run `chmod +x {script}`"))
+            let on_disk = tree.find(&path).and_then(|file| match &file.kind {
+                SourceKind::File { on_disk, .. } => Some(on_disk.clone()),
+                _ => None,
+            });
+            let finding = Diagnostic::warning(&DEAD_HOOK, text).hint(format!("run `chmod +x {script}`"));
+            match on_disk {
+                Some(path) => finding.fix(Edit::MakeExecutable(path)),
+                None => finding,
+            }
         } else {
             continue;
         };

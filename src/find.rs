@@ -167,8 +167,9 @@ fn candidates(folder: &Path) -> Result<Vec<Candidate>> {
     Ok(found)
 }
 
-/// A line that assigns to what every dkms.conf has.
-fn sets_a_directive(bytes: &[u8]) -> bool {
+/// Whether a text has a line that assigns to what every dkms.conf has.
+#[must_use]
+pub fn sets_a_directive(bytes: &[u8]) -> bool {
     let names = ["PACKAGE_NAME", "PACKAGE_VERSION", "BUILT_MODULE_NAME", "DEST_MODULE_LOCATION", "MAKE"];
     String::from_utf8_lossy(bytes).lines().any(|line| {
         let line = line.trim_start().trim_start_matches("export ");

@@ -158,7 +158,7 @@ fn make_line(kbuild: &Kbuild, modules: &[&kbuild::KbuildModule]) -> (String, Str
     let wrapper = &kbuild.wrapper;
     let folder = if kbuild.top.is_empty() { String::new() } else { format!("/{}", kbuild.top) };
     let build = "${dkms_tree}/${PACKAGE_NAME}/${PACKAGE_VERSION}/build";
-    if wrapper.does_more {
+    if wrapper.generates {
         let release = wrapper.kernel_release.as_ref().map(|name| format!(" {name}=${{kernelver}}"));
         let kernel = wrapper.kernel_folder.as_ref().map(|name| format!(" {name}=${{kernel_source_dir}}"));
         if let Some(variables) = kernel
@@ -166,7 +166,10 @@ fn make_line(kbuild: &Kbuild, modules: &[&kbuild::KbuildModule]) -> (String, Str
             .or(release.clone())
             .map(|first| first + release.as_deref().filter(|_| kernel.is_some()).unwrap_or_default())
         {
-            let why = format!("{} does more than start the kernel's build", plain(&makefile_of(&kbuild.top)));
+            let why = format!(
+                "{} makes sources before it starts the kernel's build",
+                plain(&makefile_of(&kbuild.top))
+            );
             // dkms gives a bare `make` KERNELRELEASE, which a guard takes for a call of kbuild; quoted it stays as it is
             return (format!("'make' -C {build}{folder}{variables}"), why);
         }

@@ -37,8 +37,8 @@ pub struct Wrapper {
     pub kernel_folder: Option<String>,
     /// A variable that holds the kernel release.
     pub kernel_release: Option<String>,
-    /// Whether it does more than start the kernel's build: generates files, runs scripts.
-    pub does_more: bool,
+    /// Whether it makes sources before it starts the kernel's build.
+    pub generates: bool,
     /// What it gives the kernel's build: `CONFIG_X=m` and the like.
     pub options: BTreeMap<String, String>,
 }
@@ -69,7 +69,7 @@ pub fn read(tree: &dyn ReadTree, folders: &[String]) -> Option<Kbuild> {
         modules.dedup_by(|one, other| one.name == other.name && one.folder == other.folder);
         // a folder above that makes as many is the better one, since it may set flags for those below
         if modules.len() > best.as_ref().map_or(0, |best| best.modules.len()) {
-            let wrapper = wrapper(tree, top);
+            let wrapper = wrapper(tree, top).map(|(_, wrapper)| wrapper).unwrap_or_default();
             best = Some(Kbuild { top: top.clone(), modules, wrapper, roots });
         }
     }
@@ -157,13 +157,14 @@ fn collect(
     }
 }
 
-/// What the Makefile of the folder does when a person calls it.
-fn wrapper(tree: &dyn ReadTree, folder: &str) -> Wrapper {
+/// What the Makefile of the folder does when a person calls it, and its path; nothing where there is none.
+#[must_use]
+pub fn wrapper(tree: &dyn ReadTree, folder: &str) -> Option<(String, Wrapper)> {
     let mut wrapper = Wrapper::default();
-    let path = join(folder, "Makefile");
-    if !tree.exists(&path) {
-        return wrapper;
-    }
+    let path = ["GNUmakefile", "makefile", "Makefile"]
+        .iter()
+        .map(|name| join(folder, name))
+        .find(|path| tree.exists(path) && !tree.is_dir(path))?;
     let mut make = Make::new(tree, folder, folder, None);
     make.file(&path);
     for (name, variable) in &make.variables {
@@ -191,8 +192,8 @@ fn wrapper(tree: &dyn ReadTree, folder: &str) -> Wrapper {
             }
         }
     }
-    wrapper.does_more = make.default_does_more();
-    wrapper
+    wrapper.generates = make.default_generates();
+    Some((path, wrapper))
 }
 
 /// A variable as the file sets it.
@@ -296,8 +297,12 @@ impl<'a> Make<'a> {
         found
     }
 
-    /// Whether the default target runs more than the kernel's build.
-    fn default_does_more(&self) -> bool {
+    /// Whether the default target makes a source file, or configures something.
+    fn default_generates(&self) -> bool {
+        let is_source = |word: &str| {
+            let word = word.trim_matches(['"', '\'', ';']);
+            [".h", ".c", ".S", ".mk", ".inc"].iter().any(|ending| word.ends_with(ending))
+        };
         let Some(first) = self
             .rules
             .iter()
@@ -313,17 +318,14 @@ impl<'a> Make<'a> {
             }
             for rule in self.rules.iter().filter(|rule| rule.targets.contains(&target)) {
                 left.extend(rule.needs.iter().cloned());
-                for line in &self.recipes[rule.recipe.clone()] {
-                    let line = line.trim_start_matches(['@', '-', '+', ' ', '\t']);
-                    let harmless = line.is_empty()
-                        || line.starts_with("echo")
-                        || line.starts_with("$(MAKE)")
-                        || line.starts_with("${MAKE}")
-                        || line.starts_with("make ")
-                        || line.starts_with('#');
-                    if !harmless {
-                        return true;
-                    }
+                let recipe = &self.recipes[rule.recipe.clone()];
+                let makes = is_source(&target) && recipe.iter().any(|line| !line.trim().is_empty());
+                let writes = recipe.iter().any(|line| {
+                    let (_, after) = line.split_once('>').unwrap_or_default();
+                    after.split_whitespace().next().is_some_and(is_source) || line.contains("./configure")
+                });
+                if makes || writes {
+                    return true;
                 }
             }
         }
@@ -899,11 +901,11 @@ mod tests {
         assert_eq!(found.modules[0].name, "toy");
         assert_eq!(found.modules.len(), 1);
         assert_eq!(found.wrapper.kernel_folder.as_deref(), Some("KDIR"));
-        assert!(!found.wrapper.does_more);
+        assert!(!found.wrapper.generates);
         let text = "ifeq ($(KERNELRELEASE),)\nKVER := $(shell uname -r)\nall: gen.h\n\t$(MAKE) -C x M=y\ngen.h:\n\t./gen.sh > $@\nelse\nobj-m := toy.o\nendif\n";
         let found = kbuild(&[("Makefile", text)]).unwrap();
         assert_eq!(found.wrapper.kernel_release.as_deref(), Some("KVER"));
-        assert!(found.wrapper.does_more);
+        assert!(found.wrapper.generates);
     }
 
     #[test]

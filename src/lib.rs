@@ -34,6 +34,7 @@
 //! | [`archive`] | deterministic tar, compression, the one read of every source byte |
 //! | [`output`] | folder or memory |
 //! | [`diagnostic`], [`error`] | findings with code, place and hint; errors with path and hint |
+//! | [`lint`], [`check`] | what would hurt users later; the edits that need no thought |
 //! | [`build`], [`report`], [`cli`] | the order of the work; its words; its arguments |
 //!
 //! # What must stay true
@@ -47,6 +48,7 @@
 pub mod archive;
 pub mod backend;
 pub mod build;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod diagnostic;
@@ -57,6 +59,7 @@ pub mod find;
 pub mod infer;
 pub mod input;
 pub mod kbuild;
+pub mod lint;
 pub mod machine;
 pub mod output;
 pub mod package;

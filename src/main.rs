@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::Parser;
 use kpkg::build::{Artifact, Prepared};
-use kpkg::cli::{BuildArgs, Cli, Command, InitArgs, PackageArgs, ShowArgs, When};
+use kpkg::cli::{BuildArgs, CheckArgs, Cli, Command, Deny, InitArgs, PackageArgs, ShowArgs, When};
 use kpkg::diagnostic::{Diagnostic, Severity};
 use kpkg::error::{Error, Kind, Result};
 use kpkg::input::Input;
 use kpkg::output::Stop;
-use kpkg::{build, cli, machine, report};
+use kpkg::{build, check, cli, machine, report};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 fn main() -> ExitCode {
@@ -28,6 +28,11 @@ fn main() -> ExitCode {
         None => run_build(&cli.build, &signals),
         Some(Command::Build(args)) => run_build(args, &signals),
         Some(Command::Show(args)) => run_show(args, &signals),
+        Some(Command::Check(args)) => match run_check(args, &signals) {
+            Ok(code) => code,
+            Err(_) if signals.stop.is_set() => signals.exit_code(),
+            Err(error) => fail(&error, colored(args.color), args.json),
+        },
         Some(Command::Init(args)) => {
             run_init(args, &signals).unwrap_or_else(|error| fail(&error, colored(args.color), false))
         }
@@ -89,10 +94,14 @@ fn source_date_epoch() -> Result<Option<u32>> {
 }
 
 fn colored(when: When) -> bool {
+    colored_on(when, std::io::stderr().is_terminal())
+}
+
+fn colored_on(when: When, is_terminal: bool) -> bool {
     match when {
         When::Always => true,
         When::Never => false,
-        When::Auto => std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+        When::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none(),
     }
 }
 
@@ -216,6 +225,35 @@ fn run_show(args: &ShowArgs, signals: &Signals) -> ExitCode {
         });
     }
     print(text.as_bytes())
+}
+
+fn run_check(args: &CheckArgs, signals: &Signals) -> Result<ExitCode> {
+    let options =
+        build::Options { stop: signals.stop.clone(), stamp: source_date_epoch()?, ..args.options() };
+    let mut findings = Vec::new();
+    for path in &args.paths {
+        findings.extend(check::check(path, args.revision.as_deref(), &std::env::temp_dir(), &options)?);
+    }
+    let fixed = if args.fix { check::fix(&findings)?.into_iter().cloned().collect() } else { Vec::new() };
+    findings.retain(|finding| !fixed.contains(finding));
+    let least = if args.verbose { Severity::Note } else { Severity::Warning };
+    let shown: Vec<_> = findings.iter().filter(|finding| finding.severity >= least).cloned().collect();
+    let text = if args.json {
+        shown.iter().map(|finding| format!("{}\n", report::finding_json(finding))).collect()
+    } else {
+        // standard output is what decides about colours here
+        report::findings(&shown, colored_on(args.color, std::io::stdout().is_terminal()))
+    };
+    let code = print(text.as_bytes());
+    if !args.json {
+        eprintln!("{}", report::check_summary(&findings, &fixed));
+    }
+    let bad = |finding: &Diagnostic| match finding.severity {
+        Severity::Error => true,
+        Severity::Warning => args.deny == Some(Deny::Warnings),
+        Severity::Note => false,
+    };
+    Ok(if findings.iter().any(bad) { ExitCode::from(3) } else { code })
 }
 
 fn run_init(args: &InitArgs, signals: &Signals) -> Result<ExitCode> {

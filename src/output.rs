@@ -152,6 +152,21 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Writes a file that is there anew, with its mode, whole or not at all.
+pub fn rewrite(path: &Path, bytes: &[u8]) -> Result<()> {
+    let cannot_write = |error| Error::io("cannot write", path, error);
+    let mode = fs::metadata(path).map_err(cannot_write)?.permissions();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut temporary =
+        tempfile::Builder::new().prefix(".kpkg-").tempfile_in(folder).map_err(cannot_write)?;
+    temporary.write_all(bytes).map_err(cannot_write)?;
+    temporary.as_file().set_permissions(mode).map_err(cannot_write)?;
+    temporary.as_file().sync_all().map_err(cannot_write)?;
+    temporary.persist(path).map_err(|error| cannot_write(error.error))?;
+    sync_folder(folder);
+    Ok(())
+}
+
 /// Gives the finished file the mode of a file that `cat > file` makes under umask 022: it is meant to be handed on.
 fn set_public(file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use crate::build::{Artifact, Prepared};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::dkms::{Evaluation, Value as Directive, Verdict};
 use crate::driver::{ForKernel, Origin};
 use crate::error::Error;
@@ -100,6 +100,30 @@ pub fn findings(findings: &[Diagnostic], color: bool) -> String {
     text
 }
 
+/// What `kpkg check` found, in one line.
+#[must_use]
+pub fn check_summary(findings: &[Diagnostic], fixed: &[Diagnostic]) -> String {
+    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let number = |count: usize, what: &str| match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    };
+    let mut text = format!(
+        "{}, {}, {}",
+        number(count(Severity::Error), "error"),
+        number(count(Severity::Warning), "warning"),
+        number(count(Severity::Note), "note")
+    );
+    if !fixed.is_empty() {
+        let _infallible = write!(text, "; {} fixed", fixed.len());
+    }
+    let fixable = findings.iter().filter(|finding| finding.fix.is_some()).count();
+    if fixable > 0 {
+        let _infallible = write!(text, "; `kpkg check --fix` repairs {fixable}");
+    }
+    text
+}
+
 /// The answer of `kpkg explain`.
 #[must_use]
 pub fn explanation(code: &Code) -> String {
@@ -115,7 +139,7 @@ pub fn finding_json(finding: &Diagnostic) -> Value {
     });
     json!({
         "schema": SCHEMA, "reason": "finding", "code": finding.code.id, "severity": finding.severity,
-        "message": finding.message, "place": place, "notes": finding.notes, "hint": finding.hint,
+        "message": finding.message, "place": place, "notes": finding.notes, "hint": finding.hint, "fixable": finding.fix.is_some(),
     })
 }
 

@@ -12,6 +12,7 @@ use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
+use crate::archive;
 use crate::error::{Error, Result};
 use crate::output::Stop;
 
@@ -55,31 +56,33 @@ struct Target<'a> {
     stop: &'a Stop,
 }
 
-/// Unpacks `archive` below `folder`, which is empty; gives the folder that holds everything, and the name it has.
-pub fn unpack(archive: &Path, folder: &Path, stop: &Stop) -> Result<(PathBuf, String)> {
-    let read_error = |error| Error::io("cannot read", archive, error).as_usage();
-    let mut file = File::open(archive).map_err(read_error)?;
-    let mut start = [0; 265];
+/// Unpacks the archive at `path` below `folder`, which is empty; gives the folder that holds everything, and the name it has.
+pub fn unpack(path: &Path, folder: &Path, stop: &Stop) -> Result<(PathBuf, String)> {
+    let read_error = |error| Error::io("cannot read", path, error).as_usage();
+    let mut file = File::open(path).map_err(read_error)?;
+    let mut start = [0; 4];
     let length = read_up_to(&mut file, &mut start).map_err(read_error)?;
     file.rewind().map_err(read_error)?;
     let start = &start[..length];
-    let mut target = Target { archive, folder, bytes: 0, entries: 0, links: BTreeSet::new(), stop };
-    match start {
-        [0x1f, 0x8b, ..] => target.tar(flate2::read::MultiGzDecoder::new(file))?,
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => target.tar(xz(file).map_err(read_error)?)?,
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => target.tar(zstd(file).map_err(read_error)?)?,
-        [b'P', b'K', 3, 4, ..] => target.zip(file)?,
-        start if start.get(257..262) == Some(b"ustar") => target.tar(file)?,
-        _ => {
-            return Err(Error::usage("is neither a folder nor an archive that can be read:").at(archive).hint(
+    let mut target = Target { archive: path, folder, bytes: 0, entries: 0, links: BTreeSet::new(), stop };
+    if start.starts_with(b"PK\x03\x04") {
+        target.zip(file)?;
+    } else {
+        let mut reader = archive::decompressed(file).map_err(read_error)?;
+        let mut block = vec![0; 512];
+        let length = read_up_to(&mut reader, &mut block).map_err(read_error)?;
+        if block.get(257..262) != Some(b"ustar") {
+            return Err(Error::usage("is neither a folder nor an archive that can be read:").at(path).hint(
                 "give a folder, a .tar, .tar.gz, .tar.xz, .tar.zst or .zip; other archives have to be unpacked first",
             ));
         }
+        block.truncate(length);
+        target.tar(io::Cursor::new(block).chain(reader))?;
     }
     Ok(target.top())
 }
 
-fn read_up_to(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
+fn read_up_to(file: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut length = 0;
     while length < buffer.len() {
         match file.read(&mut buffer[length..])? {
@@ -88,19 +91,6 @@ fn read_up_to(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(length)
-}
-
-/// At most 256 MiB for the dictionary: more than any level of xz takes.
-fn xz(file: File) -> io::Result<impl Read> {
-    let stream = liblzma::stream::Stream::new_stream_decoder(256 << 20, liblzma::stream::CONCATENATED)?;
-    Ok(liblzma::read::XzDecoder::new_stream(file, stream))
-}
-
-fn zstd(file: File) -> io::Result<impl Read> {
-    let mut decoder = zstd::stream::read::Decoder::new(file)?;
-    // 128 MiB: what the zstd program reads without being told more
-    decoder.window_log_max(27)?;
-    Ok(decoder)
 }
 
 impl Target<'_> {

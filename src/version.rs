@@ -266,7 +266,12 @@ fn folder_name(places: &Places<'_>) -> Option<Claim> {
     let own = || fs::canonicalize(places.folder).ok()?.file_name()?.to_str().map(str::to_owned);
     let name = places.folder_name.map(str::to_owned).or_else(own)?;
     let separators = name.match_indices(['-', '_']).map(|(at, _)| &name[at + 1..]);
-    let version = separators.filter(|rest| rest.contains('.')).find_map(sane)?;
+    // `8821cu` is a chip, `3com` a company
+    let plausible = |rest: &&str| {
+        let word = rest.trim_start_matches('v').split(['.', '-', '_', '~', '+']).next().unwrap_or_default();
+        !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let version = separators.filter(plausible).find_map(sane)?;
     Some(Claim { version, from: format!("the name `{name}`") })
 }
 
@@ -335,6 +340,19 @@ mod tests {
         assert_eq!(first(&[("Makefile", "VERSION = 6\nPATCHLEVEL = 1\n")]), None);
         assert_eq!(first(&[("toy.spec", "Version: %{ver}\n")]), None);
         assert_eq!(first(&[("VERSION", "$(date)\n")]), None);
+    }
+
+    #[test]
+    fn folders_give_their_version() {
+        for (name, version) in [
+            ("toy-1.8", Some("1.8")),
+            ("dpdk-kmods-0~2022+git", Some("0~2022+git")),
+            ("toy-v2", Some("2")),
+            ("rtl-8821cu", None),
+            ("net-3com", None),
+        ] {
+            assert_eq!(claims_of(name, &[]).pop().map(|(found, _)| found).as_deref(), version, "{name}");
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("archive", &["error", "output", "package"]),
     ("backend", &["archive", "diagnostic", "error", "output", "package"]),
     ("build", &["*"]),
+    ("check", &["*"]),
     ("cli", &["backend", "build", "error", "machine", "request"]),
     ("config", &["diagnostic", "error"]),
     ("diagnostic", &[]),
@@ -31,6 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "find",
             "infer",
             "input",
+            "kbuild",
             "machine",
             "output",
             "source",
@@ -42,6 +44,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("infer", &["dkms", "kbuild", "source", "version"]),
     ("input", &["diagnostic", "error", "output", "source", "unpack"]),
     ("kbuild", &["dkms"]),
+    ("lint", &["backend", "diagnostic", "dkms", "driver", "kbuild", "version"]),
     ("machine", &["dkms", "error"]),
     ("output", &["error"]),
     ("package", &[]),
@@ -54,7 +57,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("request", &["config", "error", "package"]),
     ("source", &["diagnostic", "error"]),
     ("template", &["error"]),
-    ("unpack", &["error", "output"]),
+    ("unpack", &["archive", "error", "output"]),
     ("version", &["source"]),
 ];
 
@@ -231,6 +234,8 @@ fn no_distribution_is_named_in_code_or_templates() {
                     || lower.contains("changelog.debian")
                     || lower.contains("debian/changelog")
                     || lower == "debian-binary"
+                    // the folder of a tree's packaging
+                    || lower == "debian" && line.contains("folder")
                     || line.contains("explanation");
                 assert!(named.is_none() || documentation, "{}: {line}", source.name);
             }

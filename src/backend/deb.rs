@@ -4,15 +4,17 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::io::{self, SeekFrom, Write};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
 
 use digest::Digest;
 use jiff::fmt::rfc2822;
 use md5::Md5;
 
 use super::{
-    Backend, Format, TOO_LARGE, UNSPEAKABLE_NAME, UNSPEAKABLE_RELATION, UNSPEAKABLE_SCRIPT,
-    UNSPEAKABLE_VERSION,
+    Backend, ENTRIES, Format, Found, FoundFile, FoundScript, TEXT, TOO_LARGE, UNSPEAKABLE_NAME,
+    UNSPEAKABLE_RELATION, UNSPEAKABLE_SCRIPT, UNSPEAKABLE_VERSION, is_conf,
 };
 use crate::archive::{self, Compressor, Member, TAR_END, Tap};
 use crate::diagnostic::Diagnostic;
@@ -29,7 +31,105 @@ pub(super) struct Deb;
 /// The largest member: ten decimal digits (`deb(5)`).
 const LARGEST_MEMBER: u64 = 9_999_999_999;
 
+/// The scripts of a control archive, deb(5).
+const SCRIPTS: [&str; 5] = ["preinst", "postinst", "prerm", "postrm", "config"];
+
+/// Reads a `.deb`: the members of deb(5), their tars, and of the contents what [`Found`] keeps.
+fn read(path: &Path) -> io::Result<Option<Found>> {
+    let mut file = File::open(path)?;
+    let mut magic = [0; 8];
+    if file.read_exact(&mut magic).is_err() || &magic != b"!<arch>\n" {
+        return Ok(None);
+    }
+    file.rewind()?;
+    let mut found = Found { format: "deb", ..Found::default() };
+    let mut archive = ar::Archive::new(io::BufReader::new(file));
+    let mut has_sums = false;
+    let mut members = Vec::new();
+    while let Some(member) = archive.next_entry() {
+        let member = member?;
+        let name = String::from_utf8_lossy(member.header().identifier()).trim_end_matches('/').to_owned();
+        if name.starts_with("control.tar") {
+            let reader = archive::decompressed(member)?;
+            archive::read_tar(reader, ENTRIES, &mut |entry, content| {
+                let name = entry.name.trim_start_matches("./");
+                let mut text = || -> io::Result<String> {
+                    let mut bytes = Vec::new();
+                    content.take(TEXT).read_to_end(&mut bytes)?;
+                    Ok(String::from_utf8_lossy(&bytes).into_owned())
+                };
+                if name == "control" {
+                    read_control(&text()?, &mut found);
+                } else if SCRIPTS.contains(&name) {
+                    found.scripts.push(FoundScript { name: name.to_owned(), text: text()? });
+                } else if name == "md5sums" {
+                    has_sums = true;
+                }
+                Ok(())
+            })?;
+        } else if name.starts_with("data.tar") {
+            let reader = archive::decompressed(member)?;
+            archive::read_tar(reader, ENTRIES, &mut |entry, content| {
+                let path = format!("/{}", entry.name.trim_start_matches("./").trim_end_matches('/'));
+                let mut bytes = None;
+                if is_conf(&path) {
+                    let mut read = Vec::new();
+                    content.take(TEXT).read_to_end(&mut read)?;
+                    bytes = Some(read);
+                }
+                found.files.push(FoundFile {
+                    path,
+                    mode: entry.mode,
+                    owner: entry.owner,
+                    is_folder: entry.is_folder,
+                    content: bytes,
+                });
+                Ok(())
+            })?;
+        }
+        members.push(name);
+    }
+    if !has_sums {
+        found.lacks.push("the list of MD5 sums that `dpkg --verify` needs".to_owned());
+    }
+    for member in ["control.tar", "data.tar"] {
+        if !members.iter().any(|name| name.starts_with(member)) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it has no member {member}")));
+        }
+    }
+    Ok(Some(found))
+}
+
+/// The fields of a control file that [`Found`] keeps; deb822(5).
+fn read_control(text: &str, found: &mut Found) {
+    let unfolded = text.replace("\n ", " ").replace("\n\t", " ");
+    let field = |name: &str| {
+        let value = |line: &str| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+        };
+        unfolded.lines().find_map(value)
+    };
+    found.name = field("Package").unwrap_or_default();
+    found.version = field("Version").unwrap_or_default();
+    for name in ["Pre-Depends", "Depends"] {
+        let value = field(name).unwrap_or_default();
+        let names =
+            value.split([',', '|']).map(|need| need.trim().split([' ', '(', ':']).next().unwrap_or_default());
+        found.requires.extend(names.filter(|name| !name.is_empty()).map(str::to_owned));
+    }
+    for name in ["Package", "Version", "Architecture", "Maintainer", "Description"] {
+        if field(name).is_none_or(|value| value.is_empty()) {
+            found.lacks.push(format!("the field `{name}`, which dpkg wants"));
+        }
+    }
+}
+
 impl Backend for Deb {
+    fn read(&self, path: &Path) -> Result<Option<Found>> {
+        read(path).map_err(|error| Error::io("cannot read the package", path, error).as_usage())
+    }
+
     fn formats(&self) -> &'static [Format] {
         &[Format("deb")]
     }

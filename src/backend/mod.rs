@@ -5,8 +5,10 @@
 mod deb;
 mod rpm;
 
+use std::path::Path;
+
 use crate::diagnostic::{Code, Diagnostic};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::output::Output;
 use crate::package::{Package, Version};
 
@@ -28,8 +30,76 @@ pub trait Backend: Sync {
     /// What this format cannot say of the package; empty = nothing is lost.
     fn check(&self, package: &Package) -> Vec<Diagnostic>;
 
+    /// Reads a finished package, ours or a foreign one; nothing when the file begins like none of this family's.
+    ///
+    /// Bounded in memory and streaming: of the files only the names are kept, and the contents of every `dkms.conf`.
+    fn read(&self, path: &Path) -> Result<Option<Found>>;
+
     /// Writes the artifacts.
     fn write(&self, package: &Package, out: &mut dyn Output) -> Result<()>;
+}
+
+/// A package as it was found in a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The format's name.
+    pub format: &'static str,
+    /// The package's name.
+    pub name: String,
+    /// The version as the format spells it.
+    pub version: String,
+    /// The names of what it needs.
+    pub requires: Vec<String>,
+    /// The maintainer scripts.
+    pub scripts: Vec<FoundScript>,
+    /// The files, links and folders.
+    pub files: Vec<FoundFile>,
+    /// What the format has and this package lacks, in words: `a SHA-256 digest of the payload`.
+    pub lacks: Vec<String>,
+}
+
+/// A maintainer script of a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundScript {
+    /// As the format calls it: `postinst`, `%post`.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// An entry of a package.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FoundFile {
+    /// Absolute, without `.` in front.
+    pub path: String,
+    /// The permission bits, with set-user-id, set-group-id and sticky.
+    pub mode: u32,
+    /// Who owns it: `root:root`.
+    pub owner: String,
+    /// Whether it is a folder.
+    pub is_folder: bool,
+    /// Its content, where it is a `dkms.conf`.
+    pub content: Option<Vec<u8>>,
+}
+
+/// How much of a script or of a `dkms.conf` is read.
+const TEXT: u64 = 1 << 20;
+/// How many entries are read.
+const ENTRIES: usize = 1_000_000;
+
+/// Reads a finished package with the backend that knows it.
+pub fn read(path: &Path) -> Result<Found> {
+    for backend in BACKENDS {
+        if let Some(found) = backend.read(path)? {
+            return Ok(found);
+        }
+    }
+    Err(Error::usage("is no package that can be read:").at(path))
+}
+
+/// Whether a path is the `dkms.conf` of a driver's source.
+fn is_conf(path: &str) -> bool {
+    path.starts_with("/usr/src/") && path.ends_with("/dkms.conf")
 }
 
 /// All of them.

@@ -4,14 +4,19 @@
 //! a hole is left, the payload is streamed, and the header is written last. Never renders a template and never decides what is in
 //! a package. Sources of the rules: rpm's `include/rpm/rpmtag.h`, `docs/manual/format_v4.md`, and rpmbuild 4.18's own output.
 
-use std::io::{self, SeekFrom, Write};
+use std::fs::File;
+use std::io::{self, BufRead, Read, SeekFrom, Write};
+use std::path::Path;
 
 use digest::Digest;
 use rpm::{Header, HeaderEntry, IndexData, IndexSignatureTag, IndexTag, Lead, PackageMetadata};
 use sha1::Sha1;
 use sha2::Sha256;
 
-use super::{Backend, Format, TOO_LARGE, UNSPEAKABLE_NAME, UNSPEAKABLE_RELATION, UNSPEAKABLE_VERSION};
+use super::{
+    Backend, ENTRIES, Format, Found, FoundFile, FoundScript, TEXT, TOO_LARGE, UNSPEAKABLE_NAME,
+    UNSPEAKABLE_RELATION, UNSPEAKABLE_VERSION, is_conf,
+};
 use crate::archive::{self, Compressor, Tapped};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
@@ -33,7 +38,121 @@ const UNKNOWN_SHA256: &str = "00000000000000000000000000000000000000000000000000
 /// SHA-256 in the numbering of OpenPGP (RFC 9580, 9.5), which rpm uses.
 const SHA256: u32 = 8;
 
+/// Reads an `.rpm`: the header by the `rpm` crate, the payload entry by entry.
+fn read(path: &Path) -> Result<Option<Found>> {
+    let unreadable = |error: io::Error| Error::io("cannot read the package", path, error).as_usage();
+    let invalid =
+        |error: rpm::Error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error.to_string()));
+    let mut file = io::BufReader::new(File::open(path).map_err(unreadable)?);
+    if !file.fill_buf().map_err(unreadable)?.starts_with(&[0xed, 0xab, 0xee, 0xdb]) {
+        return Ok(None);
+    }
+    let metadata = PackageMetadata::parse(&mut file).map_err(invalid)?;
+    let header = &metadata.header;
+    let text = |value: std::result::Result<&str, rpm::Error>| value.unwrap_or_default().to_owned();
+    let version = format!("{}-{}", text(metadata.get_version()), text(metadata.get_release()));
+    let mut found = Found { format: "rpm", name: text(metadata.get_name()), version, ..Found::default() };
+    found.requires = metadata.get_requires().map_err(invalid)?.into_iter().map(|need| need.name).collect();
+    let scripts = [
+        ("%pretrans", metadata.get_pre_trans_script()),
+        ("%pre", metadata.get_pre_install_script()),
+        ("%post", metadata.get_post_install_script()),
+        ("%preun", metadata.get_pre_uninstall_script()),
+        ("%postun", metadata.get_post_uninstall_script()),
+        ("%posttrans", metadata.get_post_trans_script()),
+    ];
+    for (name, script) in scripts {
+        let text = script.map(|script| script.script).unwrap_or_default();
+        if !text.is_empty() {
+            found.scripts.push(FoundScript { name: name.to_owned(), text });
+        }
+    }
+    for (tag, what) in [
+        (IndexTag::RPMTAG_PAYLOADSHA256, "a SHA-256 digest of the payload (rpm 4.14 and later verify it)"),
+        (IndexTag::RPMTAG_LICENSE, "a licence, which rpm wants"),
+        (IndexTag::RPMTAG_SUMMARY, "a summary, which rpm wants"),
+    ] {
+        if !header.entry_is_present(tag) {
+            found.lacks.push(what.to_owned());
+        }
+    }
+    let mut weak = false;
+    for entry in metadata.get_file_entries().map_err(invalid)? {
+        let mode = u32::from(entry.mode().raw_mode());
+        weak = weak || entry.digest().is_some_and(|digest| digest.as_hex().len() < 64);
+        found.files.push(FoundFile {
+            path: entry.path().to_string_lossy().into_owned(),
+            mode: mode & 0o7777,
+            owner: format!("{}:{}", entry.user(), entry.group()),
+            is_folder: mode & 0o170_000 == 0o040_000,
+            content: None,
+        });
+    }
+    if weak {
+        found.lacks.push("SHA-256 digests of the files; MD5 and SHA-1 do not work in FIPS mode".to_owned());
+    }
+    let wanted = found.files.iter().any(|file| is_conf(&file.path));
+    if wanted {
+        let reader = archive::decompressed(file).map_err(unreadable)?;
+        for (path, content) in confs_of_payload(reader).map_err(unreadable)? {
+            if let Some(file) = found.files.iter_mut().find(|file| file.path == path) {
+                file.content = Some(content);
+            }
+        }
+    }
+    Ok(Some(found))
+}
+
+/// The `dkms.conf` files of a cpio archive in the "new ASCII" format, cpio(5).
+fn confs_of_payload(mut reader: impl Read) -> io::Result<Vec<(String, Vec<u8>)>> {
+    let invalid = || io::Error::new(io::ErrorKind::InvalidData, "its payload is no cpio archive");
+    let mut found = Vec::new();
+    for _ in 0..ENTRIES {
+        let mut head = [0; 110];
+        reader.read_exact(&mut head)?;
+        if !matches!(&head[..6], b"070701" | b"070702") {
+            // large files have a format of rpm's own, without names
+            return Ok(found);
+        }
+        let number = |at: usize| {
+            let text = std::str::from_utf8(&head[at..at + 8]).ok()?;
+            u64::from_str_radix(text, 16).ok()
+        };
+        let (size, name_size) = (number(54).ok_or_else(invalid)?, number(94).ok_or_else(invalid)?);
+        if name_size > 1 << 16 {
+            return Err(invalid());
+        }
+        let mut name = vec![0; usize::try_from(name_size).map_err(|_| invalid())?];
+        reader.read_exact(&mut name)?;
+        skip(&mut reader, archive::padding(110 + name_size, 4))?;
+        let name = String::from_utf8_lossy(&name).trim_end_matches('\0').to_owned();
+        if name == "TRAILER!!!" {
+            break;
+        }
+        let path = format!("/{}", name.trim_start_matches("./").trim_start_matches('/'));
+        let kept = if is_conf(&path) { size.min(TEXT) } else { 0 };
+        if kept > 0 {
+            let mut content = Vec::new();
+            (&mut reader).take(kept).read_to_end(&mut content)?;
+            found.push((path, content));
+        }
+        skip(&mut reader, size - kept + archive::padding(size, 4))?;
+    }
+    Ok(found)
+}
+
+fn skip(reader: &mut dyn Read, count: u64) -> io::Result<()> {
+    if io::copy(&mut reader.take(count), &mut io::sink())? == count {
+        return Ok(());
+    }
+    Err(io::ErrorKind::UnexpectedEof.into())
+}
+
 impl Backend for Rpm {
+    fn read(&self, path: &Path) -> Result<Option<Found>> {
+        read(path)
+    }
+
     fn formats(&self) -> &'static [Format] {
         &[Format("rpm")]
     }

@@ -13,7 +13,7 @@ use super::machine::{Finding, Flow, Machine};
 use super::state::{Data, MAYBE, Sink, State, UNKNOWN, Variable, is_unknown, unknown};
 use super::syntax;
 use super::{CONF, Conf, Directive, Evaluation, Inputs, ReadTree, VARIABLES, Value};
-use crate::diagnostic::{Diagnostic, Place, Severity, SourceText};
+use crate::diagnostic::{Diagnostic, Edit, Place, Severity, SourceText};
 
 /// Stack of the thread that parses and evaluates; pages that are not used cost nothing.
 const STACK: usize = 512 << 20;
@@ -95,7 +95,8 @@ fn byte_findings(conf: &Conf, bytes: &[u8], diagnostics: &mut Vec<Diagnostic>) {
                 "the file starts with a byte order mark, so its first line is lost",
             )
             .at(Place::new(source, 0..3))
-            .hint("save the file as UTF-8 without a byte order mark"),
+            .hint("save the file as UTF-8 without a byte order mark")
+            .fix(Edit::replace(source, 0..3, "")),
         );
     }
     if let Some(at) = source.text.find("\r\n") {
@@ -105,7 +106,8 @@ fn byte_findings(conf: &Conf, bytes: &[u8], diagnostics: &mut Vec<Diagnostic>) {
                 "lines end in carriage returns; dkms before 3.1.5 keeps them in the values",
             )
             .at(Place::new(source, at..at + 1))
-            .hint("run `sed -i 's/\\r$//' dkms.conf`"),
+            .hint("run `sed -i 's/\\r$//' dkms.conf`")
+            .fix(Edit::replace(source, 0..source.text.len(), source.text.replace("\r\n", "\n"))),
         );
     }
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::codes;
 use super::pattern;
 use super::{Conf, Directive, Evaluation, VARIABLES, Value};
-use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::diagnostic::{Code, Diagnostic, Edit, Place, Severity};
 
 /// A value that the file may leave out, or that may not be known.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -219,6 +219,17 @@ pub fn facts(conf: &Conf, evaluation: &Evaluation) -> (Facts, Vec<Diagnostic>) {
     let facts = checker.derive();
     checker.check(&facts);
     (facts, checker.diagnostics)
+}
+
+/// Removes the lines of an assignment that has them for itself.
+fn without_line(place: &Place) -> Option<Edit> {
+    let text = &place.source.text;
+    let alone_before = place.span.start == 0 || text[..place.span.start].ends_with('\n');
+    let rest = &text[place.span.end..];
+    let line_end = rest.find('\n').map_or(rest.len(), |at| at + 1);
+    let after = rest[..line_end].trim();
+    (alone_before && (after.is_empty() || after.starts_with('#')))
+        .then(|| Edit::replace(&place.source, place.span.start..place.span.end + line_end, ""))
 }
 
 /// Whether a word looks like a directive: known to dkms, or in the way of one.
@@ -860,6 +871,9 @@ impl Checker<'_> {
             let set = evaluation.directives.get(name).is_some_and(|elements| elements.len() > 1) || !harmless;
             if set || stranger {
                 self.warn(&codes::DEAD, name, 0, format!("`{name}` {what}"), "remove the line");
+                if let Some(finding) = self.diagnostics.last_mut() {
+                    finding.fix = finding.place.as_ref().and_then(without_line);
+                }
             }
         }
     }

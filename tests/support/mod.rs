@@ -132,3 +132,10 @@ pub fn golden(name: &str, text: &str) {
         path.display()
     );
 }
+
+/// Says that a tool is missing; with `KPKG_TEST_STRICT` that is a failure.
+#[allow(clippy::print_stderr, reason = "a skipped test says so")]
+pub fn missing(tool: &str) {
+    assert!(std::env::var_os("KPKG_TEST_STRICT").is_none(), "{tool} is not installed");
+    eprintln!("skipped: {tool} is not installed");
+}

@@ -1,0 +1,224 @@
+//! What would hurt users later: rules for drivers' trees and for finished packages, one file each.
+//!
+//! Only looks. Rules about scripts are data, in `lints/`; what needs more than a pattern is code, in a file beside this one.
+//! What makes a dkms.conf invalid is not repeated here: it comes from reading it.
+
+mod bare_make;
+mod folder_name;
+mod package_files;
+mod package_lacks;
+mod running_kernel;
+mod script;
+mod source_archive;
+mod version;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::backend::Found;
+use crate::diagnostic::{Code, Diagnostic, SourceText};
+use crate::dkms::{self, Conf, Facts, Inputs};
+use crate::driver::Driver;
+use crate::kbuild::Wrapper;
+use crate::version::Claim;
+pub use script::Kind;
+
+/// A rule about a driver's tree.
+struct TreeRule {
+    code: &'static Code,
+    check: fn(&Tree<'_>) -> Vec<Diagnostic>,
+}
+
+/// A rule about a finished package.
+struct PackageRule {
+    code: &'static Code,
+    check: fn(&Package<'_>) -> Vec<Diagnostic>,
+}
+
+const TREE_RULES: &[&TreeRule] =
+    &[&bare_make::RULE, &running_kernel::RULE, &folder_name::RULE, &version::RULE, &source_archive::RULE];
+
+const PACKAGE_RULES: &[&PackageRule] = &[&package_lacks::RULE, &package_files::RULE];
+
+/// The findings of this layer.
+pub fn codes() -> impl Iterator<Item = &'static Code> {
+    let trees = TREE_RULES.iter().map(|rule| rule.code);
+    trees.chain(PACKAGE_RULES.iter().map(|rule| rule.code)).chain(script::codes())
+}
+
+/// A driver's tree, as rules see it.
+pub struct Tree<'a> {
+    /// The driver.
+    pub driver: &'a Driver,
+    /// What its folder is called.
+    pub folder_name: Option<String>,
+    /// The packaged dkms.conf.
+    pub conf: Conf,
+    /// Its facts for some kernel: what a rule is about is seldom another one for the next.
+    pub facts: Facts,
+    /// How the driver's own Makefile wants to be called, by its folder.
+    pub wrapper: &'a dyn Fn(&str) -> Option<(String, Wrapper)>,
+    /// What the tree says its version is.
+    pub claims: Vec<Claim>,
+}
+
+impl<'a> Tree<'a> {
+    /// A driver with the text of its packaged dkms.conf.
+    #[must_use]
+    pub fn new(
+        driver: &'a Driver,
+        conf_text: &str,
+        folder_name: Option<String>,
+        wrapper: &'a dyn Fn(&str) -> Option<(String, Wrapper)>,
+        claims: Vec<Claim>,
+    ) -> Self {
+        let (conf, _) = Conf::parse(Path::new(&driver.origin.conf), conf_text.as_bytes());
+        let inputs = Inputs {
+            kernel: Some("6.1.0-0".to_owned()),
+            arch: Some("x86_64".to_owned()),
+            processors: Some(1),
+            module: Some((driver.name.clone(), driver.version.clone())),
+            ..Inputs::default()
+        };
+        let facts = dkms::facts(&conf, &dkms::evaluate(&conf, &inputs)).0;
+        Self { driver, folder_name, conf, facts, wrapper, claims }
+    }
+
+    /// The folder, relative to the root, in which a command of MAKE starts the driver's own Makefile; nothing where it starts
+    /// the kernel's.
+    fn own_makefile(&self, command: &str) -> Option<String> {
+        let build = format!("/var/lib/dkms/{}/{}/build", self.driver.name, self.driver.version);
+        let mut words = command.split_whitespace().map(|word| word.trim_matches(['\'', '"', ';']));
+        let mut folder = String::new();
+        while let Some(word) = words.next() {
+            let target = match word {
+                "-C" | "cd" => words.next(),
+                word if word.starts_with("M=") || word.starts_with("SUBDIRS=") => return None,
+                word => word.strip_prefix("-C").filter(|target| !target.is_empty()),
+            };
+            let Some(target) = target else { continue };
+            let inside = target.strip_prefix(&build).unwrap_or(target);
+            if inside.starts_with('/') && inside.len() == target.len() || inside.contains("..") {
+                return None;
+            }
+            inside.trim_matches('/').trim_start_matches("./").clone_into(&mut folder);
+        }
+        command.contains("make").then_some(folder)
+    }
+
+    /// The places of `MAKE` in dkms.conf, with the command and the folder of the driver's own Makefile that it starts.
+    fn own_makes(&self) -> impl Iterator<Item = (&str, String)> {
+        let commands = self.facts.make.iter().filter_map(|rule| rule.command.known());
+        commands.filter_map(|command| Some((command.as_str(), self.own_makefile(command)?)))
+    }
+
+    fn at(&self, finding: Diagnostic, directive: &str) -> Diagnostic {
+        match self.conf.place_of(directive) {
+            Some(place) => finding.at(place),
+            None => finding,
+        }
+    }
+}
+
+/// A finished package, as rules see it.
+pub struct Package<'a> {
+    /// What was read.
+    pub found: &'a Found,
+    /// The file's name.
+    pub path: &'a Path,
+}
+
+/// Every rule about a tree; `scripts` are the texts that run as root, with what they are for.
+#[must_use]
+pub fn tree(tree: &Tree<'_>, scripts: &[(PathBuf, String, Kind)]) -> Vec<Diagnostic> {
+    let mut findings: Vec<_> = TREE_RULES.iter().flat_map(|rule| (rule.check)(tree)).collect();
+    for (path, text, kind) in scripts {
+        let source = Arc::new(SourceText { path: path.clone(), text: text.clone() });
+        findings.extend(script::check(&source, 0..text.len(), *kind));
+    }
+    findings.extend(conf(&tree.conf));
+    findings
+}
+
+/// Every rule about a dkms.conf alone.
+#[must_use]
+pub fn conf(conf: &Conf) -> Vec<Diagnostic> {
+    let source = conf.source();
+    script::check(source, 0..source.text.len(), Kind::Conf)
+}
+
+/// Every rule about a finished package.
+#[must_use]
+pub fn package(path: &Path, found: &Found) -> Vec<Diagnostic> {
+    let package = Package { found, path };
+    let mut findings: Vec<_> = PACKAGE_RULES.iter().flat_map(|rule| (rule.check)(&package)).collect();
+    for script in &found.scripts {
+        let Some(kind) = Kind::of(&script.name) else { continue };
+        let path = PathBuf::from(format!("{} ({})", path.display(), script.name));
+        let source = Arc::new(SourceText { path, text: script.text.clone() });
+        findings.extend(script::check(&source, 0..script.text.len(), kind));
+    }
+    for file in &found.files {
+        let Some(content) = &file.content else { continue };
+        let path = PathBuf::from(format!("{} ({})", path.display(), file.path));
+        let (conf, of_bytes) = Conf::parse(&path, content);
+        let evaluation = dkms::evaluate(&conf, &Inputs::default());
+        let (_, of_facts) = dkms::facts(&conf, &evaluation);
+        findings.extend(of_bytes.into_iter().chain(evaluation.diagnostics.iter().cloned()).chain(of_facts));
+        findings.extend(self::conf(&conf));
+    }
+    // nothing in a finished package can be edited
+    findings.into_iter().map(|finding| Diagnostic { fix: None, ..finding }).collect()
+}
+
+/// What runs as root of a tree's own packaging: debhelper's scripts, and the scriptlets of spec files.
+#[must_use]
+pub fn packaging_kind(path: &str) -> Option<PackagingFile> {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    if name.ends_with(".spec") || name.ends_with(".spec.in") {
+        return Some(PackagingFile::Spec);
+    }
+    let in_folder = path.split('/').rev().nth(1).is_some_and(|folder| folder == "debian");
+    let script = name.rsplit('.').next().unwrap_or(name).trim_end_matches(".in");
+    let kind = Kind::of(script).filter(|_| in_folder && !script.starts_with('%'))?;
+    Some(PackagingFile::Script(kind))
+}
+
+/// A file of a tree's own packaging.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PackagingFile {
+    /// One script.
+    Script(Kind),
+    /// Scriptlets in sections.
+    Spec,
+}
+
+/// The findings about a spec file's scriptlets.
+#[must_use]
+pub fn spec(path: &Path, text: &str) -> Vec<Diagnostic> {
+    let source = Arc::new(SourceText { path: path.to_owned(), text: text.to_owned() });
+    let mut findings = Vec::new();
+    let mut section: Option<(Kind, usize)> = None;
+    let mut at = 0;
+    let mut end = |section: Option<(Kind, usize)>, at: usize| {
+        if let Some((kind, from)) = section {
+            findings.extend(script::check(&source, from..at, kind));
+        }
+    };
+    for line in text.split_inclusive('\n') {
+        let word = line.split_whitespace().next().unwrap_or_default();
+        let begins = word.starts_with('%')
+            && word.len() > 2
+            && word[1..].bytes().all(|byte| byte.is_ascii_lowercase());
+        let sections =
+            ["%description", "%prep", "%build", "%install", "%check", "%files", "%changelog", "%package"];
+        let kind = Kind::of(word);
+        if begins && (kind.is_some() || sections.contains(&word)) {
+            end(section, at);
+            section = kind.map(|kind| (kind, at + line.len()));
+        }
+        at += line.len();
+    }
+    end(section, text.len());
+    findings
+}
