@@ -350,22 +350,21 @@ fn make_needs(command: &str) -> Vec<Need> {
     needs
 }
 
-/// How well a folder fits: what is missing, and what is there (negative, so that less is better).
-fn misfit(root: &Path, needs: &[Need]) -> (usize, isize) {
-    let mut missing = 0;
-    let mut there = 0;
+/// How badly a folder fits, by what counts most: folders in which make finds no Makefile, other things that are missing, and what
+/// is there (negative, so that less is better).
+fn misfit(root: &Path, needs: &[Need]) -> (usize, usize, isize) {
+    let (mut makefiles, mut others, mut there) = (0, 0, 0);
     for need in needs {
         let weight = match need {
             Need::Makefile(folder) => isize::from(makefile(&root.join(folder)).is_some()),
             Need::File(path) => isize::from(root.join(path).exists()),
             Need::Object(folder, name) => makes(root, folder, name),
         };
-        // where make cannot go, nothing is built
-        let cost = if matches!(need, Need::Makefile(_)) { 3 } else { 1 };
-        missing += if weight == 0 { cost } else { 0 };
+        let missing = if matches!(need, Need::Makefile(_)) { &mut makefiles } else { &mut others };
+        *missing += usize::from(weight == 0);
         there -= weight;
     }
-    (missing, there)
+    (makefiles, others, there)
 }
 
 const MAKEFILES: [&str; 4] = ["Kbuild", "GNUmakefile", "makefile", "Makefile"];
@@ -422,6 +421,7 @@ fn root_of(folder: &Path, conf: &Path) -> Result<PathBuf> {
         scored.min_by(|one, other| (one.0, one.1).cmp(&(other.0, other.1)))
     };
     let Some((fit, _, root)) = best(roots.clone()) else { return Ok(own.to_owned()) };
+    // where make finds its way, the modules may be moved by the command or made by a Makefile of another kind
     if fit.0 == 0 {
         return Ok(root);
     }
@@ -516,6 +516,18 @@ mod tests {
         assert_eq!(
             one(&[("misc/dkms.conf", &conf), ("kernel/Makefile", object), ("misc/Makefile", "")]),
             "misc/dkms.conf "
+        );
+    }
+
+    #[test]
+    fn a_root_in_which_make_finds_its_way_is_kept() {
+        // the command moves the modules to the root, where no Makefile makes them
+        let conf = format!(
+            "{CONF}MAKE=\"make -C $kernel_source_dir M=$dkms_tree/toy/1/build/ext modules; mv ext/*.ko .\"\n"
+        );
+        assert_eq!(
+            one(&[("dkms.conf", &conf), ("ext/Kbuild", "obj-m := toy.o\n"), ("ext/toy.c", "")]),
+            "dkms.conf "
         );
     }
 

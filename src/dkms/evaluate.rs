@@ -230,6 +230,8 @@ fn base_state(inputs: &Inputs, identity: Option<&(String, String)>) -> State {
     ] {
         state.set(variable, value);
     }
+    // Both sourcings happen in `safe_source`, whose remaining arguments are these names.
+    state.positional = VARIABLES.iter().map(|name| (*name).to_owned()).collect();
     state.set("parallel_jobs", inputs.processors.map_or_else(unknown, |count| count.to_string()));
     state
 }

@@ -1,0 +1,385 @@
+//! Random dkms.conf files, read by kpkg and by Debian's own dkms in real bash: every value has to be the same.
+//!
+//! dkms's part is its function `safe_source`, taken out of the program that is installed, so that both sourcings are its own.
+//! `KPKG_RANDOM_CONF=N` makes N files instead of the usual number; `KPKG_RANDOM_SEED` starts elsewhere.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "the test runs bash; environment variables make it longer"
+)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use kpkg::dkms::{self, Conf, Inputs, Value};
+
+/// Where Debian has it.
+const DKMS: &str = "/usr/sbin/dkms";
+const KERNEL: &str = "6.1.0-49-amd64";
+
+/// Sources a file as dkms does, and prints `FILE NAME INDEX VALUE`, each ended by a NUL. A process for each file, because a
+/// subshell may replace itself by the last command of what it sources.
+const READER: &str = r#"
+# what `$0` is for a file that is sourced
+BASH_ARGV0=$1
+program=$1 file=$2
+eval "$(sed -n '/^safe_source()/,/^}/p' "$program")"
+eval "$(sed -n '/^readonly dkms_conf_variables="/,/"[[:space:]]*$/p' "$program")"
+mktemp_or_die() { mktemp "$file.XXXXXX"; }
+deprecated() { :; }
+show_deprecation_warnings=
+read_one() {
+    local kernelver=$KERNELVER arch=x86_64 kernel_source_dir=/lib/modules/$KERNELVER/build
+    local dkms_tree=/var/lib/dkms source_tree=/usr/src install_tree=/lib/modules module=toy module_version=1.0
+    local var
+    for var in $dkms_conf_variables; do unset "$var"; done
+    safe_source "$1" $dkms_conf_variables 2>/dev/null
+    for var in $dkms_conf_variables; do
+        local -n array=$var
+        for index in "${!array[@]}"; do printf '%s\0%s\0%s\0%s\0' "${1##*/}" "$var" "$index" "${array[$index]}"; done
+        unset -n array
+    done
+}
+cd /
+read_one "$file"
+"#;
+
+/// A small generator of its own: what it makes depends on the seed alone.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        // xorshift64*
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
+    }
+
+    fn below(&mut self, count: usize) -> usize {
+        usize::try_from(self.next()).unwrap() % count
+    }
+
+    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+        from[self.below(from.len())]
+    }
+
+    fn variable(&mut self) -> &'static str {
+        self.pick(&[
+            "a",
+            "b",
+            "c",
+            "PACKAGE_NAME",
+            "MAKE",
+            "kernelver",
+            "arch",
+            "unset_one",
+            "module_version",
+        ])
+    }
+
+    fn literal(&mut self) -> &'static str {
+        self.pick(&[
+            "x",
+            "toy",
+            "1.0",
+            "a-b",
+            "src/toy",
+            "y_z",
+            "A1",
+            "0",
+            "7",
+            "-j4",
+            "KVER=6",
+            "a.b.c",
+            "/updates",
+            "long-word",
+            "%",
+            "@X@",
+            "{q}",
+            "a:b",
+            ",",
+            "+",
+            "=",
+        ])
+    }
+
+    /// A parameter expansion.
+    fn parameter(&mut self) -> String {
+        let name = self.variable();
+        let pattern = self.pick(&["a", "*", "?", "[0-9]", "*.", "-*", "1*", "[!a-z]", "o"]);
+        let word = self.literal();
+        match self.below(20) {
+            0..=4 => format!("${name}"),
+            5 | 6 => format!("${{{name}}}"),
+            7 => format!("${{{name}:-{word}}}"),
+            8 => format!("${{{name}:+{word}}}"),
+            9 => format!("${{{name}#{pattern}}}"),
+            10 => format!("${{{name}##{pattern}}}"),
+            11 => format!("${{{name}%{pattern}}}"),
+            12 => format!("${{{name}%%{pattern}}}"),
+            13 => format!("${{{name}/{pattern}/{word}}}"),
+            14 => format!("${{{name}//{pattern}/{word}}}"),
+            15 => format!("${{#{name}}}"),
+            16 => format!("${{{name}:{}:{}}}", self.below(4), self.below(5)),
+            17 => format!("${{{name}^^}}"),
+            18 => format!("${{{name},,}}"),
+            _ => format!("${{{name}[{}]}}", self.below(3)),
+        }
+    }
+
+    fn arithmetic(&mut self, depth: usize) -> String {
+        if depth > 2 || self.below(3) == 0 {
+            return match self.below(3) {
+                0 => "n".to_owned(),
+                _ => self.below(20).to_string(),
+            };
+        }
+        let operator = self.pick(&["+", "-", "*", "<", ">", "==", "&&", "||", "&", "|", "^", "<<"]);
+        let (left, right) = (self.arithmetic(depth + 1), self.arithmetic(depth + 1));
+        let right = if operator == "<<" { self.below(4).to_string() } else { right };
+        format!("({left} {operator} {right})")
+    }
+
+    /// What can stand between double quotes.
+    fn quoted_part(&mut self, depth: usize) -> String {
+        match self.below(14) {
+            0..=4 => self.literal().to_owned(),
+            5..=8 => self.parameter(),
+            9 => " ".repeat(1 + self.below(3)),
+            10 => self.pick(&["\\\"", "\\$", "\\\\", "'", "\\`", "#", ";", "~", "!"]).to_owned(),
+            11 if depth < 3 => format!("$(echo {})", self.words(depth + 1)),
+            12 => format!("$(({}))", self.arithmetic(0)),
+            _ => "_".to_owned(),
+        }
+    }
+
+    fn word(&mut self, depth: usize) -> String {
+        let mut word = String::new();
+        for _ in 0..=self.below(3) {
+            match self.below(8) {
+                0..=2 => word.push_str(self.pick(&["x", "toy", "1.0", "a-b", "src/toy", "A1", "0", "7"])),
+                3 => word.push_str(&format!(
+                    "'{}'",
+                    self.pick(&["a b", "$a", "x\"y", "\\", "", "a  b", "#", "`"])
+                )),
+                4..=6 => {
+                    word.push('"');
+                    for _ in 0..=self.below(3) {
+                        let part = self.quoted_part(depth);
+                        word.push_str(&part);
+                    }
+                    word.push('"');
+                }
+                _ => word.push_str(self.pick(&["\\ ", "\\$", "\\x", "\\\\", "\\\""])),
+            }
+        }
+        word
+    }
+
+    fn words(&mut self, depth: usize) -> String {
+        (0..=self.below(3)).map(|_| self.word(depth)).collect::<Vec<_>>().join(" ")
+    }
+
+    fn test(&mut self) -> String {
+        let (one, other) = (self.word(2), self.word(2));
+        let pattern = self.pick(&["*1*", "toy*", "?", "6.*", "[a-c]*", "@(x|toy)"]);
+        match self.below(9) {
+            0 => format!("[ {one} = {other} ]"),
+            1 => format!("[ -n {one} ]"),
+            2 => format!("[ -z \"{}\" ]", self.parameter()),
+            3 => format!("[[ {one} == {pattern} ]]"),
+            4 => format!("[[ {one} != {other} ]]"),
+            5 => format!("[[ $kernelver =~ ^{} ]]", self.pick(&["6\\.1", "[0-9]+\\.", "5", "(6|7)\\.[0-9]"])),
+            6 => format!("[ {} -lt {} ]", self.below(9), self.below(9)),
+            // brush-parser takes `<<` in it for a here-document
+            7 => format!("(( {} ))", self.arithmetic(0).replace("<<", "+")),
+            _ => self.pick(&["true", "false", "! true"]).to_owned(),
+        }
+    }
+
+    fn target(&mut self) -> String {
+        match self.below(5) {
+            0 => format!("BUILT_MODULE_NAME[{}]", self.below(4)),
+            1 => format!("MAKE[{}]", self.below(3)),
+            2 => self
+                .pick(&["PACKAGE_NAME", "PACKAGE_VERSION", "CLEAN", "AUTOINSTALL", "POST_INSTALL", "STRIP"])
+                .to_owned(),
+            3 => self.pick(&["MAKE", "BUILT_MODULE_LOCATION", "DEST_MODULE_NAME", "PATCH"]).to_owned(),
+            _ => self.pick(&["a", "b", "c"]).to_owned(),
+        }
+    }
+
+    fn statement(&mut self, depth: usize, out: &mut String) {
+        let indent = "    ".repeat(depth);
+        match self.below(if depth > 2 { 7 } else { 14 }) {
+            0..=3 => out.push_str(&format!("{indent}{}={}\n", self.target(), self.word(0))),
+            4 => out.push_str(&format!("{indent}{}+={}\n", self.target(), self.word(0))),
+            5 => out.push_str(&format!(
+                "{indent}{}=({})\n",
+                self.pick(&["MAKE", "PATCH", "BUILT_MODULE_NAME", "a"]),
+                self.words(0)
+            )),
+            6 => out.push_str(&format!("{indent}n=$(({}))\n", self.arithmetic(0))),
+            7 | 8 => {
+                out.push_str(&format!("{indent}if {}; then\n", self.test()));
+                self.block(depth + 1, out);
+                if self.below(2) == 0 {
+                    out.push_str(&format!("{indent}else\n"));
+                    self.block(depth + 1, out);
+                }
+                out.push_str(&format!("{indent}fi\n"));
+            }
+            9 => {
+                out.push_str(&format!("{indent}case {} in\n", self.word(1)));
+                for _ in 0..=self.below(2) {
+                    let pattern = self.pick(&["toy*", "x|7", "*1.0*", "[A-Z]*", "'a b'"]);
+                    out.push_str(&format!("{indent}{pattern})\n"));
+                    self.block(depth + 1, out);
+                    out.push_str(&format!("{indent};;\n"));
+                }
+                out.push_str(&format!("{indent}*) c=other ;;\n{indent}esac\n"));
+            }
+            10 => {
+                out.push_str(&format!("{indent}for b in {}; do\n", self.words(1)));
+                self.block(depth + 1, out);
+                out.push_str(&format!("{indent}done\n"));
+            }
+            11 => {
+                let end = self.below(4);
+                out.push_str(&format!(
+                    "{indent}i=0\n{indent}while [ $i -lt {end} ]; do\n{indent}PATCH[$i]=p$i\n"
+                ));
+                out.push_str(&format!("{indent}i=$((i + 1))\n{indent}done\n"));
+            }
+            12 => {
+                out.push_str(&format!("{indent}set_{depth}() {{\n{indent}    local a=$1\n"));
+                self.block(depth + 1, out);
+                out.push_str(&format!(
+                    "{indent}    DEST_MODULE_NAME[${{#DEST_MODULE_NAME[@]}}]=$2\n{indent}}}\n"
+                ));
+                out.push_str(&format!("{indent}set_{depth} {} {}\n", self.word(1), self.word(1)));
+            }
+            _ => out.push_str(&format!("{indent}read -r a c <<< {}\n", self.word(1))),
+        }
+    }
+
+    fn block(&mut self, depth: usize, out: &mut String) {
+        for _ in 0..=self.below(2) {
+            self.statement(depth, out);
+        }
+    }
+
+    fn file(&mut self) -> String {
+        let mut text = String::from("PACKAGE_NAME=toy\nPACKAGE_VERSION=1.0\na=toy b=src/x c='1 2'\nn=3\n");
+        for _ in 0..3 + self.below(8) {
+            self.statement(0, &mut text);
+        }
+        text
+    }
+}
+
+type Values = BTreeMap<(String, usize), String>;
+
+/// What dkms has, by file.
+fn read_by_dkms(folder: &Path) -> BTreeMap<String, Values> {
+    let reader = folder.join("reader");
+    fs::write(&reader, READER).unwrap();
+    let output = Command::new("bash")
+        .args(["--norc", "-c", "for file in \"$2\"/*.conf; do bash --norc \"$0\" \"$1\" \"$file\"; done"])
+        .args([&reader, Path::new(DKMS), folder])
+        .env_clear()
+        .envs([
+            ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+            ("HOME", "/root"),
+            ("LC_ALL", "C.UTF-8"),
+            ("KERNELVER", KERNEL),
+        ])
+        .output()
+        .unwrap();
+    let parts: Vec<_> = output
+        .stdout
+        .split(|byte| *byte == 0)
+        .map(|part| String::from_utf8_lossy(part).into_owned())
+        .collect();
+    let mut found: BTreeMap<String, Values> = BTreeMap::new();
+    for part in parts.chunks_exact(4) {
+        let [file, name, index, value] = part else { unreachable!() };
+        found.entry(file.clone()).or_default().insert((name.clone(), index.parse().unwrap()), value.clone());
+    }
+    found
+}
+
+#[test]
+fn random_files_are_read_as_dkms_reads_them() {
+    if !Path::new(DKMS).exists() {
+        support::missing("dkms");
+        return;
+    }
+    let number =
+        |name: &str, usual: u64| std::env::var(name).ok().map_or(usual, |text| text.parse().unwrap());
+    let count = number("KPKG_RANDOM_CONF", 200);
+    let mut random = Random(number("KPKG_RANDOM_SEED", 0x5eed_cafe_f00d));
+    let version = Command::new(DKMS).arg("--version").output().unwrap();
+    let version = String::from_utf8_lossy(&version.stdout).trim().trim_start_matches("dkms-").to_owned();
+    let (mut compared, mut unknown, mut different) = (0, 0, Vec::new());
+    for start in (0..count).step_by(200) {
+        let folder = tempfile::tempdir().unwrap();
+        let texts: Vec<_> = (start..count.min(start + 200))
+            .map(|index| (format!("{index:08}.conf"), random.file()))
+            .collect();
+        for (name, text) in &texts {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        let truth = read_by_dkms(folder.path());
+        for (name, text) in &texts {
+            let (conf, _) = Conf::parse(Path::new("dkms.conf"), text.as_bytes());
+            let inputs = Inputs {
+                kernel: Some(KERNEL.to_owned()),
+                arch: Some("x86_64".to_owned()),
+                dkms_version: Some(version.clone()),
+                module: Some(("toy".to_owned(), "1.0".to_owned())),
+                ..Inputs::default()
+            };
+            let evaluation = dkms::evaluate(&conf, &inputs);
+            let nothing = Values::new();
+            let want = truth.get(name).unwrap_or(&nothing);
+            let mut got = Values::new();
+            let mut open = false;
+            for (directive, elements) in &evaluation.directives {
+                for (index, value) in elements {
+                    match value {
+                        Value::Known(value) => drop(got.insert((directive.clone(), *index), value.clone())),
+                        Value::Unknown => open = true,
+                    }
+                }
+            }
+            compared += 1;
+            unknown += usize::from(open);
+            let wrong = got.iter().find(|(key, value)| want.get(*key) != Some(*value));
+            let lost = want.iter().find(|(key, _)| !open && !got.contains_key(*key));
+            if let Some((key, _)) = wrong.or(lost) {
+                different.push(format!(
+                    "{name} {key:?}: dkms {:?}, kpkg {:?}\n{text}",
+                    want.get(key),
+                    got.get(key)
+                ));
+            }
+        }
+    }
+    eprintln!(
+        "{compared} files compared with dkms {version}, {unknown} with a value that kpkg does not know"
+    );
+    // the shortest is the easiest to read
+    different.sort_by_key(String::len);
+    assert!(different.is_empty(), "{} differ; the shortest:\n{}", different.len(), different[0]);
+    // what the generator writes needs no command of the machine
+    assert!(unknown * 20 <= compared, "{unknown} of {compared} are not known");
+}
