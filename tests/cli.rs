@@ -660,3 +660,53 @@ fn a_tree_without_dkms_conf_is_packaged_and_init_writes_one() {
     tree.file("Makefile", "all:\n\tcc x.c\n");
     golden("cli/no-module.txt", &tree.transcript(&["init"]));
 }
+
+#[test]
+fn hostile_files_end_in_an_error_or_an_unknown_in_bounded_time() {
+    let long = format!("MAKE='{}'\n", "x".repeat(10 << 20));
+    let deep = format!("MAKE=\"{}x{}\"\n", "$(echo ".repeat(500), ")".repeat(500));
+    for (what, text) in [
+        ("a loop without end", "while :; do :; done\n"),
+        ("a loop that counts", "for ((i = 0; i >= 0; i++)); do :; done\n"),
+        ("memory without end", "x=a; while true; do x=$x$x; done\n"),
+        ("a list without end", "while true; do x+=(a b c d e f g h); done\n"),
+        ("braces without end", "MAKE=$(echo {1..99999999})\n"),
+        ("recursion", "f() { f; f; }; f\n"),
+        ("a device", "MAKE=$(cat /dev/zero)\nread x < /dev/random\n"),
+        ("the process", "MAKE=$(cat /proc/self/environ)\n. /proc/self/cmdline\n"),
+        ("a way out", "MAKE=$(cat ../../../../etc/passwd)\n. ../../outside.sh\n"),
+        ("writing", "echo x > dkms.conf; : > Makefile; exec > out; rm -rf .\n"),
+        ("a program", "/bin/sh -c 'touch ran'; PATH=.; ./ran; exec /bin/sh\n"),
+        ("a coprocess", "coproc c { cat; }; echo x >&${c[1]}; wait\n"),
+        ("traps", "trap 'touch ran' EXIT DEBUG ERR; false; kill $$\n"),
+        ("merge markers", "<<<<<<< HEAD\nMAKE=a\n=======\nMAKE=b\n>>>>>>> other\n"),
+        ("nesting", deep.as_str()),
+        ("ten megabytes", long.as_str()),
+    ] {
+        let tree = Tree::with_conf(&format!("{CONF}{text}"));
+        let begin = std::time::Instant::now();
+        for arguments in [
+            &["-q", "-f", "deb"][..],
+            &["check", "--json"],
+            &["show", "--dkms-conf", "dkms.conf", "-k", "6.1.0-x"],
+        ] {
+            let output = tree.kpkg(arguments);
+            let messages = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(
+                matches!(output.status.code(), Some(0 | 2 | 3)),
+                "{what}: {:?} {messages}",
+                output.status
+            );
+            assert!(!messages.contains("panicked"), "{what}: {messages}");
+        }
+        // a bound, and no measure: the usual time is a fraction of a second
+        assert!(begin.elapsed() < Duration::from_secs(60), "{what}");
+        assert!(!tree.path().join("ran").exists() && !tree.path().join("out").exists(), "{what}");
+        assert!(fs::read_to_string(tree.path().join("Makefile")).unwrap().contains("toy.o"), "{what}");
+    }
+    // links that lead to each other
+    let tree = Tree::with_conf(&format!("{CONF}. a\n"));
+    symlink("b", tree.path().join("a")).unwrap();
+    symlink("a", tree.path().join("b")).unwrap();
+    assert_eq!(tree.kpkg(&["-q", "-f", "deb"]).status.code(), Some(0));
+}

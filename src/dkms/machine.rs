@@ -509,6 +509,8 @@ impl<'a> Machine<'a> {
             }
         }
         self.check_size(map.len())?;
+        // the whole list is copied each time
+        self.step(u64::try_from(map.len() / 2).unwrap_or(u64::MAX))?;
         variable.data = Data::Indexed(map);
         self.state.variables.insert(name.to_owned(), variable);
         Ok(())
