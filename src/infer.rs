@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::dkms::ReadTree;
-use crate::kbuild::{self, Kbuild};
+use crate::kbuild::{self, Kbuild, KbuildModule};
 use crate::source::{SourceFile, SourceKind};
 use crate::version::Claim;
 
@@ -47,8 +47,13 @@ pub fn infer(
     given: &Given<'_>,
     claims: &dyn Fn(&[String]) -> Vec<Claim>,
 ) -> Option<Inferred> {
-    let kbuild = kbuild::read(tree, &folders(files))?;
-    let modules = chosen(&kbuild);
+    let mut kbuilds = kbuild::read(tree, &folders(files));
+    if let Some(at) = kbuilds.iter().position(|kbuild| kbuild.wrapper.generates) {
+        // only its own Makefile can build this one; how the others hang on it is not known
+        kbuilds = vec![kbuilds.swap_remove(at)];
+    }
+    kbuilds.sort_by(|one, other| one.top.cmp(&other.top));
+    let modules: Vec<_> = kbuilds.iter().flat_map(chosen).collect();
     let first = modules.first()?;
     let names: Vec<String> = modules.iter().map(|module| module.name.clone()).collect();
     let mut text = String::from("# made by `kpkg init`; read it before you rely on it\n");
@@ -62,7 +67,7 @@ pub fn infer(
     };
     let _infallible = writeln!(text, "PACKAGE_VERSION=\"{version}\"  # {}", plain(&version_from));
     text.push('\n');
-    let (line, why) = make_line(&kbuild, &modules);
+    let (line, why) = make_line(&kbuilds);
     let _infallible = writeln!(text, "# {why}\nMAKE[0]=\"{line}\"\n");
     for (index, module) in modules.iter().enumerate() {
         let _infallible =
@@ -114,13 +119,13 @@ fn folders(files: &[SourceFile]) -> Vec<String> {
 }
 
 /// The modules that are always made; those that hang on an option where the driver sets it, or where there are no others.
-fn chosen(kbuild: &Kbuild) -> Vec<&kbuild::KbuildModule> {
-    let safe = |module: &&kbuild::KbuildModule| {
+fn chosen(kbuild: &Kbuild) -> Vec<&KbuildModule> {
+    let safe = |module: &&KbuildModule| {
         let word =
             |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+.-/".contains(&byte));
         word(&module.name) && word(&module.folder) && !module.name.is_empty()
     };
-    let always = |module: &&kbuild::KbuildModule| {
+    let always = |module: &&KbuildModule| {
         module.option.as_ref().is_none_or(|option| kbuild.wrapper.options.contains_key(option))
     };
     let all: Vec<_> = kbuild.modules.iter().filter(safe).collect();
@@ -154,39 +159,49 @@ fn without_version(name: &str) -> &str {
 }
 
 /// The command that builds, and why it is this one.
-fn make_line(kbuild: &Kbuild, modules: &[&kbuild::KbuildModule]) -> (String, String) {
-    let wrapper = &kbuild.wrapper;
-    let folder = if kbuild.top.is_empty() { String::new() } else { format!("/{}", kbuild.top) };
-    let build = "${dkms_tree}/${PACKAGE_NAME}/${PACKAGE_VERSION}/build";
-    if wrapper.generates {
+fn make_line(kbuilds: &[Kbuild]) -> (String, String) {
+    if let [Kbuild { top, wrapper, .. }] = kbuilds
+        && wrapper.generates
+    {
         let release = wrapper.kernel_release.as_ref().map(|name| format!(" {name}=${{kernelver}}"));
         let kernel = wrapper.kernel_folder.as_ref().map(|name| format!(" {name}=${{kernel_source_dir}}"));
-        if let Some(variables) = kernel
-            .clone()
-            .or(release.clone())
-            .map(|first| first + release.as_deref().filter(|_| kernel.is_some()).unwrap_or_default())
-        {
-            let why = format!(
-                "{} makes sources before it starts the kernel's build",
-                plain(&makefile_of(&kbuild.top))
-            );
+        if kernel.is_some() || release.is_some() {
+            let variables = [kernel.unwrap_or_default(), release.unwrap_or_default()].concat();
+            let why =
+                format!("{} makes sources before it starts the kernel's build", plain(&makefile_of(top)));
             // dkms gives a bare `make` KERNELRELEASE, which a guard takes for a call of kbuild; quoted it stays as it is
-            return (format!("'make' -C {build}{folder}{variables}"), why);
+            return (format!("'make' -C {}{variables}", build_folder(top)), why);
         }
     }
-    let mut options: BTreeSet<String> = modules
-        .iter()
-        .filter_map(|module| module.option.as_ref())
-        .map(|option| {
-            let value = wrapper.options.get(option).map_or("m", String::as_str);
-            format!("{option}={value}")
-        })
-        .collect();
-    options.extend(kbuild.roots.iter().map(|name| format!("{name}={build}")));
-    let options = options.into_iter().fold(String::new(), |text, option| format!("{text} {option}"));
-    let why =
-        "as the kernel's documentation (kbuild/modules.rst) says, with what the Makefiles need".to_owned();
-    (format!("make -C ${{kernel_source_dir}} M={build}{folder}{options} modules"), why)
+    let mut commands = Vec::new();
+    let mut symbols: Vec<String> = Vec::new();
+    for kbuild in kbuilds {
+        let folder = build_folder(&kbuild.top);
+        let mut options: BTreeSet<String> = chosen(kbuild)
+            .into_iter()
+            .filter_map(|module| module.option.as_ref())
+            .map(|option| {
+                let value = kbuild.wrapper.options.get(option).map_or("m", String::as_str);
+                format!("{option}={value}")
+            })
+            .collect();
+        options.extend(kbuild.roots.iter().map(|name| format!("{name}={}", build_folder(""))));
+        if !symbols.is_empty() {
+            // modules may use symbols of those that were made before
+            options.insert(format!("KBUILD_EXTRA_SYMBOLS='{}'", symbols.join(" ")));
+        }
+        let options = options.into_iter().fold(String::new(), |text, option| format!("{text} {option}"));
+        commands.push(format!("make -C ${{kernel_source_dir}} M={folder}{options} modules"));
+        symbols.push(format!("{folder}/Module.symvers"));
+    }
+    let why = "as the kernel's documentation (kbuild/modules.rst) says, with what the Makefiles need";
+    (commands.join(" && "), why.to_owned())
+}
+
+/// Where dkms builds a folder of the source.
+fn build_folder(top: &str) -> String {
+    let build = "${dkms_tree}/${PACKAGE_NAME}/${PACKAGE_VERSION}/build";
+    if top.is_empty() { build.to_owned() } else { format!("{build}/{top}") }
 }
 
 fn makefile_of(folder: &str) -> String {

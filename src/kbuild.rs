@@ -56,24 +56,53 @@ pub struct Kbuild {
     pub roots: BTreeSet<String>,
 }
 
-/// Looks for the folder from which most modules are made, in the root first.
+/// At most so many folders are given to kbuild one after the other.
+const TOPS: usize = 8;
+
+/// The folders from which modules are made, none below or made by another; the one with most modules counts most.
+///
+/// `folders` come with the root first: a folder above that makes as many is the better one, since it may set flags for those below.
+/// Tests and examples count only where there is nothing else.
 #[must_use]
-pub fn read(tree: &dyn ReadTree, folders: &[String]) -> Option<Kbuild> {
-    let mut best: Option<Kbuild> = None;
+pub fn read(tree: &dyn ReadTree, folders: &[String]) -> Vec<Kbuild> {
+    let mut candidates = Vec::new();
     for top in folders {
         let mut found = Found::default();
         collect(tree, top, top, &BTreeMap::new(), &mut found);
-        let Found { mut modules, roots, .. } = found;
+        let Found { mut modules, roots, seen } = found;
         modules
             .sort_by(|one: &KbuildModule, other| (&one.folder, &one.name).cmp(&(&other.folder, &other.name)));
         modules.dedup_by(|one, other| one.name == other.name && one.folder == other.folder);
-        // a folder above that makes as many is the better one, since it may set flags for those below
-        if modules.len() > best.as_ref().map_or(0, |best| best.modules.len()) {
-            let wrapper = wrapper(tree, top).map(|(_, wrapper)| wrapper).unwrap_or_default();
-            best = Some(Kbuild { top: top.clone(), modules, wrapper, roots });
+        if !modules.is_empty() {
+            candidates.push((Kbuild { top: top.clone(), modules, wrapper: Wrapper::default(), roots }, seen));
         }
     }
-    best
+    // stable, so that the shallow one stays in front
+    candidates.sort_by_key(|(kbuild, _)| (is_aside(&kbuild.top), std::cmp::Reverse(kbuild.modules.len())));
+    let mut chosen: Vec<Kbuild> = Vec::new();
+    let mut visited: BTreeSet<String> = BTreeSet::new();
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    for (mut kbuild, seen) in candidates {
+        let aside = is_aside(&kbuild.top) && !chosen.is_empty();
+        let taken =
+            !seen.is_disjoint(&visited) || kbuild.modules.iter().any(|module| names.contains(&module.name));
+        if aside || taken || chosen.len() >= TOPS {
+            continue;
+        }
+        visited.extend(seen);
+        names.extend(kbuild.modules.iter().map(|module| module.name.clone()));
+        kbuild.wrapper = wrapper(tree, &kbuild.top).map(|(_, wrapper)| wrapper).unwrap_or_default();
+        chosen.push(kbuild);
+    }
+    chosen
+}
+
+/// A folder of tests, examples or the like.
+fn is_aside(folder: &str) -> bool {
+    folder.split('/').any(|part| {
+        let part = part.to_ascii_lowercase();
+        ["test", "example", "sample", "doc", "tool", "demo"].iter().any(|start| part.starts_with(start))
+    })
 }
 
 /// `folder/name`, or `name` in the root.
@@ -284,6 +313,14 @@ impl<'a> Make<'a> {
             let Some(list) = name.strip_prefix("obj-") else { continue };
             let option = match list {
                 "m" => None,
+                // kbuild goes down into the folders of obj-y too; its objects are for the kernel itself
+                "y" => {
+                    let words = self.value(name, 0);
+                    let folders =
+                        words.split_whitespace().filter(|word| word.ends_with('/') && !word.contains(OPEN));
+                    found.push((None, folders.map(str::to_owned).collect()));
+                    continue;
+                }
                 list => match list.strip_prefix(OPEN).and_then(|list| list.strip_suffix(CLOSE)) {
                     Some(option) if option.starts_with("CONFIG_") => Some(option.to_owned()),
                     _ => continue,
@@ -860,7 +897,7 @@ mod tests {
         }
     }
 
-    fn kbuild(files: &[(&'static str, &'static str)]) -> Option<Kbuild> {
+    fn kbuild(files: &[(&'static str, &'static str)]) -> Vec<Kbuild> {
         let tree = Files(files.iter().copied().collect());
         let folders: BTreeSet<String> = files
             .iter()
@@ -875,12 +912,12 @@ mod tests {
 
     /// `folder/name` of the modules, with `?OPTION` where one hangs on it.
     fn modules(files: &[(&'static str, &'static str)]) -> Vec<String> {
-        let Some(found) = kbuild(files) else { return Vec::new() };
+        let found = kbuild(files);
         let shown = |module: &KbuildModule| {
             let option = module.option.as_ref().map(|option| format!("?{option}")).unwrap_or_default();
             format!("{}{option}", join(&module.folder, &module.name))
         };
-        found.modules.iter().map(shown).collect()
+        found.iter().flat_map(|found| &found.modules).map(shown).collect()
     }
 
     #[test]
@@ -897,13 +934,13 @@ mod tests {
     #[test]
     fn the_guard_for_kbuild_is_understood() {
         let text = "ifneq ($(KERNELRELEASE),)\nobj-m := toy.o\nelse\nKDIR ?= /lib/modules/$(shell uname -r)/build\nobj-m := wrong.o\nall:\n\t$(MAKE) -C $(KDIR) M=$(PWD)\nendif\n";
-        let found = kbuild(&[("Makefile", text)]).unwrap();
+        let found = kbuild(&[("Makefile", text)]).remove(0);
         assert_eq!(found.modules[0].name, "toy");
         assert_eq!(found.modules.len(), 1);
         assert_eq!(found.wrapper.kernel_folder.as_deref(), Some("KDIR"));
         assert!(!found.wrapper.generates);
         let text = "ifeq ($(KERNELRELEASE),)\nKVER := $(shell uname -r)\nall: gen.h\n\t$(MAKE) -C x M=y\ngen.h:\n\t./gen.sh > $@\nelse\nobj-m := toy.o\nendif\n";
-        let found = kbuild(&[("Makefile", text)]).unwrap();
+        let found = kbuild(&[("Makefile", text)]).remove(0);
         assert_eq!(found.wrapper.kernel_release.as_deref(), Some("KVER"));
         assert!(found.wrapper.generates);
     }
@@ -916,7 +953,7 @@ mod tests {
         );
         let text =
             "ifneq ($(KERNELRELEASE),)\nobj-$(CONFIG_TOY) += toy.o\nelse\nexport CONFIG_TOY = m\nendif\n";
-        assert_eq!(kbuild(&[("Makefile", text)]).unwrap().wrapper.options["CONFIG_TOY"], "m");
+        assert_eq!(kbuild(&[("Makefile", text)]).remove(0).wrapper.options["CONFIG_TOY"], "m");
         let text = "CONFIG_TOY ?= m\nobj-$(CONFIG_TOY) += toy.o\n";
         assert_eq!(modules(&[("Makefile", text)]), ["toy"]);
     }
@@ -930,6 +967,10 @@ mod tests {
             ("c/Makefile", "obj-m := four.o"),
         ];
         assert_eq!(modules(&files), ["a/one", "a/three", "b/twox", "c/four?CONFIG_C"]);
+        assert_eq!(
+            modules(&[("Makefile", "obj-y += a/ x.o\n"), ("a/Makefile", "obj-m := one.o\n")]),
+            ["a/one"]
+        );
         // a folder that contains itself ends
         assert_eq!(
             modules(&[("Makefile", "obj-m := x/ toy.o"), ("x/Makefile", "obj-m := ../x/ ./")]),
@@ -938,12 +979,28 @@ mod tests {
     }
 
     #[test]
+    fn folders_beside_each_other_are_all_made_but_for_tests() {
+        let files = [
+            ("common/Kbuild", "obj-m := common.o\n"),
+            ("one/Makefile", "obj-m := one.o\n"),
+            ("one/sub/Makefile", "obj-m := sub.o\n"),
+            ("test/Makefile", "obj-m := a_test.o another.o third.o\n"),
+        ];
+        assert_eq!(modules(&files), ["common/common", "one/one", "one/sub/sub"]);
+        assert_eq!(modules(&[("test/Makefile", "obj-m := toy.o")]), ["test/toy"]);
+        // a folder that another one makes, or the same module again
+        let files =
+            [("Makefile", "obj-m := a/\n"), ("a/Makefile", "obj-m := x.o"), ("old/Makefile", "obj-m := x.o")];
+        assert_eq!(modules(&files), ["a/x"]);
+    }
+
+    #[test]
     fn a_variable_that_shall_name_the_root_is_told() {
         let files = [
             ("config.mk", "build_toy=m\n"),
             ("src/Kbuild", "include ${TOPSRC}/config.mk\nobj-${build_toy} += toy.o\n"),
         ];
-        let found = kbuild(&files).unwrap();
+        let found = kbuild(&files).remove(0);
         assert_eq!(found.modules[0].name, "toy");
         assert_eq!(found.roots.into_iter().collect::<Vec<_>>(), ["TOPSRC"]);
     }
