@@ -366,12 +366,24 @@ fn settle(state: &mut State) -> Vec<String> {
     blurred
 }
 
+/// Whether this dkms carries a directive from the subshell into its own: newer ones are lost to an older dkms.
+fn is_exported(inputs: &Inputs, name: &str) -> bool {
+    match name {
+        "BUILD_EXCLUSIVE_KERNEL_MIN" | "BUILD_EXCLUSIVE_KERNEL_MAX" => is_at_least(inputs, "3.0.11"),
+        "BUILD_DEPENDS_REBUILD" => is_at_least(inputs, "3.2.0"),
+        _ => true,
+    }
+}
+
 /// Prints every directive as `safe_source` does.
 fn export(machine: &mut Machine<'_>) -> Flow {
     let script = if is_at_least(machine.inputs, "3.1.5") { EXPORT } else { EXPORT_OLD };
     // A name that is not set prints nothing, unless the file changed what these commands do.
     let changed = machine.state.options.failglob || !machine.state.functions.is_empty();
     for name in VARIABLES {
+        if !is_exported(machine.inputs, name) {
+            continue;
+        }
         if !changed && !machine.state.variables.contains_key(*name) {
             continue;
         }

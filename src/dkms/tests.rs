@@ -325,3 +325,18 @@ fn facts_are_typed() {
         facts.minimum_dkms.iter().filter(|need| need.wrong_module).map(|need| need.version).collect();
     assert_eq!(wrong, ["3.3.0"]);
 }
+
+#[test]
+fn an_older_dkms_loses_newer_directives() {
+    let (conf, _) = Conf::parse(
+        Path::new("dkms.conf"),
+        b"BUILD_EXCLUSIVE_KERNEL_MIN=5.4\nBUILD_DEPENDS_REBUILD=yes\nBUILD_EXCLUSIVE_CONFIG=CONFIG_X\n",
+    );
+    let seen = |version: &str| {
+        let inputs = Inputs { dkms_version: Some(version.to_owned()), ..Inputs::default() };
+        evaluate(&conf, &inputs).directives.into_keys().collect::<Vec<_>>()
+    };
+    assert_eq!(seen("3.0.10"), ["BUILD_EXCLUSIVE_CONFIG"]);
+    assert_eq!(seen("3.0.11"), ["BUILD_EXCLUSIVE_CONFIG", "BUILD_EXCLUSIVE_KERNEL_MIN"]);
+    assert_eq!(seen("3.2.0").len(), 3);
+}
