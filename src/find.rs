@@ -128,6 +128,8 @@ fn name_rank(name: &str) -> Option<u8> {
         "dkms.conf.in" => Some(1),
         _ if name.ends_with(".dkms") || name.ends_with(".dkms.in") => Some(2),
         _ if name.contains("dkms.conf") || name.contains("dkms-conf") => Some(3),
+        // `dkms-nvidia.conf`, `dkms_nvidia.conf.in`
+        _ if name.contains("dkms") && (name.ends_with(".conf") || name.ends_with(".conf.in")) => Some(3),
         _ => None,
     }
 }
@@ -479,9 +481,15 @@ mod tests {
 
     #[test]
     fn a_file_is_found_under_every_usual_name() {
-        for name in
-            ["dkms.conf.in", "debian/toy-dkms.dkms", "packaging/toy.dkms.conf", "dkms/dkms.conf", "dkms-conf"]
-        {
+        for name in [
+            "dkms.conf.in",
+            "debian/toy-dkms.dkms",
+            "packaging/toy.dkms.conf",
+            "dkms/dkms.conf",
+            "dkms-conf",
+            "dkms-toy.conf",
+            "kernel/dkms_toy.conf.in",
+        ] {
             assert_eq!(one(&[(name, CONF), ("Makefile", "obj-m := toy.o")]), format!("{name} "));
         }
         // none of these is one
