@@ -1,0 +1,274 @@
+//! The dkms.conf of the package: with the name and version that were given or found, and evaluated as dkms will see it.
+//!
+//! Changes the text and never the file in the tree.
+
+use std::path::Path;
+
+use super::tree::Tree;
+use super::{BAD_VERSION, ForKernel, NORMALISED, PER_KERNEL, VERSION_FROM};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::dkms::{self, Conf, Fact, Facts, Inputs};
+use crate::error::{Error, Result};
+use crate::machine::Machine;
+use crate::version::{self, Claim};
+
+fn checked_version(version: String) -> Result<String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._+~:-".contains(&byte);
+    if version.bytes().all(allowed)
+        && version.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
+    {
+        return Ok(version);
+    }
+    let finding = Diagnostic::error(&BAD_VERSION, format!("`{}` is no version", version.escape_debug()));
+    Err(Error::diagnostics(vec![finding.hint("use letters, digits and `. _ + ~ : -`")]))
+}
+
+/// The name and version that dkms.conf shall say, where somebody gave them.
+pub(super) struct Wanted {
+    pub(super) name: Option<String>,
+    pub(super) version: Option<String>,
+}
+
+/// Words for a version that the file itself says.
+pub(super) const OWN_VERSION: &str = "dkms.conf";
+
+impl Wanted {
+    pub(super) fn checked(self) -> Result<Self> {
+        let version = self.version.map(checked_version).transpose()?;
+        Ok(Self { version, ..self })
+    }
+
+    /// The file with what was given, or else with what the tree says where the file has no version of its own; and where the
+    /// version is from. `claims` gets the names of the modules.
+    pub(super) fn settle(
+        self,
+        path: &Path,
+        bytes: &[u8],
+        tree: &Tree<'_>,
+        claims: &dyn Fn(&[String]) -> Vec<Claim>,
+    ) -> (PackagedConf, String) {
+        let packaged = PackagedConf::new(path, bytes, &self, tree);
+        if self.version.is_some() {
+            return (packaged, "given".to_owned());
+        }
+        let missing = match &packaged.facts.version {
+            Fact::Known(version) => dkms::is_placeholder(version),
+            Fact::Absent | Fact::Unknown => true,
+        };
+        if !missing {
+            return (packaged, OWN_VERSION.to_owned());
+        }
+        let says = packaged.version_text(bytes);
+        if packaged.facts.version == Fact::Unknown && PackagedConf::depends_on_kernel(path, bytes, tree) {
+            return (packaged.with_kernel_error(), OWN_VERSION.to_owned());
+        }
+        let names: Vec<String> =
+            packaged.facts.modules.iter().filter_map(|module| module.name.known().cloned()).collect();
+        let claims = claims(&names);
+        let Some(claim) = claims.first() else {
+            return (packaged.without_version(), OWN_VERSION.to_owned());
+        };
+        let wanted = Self { version: Some(claim.version.clone()), ..self };
+        let mut packaged = PackagedConf::new(path, bytes, &wanted, tree);
+        packaged.findings.push(found_version(&says, &claims));
+        (packaged, claim.from.clone())
+    }
+}
+
+/// How a value gets into dkms.conf.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    /// In the place of `@X@`, wherever that stands in the file.
+    Marker,
+    /// In the last assignment, so that what follows it and uses the value sees the right one.
+    Assignment,
+    /// In a line at the end.
+    Line,
+}
+
+/// What to say about a version that was found.
+fn found_version(says: &str, claims: &[Claim]) -> Diagnostic {
+    let [claim, others @ ..] = claims else { return Diagnostic::note(&VERSION_FROM, says) };
+    let text = format!("{says}; the version is {}, from {}", claim.version, claim.from);
+    let differing: Vec<_> =
+        others.iter().filter(|other| !version::agree(&other.version, &claim.version)).collect();
+    if differing.is_empty() {
+        let agreeing = others.iter().map(|other| format!("{} says the same", other.from));
+        return agreeing.fold(Diagnostic::note(&VERSION_FROM, text), Diagnostic::with_note);
+    }
+    let others = differing.into_iter().map(|other| format!("{} says {}", other.from, other.version));
+    others
+        .fold(Diagnostic::warning(&VERSION_FROM, text), Diagnostic::with_note)
+        .hint("`--driver-version` or `version` in the `[driver]` table of kpkg.toml decides")
+}
+
+/// The dkms.conf of the package, evaluated as dkms will see it: without a kernel, whose values stay unknown.
+pub(super) struct PackagedConf {
+    pub(super) conf: Conf,
+    pub(super) facts: Facts,
+    pub(super) findings: Vec<Diagnostic>,
+    /// Its text, where that is not the one in the tree.
+    pub(super) rewritten: Option<String>,
+}
+
+impl PackagedConf {
+    /// Corrects line ends, and states what is wanted where the file says something else.
+    fn new(path: &Path, bytes: &[u8], wanted: &Wanted, tree: &Tree<'_>) -> Self {
+        let original = String::from_utf8_lossy(bytes);
+        let mut text = original.replace("\r\n", "\n");
+        let mut packaged = Self::evaluate(path, if text == original { bytes } else { text.as_bytes() }, tree);
+        for (directive, value) in [("PACKAGE_NAME", &wanted.name), ("PACKAGE_VERSION", &wanted.version)] {
+            let Some(value) = value else { continue };
+            // each way is tried on what the one before has left; the last assignment of all counts
+            for way in [Way::Marker, Way::Assignment, Way::Line] {
+                if packaged.says(directive, value) {
+                    break;
+                }
+                if let Some(changed) = packaged.changed(way, &text, directive, value) {
+                    packaged = Self::evaluate(path, changed.as_bytes(), tree);
+                    text = changed;
+                }
+            }
+            if !packaged.says(directive, value) {
+                let message = format!(
+                    "`{directive}` cannot be set to `{value}`: dkms.conf ends early, or sets it read-only"
+                );
+                let hint = "write the value into dkms.conf";
+                packaged.findings.push(Diagnostic::error(&NORMALISED, message).hint(hint));
+            }
+        }
+        if text != original {
+            packaged
+                .findings
+                .push(Diagnostic::note(&NORMALISED, "the dkms.conf in the package is a corrected one"));
+            packaged.rewritten = Some(text);
+        }
+        packaged
+    }
+
+    /// The text with another value for a directive; nothing where this way is not to be had.
+    fn changed(&self, way: Way, text: &str, directive: &str, value: &str) -> Option<String> {
+        match way {
+            Way::Marker => {
+                let marker = dkms::marker(self.fact(directive).known()?)?;
+                text.contains(&marker).then(|| text.replace(&marker, value))
+            }
+            Way::Assignment => {
+                let place = self.conf.place_of(directive)?;
+                if place.source.text != text || !text[place.span.clone()].starts_with(directive) {
+                    return None;
+                }
+                let (before, after) = (&text[..place.span.start], &text[place.span.end..]);
+                Some(format!("{before}{directive}=\"{value}\"{after}"))
+            }
+            Way::Line => {
+                let newline = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+                Some(format!("{text}{newline}{directive}=\"{value}\"\n"))
+            }
+        }
+    }
+
+    fn fact(&self, directive: &str) -> &Fact<String> {
+        if directive == "PACKAGE_NAME" { &self.facts.name } else { &self.facts.version }
+    }
+
+    fn says(&self, directive: &str, value: &str) -> bool {
+        self.fact(directive).known().is_some_and(|own| own == value)
+    }
+
+    /// What the file says about its version, in words.
+    fn version_text(&self, bytes: &[u8]) -> String {
+        let text = String::from_utf8_lossy(bytes);
+        let raw = self.conf.place_of("PACKAGE_VERSION").filter(|place| place.source.text == text);
+        match (raw.map(|place| text[place.span].trim().to_owned()), &self.facts.version) {
+            (Some(raw), Fact::Absent) => format!("`{raw}` is empty"),
+            (None, Fact::Absent) => "dkms.conf has no PACKAGE_VERSION".to_owned(),
+            (Some(raw), Fact::Unknown) => format!("what `{raw}` gives is not known here"),
+            (Some(raw), Fact::Known(_)) => format!("`{raw}` is a template's marker"),
+            (None, _) => "the version in dkms.conf cannot be used".to_owned(),
+        }
+    }
+
+    /// Whether the version is known as soon as the kernel is.
+    fn depends_on_kernel(path: &Path, bytes: &[u8], tree: &Tree<'_>) -> bool {
+        let (conf, _) = Conf::parse(path, bytes);
+        let inputs = Inputs {
+            source_tree: Some(tree),
+            kernel: Some("6.1.0-0".to_owned()),
+            arch: Some("x86_64".to_owned()),
+            ..Inputs::default()
+        };
+        dkms::facts(&conf, &dkms::evaluate(&conf, &inputs)).0.version.known().is_some()
+    }
+
+    fn with_kernel_error(mut self) -> Self {
+        let finding =
+            Diagnostic::error(&PER_KERNEL, "`PACKAGE_VERSION` depends on the kernel or the architecture")
+                .hint("write one version, or give it: `--driver-version VERSION`");
+        self.findings.push(match self.conf.place_of("PACKAGE_VERSION") {
+            Some(place) => finding.at(place),
+            None => finding,
+        });
+        self
+    }
+
+    /// An error where `facts` reported none, and where a version was looked for.
+    fn without_version(mut self) -> Self {
+        let looked = "looked at git's tags, MODULE_VERSION and #define in the sources, Makefile, configure.ac, VERSION, \
+                      debian/changelog, *.spec and the folder's name";
+        let hint = "give it: `--driver-version VERSION`, or `version` in the `[driver]` table of kpkg.toml";
+        if self.facts.version == Fact::Unknown {
+            let text = "the version is not known here, and nothing in the tree says it";
+            let finding = Diagnostic::error(&VERSION_FROM, text);
+            self.findings.push(match self.conf.place_of("PACKAGE_VERSION") {
+                Some(place) => finding.at(place),
+                None => finding,
+            });
+        }
+        let last = self.findings.iter_mut().rfind(|finding| {
+            finding.severity == Severity::Error && finding.message.contains("PACKAGE_VERSION")
+                || finding.code.id == VERSION_FROM.id
+        });
+        if let Some(finding) = last {
+            finding.notes.push(looked.to_owned());
+            finding.hint = Some(hint.to_owned());
+        }
+        self
+    }
+
+    fn evaluate(path: &Path, text: &[u8], tree: &Tree<'_>) -> Self {
+        let (conf, _) = Conf::parse(path, text);
+        let evaluation = dkms::evaluate(&conf, &Inputs { source_tree: Some(tree), ..Inputs::default() });
+        let (facts, found) = dkms::facts(&conf, &evaluation);
+        let findings = evaluation.diagnostics.into_iter().chain(found).collect();
+        Self { conf, facts, findings, rewritten: None }
+    }
+
+    /// What dkms does for the kernel of a machine; findings about values that no kernel may change.
+    pub(super) fn for_kernel(
+        &self,
+        machine: &Machine,
+        tree: &Tree<'_>,
+        (name, version): (&String, &String),
+        findings: &mut Vec<Diagnostic>,
+    ) -> Option<ForKernel> {
+        let kernel = machine.kernel.clone()?;
+        let inputs = Inputs { source_tree: Some(tree), ..machine.inputs() };
+        let evaluation = dkms::evaluate(&self.conf, &inputs);
+        let (facts, found) = dkms::facts(&self.conf, &evaluation);
+        findings.extend(evaluation.diagnostics.into_iter().chain(found));
+        for (directive, value, usual) in
+            [("PACKAGE_NAME", &facts.name, name), ("PACKAGE_VERSION", &facts.version, version)]
+        {
+            if value.known().is_some_and(|value| value != usual) {
+                let text = format!("`{directive}` is another one for the kernel `{kernel}`");
+                let finding = Diagnostic::error(&PER_KERNEL, text);
+                findings.push(match self.conf.place_of(directive) {
+                    Some(place) => finding.at(place),
+                    None => finding,
+                });
+            }
+        }
+        Some(ForKernel { decision: facts.decide(&inputs), kernel })
+    }
+}

@@ -1,0 +1,91 @@
+//! The selected files, as the evaluator and the readers of Makefiles may see them.
+//!
+//! Follows links only as far as they stay inside; reads nothing that was not selected.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use crate::dkms::ReadTree;
+use crate::source::{SourceFile, SourceKind};
+
+/// The selected files, as the evaluator may see them.
+pub(super) struct Tree<'a> {
+    pub(super) files: BTreeMap<&'a str, &'a SourceFile>,
+}
+
+impl<'a> Tree<'a> {
+    pub(super) fn new(files: &'a [SourceFile]) -> Self {
+        Self { files: files.iter().map(|file| (file.path.as_str(), file)).collect() }
+    }
+
+    /// The file at a path, through links that stay in the tree.
+    pub(super) fn find(&self, path: &str) -> Option<&'a SourceFile> {
+        let mut path = path.to_owned();
+        for _ in 0..8 {
+            let file = *self.files.get(path.as_str())?;
+            let SourceKind::Symlink { target } = &file.kind else { return Some(file) };
+            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            path = normalised(folder, target)?;
+        }
+        None
+    }
+}
+
+/// `folder/target` without `.` and `..`; `None` when it leaves the root.
+pub(super) fn normalised(folder: &str, target: &str) -> Option<String> {
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()?),
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+pub(super) fn read_start(path: &Path, limit: usize) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(limit as u64).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+impl ReadTree for Tree<'_> {
+    fn read(&self, path: &str, limit: usize) -> Option<Vec<u8>> {
+        match &self.find(path)?.kind {
+            SourceKind::File { on_disk, .. } => read_start(on_disk, limit),
+            _ => None,
+        }
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        path.is_empty() || self.find(path).is_some()
+    }
+
+    fn is_dir(&self, path: &str) -> bool {
+        path.is_empty() || self.find(path).is_some_and(|file| matches!(file.kind, SourceKind::Directory))
+    }
+
+    fn list(&self, dir: &str) -> Vec<String> {
+        let prefix = if dir.is_empty() { String::new() } else { format!("{dir}/") };
+        let below = self.files.keys().filter_map(|path| path.strip_prefix(&prefix));
+        below.filter(|rest| !rest.is_empty() && !rest.contains('/')).map(str::to_owned).collect()
+    }
+
+    fn is_executable(&self, path: &str) -> bool {
+        matches!(self.find(path).map(|file| &file.kind), Some(SourceKind::File { executable: true, .. }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_normalised_and_stay_inside() {
+        assert_eq!(normalised("a/b", "../c").as_deref(), Some("a/c"));
+        assert_eq!(normalised("a", "../../c"), None);
+    }
+}
