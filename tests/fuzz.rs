@@ -20,7 +20,7 @@ use kpkg::dkms::{self, Conf, Inputs, ReadTree};
 use kpkg::kbuild;
 
 /// Longer than any single input may take, on a machine that is busy.
-const HANG: Duration = Duration::from_secs(20);
+const HANG: Duration = Duration::from_secs(120);
 /// More resident memory than this is without bound.
 const MEMORY: u64 = 2 << 30;
 
