@@ -19,6 +19,13 @@ use kpkg::{build, check, cli, machine, report};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 fn main() -> ExitCode {
+    // a panic of the parser of dkms.conf is caught, and becomes a finding
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().name() != Some(kpkg::dkms::THREAD) {
+            usual(panic);
+        }
+    }));
     let cli = Cli::parse();
     let signals = match Signals::listen() {
         Ok(signals) => signals,

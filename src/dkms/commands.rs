@@ -28,6 +28,9 @@ enum Source {
     Absent(String),
 }
 
+/// What running a program is charged: it looks through folders, and files of any size may go through it.
+const COMMAND: u64 = 100;
+
 /// Commands that every Debian and RPM system has: their packages are essential or depended on by dkms.
 const PRESENT: [&str; 42] = [
     "awk", "basename", "bash", "cat", "chmod", "cp", "cut", "date", "dirname", "dkms", "echo", "expr",
@@ -40,7 +43,7 @@ impl Machine<'_> {
     /// Runs what is neither a function nor a builtin.
     pub(super) fn run_external(&mut self, name: &str, words: &Words) -> Flow {
         let arguments = words.list[1..].to_vec();
-        if let Err(flow) = self.step(5) {
+        if let Err(flow) = self.step(COMMAND) {
             return flow;
         }
         if name == "uname" {

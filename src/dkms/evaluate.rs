@@ -28,10 +28,17 @@ const EXPORT_OLD: &str = r#"for _i in $(eval echo \${!$_export_env[@]}); do
 eval echo '$_export_env[$_i]=\"${'$_export_env'[$_i]}\"'
 done"#;
 
+/// The name of that thread. The parser may panic in it, which ends in a finding: a program may keep that panic's message to itself.
+pub const THREAD: &str = "dkms.conf";
+
 /// Runs something that may recurse with enough stack; `None`: no thread could be had.
 fn with_stack<T: Send>(run: impl FnOnce() -> T + Send) -> Option<T> {
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, run).ok()?;
+        let thread = std::thread::Builder::new()
+            .name(THREAD.to_owned())
+            .stack_size(STACK)
+            .spawn_scoped(scope, run)
+            .ok()?;
         thread.join().ok()
     })
 }

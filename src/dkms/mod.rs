@@ -30,7 +30,7 @@ use serde::Serialize;
 
 pub use codes::CODES;
 pub use decision::{Decision, ModuleDecision, Verdict};
-pub use evaluate::evaluate;
+pub use evaluate::{THREAD, evaluate};
 pub use facts::*;
 
 use crate::diagnostic::{Diagnostic, Place, SourceText};
