@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use crate::backend;
 use crate::build::{self, Prepared};
 use crate::diagnostic::{Diagnostic, Edit, Place};
-use crate::dkms::{self, Conf, Inputs};
 use crate::driver;
 use crate::error::{Error, Kind, Result};
 use crate::find;
@@ -35,7 +34,7 @@ pub fn check(
         }
         let bytes = driver::read_conf(path)?;
         if find::sets_a_directive(&bytes) {
-            return Ok(conf_alone(path, &bytes));
+            return Ok(build::without_repetition(lint::conf_file(path, &bytes)));
         }
     }
     let input = Input::open(path, revision, scratch, &options.stop)?;
@@ -54,26 +53,15 @@ pub fn check(
     Ok(build::without_repetition(findings))
 }
 
-fn conf_alone(path: &Path, bytes: &[u8]) -> Vec<Diagnostic> {
-    let (conf, mut findings) = Conf::parse(path, bytes);
-    let evaluation = dkms::evaluate(&conf, &Inputs::default());
-    findings.extend(evaluation.diagnostics.iter().cloned());
-    findings.extend(dkms::facts(&conf, &evaluation).1);
-    findings.extend(lint::conf(&conf));
-    build::without_repetition(findings)
-}
-
 fn of_driver(input: &Input, prepared: &Prepared) -> Vec<Diagnostic> {
     let driver = &prepared.driver;
     let folder_name = || fs::canonicalize(&input.folder).ok()?.file_name()?.to_str().map(str::to_owned);
     let conf = driver.text(driver::CONF_NAME).unwrap_or_default();
     let modules: Vec<_> = driver.modules.iter().map(|module| module.name.clone()).collect();
-    let wrapper = |folder: &str| driver.wrapper(folder);
     let tree = lint::Tree::new(
         driver,
         &conf,
         input.name.clone().or_else(folder_name),
-        &wrapper,
         driver::claims(input, &prepared.root, &driver.tree, &modules),
     );
     let mut scripts = Vec::new();

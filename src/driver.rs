@@ -15,8 +15,8 @@ use serde::Serialize;
 
 use about::ABOUT_BYTES;
 pub use about::About;
-use conf::{OWN_VERSION, Wanted};
-use tree::{Tree, normalised};
+use conf::{GIVEN_VERSION, OWN_VERSION, Wanted};
+use tree::Tree;
 
 use crate::config::Config;
 use crate::diagnostic::{Code, Diagnostic, Edit, Severity};
@@ -88,7 +88,7 @@ impl Origin {
     /// Whether there is nothing to say about it.
     #[must_use]
     pub fn is_usual(&self) -> bool {
-        self.is_plain && matches!(self.version.as_str(), OWN_VERSION | "given")
+        self.is_plain && matches!(self.version.as_str(), OWN_VERSION | GIVEN_VERSION)
     }
 }
 
@@ -454,22 +454,18 @@ pub fn read_conf(path: &Path) -> Result<Vec<u8>> {
 
 /// Patches and scripts that dkms.conf names have to be in the package.
 fn check_files(facts: &Facts, conf: &Conf, tree: &Tree<'_>, findings: &mut Vec<Diagnostic>) {
-    let placed = |finding: Diagnostic, directive: &str| match conf.place_of(directive) {
-        Some(place) => finding.at(place),
-        None => finding,
-    };
     for patch in facts.patches.iter().filter_map(|patch| patch.file.known()) {
         let path = format!("patches/{patch}");
         if !tree.exists(&path) {
             let finding =
                 Diagnostic::error(&MISSING_PATCH, format!("the patch `{path}` is not in the source"));
-            findings.push(placed(finding, "PATCH").hint("add the file, or drop the entry from PATCH"));
+            findings.push(conf.mark(finding, "PATCH").hint("add the file, or drop the entry from PATCH"));
         }
     }
     for hook in &facts.hooks {
         let Some(script) = hook.script.known() else { continue };
         let directive = hook.kind.directive();
-        let Some(path) = normalised("", script) else { continue };
+        let Some(path) = dkms::tree_path(script) else { continue };
         let finding = if !tree.exists(&path) {
             let text =
                 format!("{directive} names `{script}`, which is not in the source: dkms goes on without it");
@@ -489,7 +485,7 @@ fn check_files(facts: &Facts, conf: &Conf, tree: &Tree<'_>, findings: &mut Vec<D
         } else {
             continue;
         };
-        findings.push(placed(finding, directive));
+        findings.push(conf.mark(finding, directive));
     }
 }
 

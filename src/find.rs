@@ -3,14 +3,13 @@
 //! Looks at names, at Makefiles and at what the files themselves point to; decides nothing about packages and runs nothing.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dkms::{self, Conf, Fact, Facts, Inputs};
 use crate::error::{Error, Result};
-use crate::source;
+use crate::source::{self, read_start};
 
 /// The findings of this layer.
 pub const CODES: &[&Code] = &[&ELSEWHERE, &SEVERAL];
@@ -251,25 +250,15 @@ fn walk(folder: &Path, look: &mut dyn FnMut(&str, bool)) -> Result<()> {
     Ok(())
 }
 
-fn read_start(path: &Path, limit: u64) -> Option<Vec<u8>> {
-    // neither a link out of the tree nor a pipe
-    fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file)?;
-    let mut bytes = Vec::new();
-    File::open(path).ok()?.take(limit).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
-}
-
 // ---- which root ---------------------------------------------------------------------------------------------------------------
 
 /// The facts of a file for some kernel: what they point to is the same for every one.
 fn facts(path: &Path, bytes: &[u8]) -> Facts {
     let (conf, _) = Conf::parse(path, bytes);
     let inputs = Inputs {
-        kernel: Some("6.1.0-0".to_owned()),
-        arch: Some("x86_64".to_owned()),
         processors: Some(1),
         module: Some(("NAME".to_owned(), "VERSION".to_owned())),
-        ..Inputs::default()
+        ..Inputs::of_some_kernel()
     };
     dkms::facts(&conf, &dkms::evaluate(&conf, &inputs)).0
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::dkms::ReadTree;
+use crate::dkms::{ReadTree, tree_path};
 
 /// The most that is read of one Makefile.
 const BYTES: usize = 1 << 20;
@@ -110,19 +110,6 @@ fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
-/// `folder/../x` without `.` and `..`; nothing when it leaves the root.
-fn normal(path: &str) -> Option<String> {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()?),
-            part => parts.push(part),
-        }
-    }
-    Some(parts.join("/"))
-}
-
 /// The file that kbuild reads in a folder: Kbuild before Makefile.
 fn kbuild_file(tree: &dyn ReadTree, folder: &str) -> Option<String> {
     ["Kbuild", "Makefile"]
@@ -165,7 +152,7 @@ fn collect(
         for word in words {
             if let Some(name) = word.strip_suffix(".o") {
                 let (part, name) = name.rsplit_once('/').unwrap_or(("", name));
-                let Some(folder) = normal(&join(folder, part)) else { continue };
+                let Some(folder) = tree_path(&join(folder, part)) else { continue };
                 found.modules.push(KbuildModule {
                     name: name.to_owned(),
                     folder,
@@ -173,7 +160,7 @@ fn collect(
                     from: path.clone(),
                 });
             } else if let Some(part) = word.strip_suffix('/') {
-                below.extend(normal(&join(folder, part)).map(|folder| (folder, option.clone())));
+                below.extend(tree_path(&join(folder, part)).map(|folder| (folder, option.clone())));
             }
         }
     }
@@ -209,7 +196,6 @@ pub fn wrapper(tree: &dyn ReadTree, folder: &str) -> Option<(String, Wrapper)> {
             wrapper.kernel_release.get_or_insert_with(|| name.clone());
         }
     }
-    // `KDIR = /lib/modules/$(KVER)/build`: the release decides, and the folder follows
     for recipe in &make.recipes {
         let starts_kernel = recipe.contains("-C ") && (recipe.contains("M=") || recipe.contains("SUBDIRS="));
         if starts_kernel {
@@ -501,10 +487,10 @@ impl<'a> Make<'a> {
         let paths = self.expand(paths, 0);
         for path in paths.split_whitespace().filter(|path| !path.contains([OPEN, CLOSE])) {
             let inside = match (path.strip_prefix("@TOP@"), path.strip_prefix("@ROOT@/")) {
-                (Some(inside), _) => normal(&join(&self.top, inside)),
-                (_, Some(inside)) => normal(inside),
+                (Some(inside), _) => tree_path(&join(&self.top, inside)),
+                (_, Some(inside)) => tree_path(inside),
                 _ if path.starts_with('/') => None,
-                _ => normal(&join(&self.folder, path)),
+                _ => tree_path(&join(&self.folder, path)),
             };
             if let Some(inside) = inside {
                 self.file(&inside);
@@ -713,8 +699,8 @@ impl<'a> Make<'a> {
         let mut found = Vec::new();
         for pattern in patterns.split_whitespace().filter(|pattern| !pattern.contains([OPEN, CLOSE])) {
             let (prefix, inside) = match pattern.strip_prefix("@TOP@") {
-                Some(inside) => ("@TOP@/", normal(&join(&self.top, inside))),
-                None => ("", normal(&join(&self.folder, pattern))),
+                Some(inside) => ("@TOP@/", tree_path(&join(&self.top, inside))),
+                None => ("", tree_path(&join(&self.folder, pattern))),
             };
             let Some(inside) = inside else { continue };
             let (folder, name) = inside.rsplit_once('/').unwrap_or(("", &inside));
@@ -871,31 +857,7 @@ fn substituted(word: &str, from: &str, to: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    struct Files(BTreeMap<&'static str, &'static str>);
-
-    impl ReadTree for Files {
-        fn read(&self, path: &str, limit: usize) -> Option<Vec<u8>> {
-            self.0.get(path).map(|text| text.as_bytes()[..text.len().min(limit)].to_vec())
-        }
-        fn exists(&self, path: &str) -> bool {
-            self.0.contains_key(path) || self.is_dir(path)
-        }
-        fn is_dir(&self, path: &str) -> bool {
-            self.0.keys().any(|name| name.starts_with(&format!("{path}/")))
-        }
-        fn list(&self, dir: &str) -> Vec<String> {
-            let prefix = if dir.is_empty() { String::new() } else { format!("{dir}/") };
-            let names = self
-                .0
-                .keys()
-                .filter_map(|name| name.strip_prefix(&prefix)?.split('/').next().map(str::to_owned));
-            names.collect::<BTreeSet<_>>().into_iter().collect()
-        }
-        fn is_executable(&self, _: &str) -> bool {
-            false
-        }
-    }
+    use crate::dkms::tests::Files;
 
     fn kbuild(files: &[(&'static str, &'static str)]) -> Vec<Kbuild> {
         let tree = Files(files.iter().copied().collect());

@@ -199,23 +199,20 @@ fn run_show(args: &ShowArgs, signals: &Signals) -> ExitCode {
     if let (None, Some(path)) = (&args.package.folder, &args.package.dkms_conf) {
         return show_conf(path, args).unwrap_or_else(|error| fail(&error, color, false));
     }
+    match try_show(args, color, signals) {
+        Ok(code) => code,
+        Err(_) if signals.stop.is_set() => signals.exit_code(),
+        Err(error) => fail(&error, color, args.json),
+    }
+}
+
+fn try_show(args: &ShowArgs, color: bool, signals: &Signals) -> Result<ExitCode> {
     let templates = args.templates.as_ref().and_then(Option::as_deref);
-    let options = options(&args.package, templates, signals);
-    let machines = machine::machines(&args.machine.options());
-    // lives as long as what was read from it
-    let mut input = None;
-    let prepared = options.and_then(|options| {
-        let options = build::Options { machines: machines?, ..options };
-        input = Some(open(&args.package, signals)?);
-        input.as_ref().map_or_else(|| Ok(Vec::new()), |input| build::prepare(input, &options))
-    });
-    let drivers = match prepared {
-        Ok(drivers) => drivers,
-        Err(_) if signals.stop.is_set() => return signals.exit_code(),
-        Err(error) => return fail(&error, color, args.json),
-    };
+    let machines = machine::machines(&args.machine.options())?;
+    let options = build::Options { machines, ..options(&args.package, templates, signals)? };
+    let input = open(&args.package, signals)?;
     let mut text = String::new();
-    for prepared in &drivers {
+    for prepared in &build::prepare(&input, &options)? {
         if !args.json && !prepared.diagnostics.is_empty() {
             eprint!("{}", report::findings(&prepared.diagnostics, color));
         }
@@ -231,7 +228,7 @@ fn run_show(args: &ShowArgs, signals: &Signals) -> ExitCode {
             report::plan_text(prepared)
         });
     }
-    print(text.as_bytes())
+    Ok(print(text.as_bytes()))
 }
 
 fn run_check(args: &CheckArgs, signals: &Signals) -> Result<ExitCode> {

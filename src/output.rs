@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Cursor, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -116,7 +117,8 @@ impl Output for Dir {
         let cannot_write = |error| Error::io("cannot write", &path, error);
         stream.flush().map_err(cannot_write)?;
         drop(stream);
-        set_public(temporary.as_file()).map_err(cannot_write)?;
+        // it is meant to be handed on
+        temporary.as_file().set_permissions(fs::Permissions::from_mode(PUBLIC)).map_err(cannot_write)?;
         temporary.as_file().sync_all().map_err(cannot_write)?;
         self.stop.check()?;
         let file = temporary.persist(&path).map_err(|error| Error::io("cannot write", &path, error.error))?;
@@ -140,38 +142,39 @@ impl Output for Dir {
 
 /// Writes a file that is not there yet, whole or not at all.
 pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
-    let cannot_write = |error| Error::io("cannot write", path, error);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut temporary =
-        tempfile::Builder::new().prefix(".kpkg-").tempfile_in(folder).map_err(cannot_write)?;
-    temporary.write_all(bytes).map_err(cannot_write)?;
-    set_public(temporary.as_file()).map_err(cannot_write)?;
-    temporary.as_file().sync_all().map_err(cannot_write)?;
-    temporary.persist_noclobber(path).map_err(|error| cannot_write(error.error))?;
-    sync_folder(folder);
+    let temporary = beside(path, bytes, fs::Permissions::from_mode(PUBLIC))?;
+    temporary.persist_noclobber(path).map_err(|error| Error::io("cannot write", path, error.error))?;
+    sync_folder(folder_of(path));
     Ok(())
 }
 
 /// Writes a file that is there anew, with its mode, whole or not at all.
 pub fn rewrite(path: &Path, bytes: &[u8]) -> Result<()> {
-    let cannot_write = |error| Error::io("cannot write", path, error);
-    let mode = fs::metadata(path).map_err(cannot_write)?.permissions();
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut temporary =
-        tempfile::Builder::new().prefix(".kpkg-").tempfile_in(folder).map_err(cannot_write)?;
-    temporary.write_all(bytes).map_err(cannot_write)?;
-    temporary.as_file().set_permissions(mode).map_err(cannot_write)?;
-    temporary.as_file().sync_all().map_err(cannot_write)?;
-    temporary.persist(path).map_err(|error| cannot_write(error.error))?;
-    sync_folder(folder);
+    let metadata = fs::metadata(path).map_err(|error| Error::io("cannot write", path, error))?;
+    let temporary = beside(path, bytes, metadata.permissions())?;
+    temporary.persist(path).map_err(|error| Error::io("cannot write", path, error.error))?;
+    sync_folder(folder_of(path));
     Ok(())
 }
 
-/// Gives the finished file the mode of a file that `cat > file` makes under umask 022: it is meant to be handed on.
-fn set_public(file: &File) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(fs::Permissions::from_mode(0o644))
+/// The bytes on the disk, in a temporary file beside `path`.
+fn beside(path: &Path, bytes: &[u8], mode: fs::Permissions) -> Result<tempfile::NamedTempFile> {
+    let write = || -> io::Result<tempfile::NamedTempFile> {
+        let mut temporary = tempfile::Builder::new().prefix(".kpkg-").tempfile_in(folder_of(path))?;
+        temporary.write_all(bytes)?;
+        temporary.as_file().set_permissions(mode)?;
+        temporary.as_file().sync_all()?;
+        Ok(temporary)
+    };
+    write().map_err(|error| Error::io("cannot write", path, error))
 }
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The mode of a file that `cat > file` makes under umask 022.
+const PUBLIC: u32 = 0o644;
 
 /// Makes the rename durable; a file system that cannot is no reason to fail.
 fn sync_folder(path: &Path) {

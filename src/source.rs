@@ -19,8 +19,8 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::fs::{self, DirEntry, FileType};
-use std::io;
+use std::fs::{self, DirEntry, File, FileType};
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -282,6 +282,15 @@ pub fn describe(root: &Path) -> std::result::Result<Option<Described>, String> {
         Found::Repository(repository) => repository.describe(),
         Found::Nothing | Found::Broken(_) => Ok(None),
     }
+}
+
+/// The first bytes of a regular file; nothing for a link, which could lead out of the tree, and for a pipe, which could block.
+#[must_use]
+pub fn read_start(path: &Path, limit: u64) -> Option<Vec<u8>> {
+    fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file)?;
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(limit).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
 }
 
 /// Whether a folder of this name holds no source, whatever else is said.

@@ -2,8 +2,7 @@
 //!
 //! Only reads, and decides nothing: the first claim is the one that counts, and who asks says which it was.
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::Path;
 
 use crate::source::{self, SourceFile, SourceKind};
@@ -115,10 +114,7 @@ fn git(root: &Path) -> Option<Claim> {
 }
 
 fn read_text(path: &Path) -> Option<String> {
-    fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file)?;
-    let mut bytes = Vec::new();
-    File::open(path).ok()?.take(BYTES).read_to_end(&mut bytes).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+    Some(String::from_utf8_lossy(&source::read_start(path, BYTES)?).into_owned())
 }
 
 /// The texts of the sources with an ending, those named like a module first.

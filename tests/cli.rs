@@ -699,8 +699,8 @@ fn hostile_files_end_in_an_error_or_an_unknown_in_bounded_time() {
             );
             assert!(!messages.contains("panicked"), "{what}: {messages}");
         }
-        // tells what hangs, and is no measure: a build without optimisation on a busy machine takes seconds
-        assert!(begin.elapsed() < Duration::from_secs(600), "{what}");
+        // a bound, and no measure: the usual time is a fraction of a second
+        assert!(begin.elapsed() < Duration::from_secs(60), "{what}");
         assert!(!tree.path().join("ran").exists() && !tree.path().join("out").exists(), "{what}");
         assert!(fs::read_to_string(tree.path().join("Makefile")).unwrap().contains("toy.o"), "{what}");
     }

@@ -11,6 +11,8 @@
     reason = "environment variables make it longer; it says how far it came"
 )]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -18,26 +20,12 @@ use std::time::{Duration, Instant};
 
 use kpkg::dkms::{self, Conf, Inputs, ReadTree};
 use kpkg::kbuild;
+use support::Random;
 
 /// Longer than any single input may take, on a machine that is busy.
-const HANG: Duration = Duration::from_secs(120);
+const HANG: Duration = Duration::from_secs(20);
 /// More resident memory than this is without bound.
 const MEMORY: u64 = 2 << 30;
-
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
-    }
-
-    fn below(&mut self, count: usize) -> usize {
-        usize::try_from(self.next()).unwrap() % count.max(1)
-    }
-}
 
 /// Words that mean something to bash, to dkms or to make.
 const WORDS: &[&str] = &[

@@ -19,6 +19,7 @@ use std::path::Path;
 use std::process::Command;
 
 use kpkg::dkms::{self, Conf, Inputs, Value};
+use support::Random;
 
 /// Where Debian has it.
 const DKMS: &str = "/usr/sbin/dkms";
@@ -51,20 +52,12 @@ cd /
 read_one "$file"
 "#;
 
-/// A small generator of its own: what it makes depends on the seed alone.
-struct Random(u64);
+/// Writes files of the grammar.
+struct Writer(Random);
 
-impl Random {
-    fn next(&mut self) -> u64 {
-        // xorshift64*
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
-    }
-
+impl Writer {
     fn below(&mut self, count: usize) -> usize {
-        usize::try_from(self.next()).unwrap() % count
+        self.0.below(count)
     }
 
     fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
@@ -326,14 +319,14 @@ fn random_files_are_read_as_dkms_reads_them() {
     let number =
         |name: &str, usual: u64| std::env::var(name).ok().map_or(usual, |text| text.parse().unwrap());
     let count = number("KPKG_RANDOM_CONF", 200);
-    let mut random = Random(number("KPKG_RANDOM_SEED", 0x5eed_cafe_f00d));
+    let mut writer = Writer(Random(number("KPKG_RANDOM_SEED", 0x5eed_cafe_f00d)));
     let version = Command::new(DKMS).arg("--version").output().unwrap();
     let version = String::from_utf8_lossy(&version.stdout).trim().trim_start_matches("dkms-").to_owned();
     let (mut compared, mut unknown, mut different) = (0, 0, Vec::new());
     for start in (0..count).step_by(200) {
         let folder = tempfile::tempdir().unwrap();
         let texts: Vec<_> = (start..count.min(start + 200))
-            .map(|index| (format!("{index:08}.conf"), random.file()))
+            .map(|index| (format!("{index:08}.conf"), writer.file()))
             .collect();
         for (name, text) in &texts {
             fs::write(folder.path().join(name), text).unwrap();

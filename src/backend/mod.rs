@@ -8,7 +8,7 @@ mod rpm;
 use std::path::Path;
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::output::Output;
 use crate::package::{Package, Version};
 
@@ -86,16 +86,6 @@ pub struct FoundFile {
 const TEXT: u64 = 1 << 20;
 /// How many entries are read.
 const ENTRIES: usize = 1_000_000;
-
-/// Reads a finished package with the backend that knows it.
-pub fn read(path: &Path) -> Result<Found> {
-    for backend in BACKENDS {
-        if let Some(found) = backend.read(path)? {
-            return Ok(found);
-        }
-    }
-    Err(Error::usage("is no package that can be read:").at(path))
-}
 
 /// Whether a path is the `dkms.conf` of a driver's source.
 fn is_conf(path: &str) -> bool {

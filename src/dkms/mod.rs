@@ -20,7 +20,7 @@ mod state;
 mod syntax;
 mod test;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -52,6 +52,20 @@ pub trait ReadTree: Sync {
     fn is_executable(&self, path: &str) -> bool;
 }
 
+/// A path of a tree, relative to its root, without `.`, `..` and empty parts; nothing when it leaves the root.
+#[must_use]
+pub fn tree_path(path: &str) -> Option<String> {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()?),
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
+
 /// What the evaluation is given; nothing else can be seen by the file. `None` means unknown.
 ///
 /// With kernel, architecture, headers and os-release the machine counts as described: what software outside a base system would
@@ -79,6 +93,12 @@ pub struct Inputs<'a> {
 }
 
 impl Inputs<'_> {
+    /// Some kernel, for what is the same for every one: where values point to.
+    #[must_use]
+    pub fn of_some_kernel() -> Self {
+        Self { kernel: Some("6.1.0-0".to_owned()), arch: Some("x86_64".to_owned()), ..Self::default() }
+    }
+
     /// Whether the machine is described so far that software nobody mentioned may be taken as absent.
     fn is_described(&self) -> bool {
         self.kernel.is_some() && self.arch.is_some() && self.headers.is_some() && self.os_release.is_some()
@@ -110,6 +130,15 @@ impl Conf {
     #[must_use]
     pub fn place_of(&self, directive: &str) -> Option<Place> {
         evaluate::last_assignment(&self.text, directive).map(|span| self.place(span))
+    }
+
+    /// A finding at the last assignment to a directive, where there is one.
+    #[must_use]
+    pub fn mark(&self, finding: Diagnostic, directive: &str) -> Diagnostic {
+        match self.place_of(directive) {
+            Some(place) => finding.at(place),
+            None => finding,
+        }
     }
 
     /// A place by byte offsets of the evaluated text.

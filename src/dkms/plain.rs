@@ -75,53 +75,9 @@ const ETC: [&str; 44] = [
     "timezone",
 ];
 
-/// Programs that are no part of every base system, but of many; whether they are there is not known.
-const FREQUENT: [&str; 40] = [
-    "ar",
-    "arch",
-    "as",
-    "bc",
-    "bison",
-    "c++",
-    "cc",
-    "clang",
-    "cmp",
-    "cpp",
-    "curl",
-    "dnf",
-    "dpkg",
-    "file",
-    "flex",
-    "g++",
-    "gawk",
-    "git",
-    "gpg",
-    "hostname",
-    "hostnamectl",
-    "ld",
-    "lsb_release",
-    "lsmod",
-    "lspci",
-    "m4",
-    "mawk",
-    "nm",
-    "objcopy",
-    "objdump",
-    "openssl",
-    "patch",
-    "perl",
-    "pkg-config",
-    "readelf",
-    "rpm",
-    "strip",
-    "systemctl",
-    "wget",
-    "yum",
-];
-
-/// Families of such programs, which differ in a version or a suffix.
-const FREQUENT_BEGINNINGS: [&str; 9] =
-    ["apt", "clang-", "dpkg-", "gcc-", "ld.", "llvm-", "python", "rpm", "update-"];
+/// How programs begin that are no part of every base system, but of many: whether they are there is not known.
+const FREQUENT: [&str; 10] =
+    ["lsb_release", "apt", "clang-", "dpkg-", "gcc-", "ld.", "llvm-", "python", "rpm", "update-"];
 
 /// Whether a path, which is absolute and normalised, is not there.
 pub(super) fn lacks(path: &str) -> bool {
@@ -142,12 +98,9 @@ pub(super) fn lacks(path: &str) -> bool {
 pub(super) fn lacks_program(name: &str) -> bool {
     let plain = name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte));
-    // names with an underscore or a digit inside, or long ones, are nobody's base system; short ones may be
+    // long names and those with an underscore are nobody's base system; others may be
     let special = name.contains('_') || name.len() > 12;
-    plain
-        && special
-        && !FREQUENT.contains(&name)
-        && !FREQUENT_BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+    plain && special && !FREQUENT.iter().any(|beginning| name.starts_with(beginning))
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use crate::diagnostic::Severity;
 
 const KERNEL: &str = "6.1.0-49-amd64";
 
-struct Files(BTreeMap<&'static str, &'static str>);
+/// A tree in memory: path to text.
+pub(crate) struct Files(pub(crate) BTreeMap<&'static str, &'static str>);
 
 impl ReadTree for Files {
     fn read(&self, path: &str, limit: usize) -> Option<Vec<u8>> {
@@ -339,4 +340,11 @@ fn an_older_dkms_loses_newer_directives() {
     assert_eq!(seen("3.0.10"), ["BUILD_EXCLUSIVE_CONFIG"]);
     assert_eq!(seen("3.0.11"), ["BUILD_EXCLUSIVE_CONFIG", "BUILD_EXCLUSIVE_KERNEL_MIN"]);
     assert_eq!(seen("3.2.0").len(), 3);
+}
+
+#[test]
+fn paths_of_a_tree_stay_inside() {
+    assert_eq!(tree_path("a/b/../c//./d").as_deref(), Some("a/c/d"));
+    assert_eq!(tree_path("/a").as_deref(), Some("a"));
+    assert_eq!(tree_path("a/../.."), None);
 }

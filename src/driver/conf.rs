@@ -31,6 +31,8 @@ pub(super) struct Wanted {
 
 /// Words for a version that the file itself says.
 pub(super) const OWN_VERSION: &str = "dkms.conf";
+/// Words for a version that somebody gave.
+pub(super) const GIVEN_VERSION: &str = "given";
 
 impl Wanted {
     pub(super) fn checked(self) -> Result<Self> {
@@ -49,7 +51,7 @@ impl Wanted {
     ) -> (PackagedConf, String) {
         let packaged = PackagedConf::new(path, bytes, &self, tree);
         if self.version.is_some() {
-            return (packaged, "given".to_owned());
+            return (packaged, GIVEN_VERSION.to_owned());
         }
         let missing = match &packaged.facts.version {
             Fact::Known(version) => dkms::is_placeholder(version),
@@ -192,12 +194,7 @@ impl PackagedConf {
     /// Whether the version is known as soon as the kernel is.
     fn depends_on_kernel(path: &Path, bytes: &[u8], tree: &Tree<'_>) -> bool {
         let (conf, _) = Conf::parse(path, bytes);
-        let inputs = Inputs {
-            source_tree: Some(tree),
-            kernel: Some("6.1.0-0".to_owned()),
-            arch: Some("x86_64".to_owned()),
-            ..Inputs::default()
-        };
+        let inputs = Inputs { source_tree: Some(tree), ..Inputs::of_some_kernel() };
         dkms::facts(&conf, &dkms::evaluate(&conf, &inputs)).0.version.known().is_some()
     }
 
@@ -205,10 +202,7 @@ impl PackagedConf {
         let finding =
             Diagnostic::error(&PER_KERNEL, "`PACKAGE_VERSION` depends on the kernel or the architecture")
                 .hint("write one version, or give it: `--driver-version VERSION`");
-        self.findings.push(match self.conf.place_of("PACKAGE_VERSION") {
-            Some(place) => finding.at(place),
-            None => finding,
-        });
+        self.findings.push(self.conf.mark(finding, "PACKAGE_VERSION"));
         self
     }
 
@@ -220,10 +214,7 @@ impl PackagedConf {
         if self.facts.version == Fact::Unknown {
             let text = "the version is not known here, and nothing in the tree says it";
             let finding = Diagnostic::error(&VERSION_FROM, text);
-            self.findings.push(match self.conf.place_of("PACKAGE_VERSION") {
-                Some(place) => finding.at(place),
-                None => finding,
-            });
+            self.findings.push(self.conf.mark(finding, "PACKAGE_VERSION"));
         }
         let last = self.findings.iter_mut().rfind(|finding| {
             finding.severity == Severity::Error && finding.message.contains("PACKAGE_VERSION")
@@ -263,10 +254,7 @@ impl PackagedConf {
             if value.known().is_some_and(|value| value != usual) {
                 let text = format!("`{directive}` is another one for the kernel `{kernel}`");
                 let finding = Diagnostic::error(&PER_KERNEL, text);
-                findings.push(match self.conf.place_of(directive) {
-                    Some(place) => finding.at(place),
-                    None => finding,
-                });
+                findings.push(self.conf.mark(finding, directive));
             }
         }
         Some(ForKernel { decision: facts.decide(&inputs), kernel })

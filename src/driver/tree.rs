@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use crate::dkms::ReadTree;
+use crate::dkms::{self, ReadTree};
 use crate::source::{SourceFile, SourceKind};
 
 /// The selected files, as the evaluator may see them.
@@ -27,23 +27,10 @@ impl<'a> Tree<'a> {
             let file = *self.files.get(path.as_str())?;
             let SourceKind::Symlink { target } = &file.kind else { return Some(file) };
             let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-            path = normalised(folder, target)?;
+            path = dkms::tree_path(&format!("{folder}/{target}"))?;
         }
         None
     }
-}
-
-/// `folder/target` without `.` and `..`; `None` when it leaves the root.
-pub(super) fn normalised(folder: &str, target: &str) -> Option<String> {
-    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
-    for part in target.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()?),
-            part => parts.push(part),
-        }
-    }
-    Some(parts.join("/"))
 }
 
 pub(super) fn read_start(path: &Path, limit: usize) -> Option<Vec<u8>> {
@@ -76,16 +63,5 @@ impl ReadTree for Tree<'_> {
 
     fn is_executable(&self, path: &str) -> bool {
         matches!(self.find(path).map(|file| &file.kind), Some(SourceKind::File { executable: true, .. }))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_are_normalised_and_stay_inside() {
-        assert_eq!(normalised("a/b", "../c").as_deref(), Some("a/c"));
-        assert_eq!(normalised("a", "../../c"), None);
     }
 }

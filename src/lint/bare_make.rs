@@ -18,7 +18,7 @@ fn check(tree: &Tree<'_>) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     for (command, folder) in tree.own_makes() {
         let bare = command.split_whitespace().next() == Some("make");
-        let Some((path, _)) = (tree.wrapper)(&folder).filter(|_| bare) else { continue };
+        let Some((path, _)) = tree.driver.wrapper(&folder).filter(|_| bare) else { continue };
         let Some(text) = tree.driver.text(&path) else { continue };
         let guard = text.lines().any(|line| {
             let line = line.trim_start();

@@ -19,7 +19,6 @@ use crate::backend::Found;
 use crate::diagnostic::{Code, Diagnostic, SourceText};
 use crate::dkms::{self, Conf, Facts, Inputs};
 use crate::driver::Driver;
-use crate::kbuild::Wrapper;
 use crate::version::Claim;
 pub use script::Kind;
 
@@ -56,8 +55,6 @@ pub struct Tree<'a> {
     pub conf: Conf,
     /// Its facts for some kernel: what a rule is about is seldom another one for the next.
     pub facts: Facts,
-    /// How the driver's own Makefile wants to be called, by its folder.
-    pub wrapper: &'a dyn Fn(&str) -> Option<(String, Wrapper)>,
     /// What the tree says its version is.
     pub claims: Vec<Claim>,
 }
@@ -65,23 +62,15 @@ pub struct Tree<'a> {
 impl<'a> Tree<'a> {
     /// A driver with the text of its packaged dkms.conf.
     #[must_use]
-    pub fn new(
-        driver: &'a Driver,
-        conf_text: &str,
-        folder_name: Option<String>,
-        wrapper: &'a dyn Fn(&str) -> Option<(String, Wrapper)>,
-        claims: Vec<Claim>,
-    ) -> Self {
+    pub fn new(driver: &'a Driver, conf_text: &str, folder_name: Option<String>, claims: Vec<Claim>) -> Self {
         let (conf, _) = Conf::parse(Path::new(&driver.origin.conf), conf_text.as_bytes());
         let inputs = Inputs {
-            kernel: Some("6.1.0-0".to_owned()),
-            arch: Some("x86_64".to_owned()),
             processors: Some(1),
             module: Some((driver.name.clone(), driver.version.clone())),
-            ..Inputs::default()
+            ..Inputs::of_some_kernel()
         };
         let facts = dkms::facts(&conf, &dkms::evaluate(&conf, &inputs)).0;
-        Self { driver, folder_name, conf, facts, wrapper, claims }
+        Self { driver, folder_name, conf, facts, claims }
     }
 
     /// The folder, relative to the root, in which a command of MAKE starts the driver's own Makefile; nothing where it starts
@@ -111,13 +100,6 @@ impl<'a> Tree<'a> {
         let commands = self.facts.make.iter().filter_map(|rule| rule.command.known());
         commands.filter_map(|command| Some((command.as_str(), self.own_makefile(command)?)))
     }
-
-    fn at(&self, finding: Diagnostic, directive: &str) -> Diagnostic {
-        match self.conf.place_of(directive) {
-            Some(place) => finding.at(place),
-            None => finding,
-        }
-    }
 }
 
 /// A finished package, as rules see it.
@@ -140,9 +122,19 @@ pub fn tree(tree: &Tree<'_>, scripts: &[(PathBuf, String, Kind)]) -> Vec<Diagnos
     findings
 }
 
-/// Every rule about a dkms.conf alone.
+/// Everything about a dkms.conf alone: what reading it says, and every rule.
 #[must_use]
-pub fn conf(conf: &Conf) -> Vec<Diagnostic> {
+pub fn conf_file(path: &Path, bytes: &[u8]) -> Vec<Diagnostic> {
+    let (conf, mut findings) = Conf::parse(path, bytes);
+    let evaluation = dkms::evaluate(&conf, &Inputs::default());
+    let (_, of_facts) = dkms::facts(&conf, &evaluation);
+    findings.extend(evaluation.diagnostics.into_iter().chain(of_facts));
+    findings.extend(self::conf(&conf));
+    findings
+}
+
+/// Every rule about the text of a dkms.conf.
+fn conf(conf: &Conf) -> Vec<Diagnostic> {
     let source = conf.source();
     script::check(source, 0..source.text.len(), Kind::Conf)
 }
@@ -161,11 +153,7 @@ pub fn package(path: &Path, found: &Found) -> Vec<Diagnostic> {
     for file in &found.files {
         let Some(content) = &file.content else { continue };
         let path = PathBuf::from(format!("{} ({})", path.display(), file.path));
-        let (conf, of_bytes) = Conf::parse(&path, content);
-        let evaluation = dkms::evaluate(&conf, &Inputs::default());
-        let (_, of_facts) = dkms::facts(&conf, &evaluation);
-        findings.extend(of_bytes.into_iter().chain(evaluation.diagnostics.iter().cloned()).chain(of_facts));
-        findings.extend(self::conf(&conf));
+        findings.extend(conf_file(&path, content));
     }
     // nothing in a finished package can be edited
     findings.into_iter().map(|finding| Diagnostic { fix: None, ..finding }).collect()

@@ -17,7 +17,7 @@ static CODE: Code = Code {
 fn check(tree: &Tree<'_>) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     for (command, folder) in tree.own_makes() {
-        let Some((path, wrapper)) = (tree.wrapper)(&folder) else { continue };
+        let Some((path, wrapper)) = tree.driver.wrapper(&folder) else { continue };
         let variables: Vec<_> = wrapper.kernel_release.iter().chain(&wrapper.kernel_folder).collect();
         // a bare `make` of dkms sets KERNELRELEASE
         let given = |name: &String| {
@@ -32,7 +32,7 @@ fn check(tree: &Tree<'_>) -> Vec<Diagnostic> {
         let message = format!("`{path}` builds for the running kernel: MAKE does not set `{first}`");
         let finding =
             Diagnostic::warning(&CODE, message).hint(format!("add `{first}={value}` to the command"));
-        findings.push(tree.at(finding, "MAKE"));
+        findings.push(tree.conf.mark(finding, "MAKE"));
     }
     findings
 }

@@ -139,3 +139,21 @@ pub fn missing(tool: &str) {
     assert!(std::env::var_os("KPKG_TEST_STRICT").is_none(), "{tool} is not installed");
     eprintln!("skipped: {tool} is not installed");
 }
+
+/// A small generator: what comes out depends on the seed alone.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        // xorshift64*
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
+    }
+
+    /// Below `count`; 0 where there is nothing below it.
+    pub fn below(&mut self, count: usize) -> usize {
+        usize::try_from(self.next()).unwrap() % count.max(1)
+    }
+}
