@@ -2,7 +2,7 @@
 //!
 //! Must not evaluate anything.
 
-use brush_parser::{Parser, ParserOptions, ast};
+use brush_parser::{ParserOptions, Token, ast, parse_tokens, uncached_tokenize_str};
 
 /// A parsed text: the commands that bash would get to run.
 #[derive(Debug)]
@@ -33,53 +33,116 @@ pub(super) struct SyntaxError {
     pub message: String,
 }
 
-/// Openers that may be open at once: the parser recurses for each.
+/// Openers that may be open at once: tokenizer and parser recurse for each.
 const NESTING: usize = 40;
-/// Bytes that may be parsed again while looking for the last good line.
-const AGAIN: usize = 4 << 20;
+/// Openers that a text may have at all: what closes them may stand in quotes and be no closer. The stack holds twice as many.
+const OPENERS: usize = 15_000;
+/// Tokens that may be looked at while parsing one text, among them those that are looked at again.
+const VISITS: usize = 2_000_000;
 
 fn options() -> ParserOptions {
     ParserOptions { tilde_expansion_at_word_start: false, ..ParserOptions::default() }
 }
 
-fn parse_program(text: &str) -> Result<ast::Program, String> {
-    Parser::new(text.as_bytes(), &options()).parse_program().map_err(|error| error.to_string())
+/// Parses texts with what is left of [`VISITS`].
+struct Budget {
+    visits: usize,
+}
+
+/// Why a text does not parse.
+enum Failure {
+    /// bash would not parse it either.
+    Syntax(String),
+    /// It is refused, unread.
+    Refused,
+}
+
+impl Budget {
+    fn parse(&mut self, text: &str) -> Result<ast::Program, Failure> {
+        let syntax = |message: String| Failure::Syntax(message);
+        let tokens = uncached_tokenize_str(text, &options().tokenizer_options())
+            .map_err(|error| syntax(error.to_string()))?;
+        let visits =
+            tokens.len().saturating_mul(1_usize.checked_shl(doublings(&tokens)).unwrap_or(usize::MAX));
+        self.visits = self.visits.checked_sub(visits).ok_or(Failure::Refused)?;
+        parse_tokens(&tokens, &options()).map_err(|error| syntax(error.to_string()))
+    }
+}
+
+/// How many constructs are open at most of which the parser looks at the inside twice, first as one thing and then as another.
+fn doublings(tokens: &[Token]) -> u32 {
+    let (mut open, mut most) = (Vec::new(), 0);
+    let mut commands_begin = true;
+    for token in tokens {
+        match token {
+            Token::Operator(operator, _) => {
+                match operator.as_str() {
+                    "(" => open.push('('),
+                    // a pattern's end, in a `case`
+                    ")" if open.last() == Some(&'(') => drop(open.pop()),
+                    _ => {}
+                }
+                commands_begin = true;
+            }
+            Token::Word(word, _) => {
+                match word.as_str() {
+                    "case" if commands_begin => open.push('c'),
+                    "esac" if commands_begin => {
+                        open.truncate(open.iter().rposition(|kind| *kind == 'c').unwrap_or(open.len()));
+                    }
+                    _ => {}
+                }
+                commands_begin = matches!(
+                    word.as_str(),
+                    "if" | "then" | "elif" | "else" | "while" | "until" | "do" | "{" | "!" | "time" | "in"
+                );
+            }
+        }
+        most = most.max(open.len());
+    }
+    u32::try_from(most).unwrap_or(u32::MAX)
 }
 
 /// Parses a text.
 pub(super) fn parse(text: &str) -> Script {
+    const REFUSED: &str = "nested too deeply to be read safely";
+    let refused = |at, parts| Script { parts, error: Some(SyntaxError { at, message: REFUSED.to_owned() }) };
     if let Err(at) = check_nesting(text) {
-        let error = SyntaxError { at, message: "nested too deeply to be read safely".to_owned() };
-        return Script { parts: Vec::new(), error: Some(error) };
+        return refused(at, Vec::new());
     }
-    match parse_program(text) {
+    let mut budget = Budget { visits: VISITS };
+    match budget.parse(text) {
         Ok(program) => Script { parts: vec![Part { program, offset: 0, lines: 0 }], error: None },
-        Err(message) => parse_lines(text, &message),
+        Err(Failure::Syntax(message)) => parse_lines(text, message, &mut budget),
+        Err(Failure::Refused) => refused(0, Vec::new()),
     }
 }
 
 /// Bash reads and runs one complete command at a time, so what precedes a syntax error counts.
-fn parse_lines(text: &str, message: &str) -> Script {
+fn parse_lines(text: &str, message: String, budget: &mut Budget) -> Script {
     let mut parts = Vec::new();
-    let (mut start, mut end, mut budget) = (0, 0, AGAIN);
+    let (mut start, mut end) = (0, 0);
     while end < text.len() {
         end = text[end..].find('\n').map_or(text.len(), |newline| end + newline + 1);
         let chunk = &text[start..end];
         if continues(chunk) && end < text.len() {
             continue;
         }
-        let Some(rest) = budget.checked_sub(chunk.len()) else { break };
-        budget = rest;
-        if let Ok(program) = parse_program(chunk) {
-            let before = &text[..start];
-            parts.push(Part { program, offset: before.chars().count(), lines: before.matches('\n').count() });
-            start = end;
+        match budget.parse(chunk) {
+            Ok(program) => {
+                let before = &text[..start];
+                let (offset, lines) = (before.chars().count(), before.matches('\n').count());
+                parts.push(Part { program, offset, lines });
+                start = end;
+            }
+            Err(Failure::Syntax(_)) => {}
+            Err(Failure::Refused) => break,
         }
     }
     if start >= text.len() {
         return Script { parts, error: None };
     }
-    Script { parts, error: Some(SyntaxError { at: start, message: message.to_owned() }) }
+    Script { parts, error: Some(SyntaxError { at: start, message }) }
 }
 
 /// Whether the last line ends in a backslash that continues it.
@@ -88,11 +151,11 @@ fn continues(chunk: &str) -> bool {
     line.bytes().rev().take_while(|b| *b == b'\\').count() % 2 == 1
 }
 
-/// A cheap bound on nesting: counts openers and keywords wherever they stand, so quotes can only make it stricter.
+/// A cheap bound on nesting, before anything recurses: counts openers, closers and keywords wherever they stand.
 fn check_nesting(text: &str) -> Result<(), usize> {
     let bytes = text.as_bytes();
     let (mut round, mut curly, mut square, mut keyword) = (0usize, 0usize, 0usize, 0usize);
-    let mut run = 0;
+    let (mut run, mut openers) = (0, 0);
     let mut i = 0;
     while i < bytes.len() {
         match bytes[i] {
@@ -107,7 +170,10 @@ fn check_nesting(text: &str) -> Result<(), usize> {
                 let end =
                     bytes[i..].iter().position(|b| !b.is_ascii_alphanumeric()).map_or(bytes.len(), |n| i + n);
                 match &bytes[i..end] {
-                    b"if" | b"while" | b"until" | b"for" | b"case" | b"select" => keyword += 1,
+                    b"if" | b"while" | b"until" | b"for" | b"case" | b"select" => {
+                        keyword += 1;
+                        openers += 1;
+                    }
                     b"fi" | b"done" | b"esac" => keyword = keyword.saturating_sub(1),
                     _ => {}
                 }
@@ -128,7 +194,13 @@ fn check_nesting(text: &str) -> Result<(), usize> {
             _ => {}
         }
         run = 0;
-        if round > NESTING || curly > NESTING || square > NESTING || keyword > NESTING * 20 {
+        openers += usize::from(b"({[".contains(&bytes[i]));
+        if openers > OPENERS
+            || round > NESTING
+            || curly > NESTING
+            || square > NESTING
+            || keyword > NESTING * 20
+        {
             return Err(i);
         }
         i += 1;

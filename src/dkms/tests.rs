@@ -243,6 +243,18 @@ fn hostile_files_end_in_time() {
         deep("$(", ")"),
         deep("\"${a:-", "}\""),
         deep("$((", "))"),
+        // what the parser tries twice, and what only seems to be closed
+        "((x\n".repeat(16),
+        "(".repeat(39),
+        "( ".repeat(39),
+        "( ".repeat(8) + &"x\n".repeat(2000),
+        "case x in a) ".repeat(30),
+        "( case x in b) ;; c) ;; (d) ".repeat(20),
+        "if x; then ".repeat(10) + &"x\n".repeat(2000),
+        "$( ')' ".repeat(100_000),
+        "{ '}'; ".repeat(100_000),
+        "${a:-'}' ".repeat(100_000),
+        "if : fi \n".repeat(100_000),
     ] {
         let start = std::time::Instant::now();
         let (conf, _) = Conf::parse(Path::new("dkms.conf"), text.as_bytes());
