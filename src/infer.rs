@@ -48,7 +48,7 @@ pub fn infer(
     claims: &dyn Fn(&[String]) -> Vec<Claim>,
 ) -> Option<Inferred> {
     let mut kbuilds = kbuild::read(tree, &folders(files));
-    if let Some(at) = kbuilds.iter().position(|kbuild| kbuild.wrapper.generates) {
+    if let Some(at) = kbuilds.iter().position(|kbuild| kbuild.wrapper.is_needed()) {
         // only its own Makefile can build this one; how the others hang on it is not known
         kbuilds = vec![kbuilds.swap_remove(at)];
     }
@@ -160,17 +160,22 @@ fn without_version(name: &str) -> &str {
 
 /// The command that builds, and why it is this one.
 fn make_line(kbuilds: &[Kbuild]) -> (String, String) {
-    if let [Kbuild { top, wrapper, .. }] = kbuilds
-        && wrapper.generates
+    if let [Kbuild { wrapper, .. }] = kbuilds
+        && wrapper.is_needed()
     {
         let release = wrapper.kernel_release.as_ref().map(|name| format!(" {name}=${{kernelver}}"));
         let kernel = wrapper.kernel_folder.as_ref().map(|name| format!(" {name}=${{kernel_source_dir}}"));
         if kernel.is_some() || release.is_some() {
             let variables = [kernel.unwrap_or_default(), release.unwrap_or_default()].concat();
-            let why =
-                format!("{} makes sources before it starts the kernel's build", plain(&makefile_of(top)));
+            let makefile = plain(&makefile_of(&wrapper.folder));
+            let why = if wrapper.generates {
+                format!("{makefile} makes sources before it starts the kernel's build")
+            } else {
+                let names: Vec<_> = wrapper.variables.keys().map(String::as_str).collect();
+                format!("{makefile} gives the kernel's build {}", names.join(", "))
+            };
             // dkms gives a bare `make` KERNELRELEASE, which a guard takes for a call of kbuild; quoted it stays as it is
-            return (format!("'make' -C {}{variables}", build_folder(top)), why);
+            return (format!("'make' -C {}{variables}", build_folder(&wrapper.folder)), why);
         }
     }
     let mut commands = Vec::new();
@@ -252,6 +257,41 @@ fn below(line: &str) -> Option<[u32; 3]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dkms::tests::Files;
+
+    /// The command that is made for a tree of the given files.
+    fn make(texts: &[(&'static str, &'static str)]) -> String {
+        let kind = || SourceKind::File { on_disk: "x".into(), size: 1, executable: false };
+        let files: Vec<_> =
+            texts.iter().map(|(path, _)| SourceFile { path: (*path).to_owned(), kind: kind() }).collect();
+        let tree = Files(texts.iter().copied().collect());
+        let made = infer(&tree, &files, &Given { name: Some("toy"), ..Given::default() }, &|_| Vec::new());
+        let text = made.unwrap().text;
+        let line = text.lines().find_map(|line| line.strip_prefix("MAKE[0]=")).unwrap();
+        line.replace("${dkms_tree}/${PACKAGE_NAME}/${PACKAGE_VERSION}/build", "BUILD")
+            .trim_matches('"')
+            .to_owned()
+    }
+
+    #[test]
+    fn the_kernel_is_built_against_unless_only_the_own_makefile_can() {
+        assert_eq!(
+            make(&[("Makefile", "obj-$(CONFIG_TOY) := toy.o\n")]),
+            "make -C ${kernel_source_dir} M=BUILD CONFIG_TOY=m modules"
+        );
+        // the second one may use what the first one exports
+        assert_eq!(
+            make(&[("a/Makefile", "obj-m := a.o\n"), ("b/Makefile", "obj-m := b.o\n")]),
+            "make -C ${kernel_source_dir} M=BUILD/a modules && make -C ${kernel_source_dir} M=BUILD/b \
+             KBUILD_EXTRA_SYMBOLS='BUILD/a/Module.symvers' modules"
+        );
+        // quoted, so that dkms gives it no KERNELRELEASE
+        let own = "ifeq ($(KERNELRELEASE),)\nKDIR ?= /lib/modules/$(shell uname -r)/build\nall:\n\t$(MAKE) -C $(KDIR) M=$(PWD)/src INC=$(PWD)\nelse\n\nendif\n";
+        assert_eq!(
+            make(&[("Makefile", own), ("src/Kbuild", "obj-m := toy.o\n")]),
+            "'make' -C BUILD KDIR=${kernel_source_dir}"
+        );
+    }
 
     #[test]
     fn a_limit_is_a_test_followed_by_an_error() {

@@ -33,14 +33,26 @@ pub struct KbuildModule {
 /// How the driver's own Makefile starts the kernel's build.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wrapper {
+    /// The folder of that Makefile, relative to the root.
+    pub folder: String,
     /// A variable that holds the folder of the kernel's build.
     pub kernel_folder: Option<String>,
     /// A variable that holds the kernel release.
     pub kernel_release: Option<String>,
     /// Whether it makes sources before it starts the kernel's build.
     pub generates: bool,
-    /// What it gives the kernel's build: `CONFIG_X=m` and the like.
+    /// The kernel options that it gives the kernel's build: `CONFIG_X=m` and the like.
     pub options: BTreeMap<String, String>,
+    /// What else it gives the kernel's build that only it knows, such as where its headers are.
+    pub variables: BTreeMap<String, String>,
+}
+
+impl Wrapper {
+    /// Whether calling kbuild without it would not do.
+    #[must_use]
+    pub fn is_needed(&self) -> bool {
+        self.generates || !self.variables.is_empty()
+    }
 }
 
 /// What the Makefiles of a tree say.
@@ -65,10 +77,17 @@ const TOPS: usize = 8;
 /// Tests and examples count only where there is nothing else.
 #[must_use]
 pub fn read(tree: &dyn ReadTree, folders: &[String]) -> Vec<Kbuild> {
+    let starts: Vec<Start> = folders.iter().filter_map(|folder| Start::new(tree, folder)).collect();
+    // its own Makefile rather than one above
+    let start = |top: &str| {
+        let own = starts.iter().find(|start| start.wrapper.folder == top && start.top == top);
+        own.or_else(|| starts.iter().find(|start| start.top == top))
+    };
     let mut candidates = Vec::new();
     for top in folders {
         let mut found = Found::default();
-        collect(tree, top, top, &BTreeMap::new(), &mut found);
+        let given = start(top).map(|start| start.wrapper.variables.clone()).unwrap_or_default();
+        collect(tree, top, top, &given, &mut found);
         let Found { mut modules, roots, seen } = found;
         modules
             .sort_by(|one: &KbuildModule, other| (&one.folder, &one.name).cmp(&(&other.folder, &other.name)));
@@ -91,7 +110,10 @@ pub fn read(tree: &dyn ReadTree, folders: &[String]) -> Vec<Kbuild> {
         }
         visited.extend(seen);
         names.extend(kbuild.modules.iter().map(|module| module.name.clone()));
-        kbuild.wrapper = wrapper(tree, &kbuild.top).map(|(_, wrapper)| wrapper).unwrap_or_default();
+        kbuild.wrapper = match start(&kbuild.top) {
+            Some(start) => start.wrapper.clone(),
+            None => wrapper(tree, &kbuild.top).map(|(_, wrapper)| wrapper).unwrap_or_default(),
+        };
         chosen.push(kbuild);
     }
     chosen
@@ -144,6 +166,7 @@ fn collect(
     }
     make.file(&path);
     let mut exported = make.exported();
+    exported.extend(inherited.iter().map(|(name, value)| (name.clone(), value.clone())));
     // what is given on the command line counts everywhere
     exported.extend(make.roots.iter().map(|name| (name.clone(), "@ROOT@".to_owned())));
     found.roots.append(&mut make.roots);
@@ -176,39 +199,64 @@ fn collect(
 /// What the Makefile of the folder does when a person calls it, and its path; nothing where there is none.
 #[must_use]
 pub fn wrapper(tree: &dyn ReadTree, folder: &str) -> Option<(String, Wrapper)> {
-    let mut wrapper = Wrapper::default();
-    let path = ["GNUmakefile", "makefile", "Makefile"]
-        .iter()
-        .map(|name| join(folder, name))
-        .find(|path| tree.exists(path) && !tree.is_dir(path))?;
-    let mut make = Make::new(tree, folder, folder, None);
-    make.file(&path);
-    for (name, variable) in &make.variables {
-        let text = variable.raw.as_str();
-        if name.starts_with("CONFIG_") && matches!(text.trim(), "m" | "y") {
-            wrapper.options.insert(name.clone(), text.trim().to_owned());
-        }
-        let asks = text.contains("uname -r");
-        let is_folder = text.contains("/lib/modules/") && text.trim_end().ends_with("/build");
-        if is_folder && (asks || !text.trim().contains(' ')) {
-            wrapper.kernel_folder.get_or_insert_with(|| name.clone());
-        } else if asks && text.trim().starts_with("$(shell") {
-            wrapper.kernel_release.get_or_insert_with(|| name.clone());
-        }
+    let (path, make) = Make::called(tree, folder)?;
+    Some((path, make.wrapper()))
+}
+
+/// A Makefile whose default target starts the kernel's build.
+struct Start {
+    /// What it gives as `M`, relative to the root.
+    top: String,
+    wrapper: Wrapper,
+}
+
+impl Start {
+    fn new(tree: &dyn ReadTree, folder: &str) -> Option<Self> {
+        /// Where kbuild works, and what changes nothing about which files it reads.
+        const USUAL: &[&str] = &[
+            "M",
+            "SUBDIRS",
+            "KBUILD_EXTMOD",
+            "ARCH",
+            "CROSS_COMPILE",
+            "CC",
+            "LD",
+            "LLVM",
+            "V",
+            "W",
+            "C",
+            "O",
+            "PWD",
+            "src",
+            "KERNELRELEASE",
+            "MODLIB",
+            "INSTALL_MOD_PATH",
+            "INSTALL_MOD_DIR",
+            "INSTALL_MOD_STRIP",
+        ];
+        let (_, make) = Make::called(tree, folder)?;
+        let expanded = |line: &&String| make.expand(line, 0);
+        let line = make.default_recipes().map(|(_, line)| expanded(&line)).find(|line| {
+            line.contains("-C ")
+                && ["M=", "SUBDIRS=", "KBUILD_EXTMOD="].iter().any(|name| line.contains(name))
+        })?;
+        let given: BTreeMap<String, String> = shell_words(&line)
+            .into_iter()
+            .filter_map(|word| word.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())))
+            .filter(|(name, _)| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
+            .collect();
+        let place = ["M", "SUBDIRS", "KBUILD_EXTMOD"].iter().find_map(|name| given.get(*name))?;
+        let top = match place.strip_prefix("@TOP@") {
+            Some(inside) => tree_path(&join(folder, inside))?,
+            // however it is spelled, nearly always it is the folder itself
+            None => folder.to_owned(),
+        };
+        let is_own = |name: &str, value: &str| {
+            !USUAL.contains(&name) && !name.starts_with("CONFIG_") && !value.is_empty()
+        };
+        let variables = given.into_iter().filter(|(name, value)| is_own(name, value)).collect();
+        Some(Self { top, wrapper: Wrapper { variables, ..make.wrapper() } })
     }
-    for recipe in &make.recipes {
-        let starts_kernel = recipe.contains("-C ") && (recipe.contains("M=") || recipe.contains("SUBDIRS="));
-        if starts_kernel {
-            let words = recipe.split_whitespace().filter_map(|word| word.split_once('='));
-            for (name, value) in
-                words.filter(|(name, value)| name.starts_with("CONFIG_") && matches!(*value, "m" | "y"))
-            {
-                wrapper.options.insert(name.to_owned(), value.to_owned());
-            }
-        }
-    }
-    wrapper.generates = make.default_generates();
-    Some((path, wrapper))
 }
 
 /// A variable as the file sets it.
@@ -298,7 +346,8 @@ impl<'a> Make<'a> {
         for name in self.variables.keys() {
             let Some(list) = name.strip_prefix("obj-") else { continue };
             let option = match list {
-                "m" => None,
+                // `obj-$(ALL)$(CONFIG_X)` with `ALL=m`, and an option that the kernel does not know
+                list if list == "m" || list.starts_with("m\u{E010}CONFIG_") => None,
                 // kbuild goes down into the folders of obj-y too; its objects are for the kernel itself
                 "y" => {
                     let words = self.value(name, 0);
@@ -320,39 +369,89 @@ impl<'a> Make<'a> {
         found
     }
 
-    /// Whether the default target makes a source file, or configures something.
-    fn default_generates(&self) -> bool {
-        let is_source = |word: &str| {
-            let word = word.trim_matches(['"', '\'', ';']);
-            [".h", ".c", ".S", ".mk", ".inc"].iter().any(|ending| word.ends_with(ending))
-        };
-        let Some(first) = self
+    /// The Makefile of a folder as a person's call of make reads it, and its path.
+    fn called(tree: &'a dyn ReadTree, folder: &str) -> Option<(String, Self)> {
+        let path = ["GNUmakefile", "makefile", "Makefile"]
+            .iter()
+            .map(|name| join(folder, name))
+            .find(|path| tree.exists(path) && !tree.is_dir(path))?;
+        let mut make = Self::new(tree, folder, folder, None);
+        make.file(&path);
+        Some((path, make))
+    }
+
+    /// What it does when a person calls it.
+    fn wrapper(&self) -> Wrapper {
+        let mut wrapper = Wrapper { folder: self.folder.clone(), ..Wrapper::default() };
+        for (name, variable) in &self.variables {
+            let text = variable.raw.as_str();
+            if name.starts_with("CONFIG_") && matches!(text.trim(), "m" | "y") {
+                wrapper.options.insert(name.clone(), text.trim().to_owned());
+            }
+            let asks = text.contains("uname -r");
+            let is_folder = text.contains("/lib/modules/") && text.trim_end().ends_with("/build");
+            if is_folder && (asks || !text.trim().contains(' ')) {
+                wrapper.kernel_folder.get_or_insert_with(|| name.clone());
+            } else if asks && text.trim().starts_with("$(shell") {
+                wrapper.kernel_release.get_or_insert_with(|| name.clone());
+            }
+        }
+        for recipe in &self.recipes {
+            let starts_kernel =
+                recipe.contains("-C ") && (recipe.contains("M=") || recipe.contains("SUBDIRS="));
+            if starts_kernel {
+                let words = recipe.split_whitespace().filter_map(|word| word.split_once('='));
+                for (name, value) in
+                    words.filter(|(name, value)| name.starts_with("CONFIG_") && matches!(*value, "m" | "y"))
+                {
+                    wrapper.options.insert(name.to_owned(), value.to_owned());
+                }
+            }
+        }
+        wrapper.generates = self.default_generates();
+        wrapper
+    }
+
+    /// The lines that the default target runs, each with the target that it belongs to.
+    fn default_recipes(&self) -> impl Iterator<Item = (String, &String)> {
+        let first = self
             .rules
             .iter()
-            .find(|rule| rule.targets.iter().any(|target| !target.starts_with('.') && !target.contains('%')))
-        else {
-            return false;
-        };
-        let mut left = first.targets.clone();
+            .find(|rule| rule.targets.iter().any(|target| !target.starts_with('.') && !target.contains('%')));
+        let mut left = first.map(|rule| rule.targets.clone()).unwrap_or_default();
         let mut seen = BTreeSet::new();
+        let mut lines = Vec::new();
         while let Some(target) = left.pop() {
             if !seen.insert(target.clone()) {
                 continue;
             }
             for rule in self.rules.iter().filter(|rule| rule.targets.contains(&target)) {
                 left.extend(rule.needs.iter().cloned());
-                let recipe = &self.recipes[rule.recipe.clone()];
-                let makes = is_source(&target) && recipe.iter().any(|line| !line.trim().is_empty());
-                let writes = recipe.iter().any(|line| {
-                    let (_, after) = line.split_once('>').unwrap_or_default();
-                    after.split_whitespace().next().is_some_and(is_source) || line.contains("./configure")
-                });
-                if makes || writes {
-                    return true;
-                }
+                lines.extend(self.recipes[rule.recipe.clone()].iter().map(|line| (target.clone(), line)));
             }
         }
-        false
+        lines.into_iter()
+    }
+
+    /// Whether the default target makes a source file, or configures something.
+    fn default_generates(&self) -> bool {
+        let is_source = |word: &str| {
+            let word = word.trim_matches(['"', '\'', ';']);
+            [".h", ".c", ".S", ".mk", ".inc"].iter().any(|ending| word.ends_with(ending))
+        };
+        let in_tree = |word: &str| {
+            let inside = self.expand(word, 0).replace("@TOP@", "");
+            tree_path(&join(&self.folder, &inside)).is_some_and(|path| self.tree.exists(&path))
+        };
+        self.default_recipes().any(|(target, line)| {
+            let (_, after) = line.split_once('>').unwrap_or_default();
+            let writes = after.split_whitespace().next().is_some_and(is_source);
+            // a script of the tree that is told the name of a source which is not there
+            let mut words = line.split_whitespace().map(|word| word.trim_start_matches(['@', '-', '+']));
+            let is_script = words.next().is_some_and(|first| first.contains('/') && in_tree(first));
+            let makes = is_script && words.any(|word| is_source(word) && !in_tree(word));
+            is_source(&target) && !line.trim().is_empty() || writes || makes || line.contains("./configure")
+        })
     }
 
     fn file(&mut self, path: &str) {
@@ -687,6 +786,7 @@ impl<'a> Make<'a> {
                 };
                 list.split_whitespace().take(2000).map(each).collect::<Vec<_>>().join(" ")
             }
+            "shell" if text.trim() == "pwd" => format!("@TOP@/{}", relative(&self.top, &self.folder)),
             "wildcard" => self.wildcard(&all_from(0)),
             "abspath" | "realpath" => all_from(0),
             "error" | "warning" | "info" | "eval" => String::new(),
@@ -718,6 +818,34 @@ impl<'a> Make<'a> {
         }
         found.join(" ")
     }
+}
+
+/// The words of a recipe's line as the shell splits it, without its quotes; nothing where a quote does not end.
+fn shell_words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote, mut begun) = (Vec::new(), String::new(), None, false);
+    for character in line.chars() {
+        match quote {
+            Some(open) if character == open => quote = None,
+            None if matches!(character, '"' | '\'') => {
+                quote = Some(character);
+                begun = true;
+            }
+            None if character.is_whitespace() || matches!(character, ';' | '&' | '|') => {
+                if begun || !word.is_empty() {
+                    words.push(std::mem::take(&mut word));
+                }
+                begun = false;
+            }
+            _ => word.push(character),
+        }
+    }
+    if quote.is_some() {
+        return Vec::new();
+    }
+    if begun || !word.is_empty() {
+        words.push(word);
+    }
+    words
 }
 
 /// `folder` as seen from `top`, which is above it.
@@ -905,6 +1033,38 @@ mod tests {
         let found = kbuild(&[("Makefile", text)]).remove(0);
         assert_eq!(found.wrapper.kernel_release.as_deref(), Some("KVER"));
         assert!(found.wrapper.generates);
+    }
+
+    #[test]
+    fn what_only_the_own_makefile_hands_down_is_told() {
+        let top = "PWD := $(shell pwd)\nKDIR ?= /lib/modules/$(shell uname -r)/build\nKMAKE = +$(MAKE) -C $(KDIR) KBUILD_EXTMOD=$(PWD)/src INC=\"$(PWD)/include\"\nall: modules\nmodules:\n\t$(KMAKE) modules ALL=m\n";
+        let files = [
+            ("Makefile", top),
+            ("src/Kbuild", "obj-$(ALL)$(CONFIG_TOY) += toy.o\nobj-$(ALL) += sub/\n"),
+            ("src/sub/Kbuild", "obj-$(ALL) += sub.o\n"),
+        ];
+        let found = kbuild(&files).remove(0);
+        assert_eq!((found.top.as_str(), found.wrapper.folder.as_str()), ("src", ""));
+        assert_eq!(
+            found.wrapper.variables.into_iter().collect::<Vec<_>>(),
+            [("ALL".to_owned(), "m".to_owned()), ("INC".to_owned(), "@TOP@//include".to_owned())]
+        );
+        assert_eq!(modules(&files), ["src/toy", "src/sub/sub"]);
+        // nothing that kbuild does not know without it
+        let plain = "obj-m := toy.o\nall:\n\t$(MAKE) -C $(KDIR) M=$(PWD) CONFIG_X=m ARCH=x EXTRA_CFLAGS=\"$(NONE)\" modules\n";
+        assert!(!kbuild(&[("Makefile", plain)]).remove(0).wrapper.is_needed());
+        // a script that writes what is included
+        let script = "obj-m := toy.o\nall: config\n\t$(MAKE) -C $(KDIR) M=$(PWD)\nconfig:\n\t@$(PWD)/gen.sh $(PWD)/gen.h\n";
+        let generates = |files: &[_]| kbuild(files).remove(0).wrapper.generates;
+        assert!(generates(&[("Makefile", script), ("gen.sh", "")]));
+        assert!(!generates(&[("Makefile", script), ("gen.sh", ""), ("gen.h", "")]));
+        assert!(!generates(&[("Makefile", script)]));
+    }
+
+    #[test]
+    fn words_of_a_recipe_lose_their_quotes() {
+        assert_eq!(shell_words("make  A=\"x y\" B='z' \"\" && c"), ["make", "A=x y", "B=z", "", "c"]);
+        assert!(shell_words("a 'b").is_empty());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Mutated files against everything that reads a driver's text: no panic, no hang, no memory without bound.
 //!
 //! `cargo test` tries a few of each; `KPKG_FUZZ=1000000 cargo test --profile fuzz --test fuzz -- --nocapture` tries that many of
-//! each, and `KPKG_FUZZ_SEED` starts elsewhere. The files it begins with are in `tests/fuzz/`. No toolchain but stable is needed.
+//! each, and `KPKG_FUZZ_SEED` starts elsewhere. The input that is being tried is in `fuzz-NAME` in cargo's folder for test files. The files it begins with are in `tests/fuzz/`. No toolchain but stable is needed.
 
 #![allow(
     clippy::disallowed_methods,
@@ -210,8 +210,11 @@ fn fuzz(name: &str, usual: u64, ending: &str, mut run: impl FnMut(&[u8])) {
     let mut random = Random(number("KPKG_FUZZ_SEED", 0xc0ff_ee00) ^ name.len() as u64);
     let seeds = seeds(ending);
     let (begin, mut longest) = (Instant::now(), Duration::ZERO);
+    let last = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{}", name.replace(' ', "-")));
     for _ in 0..count {
         let input = mutated(&mut random, &seeds);
+        // what ends the process cannot be printed afterwards
+        fs::write(&last, &input).unwrap();
         let start = Instant::now();
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&input)));
         let took = start.elapsed();

@@ -250,6 +250,12 @@ fn no_distribution_is_named_in_code_or_templates() {
 }
 
 #[test]
+fn panics_unwind_so_that_those_of_the_parser_become_findings() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert!(!manifest.lines().any(|line| line.trim_start().starts_with("panic")));
+}
+
+#[test]
 fn every_file_begins_with_its_job() {
     for source in sources() {
         assert!(source.text.starts_with("//! "), "src/{}.rs has no header", source.name);
