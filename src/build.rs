@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::backend::{self, Backend};
+use crate::bash::{self, ConfShell};
 use crate::config::{self, Config};
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::dkms::{self, Conf, Evaluation};
@@ -38,6 +39,8 @@ pub struct Options {
     pub all: bool,
     /// The machines to ask dkms.conf about.
     pub machines: Vec<Machine>,
+    /// Who reads dkms.conf for them.
+    pub conf_shell: ConfShell,
     /// Instead of the driver's own version.
     pub driver_version: Option<String>,
     /// A folder of templates that replace built-in ones.
@@ -104,10 +107,19 @@ pub fn codes() -> impl Iterator<Item = &'static Code> {
 }
 
 /// What dkms sees of a file alone, without a tree beside it, on one machine.
-pub fn read_conf(path: &Path, machine: &Machine) -> Result<(Evaluation, Vec<Diagnostic>)> {
+pub fn read_conf(
+    path: &Path,
+    machine: &Machine,
+    conf_shell: ConfShell,
+    stop: &Stop,
+) -> Result<(Evaluation, Vec<Diagnostic>)> {
     let bytes = driver::read_conf(path)?;
     let (conf, mut findings) = Conf::parse(path, &bytes);
-    let evaluation = dkms::evaluate(&conf, &machine.inputs());
+    let mut evaluation = dkms::evaluate(&conf, &machine.inputs());
+    if conf_shell == ConfShell::Bash {
+        let file = bash::File { conf: &conf, bytes: &bytes, tree: None };
+        evaluation = bash::evaluate(file, evaluation, machine, stop)?;
+    }
     findings.extend(evaluation.diagnostics.iter().cloned());
     Ok((evaluation, without_repetition(findings)))
 }
@@ -215,6 +227,7 @@ fn prepare_driver(
             output: Some(options.output.clone()),
             stamp: options.stamp,
             machines: options.machines.clone(),
+            conf_shell: options.conf_shell,
             stop: options.stop.clone(),
         },
     )?;

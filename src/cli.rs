@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use crate::bash::ConfShell;
 use crate::build;
 use crate::error::{Error, Result};
 use crate::machine;
@@ -134,6 +135,9 @@ pub struct ShowArgs {
     /// The machines that dkms.conf is read for.
     #[command(flatten)]
     pub machine: MachineArgs,
+    /// Who reads dkms.conf: kpkg itself, which runs nothing, or the real bash in a sandbox, for each --kernel
+    #[arg(long, value_name = "SHELL", default_value = "own", env = "KPKG_CONF_SHELL")]
+    pub conf_shell: Shell,
     /// Driver and plan as JSON; with --dkms-conf and no DIR, the directives as dkms sees them
     #[arg(long, group = "what")]
     pub json: bool,
@@ -257,6 +261,26 @@ impl MachineArgs {
             processors: self.processors,
             os_release: self.os_release.clone(),
             dkms_version: self.dkms_version.clone(),
+        }
+    }
+}
+
+/// Who reads dkms.conf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// kpkg itself.
+    Own,
+    /// The real bash.
+    Bash,
+}
+
+impl Shell {
+    /// For the library.
+    #[must_use]
+    pub fn conf_shell(self) -> ConfShell {
+        match self {
+            Self::Own => ConfShell::Own,
+            Self::Bash => ConfShell::Bash,
         }
     }
 }

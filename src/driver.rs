@@ -15,9 +15,10 @@ use serde::Serialize;
 
 use about::ABOUT_BYTES;
 pub use about::About;
-use conf::{GIVEN_VERSION, OWN_VERSION, Wanted};
+use conf::{GIVEN_VERSION, OWN_VERSION, Reader, Wanted};
 use tree::Tree;
 
+use crate::bash::ConfShell;
 use crate::config::Config;
 use crate::diagnostic::{Code, Diagnostic, Edit, Severity};
 use crate::dkms::{self, Conf, Decision, Facts, Inputs, ReadTree};
@@ -140,6 +141,8 @@ pub struct Options {
     pub stamp: Option<u32>,
     /// The machines to ask about; those without a kernel change nothing.
     pub machines: Vec<Machine>,
+    /// Who reads dkms.conf for them.
+    pub conf_shell: ConfShell,
     /// The stop flag.
     pub stop: Stop,
 }
@@ -273,9 +276,11 @@ impl Driver {
                     .hint("give a version without it: `--driver-version VERSION`"),
             );
         }
+        let reader =
+            Reader { tree: &tree, root: &found.root, shell: options.conf_shell, stop: &options.stop };
         let mut kernels = Vec::new();
         for machine in &options.machines {
-            kernels.extend(packaged.for_kernel(machine, &tree, (&name, &version), &mut findings));
+            kernels.extend(packaged.for_kernel(machine, &reader, (&name, &version), &mut findings)?);
         }
         if findings.iter().any(|finding| finding.severity == Severity::Error) {
             return Err(Error::diagnostics(findings));

@@ -18,6 +18,7 @@
 //! | module | job |
 //! |---|---|
 //! | [`dkms`] | `dkms.conf` to facts: evaluates it as bash and dkms do, and runs no command |
+//! | [`bash`], [`sandbox`] | the same by the real bash, where the user asks for it, and where it can do no harm |
 //! | [`input`], [`unpack`] | a folder, an archive or a commit as a driver's folder |
 //! | [`find`] | where in a tree dkms.conf files lie, and the root of the source of each |
 //! | [`machine`] | the machine that `dkms.conf` is read for: facts that the caller gives |
@@ -40,13 +41,14 @@
 //! # What must stay true
 //!
 //! * Modules use only what lies below them; `tests/tidy.rs` has the table and fails on anything else.
-//! * The library never prints, never runs a program, and reads neither environment nor clock.
+//! * The library never prints and reads neither environment nor clock. It runs no program but in the [`sandbox`], on request.
 //! * No distribution's name in code, no logic in `formats/`, no distribution's name in a template's conditions.
 //! * A backend never changes the package it is given, and says what its format cannot express.
 //! * Nothing a driver's metadata says can become code: every value is quoted for the language it lands in.
 
 pub mod archive;
 pub mod backend;
+pub mod bash;
 pub mod build;
 pub mod check;
 pub mod cli;
@@ -67,6 +69,7 @@ pub mod plan;
 pub mod profile;
 pub mod report;
 pub mod request;
+pub mod sandbox;
 pub mod source;
 pub mod template;
 pub mod unpack;

@@ -28,6 +28,19 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// With what another one has where this one is not known.
+    #[must_use]
+    pub fn or(self, other: &Self) -> Self {
+        Self {
+            kernel: self.kernel.or_else(|| other.kernel.clone()),
+            arch: self.arch.or_else(|| other.arch.clone()),
+            headers: self.headers.or_else(|| other.headers.clone()),
+            processors: self.processors.or(other.processors),
+            os_release: self.os_release.or_else(|| other.os_release.clone()),
+            dkms_version: self.dkms_version.or_else(|| other.dkms_version.clone()),
+        }
+    }
+
     /// As the evaluator wants it.
     #[must_use]
     pub fn inputs(&self) -> Inputs<'_> {
@@ -110,7 +123,8 @@ pub fn machines(options: &Options) -> Result<Vec<Machine>> {
     Ok(found)
 }
 
-fn read_os_release(path: &Path) -> Result<String> {
+/// The text of an os-release file.
+pub fn read_os_release(path: &Path) -> Result<String> {
     let cannot_read = |error| Error::io("cannot read", path, error).as_usage();
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(OS_RELEASE).read_to_end(&mut bytes)).map_err(cannot_read)?;
@@ -141,6 +155,12 @@ impl Headers {
             Ok(_) => Err(Error::usage("is no folder of kernel headers:").at(folder)),
             Err(error) => Err(Error::io("cannot read the kernel headers in", folder, error).as_usage()),
         }
+    }
+
+    /// Where they are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The kernel they belong to, as their own files say (`include/config/kernel.release`, `utsrelease.h`).

@@ -9,11 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::Parser;
+use kpkg::bash::ConfShell;
 use kpkg::build::{Artifact, Prepared};
 use kpkg::cli::{BuildArgs, CheckArgs, Cli, Command, Deny, InitArgs, PackageArgs, ShowArgs, When};
 use kpkg::diagnostic::{Diagnostic, Severity};
 use kpkg::error::{Error, Kind, Result};
 use kpkg::input::Input;
+use kpkg::machine::Machine;
 use kpkg::output::Stop;
 use kpkg::{build, check, cli, machine, report};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -178,14 +180,32 @@ fn tell(diagnostics: &[Diagnostic], args: &BuildArgs, color: bool) {
     }
 }
 
+/// The machines that dkms.conf is read for; the real bash needs all facts, so it gets those of this one where none are given.
+fn machines(args: &ShowArgs) -> Result<Vec<Machine>> {
+    let given = machine::machines(&args.machine.options())?;
+    if args.conf_shell.conf_shell() == ConfShell::Own {
+        return Ok(given);
+    }
+    let processors = std::thread::available_parallelism().ok();
+    let this = Machine {
+        arch: Some(std::env::consts::ARCH.to_owned()),
+        processors: processors.and_then(|count| u32::try_from(count.get()).ok()).or(Some(1)),
+        // a machine without one has no distribution's name
+        os_release: Some(machine::read_os_release(Path::new("/etc/os-release")).unwrap_or_default()),
+        ..Machine::default()
+    };
+    Ok(given.into_iter().map(|machine| machine.or(&this)).collect())
+}
+
 /// A dkms.conf alone: what dkms reads from it.
-fn show_conf(path: &Path, args: &ShowArgs) -> Result<ExitCode> {
-    let machines = machine::machines(&args.machine.options())?;
+fn show_conf(path: &Path, args: &ShowArgs, signals: &Signals) -> Result<ExitCode> {
+    let machines = machines(args)?;
     let [machine] = machines.as_slice() else {
         return Err(Error::usage("a dkms.conf alone is shown for one kernel")
             .hint("name one `--kernel`, or the driver's folder for a table of kernels"));
     };
-    let (evaluation, findings) = build::read_conf(path, machine)?;
+    let (evaluation, findings) =
+        build::read_conf(path, machine, args.conf_shell.conf_shell(), &signals.stop)?;
     if !findings.is_empty() {
         eprint!("{}", report::findings(&findings, colored(args.package.color)));
     }
@@ -197,7 +217,7 @@ fn show_conf(path: &Path, args: &ShowArgs) -> Result<ExitCode> {
 fn run_show(args: &ShowArgs, signals: &Signals) -> ExitCode {
     let color = colored(args.package.color);
     if let (None, Some(path)) = (&args.package.folder, &args.package.dkms_conf) {
-        return show_conf(path, args).unwrap_or_else(|error| fail(&error, color, false));
+        return show_conf(path, args, signals).unwrap_or_else(|error| fail(&error, color, false));
     }
     match try_show(args, color, signals) {
         Ok(code) => code,
@@ -208,8 +228,8 @@ fn run_show(args: &ShowArgs, signals: &Signals) -> ExitCode {
 
 fn try_show(args: &ShowArgs, color: bool, signals: &Signals) -> Result<ExitCode> {
     let templates = args.templates.as_ref().and_then(Option::as_deref);
-    let machines = machine::machines(&args.machine.options())?;
-    let options = build::Options { machines, ..options(&args.package, templates, signals)? };
+    let (machines, conf_shell) = (machines(args)?, args.conf_shell.conf_shell());
+    let options = build::Options { machines, conf_shell, ..options(&args.package, templates, signals)? };
     let input = open(&args.package, signals)?;
     let mut text = String::new();
     for prepared in &build::prepare(&input, &options)? {

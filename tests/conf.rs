@@ -14,7 +14,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use kpkg::bash::ConfShell;
 use kpkg::machine::{self, Machine};
+use kpkg::output::Stop;
 use serde_json::Value;
 
 /// Release, architecture and os-release of the machines that the truth was recorded for.
@@ -44,7 +46,7 @@ enum Outcome {
 
 /// The directives that kpkg reads, as the truth writes them: unknown is null.
 fn read(path: &Path, machine: &Machine) -> BTreeMap<String, Value> {
-    let (evaluation, _) = kpkg::build::read_conf(path, machine).unwrap();
+    let (evaluation, _) = kpkg::build::read_conf(path, machine, ConfShell::Own, &Stop::default()).unwrap();
     let object = serde_json::to_value(evaluation.to_schema()).unwrap();
     object.as_object().unwrap().clone().into_iter().collect()
 }

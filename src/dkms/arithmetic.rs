@@ -48,6 +48,14 @@ impl Machine<'_> {
         if depth > DEPTH {
             return Err(self.fatal("the arithmetic refers to itself too deeply"));
         }
+        // subscripts begin anew, so `depth` alone does not end `i='a[i]'`
+        self.enter()?;
+        let value = self.expression(text, depth);
+        self.leave();
+        value
+    }
+
+    fn expression(&mut self, text: &str, depth: usize) -> Result<Number, Flow> {
         let mut parser = Parser { text: text.as_bytes(), at: 0, skip: 0, depth };
         parser.blanks();
         if parser.at == parser.text.len() {

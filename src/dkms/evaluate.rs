@@ -185,7 +185,7 @@ fn evaluate_here(conf: &Conf, inputs: &Inputs) -> Evaluation {
     let identity = inputs.module.clone().or_else(|| {
         let reading = read(conf, inputs, None);
         let known = |name: &str| match reading.directives.get(name)?.get(&0)? {
-            Value::Known(text) if is_sane(text) => Some(text.clone()),
+            Value::Known(text) if is_folder_name(text) => Some(text.clone()),
             _ => None,
         };
         Some((known("PACKAGE_NAME")?, known("PACKAGE_VERSION")?))
@@ -195,12 +195,12 @@ fn evaluate_here(conf: &Conf, inputs: &Inputs) -> Evaluation {
 }
 
 /// Whether a name or version can be a directory.
-fn is_sane(text: &str) -> bool {
+pub(crate) fn is_folder_name(text: &str) -> bool {
     !text.is_empty() && !text.contains(['/', ' ', '\n', '\t']) && text != "." && text != ".."
 }
 
-fn base_state(inputs: &Inputs, identity: Option<&(String, String)>) -> State {
-    let mut state = State::new();
+/// The variables of dkms that a file sees, and what a caller's environment gives; what is not known is marked.
+pub(crate) fn settings(inputs: &Inputs, identity: Option<&(String, String)>) -> Vec<(&'static str, String)> {
     let kernel = inputs.kernel.clone().unwrap_or_else(unknown);
     let arch = inputs.arch.clone().unwrap_or_else(unknown);
     let build = format!("/lib/modules/{kernel}/build");
@@ -208,23 +208,43 @@ fn base_state(inputs: &Inputs, identity: Option<&(String, String)>) -> State {
         inputs.headers.map_or_else(unknown, |headers| format!("{build}/{}", kernel_config(headers, inputs)));
     let (name, version) = identity.cloned().unwrap_or_default();
     let distribution = inputs.os_release.as_deref().map_or_else(unknown, running_distribution);
+    let jobs = inputs.processors.map_or_else(unknown, |count| count.to_string());
+    vec![
+        ("kernelver", kernel.clone()),
+        ("arch", arch),
+        ("kernel_source_dir", build),
+        ("kernel_config", config),
+        ("source_tree", "/usr/src".to_owned()),
+        ("dkms_tree", "/var/lib/dkms".to_owned()),
+        ("install_tree", "/lib/modules".to_owned()),
+        ("module", name),
+        ("module_version", version),
+        ("current_kernel", kernel),
+        ("current_os", distribution.clone()),
+        ("running_distribution", distribution),
+        ("tmp_location", "/tmp".to_owned()),
+        ("parallel_jobs", jobs),
+        ("HOME", "/root".to_owned()),
+        ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
+    ]
+}
+
+/// Where dkms reads the file of a driver from.
+pub(crate) fn script_path(identity: Option<&(String, String)>) -> String {
+    match identity {
+        Some((name, version)) => format!("/var/lib/dkms/{name}/{version}/source/dkms.conf"),
+        None => "/usr/src/src/dkms.conf".to_owned(),
+    }
+}
+
+fn base_state(inputs: &Inputs, identity: Option<&(String, String)>) -> State {
+    let mut state = State::new();
+    for (variable, value) in settings(inputs, identity) {
+        state.set(variable, value);
+    }
+    let arch = inputs.arch.clone().unwrap_or_else(unknown);
     for (variable, value) in [
-        ("kernelver", kernel.as_str()),
-        ("arch", &arch),
-        ("kernel_source_dir", &build),
-        ("kernel_config", &config),
-        ("source_tree", "/usr/src"),
-        ("dkms_tree", "/var/lib/dkms"),
-        ("install_tree", "/lib/modules"),
-        ("module", &name),
-        ("module_version", &version),
-        ("current_kernel", &kernel),
-        ("current_os", &distribution),
-        ("running_distribution", &distribution),
-        ("tmp_location", "/tmp"),
         ("IFS", " \t\n"),
-        ("HOME", "/root"),
-        ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
         ("PWD", "/"),
         ("UID", "0"),
         ("EUID", "0"),
@@ -239,7 +259,6 @@ fn base_state(inputs: &Inputs, identity: Option<&(String, String)>) -> State {
     }
     // Both sourcings happen in `safe_source`, whose remaining arguments are these names.
     state.positional = VARIABLES.iter().map(|name| (*name).to_owned()).collect();
-    state.set("parallel_jobs", inputs.processors.map_or_else(unknown, |count| count.to_string()));
     state
 }
 
@@ -267,10 +286,7 @@ fn running_distribution(text: &str) -> String {
 fn read(conf: &Conf, inputs: &Inputs, identity: Option<&(String, String)>) -> Reading {
     let mut machine = Machine::new(inputs);
     machine.state = base_state(inputs, identity);
-    machine.script_path = match identity {
-        Some((name, version)) => format!("/var/lib/dkms/{name}/{version}/source/dkms.conf"),
-        None => "/usr/src/src/dkms.conf".to_owned(),
-    };
+    machine.script_path = script_path(identity);
     machine.identity = identity.cloned();
     machine.sources.push("/usr/sbin/dkms".to_owned());
     machine.sources.push(machine.script_path.clone());
@@ -292,7 +308,7 @@ fn read(conf: &Conf, inputs: &Inputs, identity: Option<&(String, String)>) -> Re
     let mut ended = flow != Flow::Next;
     if flow == Flow::Next {
         let conditional = !machine.pending.is_empty();
-        flow = export(&mut machine);
+        flow = export_all(&mut machine);
         ended = flow != Flow::Next;
         if flow != Flow::Limit {
             machine.run_exit_trap();
@@ -382,19 +398,26 @@ fn is_exported(inputs: &Inputs, name: &str) -> bool {
     }
 }
 
+/// The directives that this dkms carries over.
+pub(crate) fn carried_over(inputs: &Inputs) -> impl Iterator<Item = &'static str> {
+    VARIABLES.iter().copied().filter(|name| is_exported(inputs, name))
+}
+
+/// What it runs for each.
+pub(crate) fn export(inputs: &Inputs) -> &'static str {
+    if is_at_least(inputs, "3.1.5") { EXPORT } else { EXPORT_OLD }
+}
+
 /// Prints every directive as `safe_source` does.
-fn export(machine: &mut Machine<'_>) -> Flow {
-    let script = if is_at_least(machine.inputs, "3.1.5") { EXPORT } else { EXPORT_OLD };
+fn export_all(machine: &mut Machine<'_>) -> Flow {
+    let script = export(machine.inputs);
     // A name that is not set prints nothing, unless the file changed what these commands do.
     let changed = machine.state.options.failglob || !machine.state.functions.is_empty();
-    for name in VARIABLES {
-        if !is_exported(machine.inputs, name) {
+    for name in carried_over(machine.inputs) {
+        if !changed && !machine.state.variables.contains_key(name) {
             continue;
         }
-        if !changed && !machine.state.variables.contains_key(*name) {
-            continue;
-        }
-        machine.state.set("_export_env", *name);
+        machine.state.set("_export_env", name);
         let flow = machine.run_text(script);
         if flow != Flow::Next {
             return flow;

@@ -31,6 +31,7 @@ use serde::Serialize;
 pub use codes::CODES;
 pub use decision::{Decision, ModuleDecision, Verdict};
 pub use evaluate::{THREAD, evaluate};
+pub(crate) use evaluate::{carried_over, export, is_folder_name, script_path, settings};
 pub use facts::*;
 
 use crate::diagnostic::{Diagnostic, Place, SourceText};
@@ -199,6 +200,14 @@ pub enum SchemaValue {
 }
 
 impl Evaluation {
+    /// With the values that somebody else found; what only said that they were not known is gone.
+    #[must_use]
+    pub(crate) fn with_directives(mut self, directives: BTreeMap<String, Directive>) -> Self {
+        let unknown = [&codes::UNKNOWN_COMMAND, &codes::UNKNOWN_CONDITION, &codes::NOT_MENTIONED];
+        self.diagnostics.retain(|finding| unknown.iter().all(|code| finding.code.id != code.id));
+        Self { directives, beginnings: BTreeMap::new(), ..self }
+    }
+
     /// The directives as a flat object: arrays as `{"0": …}`, others as `"value"`, unknown as null.
     #[must_use]
     pub fn to_schema(&self) -> BTreeMap<String, SchemaValue> {
@@ -234,9 +243,8 @@ pub fn is_placeholder(text: &str) -> bool {
     marker(text).is_some()
 }
 
-/// The names that dkms carries from the subshell into its own: `dkms_conf_variables` of dkms 3.4.3, in its order.
+/// The names that dkms carries from the subshell into its own: `dkms_conf_variables`, in the order of dkms 3.2.2.
 pub(crate) const VARIABLES: &[&str] = &[
-    "CLEAN",
     "PACKAGE_NAME",
     "PACKAGE_VERSION",
     "POST_ADD",
@@ -246,12 +254,11 @@ pub(crate) const VARIABLES: &[&str] = &[
     "PRE_BUILD",
     "PRE_INSTALL",
     "BUILD_DEPENDS",
-    "BUILD_DEPENDS_REBUILD",
+    "BUILD_EXCLUSIVE_ARCH",
+    "BUILD_EXCLUSIVE_CONFIG",
     "BUILD_EXCLUSIVE_KERNEL",
     "BUILD_EXCLUSIVE_KERNEL_MIN",
     "BUILD_EXCLUSIVE_KERNEL_MAX",
-    "BUILD_EXCLUSIVE_ARCH",
-    "BUILD_EXCLUSIVE_CONFIG",
     "build_exclude",
     "OBSOLETE_BY",
     "MAKE",
@@ -271,6 +278,8 @@ pub(crate) const VARIABLES: &[&str] = &[
     "strip",
     "AUTOINSTALL",
     "NO_WEAK_MODULES",
+    "BUILD_DEPENDS_REBUILD",
+    "CLEAN",
     "REMAKE_INITRD",
     "MODULES_CONF",
     "MODULES_CONF_OBSOLETES",

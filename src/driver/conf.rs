@@ -6,10 +6,12 @@ use std::path::Path;
 
 use super::tree::Tree;
 use super::{BAD_VERSION, ForKernel, NORMALISED, PER_KERNEL, VERSION_FROM};
+use crate::bash::{self, ConfShell};
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::dkms::{self, Conf, Fact, Facts, Inputs};
+use crate::dkms::{self, Conf, Evaluation, Fact, Facts, Inputs};
 use crate::error::{Error, Result};
 use crate::machine::Machine;
+use crate::output::Stop;
 use crate::version::{self, Claim};
 
 fn checked_version(version: String) -> Result<String> {
@@ -239,13 +241,13 @@ impl PackagedConf {
     pub(super) fn for_kernel(
         &self,
         machine: &Machine,
-        tree: &Tree<'_>,
+        reader: &Reader<'_>,
         (name, version): (&String, &String),
         findings: &mut Vec<Diagnostic>,
-    ) -> Option<ForKernel> {
-        let kernel = machine.kernel.clone()?;
-        let inputs = Inputs { source_tree: Some(tree), ..machine.inputs() };
-        let evaluation = dkms::evaluate(&self.conf, &inputs);
+    ) -> Result<Option<ForKernel>> {
+        let Some(kernel) = machine.kernel.clone() else { return Ok(None) };
+        let inputs = Inputs { source_tree: Some(reader.tree), ..machine.inputs() };
+        let evaluation = reader.evaluate(&self.conf, machine, &inputs)?;
         let (facts, found) = dkms::facts(&self.conf, &evaluation);
         findings.extend(evaluation.diagnostics.into_iter().chain(found));
         for (directive, value, usual) in
@@ -257,6 +259,27 @@ impl PackagedConf {
                 findings.push(self.conf.mark(finding, directive));
             }
         }
-        Some(ForKernel { decision: facts.decide(&inputs), kernel })
+        Ok(Some(ForKernel { decision: facts.decide(&inputs), kernel }))
+    }
+}
+
+/// Who reads the file for a kernel, and where.
+pub(super) struct Reader<'a> {
+    pub(super) tree: &'a Tree<'a>,
+    pub(super) root: &'a Path,
+    pub(super) shell: ConfShell,
+    pub(super) stop: &'a Stop,
+}
+
+impl Reader<'_> {
+    fn evaluate(&self, conf: &Conf, machine: &Machine, inputs: &Inputs<'_>) -> Result<Evaluation> {
+        let own = dkms::evaluate(conf, inputs);
+        match self.shell {
+            ConfShell::Own => Ok(own),
+            ConfShell::Bash => {
+                let bytes = conf.source().text.as_bytes();
+                bash::evaluate(bash::File { conf, bytes, tree: Some(self.root) }, own, machine, self.stop)
+            }
+        }
     }
 }

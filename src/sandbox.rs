@@ -1,0 +1,282 @@
+//! Runs a program of this machine where it can do no harm: its own namespaces, no network, a read-only view of what it is given.
+//!
+//! The only place that runs programs. Needs `unshare`, `setpriv` and `mount` of util-linux and a kernel that gives namespaces to
+//! ordinary users; without them it is an error, and nothing runs.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::output::Stop;
+
+/// Builds the view and enters it.
+const ENTER: &str = include_str!("sandbox/enter.sh");
+/// What `enter.sh` ends with when the view cannot be had.
+const NO_VIEW: i32 = 125;
+/// Folders that exist everywhere and are seldom of use: one is covered while the view is built.
+const COVERED: &[&str] = &["/mnt", "/media", "/srv", "/opt", "/home"];
+/// How often the stop flag is looked at.
+const TICK: Duration = Duration::from_millis(50);
+
+/// What a program gets to see.
+#[derive(Debug, Clone, Default)]
+pub struct Sandbox {
+    /// Words for `enter.sh`.
+    view: Vec<OsString>,
+    /// The bytes of files, in the order of `view`.
+    files: Vec<Vec<u8>>,
+    sources: Vec<PathBuf>,
+}
+
+/// What a program left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Its exit status; nothing when a signal ended it.
+    pub status: Option<i32>,
+    /// Its standard output.
+    pub output: Vec<u8>,
+}
+
+/// How long a program may take and how much it may say.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Wall time.
+    pub time: Duration,
+    /// Bytes of standard output.
+    pub output: usize,
+}
+
+impl Sandbox {
+    /// The programs of this machine, and nothing else: no `/etc` but what the loader needs, no other user's files.
+    pub fn with_programs() -> Result<Self> {
+        let mut sandbox = Self::default();
+        // one mount, and links to what is in it, so that there is room between for what is given
+        sandbox.bind(Path::new("/usr"), "/host/usr")?;
+        sandbox.link_all(Path::new("/usr"), "/host/usr", "/usr", &["src", "lib", "local"])?;
+        sandbox.link_all(Path::new("/usr/lib"), "/host/usr/lib", "/usr/lib", &["modules", "os-release"])?;
+        for name in ["bin", "sbin", "lib", "lib32", "lib64", "libx32"] {
+            let path = Path::new("/").join(name);
+            let inside = format!("/host/{name}");
+            match fs::symlink_metadata(&path) {
+                Ok(metadata) if metadata.is_symlink() => {
+                    let target =
+                        fs::read_link(&path).map_err(|error| Error::io("cannot read", &path, error))?;
+                    sandbox.link(target, &format!("/{name}"));
+                }
+                Ok(metadata) if metadata.is_dir() => {
+                    sandbox.bind(&path, &inside)?;
+                    sandbox.link_all(&path, &inside, &format!("/{name}"), &["modules"])?;
+                }
+                _ => {}
+            }
+        }
+        for path in ["/etc/alternatives", "/etc/ld.so.cache"] {
+            if Path::new(path).exists() {
+                sandbox.bind(Path::new(path), path)?;
+            }
+        }
+        Ok(sandbox)
+    }
+
+    /// Shows a file or folder, read-only.
+    pub fn bind(&mut self, source: &Path, inside: &str) -> Result<()> {
+        let source = fs::canonicalize(source).map_err(|error| Error::io("cannot read", source, error))?;
+        self.view.extend(["bind".into(), source.as_os_str().to_owned(), inside.into()]);
+        self.sources.push(source);
+        Ok(())
+    }
+
+    /// Makes a symbolic link.
+    pub fn link(&mut self, target: impl Into<OsString>, inside: &str) {
+        self.view.extend(["link".into(), target.into(), inside.into()]);
+    }
+
+    /// Makes an empty folder.
+    pub fn folder(&mut self, inside: &str) {
+        self.view.extend(["dir".into(), inside.into()]);
+    }
+
+    /// Makes a file.
+    pub fn file(&mut self, inside: &str, bytes: &[u8], mode: u32) {
+        self.view.extend(
+            ["file".to_owned(), inside.to_owned(), format!("{mode:o}"), bytes.len().to_string()]
+                .map(OsString::from),
+        );
+        self.files.push(bytes.to_owned());
+    }
+
+    /// Links in `inside` to everything in `folder`, which is shown at `shown`, except some.
+    pub fn link_all(&mut self, folder: &Path, shown: &str, inside: &str, except: &[&str]) -> Result<()> {
+        let entries = fs::read_dir(folder).map_err(|error| Error::io("cannot read", folder, error))?;
+        let names: std::result::Result<Vec<OsString>, _> =
+            entries.map(|entry| entry.map(|entry| entry.file_name())).collect();
+        let mut names = names.map_err(|error| Error::io("cannot read", folder, error))?;
+        names.retain(|name| !except.iter().any(|other| name == other));
+        names.sort();
+        self.view.extend(["links".into(), inside.into(), names.len().to_string().into()]);
+        self.view.extend(names.iter().map(|name| Path::new(shown).join(name).into_os_string()));
+        Ok(())
+    }
+
+    /// Runs a command in the view, in `/`, with exactly these variables.
+    #[allow(clippy::disallowed_methods, reason = "the place that runs programs")]
+    pub fn run(
+        &self,
+        command: &[&str],
+        variables: &BTreeMap<&str, String>,
+        limits: Limits,
+        stop: &Stop,
+    ) -> Result<Ended> {
+        let covered = COVERED
+            .iter()
+            .find(|folder| {
+                Path::new(folder).is_dir() && !self.sources.iter().any(|source| source.starts_with(folder))
+            })
+            .ok_or_else(|| Error::usage("there is no folder to work on").at("/mnt"))?;
+        let mut child = Command::new("unshare")
+            .args([
+                "--user",
+                "--map-root-user",
+                "--mount",
+                "--net",
+                "--ipc",
+                "--pid",
+                "--fork",
+                "--kill-child",
+                "--",
+            ])
+            .args(["/bin/sh", "-c", ENTER, "enter.sh", covered])
+            .args(&self.view)
+            .args(["--", "env", "-i"])
+            .args(variables.iter().map(|(name, value)| format!("{name}={value}")))
+            .args(command)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .current_dir("/")
+            .spawn()
+            .map_err(|error| {
+                Error::io("cannot run", "unshare", error).as_usage().hint("install util-linux")
+            })?;
+        let (mut input, output, complaints) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (sender, receiver) = channel();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                // what is not taken any more is not needed any more
+                for bytes in &self.files {
+                    let _gone = input.as_mut().map(|input| input.write_all(bytes));
+                }
+            });
+            let said = scope.spawn(move || read_up_to(complaints, 64 << 10));
+            scope.spawn(move || {
+                let bytes = read_up_to(output, limits.output + 1);
+                let _gone = sender.send(bytes);
+            });
+            let mut waited = Duration::ZERO;
+            let output = loop {
+                match receiver.recv_timeout(TICK) {
+                    Ok(bytes) if bytes.len() > limits.output => break Err("says more than it may"),
+                    Ok(bytes) => break Ok(bytes),
+                    Err(RecvTimeoutError::Timeout) if !stop.is_set() && waited < limits.time => {
+                        waited += TICK;
+                    }
+                    Err(_) => break Err("takes too long"),
+                }
+            };
+            if output.is_err() {
+                // with the first process of its namespace everything in it ends
+                let _gone = child.kill();
+            }
+            let status = child.wait().map_err(|error| Error::io("cannot wait for", "unshare", error))?;
+            let said = said.join().unwrap_or_default();
+            stop.check()?;
+            let output = output.map_err(|why| Error::usage(format!("`{}` {why}", command.join(" "))))?;
+            if status.code() == Some(NO_VIEW) || (status.code() == Some(1) && said.starts_with(b"unshare: "))
+            {
+                return Err(no_view(&said));
+            }
+            Ok(Ended { status: status.code(), output })
+        })
+    }
+}
+
+/// The first bytes of a stream, which is then left alone.
+fn read_up_to(stream: Option<impl Read>, limit: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Some(stream) = stream {
+        // what came before an error counts
+        let _ended = stream.take(limit as u64).read_to_end(&mut bytes);
+    }
+    bytes
+}
+
+fn no_view(said: &[u8]) -> Error {
+    let text = String::from_utf8_lossy(said);
+    let reason = text.lines().next().unwrap_or("no reason was given");
+    Error::usage(format!("this machine gives no namespace to run a program in: {reason}")).hint(
+        "allow them (`sysctl kernel.unprivileged_userns_clone=1`, `sysctl kernel.apparmor_restrict_unprivileged_userns=0`, a \
+         container with --privileged), or do without",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { time: Duration::from_secs(60), output: 1 << 16 };
+
+    fn run(sandbox: &Sandbox, script: &str) -> Ended {
+        let variables = BTreeMap::from([("PATH", "/usr/sbin:/usr/bin:/sbin:/bin".to_owned())]);
+        sandbox.run(&["sh", "-c", script], &variables, LIMITS, &Stop::default()).unwrap()
+    }
+
+    fn text(sandbox: &Sandbox, script: &str) -> String {
+        String::from_utf8(run(sandbox, script).output).unwrap()
+    }
+
+    #[test]
+    fn a_program_sees_what_it_is_given_and_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("given"), "text").unwrap();
+        let mut sandbox = Sandbox::with_programs().unwrap();
+        sandbox.bind(folder.path(), "/usr/src/toy-1").unwrap();
+        sandbox.file("/etc/os-release", b"ID=toy\n", 0o644);
+        sandbox.folder("/lib/modules");
+        assert_eq!(text(&sandbox, "cat /usr/src/toy-1/given /etc/os-release; id -u"), "textID=toy\n0\n");
+        assert_eq!(
+            text(&sandbox, "ls / | tr '\\n' ' '; ls /etc /home 2>/dev/null | grep -c passwd").trim_end(),
+            {
+                let shown = text(&sandbox, "ls / | tr '\\n' ' '");
+                format!("{shown}0")
+            }
+        );
+        let writes = "for f in /x /usr/src/toy-1/x /usr/src/toy-1/given /host/usr/x /etc/x /lib/modules/x /usr/bin/x; do \
+                      { echo x >$f; } 2>/dev/null && echo $f; done; \
+                      mount -o remount,bind,rw /usr/src/toy-1 2>/dev/null && echo remounted; echo x >/tmp/x && echo done";
+        assert_eq!(text(&sandbox, writes), "done\n");
+        assert_eq!(fs::read_to_string(folder.path().join("given")).unwrap(), "text");
+        // no interface but its own
+        assert_eq!(text(&sandbox, "cat /proc/net/dev 2>/dev/null | grep -c : || :").trim(), "1");
+        // not even after it made namespaces of its own
+        let again = "unshare -rm sh -c 'mount -o remount,bind,rw /usr/src/toy-1; echo x >/usr/src/toy-1/x' 2>/dev/null; ls /usr/src/toy-1";
+        assert_eq!(text(&sandbox, again), "given\n");
+    }
+
+    #[test]
+    fn what_takes_too_long_or_says_too_much_ends() {
+        let sandbox = Sandbox::with_programs().unwrap();
+        let short = Limits { time: Duration::from_millis(600), output: 1000 };
+        let variables = BTreeMap::from([("PATH", "/usr/bin:/bin".to_owned())]);
+        for (script, why) in [("sleep 600 & sleep 600", "takes too long"), ("yes", "says more than it may")] {
+            let error = sandbox.run(&["sh", "-c", script], &variables, short, &Stop::default()).unwrap_err();
+            assert!(error.to_string().ends_with(why), "{error}");
+        }
+        assert_eq!(run(&sandbox, "exit 7").status, Some(7));
+    }
+}

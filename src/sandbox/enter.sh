@@ -1,0 +1,64 @@
+# Runs as root of a new user, mount, network, IPC and PID namespace: builds the view that its arguments describe, enters it, gives
+# up all powers and runs the command. Whatever fails before the command ends with 125.
+#
+#   enter.sh ROOT WORD... -- COMMAND...        ROOT: a folder to work on, covered and never changed
+#
+#   dir PATH | bind SOURCE PATH | link TARGET PATH | links FOLDER COUNT TARGET... | file PATH MODE SIZE (the bytes: standard input)
+set -eu
+trap 'exit 125' EXIT
+root=$1
+shift
+mount --make-rprivate /
+mount -t tmpfs -o mode=755,nosuid,nodev tmpfs "$root"
+parent() { mkdir -p "$root${1%/*}"; }
+# everything mounted at or below a path becomes read-only, with the flags that it has, which a user namespace cannot drop
+freeze() {
+    while read -r _ _ _ _ where flags _; do
+        where=$(printf '%b' "$where")
+        case $where in
+            "$1" | "$1"/*) mount -o "remount,bind,$flags,ro" "$where" ;;
+        esac
+    done </proc/self/mountinfo
+}
+while [ "$1" != -- ]; do
+    case $1 in
+        dir) mkdir -p "$root$2"; shift 2 ;;
+        bind)
+            if [ -d "$2" ]; then mkdir -p "$root$3"; else parent "$3"; [ -e "$root$3" ] || : >"$root$3"; fi
+            mount --rbind "$2" "$root$3"
+            freeze "$(readlink -f "$root$3")"
+            shift 3 ;;
+        link) parent "$3"; ln -sT "$2" "$root$3"; shift 3 ;;
+        links)
+            folder=$2 count=$3
+            shift 3
+            mkdir -p "$root$folder"
+            while [ "$count" -gt 0 ]; do
+                ln -s "$1" "$root$folder/"
+                count=$((count - 1))
+                shift
+            done ;;
+        file) parent "$2"; head -c "$4" >"$root$2"; chmod "$3" "$root$2"; shift 4 ;;
+        *) exit 125 ;;
+    esac
+done
+shift
+mkdir -p "$root/dev" "$root/proc" "$root/tmp" "$root/.old"
+for node in null zero full random urandom; do
+    : >"$root/dev/$node"
+    mount --bind "/dev/$node" "$root/dev/$node"
+done
+ln -s /proc/self/fd "$root/dev/fd"
+# without it where the machine does not allow it
+mount -t proc -o nosuid,nodev,noexec proc "$root/proc" 2>/dev/null || :
+mount -t tmpfs -o mode=1777,size=16m,nosuid,nodev tmpfs "$root/tmp"
+cd "$root"
+pivot_root . .old
+cd /
+umount -l /.old
+rmdir /.old
+mount -o remount,bind,nosuid,nodev,ro /
+ulimit -c 0 -t 60 2>/dev/null || ulimit -t 60
+ulimit -v 2097152
+trap - EXIT
+exec setpriv --no-new-privs --bounding-set=-all --inh-caps=-all -- "$@" </dev/null
