@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -117,10 +118,17 @@ impl Sandbox {
         let names: std::result::Result<Vec<OsString>, _> =
             entries.map(|entry| entry.map(|entry| entry.file_name())).collect();
         let mut names = names.map_err(|error| Error::io("cannot read", folder, error))?;
-        names.retain(|name| !except.iter().any(|other| name == other));
+        // a name of two lines cannot be told from two names
+        names.retain(|name| {
+            !except.iter().any(|other| name == other) && !name.as_encoded_bytes().contains(&b'\n')
+        });
         names.sort();
-        self.view.extend(["links".into(), inside.into(), names.len().to_string().into()]);
-        self.view.extend(names.iter().map(|name| Path::new(shown).join(name).into_os_string()));
+        let mut targets = OsString::new();
+        for name in &names {
+            targets.push(Path::new(shown).join(name));
+            targets.push("\n");
+        }
+        self.view.extend(["links".into(), inside.into(), targets]);
         Ok(())
     }
 
@@ -160,6 +168,8 @@ impl Sandbox {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .current_dir("/")
+            // a signal to the program's own group, which `kill 0` sends, ends nobody else
+            .process_group(0)
             .spawn()
             .map_err(|error| {
                 Error::io("cannot run", "unshare", error).as_usage().hint("install util-linux")
@@ -278,5 +288,7 @@ mod tests {
             assert!(error.to_string().ends_with(why), "{error}");
         }
         assert_eq!(run(&sandbox, "exit 7").status, Some(7));
+        // the caller is not in the group that gets it
+        assert_eq!(run(&sandbox, "kill -9 0").status, None);
     }
 }

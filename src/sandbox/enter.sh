@@ -3,7 +3,7 @@
 #
 #   enter.sh ROOT WORD... -- COMMAND...        ROOT: a folder to work on, covered and never changed
 #
-#   dir PATH | bind SOURCE PATH | link TARGET PATH | links FOLDER COUNT TARGET... | file PATH MODE SIZE (the bytes: standard input)
+#   dir PATH | bind SOURCE PATH | link TARGET PATH | links FOLDER TARGETS (a line each) | file PATH MODE SIZE (the bytes: standard input)
 set -eu
 trap 'exit 125' EXIT
 root=$1
@@ -30,14 +30,9 @@ while [ "$1" != -- ]; do
             shift 3 ;;
         link) parent "$3"; ln -sT "$2" "$root$3"; shift 3 ;;
         links)
-            folder=$2 count=$3
-            shift 3
-            mkdir -p "$root$folder"
-            while [ "$count" -gt 0 ]; do
-                ln -s "$1" "$root$folder/"
-                count=$((count - 1))
-                shift
-            done ;;
+            mkdir -p "$root$2"
+            [ -z "$3" ] || printf '%s' "$3" | xargs -d '\n' ln -s -t "$root$2"
+            shift 3 ;;
         file) parent "$2"; head -c "$4" >"$root$2"; chmod "$3" "$root$2"; shift 4 ;;
         *) exit 125 ;;
     esac
