@@ -121,6 +121,7 @@ fn stand_ins(inputs: &Inputs<'_>) -> Vec<(&'static str, String)> {
     let kernel = quoted(inputs.kernel.as_deref().unwrap_or_default());
     let arch = quoted(inputs.arch.as_deref().unwrap_or_default());
     let processors = inputs.processors.unwrap_or(1);
+    let online = inputs.online_processors.unwrap_or(processors);
     let uname = format!(
         "#!/bin/sh\ncase $1 in\n-r | --kernel-release) echo {kernel} ;;\n-m | -p | -i | --machine) echo {arch} ;;\n\
          '' | -s | --kernel-name) echo Linux ;;\n-sr | -rs) echo Linux {kernel} ;;\n*) exec /usr/bin/uname \"$@\" ;;\nesac\n"
@@ -129,7 +130,7 @@ fn stand_ins(inputs: &Inputs<'_>) -> Vec<(&'static str, String)> {
         "#!/bin/sh\ncase $* in\n'' | --all) echo {processors} ;;\n*) exec /usr/bin/nproc \"$@\" ;;\nesac\n"
     );
     let getconf = format!(
-        "#!/bin/sh\ncase $1 in\n_NPROCESSORS_*) echo {processors} ;;\n*) exec /usr/bin/getconf \"$@\" ;;\nesac\n"
+        "#!/bin/sh\ncase $1 in\n_NPROCESSORS_ONLN) echo {online} ;;\n*) exec /usr/bin/getconf \"$@\" ;;\nesac\n"
     );
     vec![("uname", uname), ("nproc", nproc), ("getconf", getconf)]
 }

@@ -242,6 +242,9 @@ pub struct MachineArgs {
     /// The number that `nproc` prints there
     #[arg(long, value_name = "N", env = "KPKG_PROCESSORS")]
     pub processors: Option<u32>,
+    /// The number that `getconf _NPROCESSORS_ONLN` prints there
+    #[arg(long, value_name = "N", env = "KPKG_ONLINE_PROCESSORS")]
+    pub online_processors: Option<u32>,
     /// The os-release file of the machine
     #[arg(long, value_name = "FILE", env = "KPKG_OS_RELEASE")]
     pub os_release: Option<PathBuf>,
@@ -259,6 +262,7 @@ impl MachineArgs {
             headers: self.kernel_headers.clone(),
             arch: self.arch.clone(),
             processors: self.processors,
+            online_processors: self.online_processors,
             os_release: self.os_release.clone(),
             dkms_version: self.dkms_version.clone(),
         }

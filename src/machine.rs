@@ -21,6 +21,8 @@ pub struct Machine {
     pub headers: Option<Headers>,
     /// What `nproc` prints.
     pub processors: Option<u32>,
+    /// What `getconf _NPROCESSORS_ONLN` prints.
+    pub online_processors: Option<u32>,
     /// The text of `/etc/os-release`.
     pub os_release: Option<String>,
     /// The version of dkms; without one, a current one.
@@ -36,6 +38,7 @@ impl Machine {
             arch: self.arch.or_else(|| other.arch.clone()),
             headers: self.headers.or_else(|| other.headers.clone()),
             processors: self.processors.or(other.processors),
+            online_processors: self.online_processors.or(other.online_processors),
             os_release: self.os_release.or_else(|| other.os_release.clone()),
             dkms_version: self.dkms_version.or_else(|| other.dkms_version.clone()),
         }
@@ -48,6 +51,7 @@ impl Machine {
             kernel: self.kernel.clone(),
             arch: self.arch.clone(),
             processors: self.processors,
+            online_processors: self.online_processors,
             os_release: self.os_release.clone(),
             dkms_version: self.dkms_version.clone(),
             headers: self.headers.as_ref().map(|headers| headers as &dyn ReadTree),
@@ -67,6 +71,8 @@ pub struct Options {
     pub arch: Option<String>,
     /// See [`Machine::processors`].
     pub processors: Option<u32>,
+    /// See [`Machine::online_processors`].
+    pub online_processors: Option<u32>,
     /// An os-release file.
     pub os_release: Option<PathBuf>,
     /// See [`Machine::dkms_version`].
@@ -84,6 +90,7 @@ pub fn machines(options: &Options) -> Result<Vec<Machine>> {
         headers,
         arch: options.arch.clone(),
         processors: options.processors,
+        online_processors: options.online_processors,
         os_release: os_release.clone(),
         dkms_version: options.dkms_version.clone(),
     };

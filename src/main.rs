@@ -187,9 +187,11 @@ fn machines(args: &ShowArgs) -> Result<Vec<Machine>> {
         return Ok(given);
     }
     let processors = std::thread::available_parallelism().ok();
+    let processors = processors.and_then(|count| u32::try_from(count.get()).ok()).or(Some(1));
     let this = Machine {
         arch: Some(std::env::consts::ARCH.to_owned()),
-        processors: processors.and_then(|count| u32::try_from(count.get()).ok()).or(Some(1)),
+        processors,
+        online_processors: processors,
         // a machine without one has no distribution's name
         os_release: Some(machine::read_os_release(Path::new("/etc/os-release")).unwrap_or_default()),
         ..Machine::default()

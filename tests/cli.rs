@@ -401,10 +401,37 @@ fn a_dkms_conf_alone_is_shown_as_dkms_sees_it() {
         ["show", "--dkms-conf", "my.conf", "--kernel", "6.1.0-x", "--arch", "x86_64", "--processors", "4"];
     golden("cli/show-conf.txt", &tree.transcript(&alone));
     golden("cli/show-conf-json.txt", &tree.transcript(&[&alone[..], &["--json"]].concat()));
+    tree.file("my.conf", "PACKAGE_NAME=toy\nPACKAGE_VERSION=1.$(printf x | md5sum | cut -c1-4)\nBUILT_MODULE_NAME=$PACKAGE_NAME-$PACKAGE_VERSION\n");
+    golden("cli/show-conf-bash.txt", &tree.transcript(&[&alone[..], &["--conf-shell", "bash"]].concat()));
+    let no_kernel = tree.kpkg(&["show", "--dkms-conf", "my.conf", "--conf-shell", "bash"]);
+    assert_eq!(no_kernel.status.code(), Some(2));
     let missing = tree.kpkg(&["show", "--dkms-conf", "other.conf"]);
     assert_eq!(missing.status.code(), Some(2));
     let two = tree.kpkg(&["show", "--dkms-conf", "my.conf", "-k", "6.1,6.2"]);
     assert_eq!(two.status.code(), Some(2));
+}
+
+#[test]
+fn the_table_may_come_from_the_real_bash() {
+    let tree = Tree::with_conf(
+        "PACKAGE_NAME=toy\nPACKAGE_VERSION=1.0\nBUILT_MODULE_NAME[0]=toy\nDEST_MODULE_LOCATION[0]=/updates\nAUTOINSTALL=yes\n\
+         # 6.1.0-x is told from others by what kpkg does not imitate\n\
+         [ \"$(printf %s $kernelver | md5sum | cut -c1-8)\" = af9ff8de ] || BUILD_EXCLUSIVE_KERNEL=^never\n",
+    );
+    golden(
+        "cli/show-table-bash.txt",
+        &tree.transcript(&[
+            "show",
+            "-f",
+            "deb",
+            "-k",
+            "6.1.0-x,6.2.0-x",
+            "--conf-shell",
+            "bash",
+            "--arch",
+            "x86_64",
+        ]),
+    );
 }
 
 #[test]

@@ -128,7 +128,7 @@ fn bash_in_the_sandbox_reads_what_dkms_reads() {
         let want = kernels.get("*").or_else(|| kernels.get(release)).unwrap();
         match id.as_str() {
             // does not end
-            "loop_inf" => continue,
+            "loop_inf" => {}
             // lists the root, which has other names here
             "glob_star" => assert!(read(&path, &machine, ConfShell::Bash)["MAKE"]["0"].is_string()),
             _ => assert_eq!(compare(&path, &machine, ConfShell::Bash, want), Outcome::Same, "{id}"),
@@ -160,6 +160,8 @@ fn machine(release: &str, arch: &str, headers: PathBuf, os_release: PathBuf) -> 
         headers: vec![headers],
         arch: Some(arch.to_owned()),
         processors: Some(4),
+        // as the machine had that the truth was recorded on
+        online_processors: Some(2),
         os_release: Some(os_release),
         dkms_version: None,
     };

@@ -31,6 +31,9 @@ enum Source {
 /// What running a program is charged: it looks through folders, and files of any size may go through it.
 const COMMAND: u64 = 100;
 
+/// Stands for the packages that are installed, as `dpkg -l` lists them: not known, but for what only other software brings.
+const PACKAGES: &str = "\u{10FFFE}dpkg -l\u{10FFFE}";
+
 /// Commands that every Debian and RPM system has: their packages are essential or depended on by dkms.
 const PRESENT: [&str; 42] = [
     "awk", "basename", "bash", "cat", "chmod", "cp", "cut", "date", "dirname", "dkms", "echo", "expr",
@@ -122,8 +125,11 @@ impl Machine<'_> {
                 Some(count) => Answer::Known(format!("{count}\n"), 0),
                 None => Answer::Unknown,
             },
-            // `_NPROCESSORS_ONLN` is not what `nproc` prints, which affinity and OMP_NUM_THREADS bound
             "getconf" => match arguments {
+                [name] if name == "_NPROCESSORS_ONLN" => match self.inputs.online_processors {
+                    Some(count) => Answer::Known(format!("{count}\n"), 0),
+                    None => Answer::Unknown,
+                },
                 [name] if name == "LONG_BIT" => match self.inputs.arch.as_deref() {
                     Some("x86_64" | "aarch64" | "ppc64le" | "s390x" | "riscv64") => {
                         Answer::Known("64\n".to_owned(), 0)
@@ -133,6 +139,9 @@ impl Machine<'_> {
                 },
                 _ => Answer::Unknown,
             },
+            "dpkg" if self.inputs.is_described() && arguments == ["-l"] => {
+                Answer::Known(format!("{PACKAGES}\n"), 0)
+            }
             "uname" => self.uname(arguments),
             "grep" | "egrep" | "fgrep" => self.grep(name, arguments)?,
             "sed" => self.sed(arguments)?,
@@ -407,6 +416,17 @@ impl Machine<'_> {
             }
             patterns.push(rest.remove(0));
         }
+        if rest.is_empty() && flags.is_empty() && self.reads_packages() {
+            // a base system has no headers of libraries, and no drivers
+            let brought = |name: &String| {
+                let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+                plain && ["-dev", "-devel", "-dkms"].iter().any(|ending| name.ends_with(ending))
+            };
+            if patterns.iter().all(brought) {
+                self.note_assumed(&format!("the package `{}`", patterns.join("`, `")));
+                return Ok(Answer::Known(String::new(), 1));
+            }
+        }
         let extended = flags.contains('E') || name == "egrep";
         let fixed = flags.contains('F') || name == "fgrep";
         let Some(regexes) = compile_patterns(&patterns, extended, fixed, &flags) else {
@@ -455,6 +475,11 @@ impl Machine<'_> {
             out = if absent { String::new() } else { format!("{count}\n") };
         }
         Ok(if absent { Answer::Fails(out, 2) } else { Answer::Known(out, u8::from(count == 0)) })
+    }
+
+    /// Whether standard input is the list of installed packages.
+    fn reads_packages(&self) -> bool {
+        self.state.input.as_ref().is_some_and(|input| input.text[input.position..].trim_end() == PACKAGES)
     }
 
     fn cut(&mut self, arguments: &[String]) -> Result<Answer, Flow> {

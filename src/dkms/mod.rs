@@ -79,6 +79,8 @@ pub struct Inputs<'a> {
     pub arch: Option<String>,
     /// What `nproc` prints.
     pub processors: Option<u32>,
+    /// What `getconf _NPROCESSORS_ONLN` prints: unlike `nproc`, it counts those too that a process may not use.
+    pub online_processors: Option<u32>,
     /// The text of an os-release file.
     pub os_release: Option<String>,
     /// The version of dkms; `None` means a current one.

@@ -46,6 +46,7 @@ fn with_inputs<T>(run: impl FnOnce(&Inputs) -> T) -> T {
         kernel: Some(KERNEL.to_owned()),
         arch: Some("x86_64".to_owned()),
         processors: Some(4),
+        online_processors: Some(6),
         os_release: Some("ID=debian\nVERSION_ID=\"12\"\n".to_owned()),
         headers: Some(&headers),
         source_tree: Some(&tree),
@@ -191,6 +192,9 @@ fn what_is_not_known_taints_only_what_depends_on_it() {
         ("case $(foo) in a) MAKE=1;; *) MAKE=1;; esac", vec!["MAKE[0]=1"]),
         ("f() { foo && return; MAKE=b; }\nMAKE=a\nf", vec!["MAKE[0] unknown"]),
         ("[ -z \"$(foo)x\" ] && MAKE=a", vec![]),
+        ("dpkg -l | grep libtoy-dev | grep -q ^ii && MAKE=a || MAKE=b", vec!["MAKE[0]=b"]),
+        ("dpkg -l | grep -q linux-image && MAKE=a || MAKE=b", vec!["MAKE[0] unknown"]),
+        ("MAKE=$(dpkg -l | awk '{print $2}')", vec!["MAKE[0] unknown"]),
         (
             "MAKE=a\n[[ $(foo) =~ x ]] && MAKE=${BASH_REMATCH[0]}\nCLEAN=c",
             vec!["CLEAN[0]=c", "MAKE[0] unknown"],
@@ -206,6 +210,7 @@ fn what_is_not_known_taints_only_what_depends_on_it() {
 fn commands_are_answered_from_the_facts() {
     for (command, expected) in [
         ("nproc", "4"),
+        ("getconf _NPROCESSORS_ONLN", "6"),
         ("uname -rm", "6.1.0-49-amd64 x86_64"),
         ("grep -c CONFIG $kernel_source_dir/.config", "2"),
         ("sed -n 's/^CONFIG_\\(X\\)=\\(.\\)/\\2\\1/p' $kernel_source_dir/.config", "yX"),
