@@ -348,6 +348,8 @@ pub struct TarEntry {
     pub owner: String,
     /// Whether it is a folder.
     pub is_folder: bool,
+    /// Whether it is a regular file.
+    pub is_file: bool,
 }
 
 /// Calls `look` with every entry of a tar and its content; at most so many entries.
@@ -375,6 +377,7 @@ pub fn read_tar(
             mode: header.mode()? & 0o7777,
             owner: format!("{user}:{group}"),
             is_folder: header.entry_type().is_dir(),
+            is_file: header.entry_type().is_file(),
         };
         look(found, &mut entry)?;
     }

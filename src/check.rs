@@ -28,8 +28,9 @@ pub fn check(
 ) -> Result<Vec<Diagnostic>> {
     if path.is_file() && revision.is_none() {
         for backend in backend::BACKENDS {
-            if let Some(found) = backend.read(path)? {
-                return Ok(lint::package(path, &found));
+            let mut confs = lint::Confs::default();
+            if let Some(found) = backend.read(path, &mut confs)? {
+                return Ok(lint::package(path, &found, &confs));
             }
         }
         let bytes = driver::read_conf(path)?;

@@ -42,7 +42,7 @@ pub struct Cli {
 pub enum Command {
     /// Write packages (this is what happens without a command)
     Build(BuildArgs),
-    /// Print the driver, the plan, and what will run as root on the target
+    /// Print the driver, the plan, and what will run as root on the target; or what a .ko, .deb or .rpm holds
     Show(ShowArgs),
     /// Look for what would hurt users later, in a driver's tree, a dkms.conf or a finished package
     Check(CheckArgs),

@@ -221,6 +221,13 @@ fn run_show(args: &ShowArgs, signals: &Signals) -> ExitCode {
     if let (None, Some(path)) = (&args.package.folder, &args.package.dkms_conf) {
         return show_conf(path, args, signals).unwrap_or_else(|error| fail(&error, color, false));
     }
+    let modules = args.package.folder.as_deref().filter(|path| path.is_file()).map(build::read_modules);
+    match modules.transpose().map(Option::flatten) {
+        Ok(None) => {}
+        Ok(Some(file)) if args.json => return print(format!("{}\n", report::modules_json(&file)).as_bytes()),
+        Ok(Some(file)) => return print(report::modules_text(&file).as_bytes()),
+        Err(error) => return fail(&error, color, args.json),
+    }
     match try_show(args, color, signals) {
         Ok(code) => code,
         Err(_) if signals.stop.is_set() => signals.exit_code(),

@@ -5,11 +5,12 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::build::{Artifact, Prepared};
+use crate::build::{Artifact, ModuleFile, Prepared};
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::dkms::{Evaluation, Value as Directive, Verdict};
 use crate::driver::{ForKernel, Origin};
 use crate::error::Error;
+use crate::ko::{KernelModule, Symbol};
 use crate::package::{Content, EntryKind, Package, Payload};
 use crate::source::LeftOut;
 
@@ -204,6 +205,83 @@ pub fn plan_text(prepared: &Prepared) -> String {
         }
     }
     text
+}
+
+/// Modules, and the package they are in, as JSON.
+#[must_use]
+pub fn modules_json(file: &ModuleFile) -> Value {
+    let package = file.package.as_ref().map(|found| {
+        json!({
+            "format": found.format, "name": found.name, "version": found.version, "requires": found.requires,
+            "scripts": found.scripts.iter().map(|script| json!({ "name": script.name, "text": script.text })).collect::<Vec<_>>(),
+            "files": found.files.iter().map(|file| json!({
+                "path": file.path, "mode": format!("{:04o}", file.mode), "owner": file.owner, "folder": file.is_folder,
+            })).collect::<Vec<_>>(),
+        })
+    });
+    let modules: Vec<_> = file
+        .modules
+        .iter()
+        .map(|(path, module)| json!({ "path": path, "kernel": module.kernel(), "module": module }))
+        .collect();
+    json!({ "schema": SCHEMA, "reason": "modules", "package": package, "modules": modules })
+}
+
+/// Modules, and the package they are in, for people.
+#[must_use]
+pub fn modules_text(file: &ModuleFile) -> String {
+    let mut text = String::new();
+    if let Some(found) = &file.package {
+        line(&mut text, "package", &found.name);
+        line(&mut text, "version", &found.version);
+        line(&mut text, "format", found.format);
+        line(&mut text, "requires", &found.requires.join(", "));
+        let scripts: Vec<_> = found.scripts.iter().map(|script| script.name.as_str()).collect();
+        line(&mut text, "scripts", &scripts.join(", "));
+        line(&mut text, "payload", &format!("{} entries, {} modules", found.files.len(), file.modules.len()));
+    }
+    for (path, module) in &file.modules {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        module_text(&mut text, path, module);
+    }
+    text
+}
+
+fn module_text(text: &mut String, path: &str, module: &KernelModule) {
+    line(text, "module", path);
+    line(text, "name", module.name.as_deref().unwrap_or_default());
+    line(text, "kernel", module.kernel().unwrap_or("not said"));
+    line(text, "arch", &module.arch);
+    for key in [
+        "vermagic",
+        "version",
+        "srcversion",
+        "license",
+        "description",
+        "author",
+        "depends",
+        "import_ns",
+        "firmware",
+        "parm",
+        "alias",
+    ] {
+        for value in module.values(key) {
+            line(text, key, &shown(value));
+        }
+    }
+    let signed = module.signature.as_ref();
+    let signed = signed.map_or("none".to_owned(), |found| format!("{}, {} bytes", found.kind, found.size));
+    line(text, "signature", &signed);
+    let crc = |symbol: &Symbol| symbol.crc.map_or("          ".to_owned(), |crc| format!("{crc:#010x}"));
+    for export in &module.exports {
+        let gpl = if export.gpl { " (GPL)" } else { "" };
+        line(text, "exports", &format!("{} {}{gpl}", crc(&export.symbol), shown(&export.symbol.name)));
+    }
+    for symbol in &module.needs {
+        line(text, "needs", &format!("{} {}", crc(symbol), shown(&symbol.name)));
+    }
 }
 
 /// What dkms sees, as one flat object.

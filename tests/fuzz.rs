@@ -1,4 +1,4 @@
-//! Mutated files against everything that reads a driver's text: no panic, no hang, no memory without bound.
+//! Mutated files against everything that reads a driver's text, and modules: no panic, no hang, no memory without bound.
 //!
 //! `cargo test` tries a few of each; `KPKG_FUZZ=1000000 cargo test --profile fuzz --test fuzz -- --nocapture` tries that many of
 //! each, and `KPKG_FUZZ_SEED` starts elsewhere. The input that is being tried is in `fuzz-NAME` in cargo's folder for test files. The files it begins with are in `tests/fuzz/`. No toolchain but stable is needed.
@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 
 use kpkg::dkms::{self, Conf, Inputs, ReadTree};
 use kpkg::kbuild;
+use kpkg::ko::KernelModule;
+use object::{Architecture, Endianness};
 use support::Random;
 
 /// Longer than any single input may take, on a machine that is busy.
@@ -205,14 +207,17 @@ fn peak_memory() -> u64 {
 }
 
 /// Tries `KPKG_FUZZ` inputs; one that panics, hangs or eats memory is printed.
-fn fuzz(name: &str, usual: u64, ending: &str, mut run: impl FnMut(&[u8])) {
+fn fuzz(name: &str, usual: u64, ending: &str, run: impl FnMut(&[u8])) {
+    fuzz_from(name, usual, &seeds(ending), run);
+}
+
+fn fuzz_from(name: &str, usual: u64, seeds: &[Vec<u8>], mut run: impl FnMut(&[u8])) {
     let count = number("KPKG_FUZZ", usual);
     let mut random = Random(number("KPKG_FUZZ_SEED", 0xc0ff_ee00) ^ name.len() as u64);
-    let seeds = seeds(ending);
     let (begin, mut longest) = (Instant::now(), Duration::ZERO);
     let last = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{}", name.replace(' ', "-")));
     for _ in 0..count {
-        let input = mutated(&mut random, &seeds);
+        let input = mutated(&mut random, seeds);
         // what ends the process cannot be printed afterwards
         fs::write(&last, &input).unwrap();
         let start = Instant::now();
@@ -293,6 +298,28 @@ fn the_second_pass() {
         let (conf, _) = Conf::parse(Path::new("dkms.conf"), text.as_bytes());
         drop(dkms::evaluate(&conf, &Inputs::default()));
     });
+}
+
+#[test]
+fn the_reader_of_modules() {
+    let made = |architecture, endianness| {
+        support::elf::Made {
+            architecture,
+            endianness,
+            info: &["license=GPL", "vermagic=6.1.0 SMP ", "alias=pci:v00008086d*"],
+            needs: &[("printk", Some(1)), ("weak", None)],
+            extended: &[("a_long_name", 2)],
+            exports: &[("toy_do", true, 3, false), ("toy_free", false, 4, true)],
+            signature: Some(20),
+        }
+        .bytes()
+    };
+    let seeds = [
+        made(Architecture::X86_64, Endianness::Little),
+        made(Architecture::Arm, Endianness::Little),
+        made(Architecture::S390x, Endianness::Big),
+    ];
+    fuzz_from("modules", 5000, &seeds, |input| drop(KernelModule::read(input)));
 }
 
 #[test]

@@ -13,8 +13,8 @@ use jiff::fmt::rfc2822;
 use md5::Md5;
 
 use super::{
-    Backend, ENTRIES, Format, Found, FoundFile, FoundScript, TEXT, TOO_LARGE, UNSPEAKABLE_NAME,
-    UNSPEAKABLE_RELATION, UNSPEAKABLE_SCRIPT, UNSPEAKABLE_VERSION, is_conf,
+    Backend, Contents, ENTRIES, Format, Found, FoundFile, FoundScript, TEXT, TOO_LARGE, UNSPEAKABLE_NAME,
+    UNSPEAKABLE_RELATION, UNSPEAKABLE_SCRIPT, UNSPEAKABLE_VERSION,
 };
 use crate::archive::{self, Compressor, Member, TAR_END, Tap};
 use crate::diagnostic::Diagnostic;
@@ -35,7 +35,7 @@ const LARGEST_MEMBER: u64 = 9_999_999_999;
 const SCRIPTS: [&str; 5] = ["preinst", "postinst", "prerm", "postrm", "config"];
 
 /// Reads a `.deb`: the members of deb(5), their tars, and of the contents what [`Found`] keeps.
-fn read(path: &Path) -> io::Result<Option<Found>> {
+fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Option<Found>> {
     let mut file = File::open(path)?;
     let mut magic = [0; 8];
     if file.read_exact(&mut magic).is_err() || &magic != b"!<arch>\n" {
@@ -71,19 +71,11 @@ fn read(path: &Path) -> io::Result<Option<Found>> {
             let reader = archive::decompressed(member)?;
             archive::read_tar(reader, ENTRIES, &mut |entry, content| {
                 let path = format!("/{}", entry.name.trim_start_matches("./").trim_end_matches('/'));
-                let mut bytes = None;
-                if is_conf(&path) {
-                    let mut read = Vec::new();
-                    content.take(TEXT).read_to_end(&mut read)?;
-                    bytes = Some(read);
+                if entry.is_file && contents.wants(&path) {
+                    contents.take(&path, content)?;
                 }
-                found.files.push(FoundFile {
-                    path,
-                    mode: entry.mode,
-                    owner: entry.owner,
-                    is_folder: entry.is_folder,
-                    content: bytes,
-                });
+                let (mode, owner, is_folder) = (entry.mode, entry.owner, entry.is_folder);
+                found.files.push(FoundFile { path, mode, owner, is_folder });
                 Ok(())
             })?;
         }
@@ -126,8 +118,8 @@ fn read_control(text: &str, found: &mut Found) {
 }
 
 impl Backend for Deb {
-    fn read(&self, path: &Path) -> Result<Option<Found>> {
-        read(path).map_err(|error| Error::io("cannot read the package", path, error).as_usage())
+    fn read(&self, path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>> {
+        read(path, contents).map_err(|error| Error::io("cannot read the package", path, error).as_usage())
     }
 
     fn formats(&self) -> &'static [Format] {

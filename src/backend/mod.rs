@@ -5,6 +5,7 @@
 mod deb;
 mod rpm;
 
+use std::io::{self, Read};
 use std::path::Path;
 
 use crate::diagnostic::{Code, Diagnostic};
@@ -32,11 +33,20 @@ pub trait Backend: Sync {
 
     /// Reads a finished package, ours or a foreign one; nothing when the file begins like none of this family's.
     ///
-    /// Bounded in memory and streaming: of the files only the names are kept, and the contents of every `dkms.conf`.
-    fn read(&self, path: &Path) -> Result<Option<Found>>;
+    /// Bounded in memory and streaming: of the files only the names are kept, and `contents` sees those that it wants.
+    fn read(&self, path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>>;
 
     /// Writes the artifacts.
     fn write(&self, package: &Package, out: &mut dyn Output) -> Result<()>;
+}
+
+/// Somebody who looks at the files of a package while it is read.
+pub trait Contents {
+    /// Whether the file at an absolute path is looked at.
+    fn wants(&self, path: &str) -> bool;
+
+    /// The content of such a file; what is left of it is skipped.
+    fn take(&mut self, path: &str, content: &mut dyn Read) -> io::Result<()>;
 }
 
 /// A package as it was found in a file.
@@ -78,19 +88,12 @@ pub struct FoundFile {
     pub owner: String,
     /// Whether it is a folder.
     pub is_folder: bool,
-    /// Its content, where it is a `dkms.conf`.
-    pub content: Option<Vec<u8>>,
 }
 
-/// How much of a script or of a `dkms.conf` is read.
+/// How much of a script is read.
 const TEXT: u64 = 1 << 20;
 /// How many entries are read.
 const ENTRIES: usize = 1_000_000;
-
-/// Whether a path is the `dkms.conf` of a driver's source.
-fn is_conf(path: &str) -> bool {
-    path.starts_with("/usr/src/") && path.ends_with("/dkms.conf")
-}
 
 /// All of them.
 pub const BACKENDS: &[&dyn Backend] = &[&deb::Deb, &rpm::Rpm];

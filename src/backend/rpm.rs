@@ -14,8 +14,8 @@ use sha1::Sha1;
 use sha2::Sha256;
 
 use super::{
-    Backend, ENTRIES, Format, Found, FoundFile, FoundScript, TEXT, TOO_LARGE, UNSPEAKABLE_NAME,
-    UNSPEAKABLE_RELATION, UNSPEAKABLE_VERSION, is_conf,
+    Backend, Contents, ENTRIES, Format, Found, FoundFile, FoundScript, TOO_LARGE, UNSPEAKABLE_NAME,
+    UNSPEAKABLE_RELATION, UNSPEAKABLE_VERSION,
 };
 use crate::archive::{self, Compressor, Tapped};
 use crate::diagnostic::Diagnostic;
@@ -39,7 +39,7 @@ const UNKNOWN_SHA256: &str = "00000000000000000000000000000000000000000000000000
 const SHA256: u32 = 8;
 
 /// Reads an `.rpm`: the header by the `rpm` crate, the payload entry by entry.
-fn read(path: &Path) -> Result<Option<Found>> {
+fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>> {
     let unreadable = |error: io::Error| Error::io("cannot read the package", path, error).as_usage();
     let invalid =
         |error: rpm::Error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error.to_string()));
@@ -85,40 +85,34 @@ fn read(path: &Path) -> Result<Option<Found>> {
             mode: mode & 0o7777,
             owner: format!("{}:{}", entry.user(), entry.group()),
             is_folder: mode & 0o170_000 == 0o040_000,
-            content: None,
         });
     }
     if weak {
         found.lacks.push("SHA-256 digests of the files; MD5 and SHA-1 do not work in FIPS mode".to_owned());
     }
-    let wanted = found.files.iter().any(|file| is_conf(&file.path));
-    if wanted {
+    if found.files.iter().any(|file| contents.wants(&file.path)) {
         let reader = archive::decompressed(file).map_err(unreadable)?;
-        for (path, content) in confs_of_payload(reader).map_err(unreadable)? {
-            if let Some(file) = found.files.iter_mut().find(|file| file.path == path) {
-                file.content = Some(content);
-            }
-        }
+        read_payload(reader, contents).map_err(unreadable)?;
     }
     Ok(Some(found))
 }
 
-/// The `dkms.conf` files of a cpio archive in the "new ASCII" format, cpio(5).
-fn confs_of_payload(mut reader: impl Read) -> io::Result<Vec<(String, Vec<u8>)>> {
+/// The files of a cpio archive in the "new ASCII" format, cpio(5).
+fn read_payload(mut reader: impl Read, contents: &mut dyn Contents) -> io::Result<()> {
     let invalid = || io::Error::new(io::ErrorKind::InvalidData, "its payload is no cpio archive");
-    let mut found = Vec::new();
     for _ in 0..ENTRIES {
         let mut head = [0; 110];
         reader.read_exact(&mut head)?;
         if !matches!(&head[..6], b"070701" | b"070702") {
             // large files have a format of rpm's own, without names
-            return Ok(found);
+            return Ok(());
         }
         let number = |at: usize| {
             let text = std::str::from_utf8(&head[at..at + 8]).ok()?;
             u64::from_str_radix(text, 16).ok()
         };
         let (size, name_size) = (number(54).ok_or_else(invalid)?, number(94).ok_or_else(invalid)?);
+        let is_file = number(14).ok_or_else(invalid)? & 0o170_000 == 0o100_000;
         if name_size > 1 << 16 {
             return Err(invalid());
         }
@@ -130,15 +124,14 @@ fn confs_of_payload(mut reader: impl Read) -> io::Result<Vec<(String, Vec<u8>)>>
             break;
         }
         let path = format!("/{}", name.trim_start_matches("./").trim_start_matches('/'));
-        let kept = if is_conf(&path) { size.min(TEXT) } else { 0 };
-        if kept > 0 {
-            let mut content = Vec::new();
-            (&mut reader).take(kept).read_to_end(&mut content)?;
-            found.push((path, content));
+        let mut content = (&mut reader).take(size);
+        if is_file && contents.wants(&path) {
+            contents.take(&path, &mut content)?;
         }
-        skip(&mut reader, size - kept + archive::padding(size, 4))?;
+        let left = content.limit();
+        skip(&mut reader, left + archive::padding(size, 4))?;
     }
-    Ok(found)
+    Ok(())
 }
 
 fn skip(reader: &mut dyn Read, count: u64) -> io::Result<()> {
@@ -149,8 +142,8 @@ fn skip(reader: &mut dyn Read, count: u64) -> io::Result<()> {
 }
 
 impl Backend for Rpm {
-    fn read(&self, path: &Path) -> Result<Option<Found>> {
-        read(path)
+    fn read(&self, path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>> {
+        read(path, contents)
     }
 
     fn formats(&self) -> &'static [Format] {

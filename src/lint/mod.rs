@@ -12,15 +12,20 @@ mod script;
 mod source_archive;
 mod version;
 
+use std::collections::BTreeMap;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::backend::Found;
+use crate::backend::{Contents, Found};
 use crate::diagnostic::{Code, Diagnostic, SourceText};
 use crate::dkms::{self, Conf, Facts, Inputs};
 use crate::driver::Driver;
 use crate::version::Claim;
 pub use script::Kind;
+
+/// How much of a package's `dkms.conf` is read.
+const CONF: u64 = 1 << 20;
 
 /// A rule about a driver's tree.
 struct TreeRule {
@@ -106,6 +111,8 @@ impl<'a> Tree<'a> {
 pub struct Package<'a> {
     /// What was read.
     pub found: &'a Found,
+    /// The `dkms.conf` files in it.
+    pub confs: &'a Confs,
     /// The file's name.
     pub path: &'a Path,
 }
@@ -139,10 +146,35 @@ fn conf(conf: &Conf) -> Vec<Diagnostic> {
     script::check(source, 0..source.text.len(), Kind::Conf)
 }
 
+/// The `dkms.conf` of every driver's source in a package, by path.
+#[derive(Debug, Clone, Default)]
+pub struct Confs(BTreeMap<String, Vec<u8>>);
+
+impl Confs {
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Contents for Confs {
+    fn wants(&self, path: &str) -> bool {
+        path.starts_with("/usr/src/") && path.ends_with("/dkms.conf")
+    }
+
+    fn take(&mut self, path: &str, content: &mut dyn Read) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        content.take(CONF).read_to_end(&mut bytes)?;
+        self.0.insert(path.to_owned(), bytes);
+        Ok(())
+    }
+}
+
 /// Every rule about a finished package.
 #[must_use]
-pub fn package(path: &Path, found: &Found) -> Vec<Diagnostic> {
-    let package = Package { found, path };
+pub fn package(path: &Path, found: &Found, confs: &Confs) -> Vec<Diagnostic> {
+    let package = Package { found, confs, path };
     let mut findings: Vec<_> = PACKAGE_RULES.iter().flat_map(|rule| (rule.check)(&package)).collect();
     for script in &found.scripts {
         let Some(kind) = Kind::of(&script.name) else { continue };
@@ -150,9 +182,8 @@ pub fn package(path: &Path, found: &Found) -> Vec<Diagnostic> {
         let source = Arc::new(SourceText { path, text: script.text.clone() });
         findings.extend(script::check(&source, 0..script.text.len(), kind));
     }
-    for file in &found.files {
-        let Some(content) = &file.content else { continue };
-        let path = PathBuf::from(format!("{} ({})", path.display(), file.path));
+    for (name, content) in &confs.0 {
+        let path = PathBuf::from(format!("{} ({name})", path.display()));
         findings.extend(conf_file(&path, content));
     }
     // nothing in a finished package can be edited

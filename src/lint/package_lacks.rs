@@ -18,8 +18,7 @@ fn check(package: &Package<'_>) -> Vec<Diagnostic> {
     let lacks = package.found.lacks.iter();
     let mut findings: Vec<_> =
         lacks.map(|what| Diagnostic::warning(&CODE, format!("`{shown}` lacks {what}"))).collect();
-    let is_source = package.found.files.iter().any(|file| file.content.is_some());
-    if is_source && !package.found.requires.iter().any(|name| name == "dkms") {
+    if !package.confs.is_empty() && !package.found.requires.iter().any(|name| name == "dkms") {
         let message = format!("`{shown}` holds a driver for dkms, and does not need the package `dkms`");
         findings.push(Diagnostic::warning(&CODE, message).hint("add `dkms` to Depends or Requires"));
     }

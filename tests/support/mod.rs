@@ -6,6 +6,8 @@
     reason = "not every test uses all of it; tests run the program"
 )]
 
+pub mod elf;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
