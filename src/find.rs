@@ -274,9 +274,6 @@ enum Need {
     File(String),
 }
 
-/// The folder in which dkms builds the source, as [`facts`] names it.
-const BUILD: &str = "/var/lib/dkms/NAME/VERSION/build";
-
 fn needs(facts: &Facts) -> Vec<Need> {
     let mut needs = Vec::new();
     for module in &facts.modules {
@@ -304,6 +301,17 @@ fn needs(facts: &Facts) -> Vec<Need> {
     needs
 }
 
+/// What follows the driver's folder in a path below `/var/lib/dkms/NAME/VERSION/{build,source}` or `/usr/src/NAME-VERSION`; files
+/// say their name and version in both ways, with `$module` and in their own words.
+fn in_driver(path: &str) -> Option<&str> {
+    if let Some(rest) = path.strip_prefix("/var/lib/dkms/") {
+        let mut parts = rest.splitn(4, '/').skip(2);
+        return matches!(parts.next(), Some("build" | "source")).then(|| parts.next().unwrap_or_default());
+    }
+    let rest = path.strip_prefix("/usr/src/").filter(|rest| !rest.starts_with("linux"))?;
+    Some(rest.split_once('/').map_or("", |(_, inside)| inside))
+}
+
 /// The folders that a command line goes to.
 fn make_needs(command: &str) -> Vec<Need> {
     let mut needs = Vec::new();
@@ -311,12 +319,9 @@ fn make_needs(command: &str) -> Vec<Need> {
     let mut bare = false;
     let mut goes = false;
     let inside = |path: &str| {
-        let path =
-            path.strip_prefix(BUILD).or_else(|| path.strip_prefix("/usr/src/NAME-VERSION")).unwrap_or(path);
-        let path = path.trim_matches('/');
+        let path = in_driver(path).unwrap_or(path).trim_matches('/');
         (!path.contains("..") && !path.contains('$')).then(|| path.trim_start_matches("./").to_owned())
     };
-    let is_inside = |path: &str| path.starts_with(BUILD) || path.starts_with("/usr/src/NAME-VERSION");
     while let Some(word) = words.next() {
         let target = match word {
             "-C" | "cd" => words.peek().copied(),
@@ -326,7 +331,7 @@ fn make_needs(command: &str) -> Vec<Need> {
         };
         if let Some(target) = target {
             goes = true;
-            if is_inside(target) || !target.starts_with(['/', '$', '`']) {
+            if in_driver(target).is_some() || !target.starts_with(['/', '$', '`']) {
                 needs.extend(inside(target).filter(|path| path != ".").map(Need::Makefile));
             }
         } else if word == "make" || word.ends_with("/make") {
@@ -514,6 +519,12 @@ mod tests {
             one(&[("misc/dkms.conf", &conf), ("kernel/Makefile", object), ("misc/Makefile", "")]),
             "misc/dkms.conf "
         );
+        // in the file's own words
+        let conf =
+            make("make -C $kernel_source_dir M=$dkms_tree/$PACKAGE_NAME/$PACKAGE_VERSION/build/kernel");
+        assert_eq!(one(&[("misc/dkms.conf", &conf), ("kernel/Makefile", object)]), "misc/dkms.conf ");
+        let conf = make("make -C /usr/src/linux-6.1 M=/usr/src/$PACKAGE_NAME-$PACKAGE_VERSION/kernel");
+        assert_eq!(one(&[("misc/dkms.conf", &conf), ("kernel/Kbuild", object)]), "misc/dkms.conf ");
     }
 
     #[test]

@@ -99,7 +99,7 @@ impl Machine<'_> {
                 Some(Flow::Next)
             }
             "set" => {
-                self.state.positional = vec![super::state::MAYBE.to_string()];
+                self.state.positional = vec![super::state::MAYBE.to_string()].into();
                 self.state.status = Some(0);
                 Some(Flow::Next)
             }
@@ -353,14 +353,14 @@ impl Machine<'_> {
         while i < arguments.len() {
             let argument = &arguments[i];
             if argument == "--" || argument == "-" {
-                self.state.positional = arguments[i + 1..].to_vec();
+                self.state.positional = arguments[i + 1..].to_vec().into();
                 return self.finish(0);
             }
             let (on, letters) = match (argument.strip_prefix('-'), argument.strip_prefix('+')) {
                 (Some(letters), _) => (true, letters),
                 (_, Some(letters)) => (false, letters),
                 _ => {
-                    self.state.positional = arguments[i..].to_vec();
+                    self.state.positional = arguments[i..].to_vec().into();
                     return self.finish(0);
                 }
             };
@@ -635,7 +635,7 @@ impl Machine<'_> {
         match self.read_file(&path) {
             super::files::Read::Text(text) => {
                 let positional = (arguments.len() > 1)
-                    .then(|| std::mem::replace(&mut self.state.positional, arguments[1..].to_vec()));
+                    .then(|| std::mem::replace(&mut self.state.positional, arguments[1..].to_vec().into()));
                 self.state.status = Some(0);
                 let flow = self.source_text(&path, &text);
                 if let Some(positional) = positional {

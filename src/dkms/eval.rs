@@ -412,7 +412,7 @@ impl Machine<'_> {
                 Ok(words) => words,
                 Err(flow) => return flow,
             },
-            None => Words { list: self.state.positional.clone(), uncertain: false },
+            None => Words { list: self.state.positional.to_vec(), uncertain: false },
         };
         self.state.status = Some(0);
         let mark = self.pending.len();
@@ -961,7 +961,7 @@ impl Machine<'_> {
             return flow;
         }
         self.function_names.push(name.to_owned());
-        let positional = std::mem::replace(&mut self.state.positional, arguments.to_vec());
+        let positional = std::mem::replace(&mut self.state.positional, arguments.to_vec().into());
         self.state.frames.push(std::collections::BTreeMap::new());
         let mark = self.pending.len();
         let ast::FunctionBody(body, redirects) = &function.body;

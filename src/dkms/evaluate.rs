@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::codes;
 use super::commands::compare_versions;
 use super::machine::{Finding, Flow, Machine};
-use super::state::{Data, MAYBE, Sink, State, UNKNOWN, Variable, is_unknown, unknown};
+use super::state::{Data, MAYBE, Shared, Sink, State, UNKNOWN, Variable, is_unknown, unknown};
 use super::syntax;
 use super::{CONF, Conf, Directive, Evaluation, Inputs, ReadTree, VARIABLES, Value};
 use crate::diagnostic::{Diagnostic, Edit, Place, Severity, SourceText};
@@ -163,7 +163,7 @@ pub(super) fn last_assignment(text: &str, name: &str) -> Option<Range<usize>> {
 
 /// What one reading of the file gives.
 struct Reading {
-    first: BTreeMap<String, Variable>,
+    first: Shared<BTreeMap<String, Variable>>,
     directives: BTreeMap<String, Directive>,
     beginnings: BTreeMap<String, String>,
     findings: Vec<Finding>,
@@ -258,7 +258,7 @@ fn base_state(inputs: &Inputs, identity: Option<&(String, String)>) -> State {
         state.set(variable, value);
     }
     // Both sourcings happen in `safe_source`, whose remaining arguments are these names.
-    state.positional = VARIABLES.iter().map(|name| (*name).to_owned()).collect();
+    state.positional = VARIABLES.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>().into();
     state
 }
 
@@ -424,7 +424,7 @@ fn export_all(machine: &mut Machine<'_>) -> Flow {
         }
     }
     let mut lines = String::new();
-    for (name, variable) in &machine.state.variables {
+    for (name, variable) in machine.state.variables.iter() {
         // `set | grep ^DKMS_DIRECTIVE | cut -d = -f 2-3`, split into words.
         let Data::Scalar(value) = &variable.data else { continue };
         if !name.starts_with("DKMS_DIRECTIVE") {
@@ -492,7 +492,7 @@ fn report(conf: &Conf, reading: Reading) -> Evaluation {
     let offsets = Offsets::new(&conf.text);
     let mut places = BTreeMap::new();
     let mut strangers = Vec::new();
-    for (name, variable) in &reading.first {
+    for (name, variable) in reading.first.iter() {
         let Some(place) = &variable.place else { continue };
         let place = offsets.range(place.clone());
         if VARIABLES.contains(&name.as_str()) {

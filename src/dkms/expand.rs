@@ -591,7 +591,7 @@ impl Machine<'_> {
         Ok(match name {
             "@" | "*" => Expansion::Many {
                 uncertain: self.state.positional.iter().any(|value| value.contains(MAYBE)),
-                values: self.state.positional.clone(),
+                values: self.state.positional.to_vec(),
                 star: name == "*",
             },
             "#" => Expansion::One(self.state.positional.len().to_string()),

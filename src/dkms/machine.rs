@@ -625,7 +625,10 @@ impl<'a> Machine<'a> {
         if let Err(flow) = self.enter() {
             return flow;
         }
+        // what is printed goes on growing, and is no part of what is restored
+        let output = std::mem::take(&mut self.state.output);
         let saved = self.state.clone();
+        self.state.output = output;
         self.state.exit_trap = None;
         let mark = self.pending.len();
         let flow = run(self);

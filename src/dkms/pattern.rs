@@ -2,6 +2,9 @@
 //!
 //! Must not know anything of the shell that uses them.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use regex::{Regex, RegexBuilder};
 
 /// A shell pattern as a regular expression: bash manual, "Pattern Matching". Backslash quotes.
@@ -142,14 +145,31 @@ fn member(c: char, out: &mut String) {
     out.push(c);
 }
 
+/// So many expressions are kept.
+const KEPT: usize = 200;
+
+thread_local! {
+    /// What was compiled, which takes longer than to match: a file is read twice, and its loops use the same patterns. An
+    /// evaluation has a thread of its own, and what it kept ends with it.
+    static COMPILED: RefCell<HashMap<(String, bool), Option<Regex>>> = RefCell::default();
+}
+
 fn compile(text: &str, ignore_case: bool) -> Option<Regex> {
-    RegexBuilder::new(text)
-        .case_insensitive(ignore_case)
-        .dot_matches_new_line(true)
-        .size_limit(2 << 20)
-        .nest_limit(60)
-        .build()
-        .ok()
+    let build = || {
+        RegexBuilder::new(text)
+            .case_insensitive(ignore_case)
+            .dot_matches_new_line(true)
+            .size_limit(2 << 20)
+            .nest_limit(60)
+            .build()
+            .ok()
+    };
+    COMPILED.with_borrow_mut(|compiled| {
+        if compiled.len() >= KEPT {
+            compiled.clear();
+        }
+        compiled.entry((text.to_owned(), ignore_case)).or_insert_with(build).clone()
+    })
 }
 
 /// A pattern without special characters as the text it matches.

@@ -3,7 +3,7 @@
 //! Must not evaluate anything and must not read files.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{Deref, DerefMut, Range};
 use std::rc::Rc;
 
 use brush_parser::ast;
@@ -114,15 +114,45 @@ pub(super) struct Input {
 /// A shell function.
 pub(super) type Function = Rc<ast::FunctionDefinition>;
 
+/// A value that copies share until one of them changes it: every subshell and branch copies the state, few change much.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Shared<T>(Rc<T>);
+
+impl<T> From<T> for Shared<T> {
+    fn from(value: T) -> Self {
+        Self(Rc::new(value))
+    }
+}
+
+impl<T: Clone> Shared<T> {
+    /// The value itself.
+    pub(super) fn into_inner(self) -> T {
+        Rc::unwrap_or_clone(self.0)
+    }
+}
+
+impl<T> Deref for Shared<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Clone> DerefMut for Shared<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        Rc::make_mut(&mut self.0)
+    }
+}
+
 /// Everything that a branch of a condition can change.
 #[derive(Debug, Clone)]
 pub(super) struct State {
-    pub variables: BTreeMap<String, Variable>,
+    pub variables: Shared<BTreeMap<String, Variable>>,
     /// What `local` hid, a map a function call.
-    pub frames: Vec<BTreeMap<String, Option<Variable>>>,
+    pub frames: Shared<Vec<BTreeMap<String, Option<Variable>>>>,
     /// `None`: defined in one of two possible branches.
-    pub functions: BTreeMap<String, Option<Function>>,
-    pub positional: Vec<String>,
+    pub functions: Shared<BTreeMap<String, Option<Function>>>,
+    pub positional: Shared<Vec<String>>,
     pub options: Options,
     /// `None`: not known.
     pub status: Option<u8>,
@@ -143,10 +173,10 @@ impl State {
     /// An empty shell in the root directory.
     pub(super) fn new() -> Self {
         Self {
-            variables: BTreeMap::new(),
-            frames: Vec::new(),
-            functions: BTreeMap::new(),
-            positional: Vec::new(),
+            variables: Shared::default(),
+            frames: Shared::default(),
+            functions: Shared::default(),
+            positional: Shared::default(),
             options: Options::new(),
             status: Some(0),
             output: String::new(),
@@ -173,14 +203,14 @@ impl State {
     /// Makes every variable that differs from `before` unknown; returns whether one newly was.
     pub(super) fn blur_changes(&mut self, before: &State) -> bool {
         let mut changed = false;
-        for (name, variable) in &mut self.variables {
+        for (name, variable) in self.variables.iter_mut() {
             let old = before.variables.get(name).map(|variable| &variable.data);
             if old != Some(&variable.data) && variable.data != Data::Unknown {
                 variable.data = Data::Unknown;
                 changed = true;
             }
         }
-        for (name, old) in &before.variables {
+        for (name, old) in before.variables.iter() {
             if !self.variables.contains_key(name) {
                 self.variables.insert(name.clone(), Variable { data: Data::Unknown, ..old.clone() });
                 changed = true;
@@ -246,9 +276,13 @@ fn merge_data(a: &Data, b: &Data) -> Data {
 }
 
 fn merge_variables(
-    a: BTreeMap<String, Variable>,
-    mut b: BTreeMap<String, Variable>,
-) -> BTreeMap<String, Variable> {
+    a: Shared<BTreeMap<String, Variable>>,
+    b: Shared<BTreeMap<String, Variable>>,
+) -> Shared<BTreeMap<String, Variable>> {
+    if Rc::ptr_eq(&a.0, &b.0) {
+        return a;
+    }
+    let (a, mut b) = (a.into_inner(), b.into_inner());
     let mut merged = BTreeMap::new();
     for (name, mut variable) in a {
         match b.remove(&name) {
@@ -265,7 +299,7 @@ fn merge_variables(
         variable.data = merge_data(&variable.data, &Data::Unset);
         merged.insert(name, variable);
     }
-    merged
+    merged.into()
 }
 
 /// The state that stands for both: what is equal stays, what differs becomes unknown.
@@ -282,7 +316,7 @@ pub(super) fn merge(a: State, b: State) -> State {
         ..b
     };
     if merged.positional != a.positional {
-        merged.positional = vec![unknown()];
+        merged.positional = vec![unknown()].into();
     }
     if merged.output != b.output {
         let common = merged.output.bytes().zip(b.output.bytes()).take_while(|(a, b)| a == b).count();
@@ -293,7 +327,7 @@ pub(super) fn merge(a: State, b: State) -> State {
         merged.output.truncate(cut);
         merged.output.push(UNKNOWN);
     }
-    for (name, function) in b.functions {
+    for (name, function) in b.functions.into_inner() {
         match merged.functions.get(&name) {
             Some(Some(known)) if function.as_ref().is_some_and(|other| Rc::ptr_eq(known, other)) => {}
             _ => {

@@ -38,7 +38,7 @@ const NESTING: usize = 40;
 /// Openers that a text may have at all: what closes them may stand in quotes and be no closer. The stack holds twice as many.
 const OPENERS: usize = 15_000;
 /// Tokens that may be looked at while parsing one text, among them those that are looked at again.
-const VISITS: usize = 2_000_000;
+const VISITS: usize = 600_000;
 
 fn options() -> ParserOptions {
     ParserOptions { tilde_expansion_at_word_start: false, ..ParserOptions::default() }
