@@ -148,8 +148,8 @@ fn script(inputs: &Inputs<'_>, identity: Option<&(String, String)>) -> String {
             text.push_str(&format!("{name}={}\n", quoted(&value)));
         }
     }
-    let names: Vec<_> = dkms::carried_over(inputs).collect();
-    text.push_str(&format!("names=({})\ncarry_over() {{\n{}\n}}\n", names.join(" "), dkms::export(inputs)));
+    let names = dkms::carried_over(inputs).join(" ");
+    text.push_str(&format!("names=({names})\ncarry_over() {{\n{}\n}}\n", dkms::export(inputs)));
     text + READ_CONF
 }
 

@@ -637,6 +637,8 @@ impl Machine<'_> {
                 let positional = (arguments.len() > 1)
                     .then(|| std::mem::replace(&mut self.state.positional, arguments[1..].to_vec().into()));
                 self.state.status = Some(0);
+                // whatever it holds
+                self.looked_at_files.set(true);
                 let flow = self.source_text(&path, &text);
                 if let Some(positional) = positional {
                     self.state.positional = positional;

@@ -168,6 +168,8 @@ struct Reading {
     beginnings: BTreeMap<String, String>,
     findings: Vec<Finding>,
     ended: bool,
+    /// See [`Machine::looked_at_files`].
+    looked_at_files: bool,
 }
 
 /// Evaluates a file as `read_conf` of dkms would see it. Pure: the same inputs give the same result.
@@ -182,16 +184,47 @@ pub fn evaluate(conf: &Conf, inputs: &Inputs) -> Evaluation {
 }
 
 fn evaluate_here(conf: &Conf, inputs: &Inputs) -> Evaluation {
-    let identity = inputs.module.clone().or_else(|| {
-        let reading = read(conf, inputs, None);
-        let known = |name: &str| match reading.directives.get(name)?.get(&0)? {
-            Value::Known(text) if is_folder_name(text) => Some(text.clone()),
-            _ => None,
-        };
-        Some((known("PACKAGE_NAME")?, known("PACKAGE_VERSION")?))
-    });
-    let reading = read(conf, inputs, identity.as_ref());
-    report(conf, reading)
+    if inputs.module.is_some() {
+        return report(conf, read(conf, inputs, inputs.module.as_ref()));
+    }
+    let first = read(conf, inputs, None);
+    let known = |name: &str| match first.directives.get(name)?.get(&0)? {
+        Value::Known(text) if is_folder_name(text) => Some(text.clone()),
+        _ => None,
+    };
+    let identity = known("PACKAGE_NAME").zip(known("PACKAGE_VERSION"));
+    if identity.is_none() || !first.looked_at_files && !may_ask_who_it_is(&conf.text) {
+        return report(conf, first);
+    }
+    report(conf, read(conf, inputs, identity.as_ref()))
+}
+
+/// Whether a file could find out the name and version that dkms knows it by, so that a second reading may differ from the first.
+/// Only words that can lead there count; a comment that expands nothing does not.
+fn may_ask_who_it_is(text: &str) -> bool {
+    const WAYS: &[&str] = &[
+        "module",
+        "module_version",
+        "BASH_SOURCE",
+        "BASH_ARGV",
+        "caller",
+        "eval",
+        "declare",
+        "typeset",
+        "compgen",
+        "set",
+        "export",
+        "readonly",
+        "env",
+        "printenv",
+        "source",
+    ];
+    let comment = |line: &&str| line.trim_start().starts_with('#') && !line.contains(['$', '`', '\\']);
+    let asks = |line: &str| {
+        line.contains("${!")
+            || line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| WAYS.contains(&word))
+    };
+    text.lines().filter(|line| !comment(line)).any(asks)
 }
 
 /// Whether a name or version can be a directory.
@@ -258,7 +291,7 @@ fn base_state(inputs: &Inputs, identity: Option<&(String, String)>) -> State {
         state.set(variable, value);
     }
     // Both sourcings happen in `safe_source`, whose remaining arguments are these names.
-    state.positional = VARIABLES.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>().into();
+    state.positional = carried_over(inputs).into_iter().map(str::to_owned).collect::<Vec<_>>().into();
     state
 }
 
@@ -324,7 +357,7 @@ fn read(conf: &Conf, inputs: &Inputs, identity: Option<&(String, String)>) -> Re
     let mut directives = if flow == Flow::Limit {
         BTreeMap::new()
     } else {
-        second(inputs, identity, &machine.script_path, &text, &mut findings)
+        second(inputs, identity, &machine, &text, &mut findings)
     };
     for name in &blurred {
         directives.insert(name.clone(), Directive::from([(0, Value::Unknown)]));
@@ -340,7 +373,8 @@ fn read(conf: &Conf, inputs: &Inputs, identity: Option<&(String, String)>) -> Re
             *value = Value::Unknown;
         }
     }
-    Reading { first, directives, beginnings, findings, ended }
+    let looked_at_files = machine.looked_at_files.get();
+    Reading { first, directives, beginnings, findings, ended, looked_at_files }
 }
 
 /// What partly unknown values begin with, where the second sourcing leaves the known part alone.
@@ -398,9 +432,22 @@ fn is_exported(inputs: &Inputs, name: &str) -> bool {
     }
 }
 
-/// The directives that this dkms carries over.
-pub(crate) fn carried_over(inputs: &Inputs) -> impl Iterator<Item = &'static str> {
-    VARIABLES.iter().copied().filter(|name| is_exported(inputs, name))
+/// The directives that this dkms carries over, in its order: a quote that does not end in one takes those behind it along.
+pub(crate) fn carried_over(inputs: &Inputs) -> Vec<&'static str> {
+    let mut names: Vec<_> = VARIABLES.iter().copied().filter(|name| is_exported(inputs, name)).collect();
+    if !is_at_least(inputs, "3.1.8") {
+        // read in 3.0.10; CLEAN was deprecated in 3.1.8, and stands behind the others in 3.2.2
+        let order = |name: &&str| match *name {
+            "CLEAN" => 0,
+            "BUILD_EXCLUSIVE_ARCH" | "BUILD_EXCLUSIVE_CONFIG" => 2,
+            _ => 1,
+        };
+        let until = names.iter().position(|name| *name == "build_exclude").unwrap_or(names.len());
+        let at = names.iter().position(|name| *name == "CLEAN").map(|at| names.remove(at));
+        names.splice(0..0, at);
+        names[..=until].sort_by_key(order);
+    }
+    names
 }
 
 /// What it runs for each.
@@ -449,20 +496,21 @@ fn export_all(machine: &mut Machine<'_>) -> Flow {
 fn second(
     inputs: &Inputs,
     identity: Option<&(String, String)>,
-    path: &str,
+    before: &Machine<'_>,
     text: &str,
     findings: &mut Vec<Finding>,
 ) -> BTreeMap<String, Directive> {
     let mut machine = Machine::new(inputs);
     machine.state = base_state(inputs, identity);
     machine.state.stdout = Sink::Away;
-    path.clone_into(&mut machine.script_path);
+    machine.script_path.clone_from(&before.script_path);
     machine.identity = identity.cloned();
     machine.sources.push("/usr/sbin/dkms".to_owned());
     machine.state.frames.push(BTreeMap::new());
     machine.lenient = 1;
     machine.source_text("/tmp/dkms.conf", text);
     machine.join_all();
+    before.looked_at_files.set(before.looked_at_files.get() || machine.looked_at_files.get());
     findings.extend(machine.findings.drain(..).filter(|finding| {
         finding.severity == Severity::Error && !std::ptr::eq(finding.code, &raw const codes::SYNTAX)
     }));

@@ -149,6 +149,7 @@ impl Machine<'_> {
     }
 
     fn locate_source(&self, path: &str) -> Option<Location> {
+        self.note_look(path);
         let mut roots = Vec::new();
         if let Some((name, version)) = &self.identity {
             roots.push(format!("/usr/src/{name}-{version}"));
@@ -168,6 +169,13 @@ impl Machine<'_> {
             (folder, "") => folder.to_owned(),
             (folder, rest) => format!("{folder}/{rest}"),
         }))
+    }
+
+    /// Notes that the answer may depend on the name and version of the driver.
+    fn note_look(&self, path: &str) {
+        if ["/usr/src", "/var/lib/dkms"].iter().any(|folder| path.starts_with(folder)) {
+            self.looked_at_files.set(true);
+        }
     }
 
     /// Reads a file.
@@ -248,7 +256,9 @@ impl Machine<'_> {
 
     /// The names in the folders that hold drivers, on a machine that is described.
     fn list_mentioned(&mut self, path: &str) -> Option<Vec<String>> {
-        let own = match (normalise(&self.state.directory, path).as_str(), &self.identity) {
+        let path_there = normalise(&self.state.directory, path);
+        self.note_look(&path_there);
+        let own = match (path_there.as_str(), &self.identity) {
             ("/usr/src", Some((name, version))) => vec![format!("{name}-{version}")],
             ("/usr/src", None) => Vec::new(),
             _ => return None,
@@ -259,6 +269,7 @@ impl Machine<'_> {
 
     /// The paths that a pattern matches, sorted; `None`: not known.
     pub(super) fn glob_paths(&mut self, pattern: &str) -> Result<Option<Vec<String>>, Flow> {
+        self.looked_at_files.set(true);
         let absolute = pattern.starts_with('/');
         let mut found = vec![if absolute { "/".to_owned() } else { String::new() }];
         for part in pattern.split('/').filter(|part| !part.is_empty()) {

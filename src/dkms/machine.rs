@@ -2,6 +2,7 @@
 //!
 //! Has no way to run a program or to open a file; the two trees of [`super::Inputs`] are all it can see.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::rc::Rc;
@@ -60,6 +61,8 @@ pub(super) struct Machine<'a> {
     pub identity: Option<(String, String)>,
     /// The path that `BASH_SOURCE` shows.
     pub script_path: String,
+    /// Whether it asked for paths where the driver may lie, or sourced a file.
+    pub looked_at_files: Cell<bool>,
     /// States of branches that may have left early, with how.
     pub pending: Vec<(Flow, State)>,
     /// Above zero: a failing command does not end a `set -e` shell.
@@ -87,6 +90,7 @@ impl<'a> Machine<'a> {
             foreign: 0,
             identity: None,
             script_path: String::new(),
+            looked_at_files: Cell::new(false),
             pending: Vec::new(),
             lenient: 0,
             function_names: Vec::new(),
