@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::codes;
 use super::commands::compare_versions;
 use super::machine::{Finding, Flow, Machine};
-use super::state::{Data, MAYBE, Shared, Sink, State, UNKNOWN, Variable, is_unknown, unknown};
+use super::state::{Data, MAYBE, Options, Shared, Sink, State, UNKNOWN, Variable, is_unknown, unknown};
 use super::syntax;
 use super::{CONF, Conf, Directive, Evaluation, Inputs, ReadTree, VARIABLES, Value};
 use crate::diagnostic::{Diagnostic, Edit, Place, Severity, SourceText};
@@ -464,6 +464,12 @@ fn export_all(machine: &mut Machine<'_>) -> Flow {
         if !changed && !machine.state.variables.contains_key(name) {
             continue;
         }
+        if let Some(lines) = plain_export(&machine.state, name) {
+            if let Err(flow) = machine.print(&lines) {
+                return flow;
+            }
+            continue;
+        }
         machine.state.set("_export_env", name);
         let flow = machine.run_text(script);
         if flow != Flow::Next {
@@ -492,6 +498,53 @@ fn export_all(machine: &mut Machine<'_>) -> Flow {
     machine.print(&lines).map_or_else(|flow| flow, |()| Flow::Next)
 }
 
+/// What the export prints for a directive whose values hold nothing but text, in a shell that the file did not change: most of them.
+/// Blanks collapse as `echo` makes them.
+fn plain_export(state: &State, name: &str) -> Option<String> {
+    let usual = state.functions.is_empty()
+        && state.options == Options::new()
+        && state.exit_trap.is_none()
+        && ["_i", "_export_env"]
+            .iter()
+            .all(|name| !state.variables.get(*name).is_some_and(|own| own.readonly))
+        && matches!(&state.variables.get("IFS")?.data, Data::Scalar(value) if value == " \t\n");
+    let special = |c: char| "*?[(\\\r".contains(c) || matches!(c, UNKNOWN | MAYBE);
+    let line = |(index, value): (usize, &String)| {
+        let words = value.split([' ', '\t', '\n']);
+        let mut text = String::new();
+        for (at, word) in words.enumerate() {
+            // runs of blanks end in one
+            if at > 0 && !text.ends_with(' ') {
+                text.push(' ');
+            }
+            text.push_str(word);
+        }
+        (usual && !value.contains(special)).then(|| format!("{name}[{index}]=\"{text}\"\n"))
+    };
+    match &state.variables.get(name)?.data {
+        Data::Scalar(value) => line((0, value)),
+        Data::Indexed(values) => values.iter().map(|(index, value)| line((*index, value))).collect(),
+        _ => None,
+    }
+}
+
+/// The directives in lines that hold nothing but text, which sourcing leaves as it is; nothing when one holds more.
+fn plain_directives(text: &str) -> Option<BTreeMap<String, Directive>> {
+    let mut directives: BTreeMap<String, Directive> = BTreeMap::new();
+    for line in text.split_terminator('\n') {
+        let (name, rest) = line.split_once('[')?;
+        let (index, rest) = rest.split_once("]=\"")?;
+        let value = rest.strip_suffix('"')?;
+        let special = |c: char| "\"$`\\".contains(c) || matches!(c, UNKNOWN | MAYBE);
+        if value.contains(special) || !VARIABLES.contains(&name) {
+            return None;
+        }
+        let elements = directives.entry(name.to_owned()).or_default();
+        elements.insert(index.parse().ok()?, Value::Known(value.to_owned()));
+    }
+    Some(directives)
+}
+
 /// Sources the exported text in dkms's own shell.
 fn second(
     inputs: &Inputs,
@@ -500,6 +553,9 @@ fn second(
     text: &str,
     findings: &mut Vec<Finding>,
 ) -> BTreeMap<String, Directive> {
+    if let Some(directives) = plain_directives(text) {
+        return directives;
+    }
     let mut machine = Machine::new(inputs);
     machine.state = base_state(inputs, identity);
     machine.state.stdout = Sink::Away;
