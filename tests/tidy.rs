@@ -71,7 +71,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("use rpm::", &["backend/rpm"]),
     ("tar::", &["archive", "unpack"]),
     ("zip::", &["unpack"]),
-    ("object::", &["ko"]),
+    ("use object::", &["ko"]),
     ("clap", &["cli", "main"]),
     ("std::process", &["main", "sandbox"]),
     ("std::env::", &["main"]),

@@ -145,6 +145,8 @@ fn member(c: char, out: &mut String) {
     out.push(c);
 }
 
+/// A result of a replacement that is longer counts as not known.
+pub(super) const LONGEST: usize = 4 << 20;
 /// So many expressions are kept.
 const KEPT: usize = 200;
 
@@ -293,7 +295,11 @@ impl Glob {
     /// All leftmost longest matches, for `${x//pattern/}`.
     pub(super) fn replace(&self, text: &str, all: bool, replacement: &str) -> Result<String, ()> {
         if let Kind::Literal(literal) = &self.kind {
-            return Ok(text.replacen(literal.as_str(), replacement, if all { usize::MAX } else { 1 }));
+            let count = if all { text.matches(literal.as_str()).count() } else { 1 };
+            if count.saturating_mul(replacement.len()) > LONGEST {
+                return Err(());
+            }
+            return Ok(text.replacen(literal.as_str(), replacement, count));
         }
         if text.len() > 4096 {
             return Err(());
@@ -317,6 +323,9 @@ impl Glob {
             }
             if let Some(end) = found {
                 out.push_str(replacement);
+                if out.len() > LONGEST {
+                    return Err(());
+                }
                 start = end;
                 if !all {
                     break;

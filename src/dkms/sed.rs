@@ -4,7 +4,7 @@
 
 use regex::Regex;
 
-use super::pattern;
+use super::pattern::{self, LONGEST};
 
 /// A script.
 pub(super) struct Program {
@@ -98,7 +98,7 @@ impl Program {
                             .collect();
                     }
                     Action::Substitute { regex, replacement, all, nth, print } => {
-                        let (changed, hit) = substitute(&space, regex, replacement, *all, *nth);
+                        let (changed, hit) = substitute(&space, regex, replacement, *all, *nth)?;
                         space = changed;
                         if hit && *print {
                             out.push_str(&space);
@@ -118,7 +118,7 @@ impl Program {
             if quit {
                 break;
             }
-            if out.len() > 1 << 22 {
+            if out.len() > LONGEST {
                 return None;
             }
         }
@@ -172,7 +172,14 @@ impl Command {
     }
 }
 
-fn substitute(line: &str, regex: &Regex, replacement: &[Piece], all: bool, nth: usize) -> (String, bool) {
+/// The line and whether it changed; nothing when it gets too long.
+fn substitute(
+    line: &str,
+    regex: &Regex,
+    replacement: &[Piece],
+    all: bool,
+    nth: usize,
+) -> Option<(String, bool)> {
     let (mut out, mut copied, mut hit) = (String::new(), 0, false);
     for (count, captures) in regex.captures_iter(line).enumerate() {
         if count + 1 < nth {
@@ -186,6 +193,9 @@ fn substitute(line: &str, regex: &Regex, replacement: &[Piece], all: bool, nth: 
                 Piece::Text(text) => out.push_str(text),
                 Piece::Group(group) => out.push_str(captures.get(*group).map_or("", |m| m.as_str())),
             }
+            if out.len() > LONGEST {
+                return None;
+            }
         }
         copied = whole.end();
         if !all {
@@ -193,7 +203,7 @@ fn substitute(line: &str, regex: &Regex, replacement: &[Piece], all: bool, nth: 
         }
     }
     out.push_str(&line[copied..]);
-    (out, hit)
+    Some((out, hit))
 }
 
 fn compile(text: &str, extended: bool, ignore_case: bool) -> Option<Regex> {
