@@ -363,6 +363,7 @@ impl Machine<'_> {
             }
         }
         self.check_size(words.list.len())?;
+        self.check_list(words.list.iter())?;
         Ok(words)
     }
 

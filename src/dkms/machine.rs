@@ -21,6 +21,8 @@ const DEPTH: usize = 300;
 const STRING: usize = 1 << 20;
 /// Words of one command or elements of one array.
 const LIST: usize = 100_000;
+/// Bytes of all of them together.
+const LIST_BYTES: usize = 16 << 20;
 
 /// Why a command list stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,6 +198,15 @@ impl<'a> Machine<'a> {
             return Err(self.limit("a list gets too long"));
         }
         self.step(u64::try_from(count / 16).unwrap_or(u64::MAX))
+    }
+
+    /// Checks how much a list holds, which is copied each time it changes.
+    pub(super) fn check_list<'t>(&mut self, texts: impl Iterator<Item = &'t String>) -> Result<(), Flow> {
+        let total: usize = texts.map(String::len).sum();
+        if total > LIST_BYTES {
+            return Err(self.limit("a list gets too long"));
+        }
+        self.step(u64::try_from(total / 512).unwrap_or(u64::MAX))
     }
 
     /// Checks the length of a string.
@@ -436,6 +447,7 @@ impl<'a> Machine<'a> {
             *value = text;
         }
         self.check_size(values.len())?;
+        self.check_list(values.values())?;
         let variable =
             self.state.variables.entry(name.to_owned()).or_insert_with(|| Variable::new(Data::Unset));
         variable.data = Data::Indexed(values);
@@ -513,6 +525,7 @@ impl<'a> Machine<'a> {
             }
         }
         self.check_size(map.len())?;
+        self.check_list(map.values())?;
         // the whole list is copied each time
         self.step(u64::try_from(map.len() / 2).unwrap_or(u64::MAX))?;
         variable.data = Data::Indexed(map);
