@@ -35,6 +35,8 @@ pub(super) struct SyntaxError {
 
 /// Openers that may be open at once: tokenizer and parser recurse for each.
 const NESTING: usize = 40;
+/// Parentheses that may be open around `<<`: `$(( (1 << 2) ))` has three.
+const SHIFTED: usize = 4;
 /// Openers that a text may have at all: what closes them may stand in quotes and be no closer. The stack holds twice as many.
 const OPENERS: usize = 15_000;
 /// Tokens that may be looked at while parsing one text, among them those that are looked at again.
@@ -160,6 +162,8 @@ fn check_nesting(text: &str) -> Result<(), usize> {
     while i < bytes.len() {
         match bytes[i] {
             b'(' => round += 1,
+            // the tokenizer takes shifts in some nested arithmetic for here-documents, and then does not end
+            b'<' if bytes.get(i + 1) == Some(&b'<') && round > SHIFTED => return Err(i),
             b')' => round = round.saturating_sub(1),
             b'{' => curly += 1,
             b'}' => curly = curly.saturating_sub(1),

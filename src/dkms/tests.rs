@@ -242,6 +242,11 @@ fn hostile_files_end_in_time() {
         "MAKE[9223372036854775807]=x\nMAKE[-9223372036854775808]=x\n".to_owned(),
         "x=$((-9223372036854775808 / -1)) y=$((1 << 99)) z=$((2**63))\n".to_owned(),
         "echo {1..99999999999999999999} 99999999999999999999>x ~99999999999999999999\n".to_owned(),
+        "n=$(( (1 << 3=$(( (1 << 3=$(( (1 << 3) ** 2 % 7 ? 0x1f : 8#17 )0x1f : 8#17 )0x1f : 8#17 )0x1f : 8#17 )0x$0f : \
+         8#17 )0x1f :17 )0x1f : 8#17 )); (( n++, n += 2 )); let m=n*2; x[n=3]=1; y=$((x[3]--))\n"
+            .to_owned(),
+        "x=a; for i in {1..20}; do x=$x$x; done; y=${x//a/$x}; z=$(echo \"$x\" | sed \"s/a/$x/g\")\n".to_owned(),
+        "x=a; for i in {1..20}; do x=$x$x; done; for i in {1..300}; do b+=(\"$x\"); done; y=\"${b[*]}\"\n".to_owned(),
         "i='a[i]'; x=$((i))\n".to_owned(),
         "i='a[i]=1'; x=$((i+1))\n".to_owned(),
         "if foo; then\n".repeat(35) + &"fi\n".repeat(35),
