@@ -36,7 +36,7 @@ pub(super) struct SyntaxError {
 /// Openers that may be open at once: tokenizer and parser recurse for each.
 const NESTING: usize = 40;
 /// Parentheses that may be open around `<<`: `$(( (1 << 2) ))` has three.
-const SHIFTED: usize = 4;
+const SHIFTED: usize = 8;
 /// Openers that a text may have at all: what closes them may stand in quotes and be no closer. The stack holds twice as many.
 const OPENERS: usize = 15_000;
 /// Tokens that may be looked at while parsing one text, among them those that are looked at again.
