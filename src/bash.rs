@@ -1,6 +1,6 @@
 //! What the real bash makes of a dkms.conf, for a user who asks for it: in a sandbox that shows it the machine it is read for.
 //!
-//! Reads the file as dkms does, and takes nothing from its own machine but programs and what the caller leaves open.
+//! Reads the file as dkms does, and takes nothing from its own machine but programs.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -57,13 +57,8 @@ pub fn evaluate(file: File<'_>, own: Evaluation, machine: &Machine, stop: &Stop)
     }
     // as `dkms add` does it: the first reading gives name and version
     let first = read(file, machine, None, stop)?;
-    let text = |name: &str| match first.get(name).and_then(|elements| elements.get(&0)) {
-        Some(Value::Known(text)) => Some(text.clone()).filter(|text| dkms::is_folder_name(text)),
-        _ => None,
-    };
-    let identity = text("PACKAGE_NAME").zip(text("PACKAGE_VERSION"));
-    let directives = match &identity {
-        Some(identity) => read(file, machine, Some(identity), stop)?,
+    let directives = match dkms::identity(&first) {
+        Some(identity) => read(file, machine, Some(&identity), stop)?,
         None => first,
     };
     Ok(own.with_directives(directives))
@@ -102,11 +97,10 @@ fn read(
     for (name, text) in stand_ins(inputs) {
         sandbox.file(&format!("/usr/local/sbin/{name}"), text.as_bytes(), 0o755);
     }
-    sandbox.file("/run/read_conf.bash", script(inputs, identity).as_bytes(), 0o644);
-    let settings = dkms::settings(inputs, identity);
-    let variables: BTreeMap<&str, String> =
-        settings.into_iter().filter(|(name, _)| matches!(*name, "HOME" | "PATH")).collect();
-    let ended = sandbox.run(&["bash", "/run/read_conf.bash", &path], &variables, LIMITS, stop)?;
+    let (environment, settings): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        dkms::settings(inputs, identity).into_iter().partition(|(name, _)| matches!(*name, "HOME" | "PATH"));
+    sandbox.file("/run/read_conf.bash", script(inputs, &settings).as_bytes(), 0o644);
+    let ended = sandbox.run(&["bash", "/run/read_conf.bash", &path], &environment, LIMITS, stop)?;
     match (ended.status, parse(&ended.output)) {
         (Some(0), Some(directives)) => Ok(directives),
         (status, _) => {
@@ -118,36 +112,27 @@ fn read(
 
 /// Programs that would tell about the machine that kpkg runs on.
 fn stand_ins(inputs: &Inputs<'_>) -> Vec<(&'static str, String)> {
-    let kernel = quoted(inputs.kernel.as_deref().unwrap_or_default());
-    let arch = quoted(inputs.arch.as_deref().unwrap_or_default());
+    let kernel = dkms::single_quote(inputs.kernel.as_deref().unwrap_or_default());
+    let arch = dkms::single_quote(inputs.arch.as_deref().unwrap_or_default());
     let processors = inputs.processors.unwrap_or(1);
     let online = inputs.online_processors.unwrap_or(processors);
     let uname = format!(
-        "#!/bin/sh\ncase $1 in\n-r | --kernel-release) echo {kernel} ;;\n-m | -p | -i | --machine) echo {arch} ;;\n\
+        "#!/bin/bash\ncase $1 in\n-r | --kernel-release) echo {kernel} ;;\n-m | -p | -i | --machine) echo {arch} ;;\n\
          '' | -s | --kernel-name) echo Linux ;;\n-sr | -rs) echo Linux {kernel} ;;\n*) exec /usr/bin/uname \"$@\" ;;\nesac\n"
     );
     let nproc = format!(
-        "#!/bin/sh\ncase $* in\n'' | --all) echo {processors} ;;\n*) exec /usr/bin/nproc \"$@\" ;;\nesac\n"
+        "#!/bin/bash\ncase $* in\n'' | --all) echo {processors} ;;\n*) exec /usr/bin/nproc \"$@\" ;;\nesac\n"
     );
     let getconf = format!(
-        "#!/bin/sh\ncase $1 in\n_NPROCESSORS_ONLN) echo {online} ;;\n*) exec /usr/bin/getconf \"$@\" ;;\nesac\n"
+        "#!/bin/bash\ncase $1 in\n_NPROCESSORS_ONLN) echo {online} ;;\n*) exec /usr/bin/getconf \"$@\" ;;\nesac\n"
     );
     vec![("uname", uname), ("nproc", nproc), ("getconf", getconf)]
 }
 
-/// A word for the shell.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
 /// What bash runs.
-fn script(inputs: &Inputs<'_>, identity: Option<&(String, String)>) -> String {
-    let mut text = String::new();
-    for (name, value) in dkms::settings(inputs, identity) {
-        if !matches!(name, "HOME" | "PATH") {
-            text.push_str(&format!("{name}={}\n", quoted(&value)));
-        }
-    }
+fn script(inputs: &Inputs<'_>, settings: &BTreeMap<&str, String>) -> String {
+    let assignment = |(name, value): (&&str, &String)| format!("{name}={}\n", dkms::single_quote(value));
+    let mut text: String = settings.iter().map(assignment).collect();
     let names = dkms::carried_over(inputs).join(" ");
     text.push_str(&format!("names=({names})\ncarry_over() {{\n{}\n}}\n", dkms::export(inputs)));
     text + READ_CONF

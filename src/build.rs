@@ -4,19 +4,17 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::backend::{self, Backend, Contents, Found};
+use crate::backend::{self, Backend};
 use crate::bash::{self, ConfShell};
 use crate::config::{self, Config};
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::dkms::{self, Conf, Evaluation};
 use crate::driver::{self, Driver};
 use crate::error::{Error, Result};
-use crate::find;
+use crate::find::{self, Found};
 use crate::input::{self, Input};
-use crate::ko::KernelModule;
 use crate::lint;
 use crate::machine::Machine;
 use crate::output::{self, Dir, Output, Stop, Written};
@@ -126,50 +124,6 @@ pub fn read_conf(
     Ok((evaluation, without_repetition(findings)))
 }
 
-/// What a file holds that is a module, or a package of any kind.
-pub struct ModuleFile {
-    /// The package, where it is one.
-    pub package: Option<Found>,
-    /// The modules, by path.
-    pub modules: Vec<(String, KernelModule)>,
-}
-
-/// Whether the name of a file is that of a module, compressed or not.
-fn is_module(path: &str) -> bool {
-    let name = [".xz", ".zst", ".gz"].iter().find_map(|suffix| path.strip_suffix(suffix)).unwrap_or(path);
-    name.ends_with(".ko")
-}
-
-impl Contents for ModuleFile {
-    fn wants(&self, path: &str) -> bool {
-        is_module(path)
-    }
-
-    fn take(&mut self, path: &str, content: &mut dyn io::Read) -> io::Result<()> {
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("`{path}`: {error}"));
-        self.modules.push((path.to_owned(), KernelModule::read(content).map_err(named)?));
-        Ok(())
-    }
-}
-
-/// Reads a module or a finished package; nothing when the file is neither.
-pub fn read_modules(path: &Path) -> Result<Option<ModuleFile>> {
-    let mut file = ModuleFile { package: None, modules: Vec::new() };
-    if is_module(&path.to_string_lossy()) {
-        let unreadable = |error| Error::io("cannot read the module", path, error).as_usage();
-        let module = fs::File::open(path).and_then(KernelModule::read).map_err(unreadable)?;
-        file.modules.push((path.display().to_string(), module));
-        return Ok(Some(file));
-    }
-    for backend in backend::BACKENDS {
-        if let Some(found) = backend.read(path, &mut file)? {
-            file.package = Some(found);
-            return Ok(Some(file));
-        }
-    }
-    Ok(None)
-}
-
 /// A `kpkg.toml` in which everything is a comment.
 const EXAMPLE_CONFIG: &str = "\
 # what dkms.conf has no place for; every key is optional, and `kpkg show` prints what they lead to
@@ -257,7 +211,7 @@ pub fn prepare(input: &Input, options: &Options) -> Result<Vec<Prepared>> {
 
 fn prepare_driver(
     input: &Input,
-    found: &find::Found,
+    found: &Found,
     findings: &[Diagnostic],
     config: &Config,
     targets: &[Target],

@@ -235,8 +235,8 @@ impl Start {
             "INSTALL_MOD_STRIP",
         ];
         let (_, make) = Make::called(tree, folder)?;
-        let expanded = |line: &&String| make.expand(line, 0);
-        let line = make.default_recipes().map(|(_, line)| expanded(&line)).find(|line| {
+        let mut lines = make.default_recipes().into_iter().map(|(_, line)| make.expand(line, 0));
+        let line = lines.find(|line| {
             line.contains("-C ")
                 && ["M=", "SUBDIRS=", "KBUILD_EXTMOD="].iter().any(|name| line.contains(name))
         })?;
@@ -347,7 +347,7 @@ impl<'a> Make<'a> {
             let Some(list) = name.strip_prefix("obj-") else { continue };
             let option = match list {
                 // `obj-$(ALL)$(CONFIG_X)` with `ALL=m`, and an option that the kernel does not know
-                list if list == "m" || list.starts_with("m\u{E010}CONFIG_") => None,
+                list if list == "m" || list.starts_with(&format!("m{OPEN}CONFIG_")) => None,
                 // kbuild goes down into the folders of obj-y too; its objects are for the kernel itself
                 "y" => {
                     let words = self.value(name, 0);
@@ -413,7 +413,7 @@ impl<'a> Make<'a> {
     }
 
     /// The lines that the default target runs, each with the target that it belongs to.
-    fn default_recipes(&self) -> impl Iterator<Item = (String, &String)> {
+    fn default_recipes(&self) -> Vec<(String, &String)> {
         let first = self
             .rules
             .iter()
@@ -430,7 +430,7 @@ impl<'a> Make<'a> {
                 lines.extend(self.recipes[rule.recipe.clone()].iter().map(|line| (target.clone(), line)));
             }
         }
-        lines.into_iter()
+        lines
     }
 
     /// Whether the default target makes a source file, or configures something.
@@ -443,7 +443,7 @@ impl<'a> Make<'a> {
             let inside = self.expand(word, 0).replace("@TOP@", "");
             tree_path(&join(&self.folder, &inside)).is_some_and(|path| self.tree.exists(&path))
         };
-        self.default_recipes().any(|(target, line)| {
+        self.default_recipes().into_iter().any(|(target, line)| {
             let (_, after) = line.split_once('>').unwrap_or_default();
             let writes = after.split_whitespace().next().is_some_and(is_source);
             // a script of the tree that is told the name of a source which is not there

@@ -25,7 +25,7 @@
 //! | [`source`] | which files of a tree are the driver's source |
 //! | [`version`] | what a tree says its version is |
 //! | [`kbuild`], [`infer`] | what Makefiles make; the dkms.conf that follows, where there is none |
-//! | [`ko`] | what a kernel module says about itself |
+//! | [`ko`], [`inspect`] | what a kernel module says about itself; the modules of a finished file |
 //! | [`driver`] | the model of what a vendor ships |
 //! | [`config`], [`request`] | `kpkg.toml`; what the user asked for, checked |
 //! | [`profile`] | what a distribution release wants: the data of `formats/` |
@@ -61,6 +61,7 @@ pub mod error;
 pub mod find;
 pub mod infer;
 pub mod input;
+pub mod inspect;
 pub mod kbuild;
 pub mod ko;
 pub mod lint;

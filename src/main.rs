@@ -15,6 +15,7 @@ use kpkg::cli::{BuildArgs, CheckArgs, Cli, Command, Deny, InitArgs, PackageArgs,
 use kpkg::diagnostic::{Diagnostic, Severity};
 use kpkg::error::{Error, Kind, Result};
 use kpkg::input::Input;
+use kpkg::inspect::inspect;
 use kpkg::machine::Machine;
 use kpkg::output::Stop;
 use kpkg::{build, check, cli, machine, report};
@@ -221,7 +222,7 @@ fn run_show(args: &ShowArgs, signals: &Signals) -> ExitCode {
     if let (None, Some(path)) = (&args.package.folder, &args.package.dkms_conf) {
         return show_conf(path, args, signals).unwrap_or_else(|error| fail(&error, color, false));
     }
-    let modules = args.package.folder.as_deref().filter(|path| path.is_file()).map(build::read_modules);
+    let modules = args.package.folder.as_deref().filter(|path| path.is_file()).map(inspect);
     match modules.transpose().map(Option::flatten) {
         Ok(None) => {}
         Ok(Some(file)) if args.json => return print(format!("{}\n", report::modules_json(&file)).as_bytes()),

@@ -5,11 +5,12 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::build::{Artifact, ModuleFile, Prepared};
+use crate::build::{Artifact, Prepared};
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::dkms::{Evaluation, Value as Directive, Verdict};
 use crate::driver::{ForKernel, Origin};
 use crate::error::Error;
+use crate::inspect::ModuleFile;
 use crate::ko::{KernelModule, Symbol};
 use crate::package::{Content, EntryKind, Package, Payload};
 use crate::source::LeftOut;

@@ -1,5 +1,6 @@
 # Reads a dkms.conf as `safe_source` of dkms does, and prints the directives: name, index and value, each ended by NUL.
-# The caller puts before it: the variables of dkms, and the functions `carry_over` (a name's elements as lines) and `names`.
+# The caller puts before it: the variables of dkms, the array `names` of directives, and the function `carry_over`, which prints the
+# elements of the one that `_export_env` names as lines.
 shopt -s extglob
 # numbers become three digits, so that text compares as versions do; leading text stays
 VER() {

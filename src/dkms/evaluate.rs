@@ -188,11 +188,7 @@ fn evaluate_here(conf: &Conf, inputs: &Inputs) -> Evaluation {
         return report(conf, read(conf, inputs, inputs.module.as_ref()));
     }
     let first = read(conf, inputs, None);
-    let known = |name: &str| match first.directives.get(name)?.get(&0)? {
-        Value::Known(text) if is_folder_name(text) => Some(text.clone()),
-        _ => None,
-    };
-    let identity = known("PACKAGE_NAME").zip(known("PACKAGE_VERSION"));
+    let identity = identity(&first.directives);
     if identity.is_none() || !first.looked_at_files && !may_ask_who_it_is(&conf.text) {
         return report(conf, first);
     }
@@ -227,8 +223,17 @@ fn may_ask_who_it_is(text: &str) -> bool {
     text.lines().filter(|line| !comment(line)).any(asks)
 }
 
+/// The name and version that dkms knows a driver by, after it read the file for the first time.
+pub(crate) fn identity(directives: &BTreeMap<String, Directive>) -> Option<(String, String)> {
+    let known = |name: &str| match directives.get(name)?.get(&0)? {
+        Value::Known(text) if is_folder_name(text) => Some(text.clone()),
+        _ => None,
+    };
+    known("PACKAGE_NAME").zip(known("PACKAGE_VERSION"))
+}
+
 /// Whether a name or version can be a directory.
-pub(crate) fn is_folder_name(text: &str) -> bool {
+fn is_folder_name(text: &str) -> bool {
     !text.is_empty() && !text.contains(['/', ' ', '\n', '\t']) && text != "." && text != ".."
 }
 
@@ -437,15 +442,10 @@ pub(crate) fn carried_over(inputs: &Inputs) -> Vec<&'static str> {
     let mut names: Vec<_> = VARIABLES.iter().copied().filter(|name| is_exported(inputs, name)).collect();
     if !is_at_least(inputs, "3.1.8") {
         // read in 3.0.10; CLEAN was deprecated in 3.1.8, and stands behind the others in 3.2.2
-        let order = |name: &&str| match *name {
-            "CLEAN" => 0,
-            "BUILD_EXCLUSIVE_ARCH" | "BUILD_EXCLUSIVE_CONFIG" => 2,
-            _ => 1,
-        };
-        let until = names.iter().position(|name| *name == "build_exclude").unwrap_or(names.len());
-        let at = names.iter().position(|name| *name == "CLEAN").map(|at| names.remove(at));
-        names.splice(0..0, at);
-        names[..=until].sort_by_key(order);
+        names.sort_by_key(|name| *name != "CLEAN");
+        let exclusive = names.iter().take_while(|name| **name != "build_exclude").count();
+        names[..exclusive]
+            .sort_by_key(|name| matches!(*name, "BUILD_EXCLUSIVE_ARCH" | "BUILD_EXCLUSIVE_CONFIG"));
     }
     names
 }

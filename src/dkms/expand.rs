@@ -948,7 +948,7 @@ fn apply(change: &Change, text: &str) -> String {
 }
 
 /// `'…'` as `${x@Q}` prints it.
-pub(super) fn single_quote(text: &str) -> String {
+pub(crate) fn single_quote(text: &str) -> String {
     if text.chars().any(|c| c.is_ascii_control()) {
         let mut out = String::from("$'");
         for c in text.chars() {

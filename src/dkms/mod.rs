@@ -31,7 +31,8 @@ use serde::Serialize;
 pub use codes::CODES;
 pub use decision::{Decision, ModuleDecision, Verdict};
 pub use evaluate::{THREAD, evaluate};
-pub(crate) use evaluate::{carried_over, export, is_folder_name, script_path, settings};
+pub(crate) use evaluate::{carried_over, export, identity, script_path, settings};
+pub(crate) use expand::single_quote;
 pub use facts::*;
 
 use crate::diagnostic::{Diagnostic, Place, SourceText};

@@ -61,13 +61,12 @@ enum Failure {
 
 impl Budget {
     fn parse(&mut self, text: &str) -> Result<ast::Program, Failure> {
-        let syntax = |message: String| Failure::Syntax(message);
         let tokens = uncached_tokenize_str(text, &options().tokenizer_options())
-            .map_err(|error| syntax(error.to_string()))?;
+            .map_err(|error| Failure::Syntax(error.to_string()))?;
         let visits =
             tokens.len().saturating_mul(1_usize.checked_shl(doublings(&tokens)).unwrap_or(usize::MAX));
         self.visits = self.visits.checked_sub(visits).ok_or(Failure::Refused)?;
-        parse_tokens(&tokens, &options()).map_err(|error| syntax(error.to_string()))
+        parse_tokens(&tokens, &options()).map_err(|error| Failure::Syntax(error.to_string()))
     }
 }
 

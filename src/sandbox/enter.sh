@@ -3,7 +3,7 @@
 #
 #   enter.sh ROOT WORD... -- COMMAND...        ROOT: a folder to work on, covered and never changed
 #
-#   dir PATH | bind SOURCE PATH | link TARGET PATH | links FOLDER TARGETS (a line each) | file PATH MODE SIZE (the bytes: standard input)
+#   bind SOURCE PATH | link TARGET PATH | links FOLDER TARGETS (a line each) | file PATH MODE SIZE (the bytes: standard input)
 set -eu
 trap 'exit 125' EXIT
 root=$1
@@ -22,7 +22,6 @@ freeze() {
 }
 while [ "$1" != -- ]; do
     case $1 in
-        dir) mkdir -p "$root$2"; shift 2 ;;
         bind)
             if [ -d "$2" ]; then mkdir -p "$root$3"; else parent "$3"; [ -e "$root$3" ] || : >"$root$3"; fi
             mount --rbind "$2" "$root$3"

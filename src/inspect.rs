@@ -1,0 +1,55 @@
+//! What a finished file holds: a kernel module, or the modules of a package, ours or a foreign one.
+//!
+//! Only reads; what is wrong with a package is for `lint` to say.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use crate::backend::{self, Contents, Found};
+use crate::error::{Error, Result};
+use crate::ko::KernelModule;
+
+/// What a file holds that is a module, or a package of any kind.
+pub struct ModuleFile {
+    /// The package, where it is one.
+    pub package: Option<Found>,
+    /// The modules, by path.
+    pub modules: Vec<(String, KernelModule)>,
+}
+
+/// Whether the name of a file is that of a module, compressed or not.
+fn is_module(path: &str) -> bool {
+    let name = [".xz", ".zst", ".gz"].iter().find_map(|suffix| path.strip_suffix(suffix)).unwrap_or(path);
+    name.ends_with(".ko")
+}
+
+impl Contents for ModuleFile {
+    fn wants(&self, path: &str) -> bool {
+        is_module(path)
+    }
+
+    fn take(&mut self, path: &str, content: &mut dyn io::Read) -> io::Result<()> {
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("`{path}`: {error}"));
+        self.modules.push((path.to_owned(), KernelModule::read(content).map_err(named)?));
+        Ok(())
+    }
+}
+
+/// Reads a module or a finished package; nothing when the file is neither.
+pub fn inspect(path: &Path) -> Result<Option<ModuleFile>> {
+    let mut file = ModuleFile { package: None, modules: Vec::new() };
+    if is_module(&path.to_string_lossy()) {
+        let unreadable = |error| Error::io("cannot read the module", path, error).as_usage();
+        let module = fs::File::open(path).and_then(KernelModule::read).map_err(unreadable)?;
+        file.modules.push((path.display().to_string(), module));
+        return Ok(Some(file));
+    }
+    for backend in backend::BACKENDS {
+        if let Some(found) = backend.read(path, &mut file)? {
+            file.package = Some(found);
+            return Ok(Some(file));
+        }
+    }
+    Ok(None)
+}
