@@ -194,6 +194,7 @@ fn what_is_not_known_taints_only_what_depends_on_it() {
         ("[ -z \"$(foo)x\" ] && MAKE=a", vec![]),
         ("dpkg -l | grep libtoy-dev | grep -q ^ii && MAKE=a || MAKE=b", vec!["MAKE[0]=b"]),
         ("dpkg -l | grep -q linux-image && MAKE=a || MAKE=b", vec!["MAKE[0] unknown"]),
+        ("MAKE=\"$(dpkg -l | grep linux-image)\"", vec!["MAKE[0] unknown"]),
         ("MAKE=$(dpkg -l | awk '{print $2}')", vec!["MAKE[0] unknown"]),
         (
             "MAKE=a\n[[ $(foo) =~ x ]] && MAKE=${BASH_REMATCH[0]}\nCLEAN=c",
@@ -218,6 +219,9 @@ fn commands_are_answered_from_the_facts() {
         ("echo a-b | tr a-z A-Z | tr -d -", "AB"),
         ("printf '%s\\n' 1.10 1.9 | sort -V | head -n1", "1.9"),
         ("cat $(dirname $BASH_SOURCE)/VERSION", "7.5"),
+        // where dkms knows the driver only after it read the file once
+        ("cat /usr/src/x-1/VERSION", "7.5"),
+        ("ls /var/lib/dkms/x/1/source/src", "a.c"),
         ("awk -F= '/DRM/ {print $2}' /lib/modules/$kernelver/build/.config", "m"),
         ("basename /a/b.ko .ko", "b"),
         ("expr 6.1 : '\\([0-9]*\\)'", "6"),
