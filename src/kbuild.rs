@@ -3,12 +3,15 @@
 //! Knows the part of GNU make's language that such files use; what it cannot know stays unknown, and runs nothing.
 //! Sources of rules: `Documentation/kbuild/modules.rst` and `makefiles.rst` of Linux, the GNU make manual.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::dkms::{ReadTree, tree_path};
 
 /// The most that is read of one Makefile.
 const BYTES: usize = 1 << 20;
+/// The most references that are expanded in one file and what it includes.
+const REFERENCES: usize = 100_000;
 /// How deep variables, includes and folders may nest.
 const DEPTH: usize = 24;
 /// How long a value may get.
@@ -289,6 +292,8 @@ struct Make<'a> {
     /// Variables that have to name the root of the tree.
     roots: BTreeSet<String>,
     depth: usize,
+    /// How many references are still expanded; names that name each other would take all time.
+    left: Cell<usize>,
 }
 
 /// Where a conditional stands.
@@ -311,6 +316,7 @@ impl<'a> Make<'a> {
             rules: Vec::new(),
             roots: BTreeSet::new(),
             depth: 0,
+            left: Cell::new(REFERENCES),
         };
         if let Some(release) = release {
             for (name, value) in [
@@ -660,8 +666,11 @@ impl<'a> Make<'a> {
 
     /// Replaces `$(…)`, `${…}` and `$x`.
     fn expand(&self, text: &str, depth: usize) -> String {
-        if depth > DEPTH || !text.contains('$') {
+        if !text.contains('$') {
             return text.to_owned();
+        }
+        if depth > DEPTH || self.left.get() == 0 {
+            return String::new();
         }
         let mut out = String::new();
         let mut rest = text;
@@ -669,6 +678,7 @@ impl<'a> Make<'a> {
             out.push_str(&rest[..at]);
             rest = &rest[at + 1..];
             let Some(next) = rest.chars().next() else { break };
+            self.left.set(self.left.get().saturating_sub(1));
             match next {
                 '$' => {
                     out.push('$');
@@ -1159,6 +1169,8 @@ mod tests {
             "obj-m := $(word 0,a)",
             "ifeq (\n$(((",
             "A := x\nA := $(A)$(A)\n",
+            "obj-m := toy.o\nA = $(A) $(A) $(A) $(A) $(A)\nall:\n\t$(MAKE) -C $(A) M=$(A)\n",
+            "A = $(B)$(B)$(B)$(B)$(B)\nB = $(A)$(A)$(A)$(A)$(A)\nobj-m := $(A)\n",
         ] {
             let _ends = modules(&[("Makefile", text)]);
         }
