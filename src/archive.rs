@@ -337,6 +337,26 @@ pub fn tar_padding(out: &mut dyn Write, size: u64) -> io::Result<()> {
     zeros(out, padding(size, BLOCK))
 }
 
+/// A kernel module as the kernel and kmod of every distribution can read it: xz with CRC32 and a dictionary of 1 MiB, which is what
+/// the kernel's own decompressor takes (`scripts/Makefile.modinst`).
+pub fn compressed_module(bytes: &[u8], codec: Codec) -> io::Result<Vec<u8>> {
+    use liblzma::stream::{Check, Filters, LzmaOptions, Stream};
+    if codec == Codec::Xz {
+        let mut options = LzmaOptions::new_preset(6).map_err(io::Error::other)?;
+        options.dict_size(1 << 20);
+        let mut filters = Filters::new();
+        filters.lzma2(&options);
+        let stream = Stream::new_stream_encoder(&filters, Check::Crc32).map_err(io::Error::other)?;
+        let mut encoder = liblzma::write::XzEncoder::new_stream(Vec::new(), stream);
+        encoder.write_all(bytes)?;
+        return encoder.finish();
+    }
+    let compression = Compression { codec, level: codec.default_level() };
+    let mut compressor = Compressor::new(Vec::new(), compression, bytes.len() as u64)?;
+    compressor.write_all(bytes)?;
+    compressor.finish()
+}
+
 /// An entry of a tar that is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TarEntry {
@@ -350,6 +370,10 @@ pub struct TarEntry {
     pub is_folder: bool,
     /// Whether it is a regular file.
     pub is_file: bool,
+    /// What a symbolic link says.
+    pub target: Option<String>,
+    /// The entry that this one is another name of.
+    pub same_as: Option<String>,
 }
 
 /// Calls `look` with every entry of a tar and its content; at most so many entries.
@@ -372,12 +396,16 @@ pub fn read_tar(
         };
         let user = named(header.username().unwrap_or_default(), header.uid()?);
         let group = named(header.groupname().unwrap_or_default(), header.gid()?);
+        let link = entry.link_name_bytes().map(|link| String::from_utf8_lossy(&link).into_owned());
+        let kind = header.entry_type();
         let found = TarEntry {
             name: String::from_utf8_lossy(&entry.path_bytes()).into_owned(),
             mode: header.mode()? & 0o7777,
             owner: format!("{user}:{group}"),
-            is_folder: header.entry_type().is_dir(),
-            is_file: header.entry_type().is_file(),
+            is_folder: kind.is_dir(),
+            is_file: kind.is_file(),
+            target: link.clone().filter(|_| kind.is_symlink()),
+            same_as: link.filter(|_| kind.is_hard_link()),
         };
         look(found, &mut entry)?;
     }

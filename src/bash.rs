@@ -8,14 +8,19 @@ use std::time::Duration;
 
 use crate::dkms::{self, Conf, Directive, Evaluation, Inputs, Value};
 use crate::error::{Error, Result};
-use crate::machine::Machine;
+use crate::machine::{Machine, stand_ins};
 use crate::output::Stop;
 use crate::sandbox::{Limits, Sandbox};
 
 /// The script, without what differs.
 const READ_CONF: &str = include_str!("bash/read_conf.bash");
 /// A file that takes longer or says more is not read.
-const LIMITS: Limits = Limits { time: Duration::from_secs(30), output: 4 << 20 };
+const LIMITS: Limits = Limits {
+    time: Duration::from_secs(30),
+    output: 4 << 20,
+    processor: Some(Duration::from_secs(30)),
+    memory: Some(2 << 30),
+};
 
 /// A dkms.conf and where it lies.
 #[derive(Debug, Clone, Copy)]
@@ -108,25 +113,6 @@ fn read(
             Err(Error::usage(format!("bash ended {how} while it read")).at(&file.conf.source().path))
         }
     }
-}
-
-/// Programs that would tell about the machine that kpkg runs on.
-fn stand_ins(inputs: &Inputs<'_>) -> Vec<(&'static str, String)> {
-    let kernel = dkms::single_quote(inputs.kernel.as_deref().unwrap_or_default());
-    let arch = dkms::single_quote(inputs.arch.as_deref().unwrap_or_default());
-    let processors = inputs.processors.unwrap_or(1);
-    let online = inputs.online_processors.unwrap_or(processors);
-    let uname = format!(
-        "#!/bin/bash\ncase $1 in\n-r | --kernel-release) echo {kernel} ;;\n-m | -p | -i | --machine) echo {arch} ;;\n\
-         '' | -s | --kernel-name) echo Linux ;;\n-sr | -rs) echo Linux {kernel} ;;\n*) exec /usr/bin/uname \"$@\" ;;\nesac\n"
-    );
-    let nproc = format!(
-        "#!/bin/bash\ncase $* in\n'' | --all) echo {processors} ;;\n*) exec /usr/bin/nproc \"$@\" ;;\nesac\n"
-    );
-    let getconf = format!(
-        "#!/bin/bash\ncase $1 in\n_NPROCESSORS_ONLN) echo {online} ;;\n*) exec /usr/bin/getconf \"$@\" ;;\nesac\n"
-    );
-    vec![("uname", uname), ("nproc", nproc), ("getconf", getconf)]
 }
 
 /// What bash runs.

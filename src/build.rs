@@ -5,21 +5,26 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use crate::backend::{self, Backend};
 use crate::bash::{self, ConfShell};
+use crate::compile::{self, Event, Failure, Outcome};
 use crate::config::{self, Config};
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::dkms::{self, Conf, Evaluation};
 use crate::driver::{self, Driver};
 use crate::error::{Error, Result};
 use crate::find::{self, Found};
+use crate::headers::{Cache, HeaderPackage};
 use crate::input::{self, Input};
+use crate::kernel::{self, Kernel};
 use crate::lint;
 use crate::machine::Machine;
 use crate::output::{self, Dir, Output, Stop, Written};
-use crate::package::Package;
-use crate::plan;
+use crate::package::{Codec, Package};
+use crate::plan::{self, KernelModules, ReadyModule};
 use crate::profile::{self, Target};
 use crate::request::{self, Request};
 use crate::template::Templates;
@@ -47,10 +52,62 @@ pub struct Options {
     pub templates: Option<PathBuf>,
     /// What the command line says about the packages.
     pub request: request::Options,
+    /// Compiled modules instead of source.
+    pub prebuilt: Option<Prebuilt>,
     /// Instead of the time that the source gives.
     pub stamp: Option<u32>,
     /// The stop flag.
     pub stop: Stop,
+}
+
+/// Which modules to compile, and how.
+#[derive(Debug, Clone)]
+pub struct Prebuilt {
+    /// Kernel releases, and the words `all` and `running`.
+    pub kernels: Vec<String>,
+    /// Package files and folders of kernel headers.
+    pub headers: Vec<PathBuf>,
+    /// What else dkms.conf may ask about.
+    pub machine: Machine,
+    /// The release of the kernel that runs.
+    pub running: Option<String>,
+    /// The machine that this program is for, as `uname -m` prints it.
+    pub arch: String,
+    /// The folder for what is worth keeping.
+    pub cache: PathBuf,
+    /// How many compilers may run at once.
+    pub jobs: usize,
+    /// How long one build may take.
+    pub timeout: Duration,
+    /// Whether the other kernels are built and packaged when one fails.
+    pub keep_going: bool,
+}
+
+/// Something that happened while modules were compiled: to which kernel, and how many of how many are done.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress<'a> {
+    /// The driver.
+    pub driver: &'a str,
+    /// The kernel release.
+    pub kernel: &'a str,
+    /// Whether it is done, or only begins.
+    pub is_done: bool,
+    /// How many are done.
+    pub done: usize,
+    /// How many there are.
+    pub total: usize,
+}
+
+/// Somebody who is told of [`Progress`], from several threads.
+pub type Tell<'a> = &'a (dyn Fn(Progress<'_>) + Sync);
+
+/// How it went for a kernel.
+#[derive(Debug)]
+pub struct ForKernel {
+    /// The release.
+    pub kernel: String,
+    /// The modules, or why there are none.
+    pub outcome: Outcome,
 }
 
 /// Everything decided, nothing written.
@@ -59,6 +116,8 @@ pub struct Prepared {
     pub driver: Driver,
     /// One for each package.
     pub jobs: Vec<Job>,
+    /// How it went for each kernel, where modules were compiled.
+    pub kernels: Vec<ForKernel>,
     /// Findings that do not stop it.
     pub diagnostics: Vec<Diagnostic>,
     /// The templates that were used.
@@ -101,6 +160,7 @@ pub fn codes() -> impl Iterator<Item = &'static Code> {
         crate::source::CODES,
         plan::CODES,
         config::CODES,
+        compile::CODES,
         backend::CODES,
     ];
     layers.into_iter().flatten().copied().chain(lint::codes())
@@ -185,8 +245,8 @@ pub fn write_new(files: &[NewFile]) -> Result<()> {
     Ok(())
 }
 
-/// Reads the drivers of `input`, one unless all are asked for, and decides everything.
-pub fn prepare(input: &Input, options: &Options) -> Result<Vec<Prepared>> {
+/// Reads the drivers of `input`, one unless all are asked for, and decides everything; with [`Options::prebuilt`] it compiles them.
+pub fn prepare(input: &Input, options: &Options, tell: Tell<'_>) -> Result<Vec<Prepared>> {
     let folder = input.folder.as_path();
     let config = read_config(folder)?;
     let targets = targets(options, &config)?;
@@ -199,9 +259,12 @@ pub fn prepare(input: &Input, options: &Options) -> Result<Vec<Prepared>> {
         },
     )?;
     let findings = [input.diagnostics.clone(), findings].concat();
+    let kernels = options.prebuilt.as_ref().map(|prebuilt| kernels(prebuilt, &options.stop)).transpose()?;
+    let given =
+        Given { input, config: &config, targets: &targets, kernels: kernels.as_deref(), options, tell };
     let mut prepared = Vec::new();
     for found in &found {
-        prepared.push(prepare_driver(input, found, &findings, &config, &targets, options)?);
+        prepared.push(prepare_driver(&given, found, &findings)?);
     }
     let jobs = prepared.iter().flat_map(|prepared: &Prepared| &prepared.jobs);
     let names: Vec<_> = jobs.flat_map(|job| &job.artifacts).map(|path| path.display().to_string()).collect();
@@ -209,14 +272,147 @@ pub fn prepare(input: &Input, options: &Options) -> Result<Vec<Prepared>> {
     Ok(prepared)
 }
 
-fn prepare_driver(
-    input: &Input,
-    found: &Found,
-    findings: &[Diagnostic],
-    config: &Config,
-    targets: &[Target],
-    options: &Options,
-) -> Result<Prepared> {
+/// The kernels to compile for.
+fn kernels(prebuilt: &Prebuilt, stop: &Stop) -> Result<Vec<Kernel>> {
+    let cache = header_cache(&prebuilt.cache);
+    let wanted = kernel::Wanted {
+        kernels: &prebuilt.kernels,
+        headers: &prebuilt.headers,
+        running: prebuilt.running.as_deref(),
+        arch: &prebuilt.arch,
+        root: Path::new("/"),
+        cache: &cache,
+    };
+    kernel::select(&wanted, stop)
+}
+
+/// The unpacked kernel headers below the folder for what is worth keeping.
+#[must_use]
+pub fn header_cache(cache: &Path) -> Cache {
+    Cache::new(&cache.join("headers"))
+}
+
+/// Deletes headers that are kept, those of the named packages or kernels or all, and with them every finished build; returns the
+/// packages that went.
+pub fn prune(cache: &Path, names: &[String]) -> Result<Vec<HeaderPackage>> {
+    let headers = header_cache(cache);
+    let mut removed = Vec::new();
+    for package in headers.list()? {
+        let is_named = names.iter().any(|name| *name == package.name || package.kernels.contains_key(name));
+        if names.is_empty() || is_named {
+            headers.remove(&package)?;
+            removed.push(package);
+        }
+    }
+    if let Some(unknown) = names.first().filter(|_| removed.is_empty()) {
+        return Err(Error::usage(format!("no headers of `{unknown}` are kept"))
+            .hint("`kpkg kernels list` lists them"));
+    }
+    for folder in
+        [cache.join("builds"), cache.join("headers")].iter().skip(usize::from(!names.is_empty()) * 2)
+    {
+        match fs::remove_dir_all(folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("cannot remove", folder, error));
+            }
+            _ => {}
+        }
+    }
+    Ok(removed)
+}
+
+/// What all drivers of a run have in common.
+struct Given<'a> {
+    input: &'a Input,
+    config: &'a Config,
+    targets: &'a [Target],
+    kernels: Option<&'a [Kernel]>,
+    options: &'a Options,
+    tell: Tell<'a>,
+}
+
+impl Given<'_> {
+    /// The machines that dkms.conf is read for.
+    fn machines(&self) -> Vec<Machine> {
+        match (self.kernels, &self.options.prebuilt) {
+            (Some(kernels), Some(prebuilt)) => {
+                kernels.iter().map(|kernel| compile::machine(kernel, &prebuilt.machine)).collect()
+            }
+            _ => self.options.machines.clone(),
+        }
+    }
+
+    /// Compiles a driver for every kernel.
+    fn compile(&self, driver: &Driver) -> Result<Vec<ForKernel>> {
+        let (Some(kernels), Some(prebuilt)) = (self.kernels, &self.options.prebuilt) else {
+            return Ok(Vec::new());
+        };
+        let options = compile::Options {
+            cache: prebuilt.cache.join("builds"),
+            jobs: prebuilt.jobs,
+            timeout: prebuilt.timeout,
+            keep_going: prebuilt.keep_going,
+            stop: self.options.stop.clone(),
+        };
+        let done = AtomicUsize::new(0);
+        let outcomes = compile::compile(driver, kernels, &options, &|event| {
+            let (index, is_done) = match event {
+                Event::Begins(index) => (index, false),
+                Event::Ends(index) => (index, true),
+            };
+            let done = done.fetch_add(usize::from(is_done), Ordering::Relaxed) + usize::from(is_done);
+            let kernel = &kernels[index].release;
+            (self.tell)(Progress { driver: &driver.name, kernel, is_done, done, total: kernels.len() });
+        })?;
+        let releases = kernels.iter().map(|kernel| kernel.release.clone());
+        Ok(releases.zip(outcomes).map(|(kernel, outcome)| ForKernel { kernel, outcome }).collect())
+    }
+}
+
+/// The modules that were built, as a target wants them.
+fn ready(
+    kernels: &[Kernel],
+    outcomes: &[ForKernel],
+    target: &Target,
+    debug: bool,
+) -> Result<Vec<KernelModules>> {
+    let mut ready = Vec::new();
+    for (kernel, found) in kernels.iter().zip(outcomes) {
+        let Outcome::Built(built) = &found.outcome else { continue };
+        let reads = target.prebuilt.compressions.contains(&kernel.codec);
+        let codec = if reads { kernel.codec } else { Codec::None };
+        let mut modules = Vec::new();
+        for module in &built.modules {
+            let (file, suffix, size) = compile::compressed(module, codec)?;
+            let values = |key: &str| module.module.values(key).map(str::to_owned).collect::<Vec<_>>();
+            let unstripped = module.unstripped.as_ref().filter(|_| debug);
+            let debug = unstripped.and_then(|path| {
+                let place = format!("usr/lib/debug/lib/modules/{}/{}.ko.debug", kernel.release, module.name);
+                Some((path.clone(), fs::metadata(path).ok()?.len(), place))
+            });
+            modules.push(ReadyModule {
+                name: module.name.clone(),
+                file,
+                size,
+                suffix,
+                version: values("version").into_iter().next(),
+                aliases: values("alias"),
+                debug,
+            });
+        }
+        ready.push(KernelModules {
+            kernel: kernel.release.clone(),
+            arch: kernel.arch.clone(),
+            kernel_codec: kernel.codec,
+            codec,
+            modules,
+        });
+    }
+    Ok(ready)
+}
+
+fn prepare_driver(given: &Given<'_>, found: &Found, findings: &[Diagnostic]) -> Result<Prepared> {
+    let Given { input, config, targets, options, .. } = *given;
     let templates = Templates::new(&read_templates(options.templates.as_deref())?)?;
     let (driver, of_driver) = Driver::read(
         input,
@@ -226,13 +422,21 @@ fn prepare_driver(
             version: options.driver_version.clone(),
             output: Some(options.output.clone()),
             stamp: options.stamp,
-            machines: options.machines.clone(),
+            machines: given.machines(),
             conf_shell: options.conf_shell,
             stop: options.stop.clone(),
         },
     )?;
+    let kernels = given.compile(&driver)?;
     let mut diagnostics = findings.to_vec();
     diagnostics.extend(of_driver);
+    for found in &kernels {
+        if let Outcome::Built(built) = &found.outcome {
+            diagnostics.extend(built.findings.iter().cloned());
+        }
+    }
+    let keeps_going = options.prebuilt.as_ref().is_some_and(|prebuilt| prebuilt.keep_going);
+    let stops = kernels.iter().any(|found| matches!(found.outcome, Outcome::Failed(_))) && !keeps_going;
     let read_script = |path: &str| read_script(&input.folder, path);
     let mut jobs = Vec::new();
     let several = options.targets.len().max(if options.targets.is_empty() {
@@ -244,7 +448,16 @@ fn prepare_driver(
         let backend = backend::for_format(&target.format)
             .ok_or_else(|| Error::usage(format!("nothing writes the format `{}`", target.format)))?;
         let request = Request::new(&options.request, config, &target.format, &read_script)?;
-        let planned = plan::plan(&driver, target, &request, &templates)?;
+        let planned = match given.kernels {
+            None => plan::plan(&driver, target, &request, &templates)?,
+            Some(all) => {
+                let ready = ready(all, &kernels, target, request.debug)?;
+                if ready.is_empty() || stops {
+                    continue;
+                }
+                plan::plan_prebuilt(&driver, target, &request, &ready, &templates)?
+            }
+        };
         diagnostics.extend(planned.diagnostics);
         let folder = if several { options.output.join(&target.name) } else { options.output.clone() };
         for package in planned.packages {
@@ -260,6 +473,7 @@ fn prepare_driver(
     Ok(Prepared {
         driver,
         jobs,
+        kernels,
         diagnostics,
         templates,
         root: found.root.clone(),
@@ -268,6 +482,15 @@ fn prepare_driver(
 }
 
 impl Prepared {
+    /// The first failure to compile.
+    #[must_use]
+    pub fn failure(&self) -> Option<&Failure> {
+        self.kernels.iter().find_map(|found| match &found.outcome {
+            Outcome::Failed(failure) => Some(failure.as_ref()),
+            _ => None,
+        })
+    }
+
     /// Writes the artifacts, one package after the other; `begin` is told what comes next.
     pub fn write(&self, begin: &mut dyn FnMut(&Job)) -> Result<Vec<Artifact>> {
         let mut folders: BTreeMap<&Path, Dir> = BTreeMap::new();

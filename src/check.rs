@@ -39,7 +39,7 @@ pub fn check(
         }
     }
     let input = Input::open(path, revision, scratch, &options.stop)?;
-    let drivers = match build::prepare(&input, options) {
+    let drivers = match build::prepare(&input, options, &|_| ()) {
         Ok(drivers) => drivers,
         Err(error) if error.kind() == Kind::Usage && !error.findings().is_empty() => {
             return Ok(error.findings().to_vec());

@@ -8,6 +8,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::bash::ConfShell;
 use crate::build;
+use crate::config::Initramfs;
 use crate::error::{Error, Result};
 use crate::machine;
 use crate::request;
@@ -26,7 +27,8 @@ use crate::request;
     max_term_width = 100
 )]
 #[command(
-    after_help = "Exit codes: 0 done, 1 the work failed, 2 usage or unusable input, 130 or 143 interrupted."
+    after_help = "Exit codes: 0 done, 1 the work failed, 2 usage or unusable input, 4 partly done (--keep-going), 5 something has to \
+                  be installed or allowed first, 130 or 143 interrupted."
 )]
 pub struct Cli {
     /// What to do instead of building.
@@ -53,6 +55,12 @@ pub enum Command {
         /// The code, such as K0203
         code: String,
     },
+    /// The kernels that modules can be compiled for, and headers that are kept without being installed
+    Kernels {
+        /// What to do
+        #[command(subcommand)]
+        action: KernelsAction,
+    },
     /// Print the completions for a shell
     Completions {
         /// The shell
@@ -62,6 +70,25 @@ pub enum Command {
     Man {
         /// The command it is about; without it, kpkg itself
         command: Option<String>,
+    },
+}
+
+/// What to do about kernels.
+#[derive(Debug, Subcommand)]
+pub enum KernelsAction {
+    /// List the kernels, installed and kept
+    List,
+    /// Keep the headers in package files, so that they need not be given again
+    Add {
+        /// .deb and .rpm files
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Delete headers and builds that are kept: those of the named packages or kernels, else all
+    Prune {
+        /// Packages or kernel releases
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
     },
 }
 
@@ -103,12 +130,67 @@ pub struct PackageArgs {
     pub color: When,
 }
 
+/// How modules are compiled.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Compiled modules")]
+pub struct PrebuiltArgs {
+    /// Compile the modules and package them, instead of the source; --kernel also takes `all` and `running`, --kernel-headers also
+    /// takes .deb and .rpm files
+    #[arg(long, env = "KPKG_PREBUILT", action = clap::ArgAction::SetTrue)]
+    pub prebuilt: bool,
+    /// One package for all kernels, instead of one for each
+    #[arg(long, env = "KPKG_COMBINE", action = clap::ArgAction::SetTrue)]
+    pub combine: bool,
+    /// Packages of debug information too
+    #[arg(long, env = "KPKG_DEBUG", action = clap::ArgAction::SetTrue)]
+    pub debug: bool,
+    /// Make the initramfs of a kernel anew when its modules change [default: auto, where it holds one of that name]
+    #[arg(long, value_name = "WHEN", env = "KPKG_INITRAMFS")]
+    pub initramfs: Option<InitramfsWhen>,
+    /// How many compilers may run at once [default: one for each processor]
+    #[arg(short, long, value_name = "N", env = "KPKG_JOBS")]
+    pub jobs: Option<usize>,
+    /// Build and package for the other kernels when one fails
+    #[arg(long, env = "KPKG_KEEP_GOING", action = clap::ArgAction::SetTrue)]
+    pub keep_going: bool,
+    /// How long one build may take, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "3600", env = "KPKG_TIMEOUT")]
+    pub timeout: u64,
+}
+
+/// When an initramfs is made anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum InitramfsWhen {
+    /// Where it holds a module of that name.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl InitramfsWhen {
+    fn initramfs(self) -> Initramfs {
+        match self {
+            Self::Auto => Initramfs::Auto,
+            Self::Always => Initramfs::Always,
+            Self::Never => Initramfs::Never,
+        }
+    }
+}
+
 /// The arguments of building.
 #[derive(Debug, Args)]
 pub struct BuildArgs {
     /// What the packages are made of.
     #[command(flatten)]
     pub package: PackageArgs,
+    /// Modules instead of source.
+    #[command(flatten)]
+    pub prebuilt: PrebuiltArgs,
+    /// The machines that they are for.
+    #[command(flatten)]
+    pub machine: MachineArgs,
     /// A folder whose templates replace the built-in ones of the same name
     #[arg(long, value_name = "DIR", env = "KPKG_TEMPLATES")]
     pub templates: Option<PathBuf>,
@@ -186,6 +268,18 @@ pub struct CheckArgs {
     /// Colours in messages
     #[arg(long, value_name = "WHEN", default_value = "auto", env = "KPKG_COLOR")]
     pub color: When,
+}
+
+impl BuildArgs {
+    /// The options of the library; what the environment adds is the caller's.
+    #[must_use]
+    pub fn options(&self) -> build::Options {
+        let mut options = self.package.options();
+        options.request.combine = self.prebuilt.combine;
+        options.request.debug = self.prebuilt.debug;
+        options.request.initramfs = self.prebuilt.initramfs.map(InitramfsWhen::initramfs);
+        options
+    }
 }
 
 /// What `check` takes for an error.
@@ -323,6 +417,7 @@ impl PackageArgs {
             request: request::Options {
                 release: self.release.clone(),
                 compression: self.compression.clone(),
+                ..request::Options::default()
             },
             ..build::Options::default()
         }

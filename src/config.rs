@@ -27,6 +27,12 @@ pub struct Config {
     pub source: SourceConfig,
     /// How it is packaged.
     pub packaging: PackagingConfig,
+    /// How prebuilt packages are made.
+    pub prebuilt: PrebuiltConfig,
+    /// Files of the tree that belong to its modules.
+    pub files: FilesConfig,
+    /// What is set for its modules.
+    pub modules: ModulesConfig,
     /// What its packages need, offer and exclude, beside what the distribution wants.
     pub relations: RelationsConfig,
     /// Scripts of the packager's own, around ours.
@@ -83,6 +89,54 @@ pub struct PackagingConfig {
     pub compression: Option<String>,
     /// Whether a module that does not build makes the package's installation fail.
     pub on_build_failure: Option<OnBuildFailure>,
+}
+
+/// How prebuilt packages are made.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct PrebuiltConfig {
+    /// Whether the initramfs of a kernel is made anew when its modules change.
+    pub initramfs: Initramfs,
+}
+
+/// Whether the initramfs of a kernel is made anew when its modules change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Initramfs {
+    /// Where it holds a module of that name.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Files of the tree that belong to modules, as paths below the source's root; a folder stands for all files in it, which keep
+/// their place below it.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct FilesConfig {
+    /// Firmware.
+    pub firmware: Vec<String>,
+    /// Rules of udev.
+    pub udev: Vec<String>,
+    /// Configuration of modprobe.
+    pub modprobe: Vec<String>,
+    /// Lists of modules to load when the machine starts.
+    pub modules_load: Vec<String>,
+    /// Configuration of depmod.
+    pub depmod: Vec<String>,
+}
+
+/// What is set for modules.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct ModulesConfig {
+    /// Parameters by module: `{ toy = "debug=1 mode=2" }`.
+    pub options: BTreeMap<String, String>,
+    /// Modules to load when the machine starts.
+    pub load: Vec<String>,
 }
 
 /// What the installation does when the driver does not build for a kernel that has headers.

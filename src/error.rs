@@ -15,6 +15,8 @@ pub enum Kind {
     Failed,
     /// Usage, configuration or unusable input. Exit code 2.
     Usage,
+    /// The environment lacks something, which the error names. Exit code 5.
+    Lacking,
     /// A signal asked to stop. Exit code 130 or 143, which the caller knows.
     Interrupted,
 }
@@ -46,6 +48,11 @@ impl Error {
     /// Work that failed.
     pub fn failed(message: impl Into<String>) -> Self {
         Self::new(Kind::Failed, message)
+    }
+
+    /// Something that has to be installed or allowed first.
+    pub fn lacking(message: impl Into<String>) -> Self {
+        Self::new(Kind::Lacking, message)
     }
 
     /// Asked to stop.

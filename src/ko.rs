@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use object::{Object, ObjectSection, ObjectSymbol, SectionIndex, SymbolSection};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::archive;
 
@@ -15,7 +15,7 @@ use crate::archive;
 pub const LARGEST: u64 = 256 << 20;
 
 /// A kernel module.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelModule {
     /// The name that `lsmod` shows; older modules do not say it.
     pub name: Option<String>,
@@ -32,16 +32,19 @@ pub struct KernelModule {
 }
 
 /// A symbol and the checksum of its type, where symbols have versions (`CONFIG_MODVERSIONS`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Symbol {
     /// The name.
     pub name: String,
     /// The checksum.
     pub crc: Option<u32>,
+    /// Whether a module may be loaded without it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub weak: bool,
 }
 
 /// A symbol for other modules.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Export {
     /// Name and checksum.
     #[serde(flatten)]
@@ -51,10 +54,10 @@ pub struct Export {
 }
 
 /// A signature behind the ELF file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {
     /// `PKCS#7`, `X.509` or `PGP`.
-    pub kind: &'static str,
+    pub kind: String,
     /// Bytes.
     pub size: u32,
 }
@@ -94,21 +97,22 @@ impl KernelModule {
         let info = modinfo(info);
         let name = info.iter().find(|(key, _)| key == "name").map(|(_, value)| value.clone());
         let versions = versions(&file)?;
-        let mut needs: BTreeMap<String, Option<u32>> = BTreeMap::new();
+        let mut needs: BTreeMap<String, Symbol> = BTreeMap::new();
+        let need = |name: &str, crc, weak| (name.to_owned(), Symbol { name: name.to_owned(), crc, weak });
         let mut exports = Exports::default();
         for symbol in file.symbols() {
             let Ok(name) = symbol.name() else { continue };
             if symbol.is_undefined() && !name.is_empty() {
-                needs.insert(name.to_owned(), versions.get(name).copied());
+                needs.extend([need(name, versions.get(name).copied(), symbol.is_weak())]);
             } else {
                 exports.take(&file, &symbol, name)?;
             }
         }
         // the layout of `struct module` is checked like a symbol, though nobody links to it
         for (name, crc) in versions.iter().filter(|(name, _)| *name == "module_layout") {
-            needs.insert(name.clone(), Some(*crc));
+            needs.extend([need(name, Some(*crc), false)]);
         }
-        let needs = needs.into_iter().map(|(name, crc)| Symbol { name, crc }).collect();
+        let needs = needs.into_values().collect();
         let signature = signature(bytes);
         Ok(Self { name, arch: architecture(&file), info, needs, exports: exports.all(), signature })
     }
@@ -231,7 +235,7 @@ impl Exports {
         let crcs = self.crcs;
         let export = |(name, gpl): (String, bool)| {
             let crc = crcs.get(&name).copied();
-            Export { symbol: Symbol { name, crc }, gpl }
+            Export { symbol: Symbol { name, crc, weak: false }, gpl }
         };
         self.gpl.into_iter().map(export).collect()
     }
@@ -260,5 +264,5 @@ fn signature(bytes: &[u8]) -> Option<Signature> {
         2 => "PKCS#7",
         _ => return None,
     };
-    Some(Signature { kind, size: u32::from_be_bytes([*a, *b, *c, *d]) })
+    Some(Signature { kind: kind.to_owned(), size: u32::from_be_bytes([*a, *b, *c, *d]) })
 }

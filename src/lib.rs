@@ -5,6 +5,7 @@
 //! ```text
 //! tree + dkms.conf ── dkms, source ─▶ facts, files, findings
 //! facts + kpkg.toml ──── driver ────▶ Driver        knows no format and no distribution
+//! Driver + kernels ──── compile ────▶ modules       prebuilt packages only; the one stage that runs programs
 //! Driver + Target + Request ─ plan ─▶ Package       every decision, scripts rendered; pure
 //! Package ──────────── backend ─────▶ bytes         encoding only: same package, same bytes
 //! bytes ──────────────── output ────▶ artifact      whole or not at all
@@ -27,6 +28,8 @@
 //! | [`kbuild`], [`infer`] | what Makefiles make; the dkms.conf that follows, where there is none |
 //! | [`ko`], [`inspect`] | what a kernel module says about itself; the modules of a finished file |
 //! | [`driver`] | the model of what a vendor ships |
+//! | [`kernel`], [`headers`] | a kernel to build for; headers that are kept without being installed |
+//! | [`compile`], [`symvers`] | modules for kernels, as dkms would build them; whether a kernel can load them |
 //! | [`config`], [`request`] | `kpkg.toml`; what the user asked for, checked |
 //! | [`profile`] | what a distribution release wants: the data of `formats/` |
 //! | [`template`] | the texts that end up inside packages: the files of `templates/` |
@@ -42,7 +45,8 @@
 //! # What must stay true
 //!
 //! * Modules use only what lies below them; `tests/tidy.rs` has the table and fails on anything else.
-//! * The library never prints and reads neither environment nor clock. It runs no program but in the [`sandbox`], on request.
+//! * The library never prints and reads neither environment nor clock. It runs no program but in the [`sandbox`],
+//!   on request.
 //! * No distribution's name in code, no logic in `formats/`, no distribution's name in a template's conditions.
 //! * A backend never changes the package it is given, and says what its format cannot express.
 //! * Nothing a driver's metadata says can become code: every value is quoted for the language it lands in.
@@ -53,16 +57,19 @@ pub mod bash;
 pub mod build;
 pub mod check;
 pub mod cli;
+pub mod compile;
 pub mod config;
 pub mod diagnostic;
 pub mod dkms;
 pub mod driver;
 pub mod error;
 pub mod find;
+pub mod headers;
 pub mod infer;
 pub mod input;
 pub mod inspect;
 pub mod kbuild;
+pub mod kernel;
 pub mod ko;
 pub mod lint;
 pub mod machine;
@@ -74,6 +81,7 @@ pub mod report;
 pub mod request;
 pub mod sandbox;
 pub mod source;
+pub mod symvers;
 pub mod template;
 pub mod unpack;
 pub mod version;

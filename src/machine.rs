@@ -7,7 +7,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::dkms::{Inputs, ReadTree};
+use crate::dkms::{self, Inputs, ReadTree};
 use crate::error::{Error, Result};
 
 /// What is known about a machine; what is absent is unknown to dkms.conf too.
@@ -148,6 +148,26 @@ pub fn checked_release(release: &str) -> Result<String> {
         .hint("give what `uname -r` prints there, such as `--kernel 6.1.0-49-amd64`"))
 }
 
+/// Programs that would tell about the machine that kpkg runs on, as scripts that tell about this one: name and text.
+#[must_use]
+pub fn stand_ins(inputs: &Inputs<'_>) -> Vec<(&'static str, String)> {
+    let kernel = dkms::single_quote(inputs.kernel.as_deref().unwrap_or_default());
+    let arch = dkms::single_quote(inputs.arch.as_deref().unwrap_or_default());
+    let processors = inputs.processors.unwrap_or(1);
+    let online = inputs.online_processors.unwrap_or(processors);
+    let uname = format!(
+        "#!/bin/bash\ncase $1 in\n-r | --kernel-release) echo {kernel} ;;\n-m | -p | -i | --machine) echo {arch} ;;\n\
+         '' | -s | --kernel-name) echo Linux ;;\n-sr | -rs) echo Linux {kernel} ;;\n*) exec /usr/bin/uname \"$@\" ;;\nesac\n"
+    );
+    let nproc = format!(
+        "#!/bin/bash\ncase $* in\n'' | --all) echo {processors} ;;\n*) exec /usr/bin/nproc \"$@\" ;;\nesac\n"
+    );
+    let getconf = format!(
+        "#!/bin/bash\ncase $1 in\n_NPROCESSORS_ONLN) echo {online} ;;\n*) exec /usr/bin/getconf \"$@\" ;;\nesac\n"
+    );
+    vec![("uname", uname), ("nproc", nproc), ("getconf", getconf)]
+}
+
 /// A folder of kernel headers.
 #[derive(Debug, Clone)]
 pub struct Headers {
@@ -164,23 +184,31 @@ impl Headers {
         }
     }
 
+    /// Whether they are what `/lib/modules/RELEASE/build` leads to on this machine.
+    #[must_use]
+    pub fn is_at_home(&self, release: &str) -> bool {
+        let home = fs::canonicalize(Path::new("/lib/modules").join(release).join("build"));
+        home.is_ok_and(|home| fs::canonicalize(&self.folder).is_ok_and(|own| own == home))
+    }
+
     /// Where they are.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The kernel they belong to, as their own files say (`include/config/kernel.release`, `utsrelease.h`).
+    /// The kernel they belong to, as their own files say: what modules are stamped with (`utsrelease.h`), or else
+    /// `include/config/kernel.release`, in which distributions leave out what they append.
     #[must_use]
     pub fn release(&self) -> Option<String> {
         let text = |path| Some(String::from_utf8_lossy(&self.read(path, 4096)?).into_owned());
-        let stated = text("include/config/kernel.release").map(|text| text.trim().to_owned());
+        let stated = || text("include/config/kernel.release").map(|text| text.trim().to_owned());
         let defined = || {
             let header = text("include/generated/utsrelease.h")?;
             let (_, rest) = header.split_once("UTS_RELEASE")?;
             rest.split('"').nth(1).map(str::to_owned)
         };
-        stated.or_else(defined).filter(|release| checked_release(release).is_ok())
+        defined().or_else(stated).filter(|release| checked_release(release).is_ok())
     }
 
     fn metadata(&self, path: &str) -> Option<fs::Metadata> {

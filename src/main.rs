@@ -3,22 +3,25 @@
 #![allow(clippy::print_stderr, clippy::disallowed_methods, reason = "this is the place for both")]
 
 use std::io::{IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use clap::Parser;
 use kpkg::bash::ConfShell;
 use kpkg::build::{Artifact, Prepared};
-use kpkg::cli::{BuildArgs, CheckArgs, Cli, Command, Deny, InitArgs, PackageArgs, ShowArgs, When};
+use kpkg::cli::{
+    BuildArgs, CheckArgs, Cli, Command, Deny, InitArgs, KernelsAction, PackageArgs, ShowArgs, When,
+};
 use kpkg::diagnostic::{Diagnostic, Severity};
 use kpkg::error::{Error, Kind, Result};
 use kpkg::input::Input;
 use kpkg::inspect::inspect;
 use kpkg::machine::Machine;
 use kpkg::output::Stop;
-use kpkg::{build, check, cli, machine, report};
+use kpkg::{build, check, cli, kernel, machine, report};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 fn main() -> ExitCode {
@@ -46,6 +49,11 @@ fn main() -> ExitCode {
         Some(Command::Init(args)) => {
             run_init(args, &signals).unwrap_or_else(|error| fail(&error, colored(args.color), false))
         }
+        Some(Command::Kernels { action }) => match run_kernels(action, &signals) {
+            Ok(code) => code,
+            Err(_) if signals.stop.is_set() => signals.exit_code(),
+            Err(error) => fail(&error, colored(When::Auto), false),
+        },
         Some(Command::Explain { code }) => explain(code),
         Some(Command::Completions { shell }) => print(&cli::completions(*shell)),
         Some(Command::Man { command }) => match cli::man_page(command.as_deref()) {
@@ -79,14 +87,55 @@ impl Signals {
     }
 }
 
-fn options(args: &PackageArgs, templates: Option<&Path>, signals: &Signals) -> Result<build::Options> {
+/// Options of the library with what the environment adds.
+fn options(given: build::Options, templates: Option<&Path>, signals: &Signals) -> Result<build::Options> {
     let stop = signals.stop.clone();
     Ok(build::Options {
         templates: templates.map(Path::to_owned),
         stamp: source_date_epoch()?,
         stop,
-        ..args.options()
+        ..given
     })
+}
+
+/// The folder for what is worth keeping between runs (XDG Base Directory Specification).
+fn cache() -> Result<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let own = set("KPKG_CACHE");
+    let usual = || Some(set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?.join("kpkg"));
+    own.or_else(usual).ok_or_else(|| {
+        Error::usage("there is no folder for what is kept between runs")
+            .hint("set HOME, or KPKG_CACHE to a folder")
+    })
+}
+
+/// What is compiled, where modules are asked for.
+fn prebuilt(args: &BuildArgs) -> Result<Option<build::Prebuilt>> {
+    let (wanted, facts) = (&args.prebuilt, args.machine.options());
+    if !wanted.prebuilt {
+        if facts.kernels.is_empty() && facts.headers.is_empty() {
+            return Ok(None);
+        }
+        return Err(Error::usage(
+            "kernels are given, and the packages carry source, which is built on the target",
+        )
+        .hint("add `--prebuilt` to compile for these kernels"));
+    }
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let jobs = wanted.jobs.unwrap_or(processors).max(1);
+    let rest = machine::Options { kernels: Vec::new(), headers: Vec::new(), arch: None, ..facts.clone() };
+    let machine = machine::machines(&rest)?.into_iter().next().unwrap_or_default();
+    Ok(Some(build::Prebuilt {
+        kernels: facts.kernels,
+        headers: facts.headers,
+        machine: Machine { processors: machine.processors.or_else(|| u32::try_from(jobs).ok()), ..machine },
+        running: kernel::running(),
+        arch: facts.arch.unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
+        cache: cache()?,
+        jobs,
+        timeout: Duration::from_secs(wanted.timeout),
+        keep_going: wanted.keep_going,
+    }))
 }
 
 fn open(args: &PackageArgs, signals: &Signals) -> Result<Input> {
@@ -125,12 +174,29 @@ fn run_build(args: &BuildArgs, signals: &Signals) -> ExitCode {
 }
 
 fn try_build(args: &BuildArgs, color: bool, signals: &Signals) -> Result<ExitCode> {
-    let options = options(&args.package, args.templates.as_deref(), signals)?;
+    let options = options(args.options(), args.templates.as_deref(), signals)?;
+    let options = build::Options { prebuilt: prebuilt(args)?, ..options };
     let input = open(&args.package, signals)?;
-    let drivers = build::prepare(&input, &options)?;
+    let progress = CompileProgress::new(args);
+    let drivers = build::prepare(&input, &options, &|event| progress.tell(event));
+    progress.end();
+    let drivers = drivers?;
     let mut lines = Vec::new();
+    let (mut code, mut packaged) = (ExitCode::SUCCESS, 0);
     for prepared in &drivers {
         tell(&prepared.diagnostics, args, color);
+        packaged += prepared.jobs.len();
+        if let Some(failure) = prepared.failure() {
+            code = ExitCode::from(if prepared.jobs.is_empty() { exit_code(failure.error.kind()) } else { 4 });
+        }
+        if args.json {
+            lines.extend(
+                prepared
+                    .kernels
+                    .iter()
+                    .map(|found| report::outcome_json(&prepared.driver.name, found).to_string()),
+            );
+        }
         if args.dry_run && args.json {
             lines.push(report::plan_json(prepared).to_string());
         } else if args.dry_run {
@@ -147,7 +213,72 @@ fn try_build(args: &BuildArgs, color: bool, signals: &Signals) -> Result<ExitCod
             }));
         }
     }
-    Ok(print(format!("{}\n", lines.join("\n")).as_bytes()))
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let printed = print(text.as_bytes());
+    if code == ExitCode::SUCCESS && packaged == 0 {
+        return Err(Error::usage("the driver is for none of these kernels")
+            .hint("name others, or see `kpkg explain K0203` and BUILD_EXCLUSIVE_* in dkms.conf"));
+    }
+    Ok(if code == ExitCode::SUCCESS { printed } else { code })
+}
+
+/// Tells how compiling goes: in one line on a terminal, else in a line for each kernel.
+struct CompileProgress {
+    is_quiet: bool,
+    is_terminal: bool,
+    running: Mutex<Vec<String>>,
+}
+
+impl CompileProgress {
+    fn new(args: &BuildArgs) -> Self {
+        let is_quiet = args.quiet || args.json;
+        Self { is_quiet, is_terminal: std::io::stderr().is_terminal(), running: Mutex::new(Vec::new()) }
+    }
+
+    fn tell(&self, event: build::Progress<'_>) {
+        if self.is_quiet {
+            return;
+        }
+        let Ok(mut running) = self.running.lock() else { return };
+        running.retain(|kernel| kernel != event.kernel);
+        if !event.is_done {
+            running.push(event.kernel.to_owned());
+        }
+        if self.is_terminal {
+            let (done, total) = (event.done, event.total);
+            eprint!("\r\x1b[K Compiling {} {done}/{total} {} ", event.driver, running.join(", "));
+        } else if !event.is_done {
+            eprintln!(" Compiling {} for {}", event.driver, event.kernel);
+        }
+    }
+
+    fn end(&self) {
+        if self.is_terminal && !self.is_quiet {
+            eprint!("\r\x1b[K");
+        }
+    }
+}
+
+fn run_kernels(action: &KernelsAction, signals: &Signals) -> Result<ExitCode> {
+    let cache = cache()?;
+    let headers = build::header_cache(&cache);
+    match action {
+        KernelsAction::List => {
+            let text = report::headers_text(&kernel::installed(Path::new("/")), &headers.list()?);
+            Ok(print(text.as_bytes()))
+        }
+        KernelsAction::Add { files } => {
+            let mut added = Vec::new();
+            for file in files {
+                added.push(headers.add(file, &signals.stop)?);
+            }
+            Ok(print(report::headers_text(&[], &added).as_bytes()))
+        }
+        KernelsAction::Prune { names } => {
+            let removed = build::prune(&cache, names)?;
+            Ok(print(report::headers_text(&[], &removed).as_bytes()))
+        }
+    }
 }
 
 /// Writes the packages of a driver, with progress on a terminal and a summary at the end.
@@ -239,10 +370,11 @@ fn run_show(args: &ShowArgs, signals: &Signals) -> ExitCode {
 fn try_show(args: &ShowArgs, color: bool, signals: &Signals) -> Result<ExitCode> {
     let templates = args.templates.as_ref().and_then(Option::as_deref);
     let (machines, conf_shell) = (machines(args)?, args.conf_shell.conf_shell());
-    let options = build::Options { machines, conf_shell, ..options(&args.package, templates, signals)? };
+    let options =
+        build::Options { machines, conf_shell, ..options(args.package.options(), templates, signals)? };
     let input = open(&args.package, signals)?;
     let mut text = String::new();
-    for prepared in &build::prepare(&input, &options)? {
+    for prepared in &build::prepare(&input, &options, &|_| ())? {
         if !args.json && !prepared.diagnostics.is_empty() {
             eprint!("{}", report::findings(&prepared.diagnostics, color));
         }
@@ -348,8 +480,13 @@ fn fail(error: &Error, color: bool, json: bool) -> ExitCode {
     } else {
         eprint!("{}", report::error(error, color));
     }
-    ExitCode::from(match error.kind() {
+    ExitCode::from(exit_code(error.kind()))
+}
+
+fn exit_code(kind: Kind) -> u8 {
+    match kind {
         Kind::Failed | Kind::Interrupted => 1,
         Kind::Usage => 2,
-    })
+        Kind::Lacking => 5,
+    }
 }

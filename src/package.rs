@@ -32,6 +32,8 @@ pub struct Package {
     pub scripts: Vec<Script>,
     /// Newest first.
     pub changelog: Vec<Change>,
+    /// The kernel modules that it brings, ready to be loaded.
+    pub modules: Vec<Module>,
     /// What it carries.
     pub payload: Payload,
     /// How its members are compressed.
@@ -79,12 +81,57 @@ pub struct Version {
     pub revision: String,
 }
 
-/// For which machines a package is.
+/// For which machines a package is; each format has its own names for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Arch {
     /// Every machine: `all` in deb, `noarch` in rpm.
     Any,
+    /// PCs and servers with 64 bits.
+    X86_64,
+    /// PCs with 32 bits.
+    I686,
+    /// ARM with 64 bits.
+    Aarch64,
+    /// ARM with 32 bits and hardware floating point.
+    Armv7,
+    /// POWER with 64 bits, little-endian.
+    Ppc64le,
+    /// IBM Z.
+    S390x,
+    /// RISC-V with 64 bits.
+    Riscv64,
+    /// `LoongArch` with 64 bits.
+    Loongarch64,
+}
+
+impl Arch {
+    /// The machine that `uname -m` names.
+    #[must_use]
+    pub fn of_machine(name: &str) -> Option<Self> {
+        Some(match name {
+            "x86_64" => Self::X86_64,
+            "i386" | "i486" | "i586" | "i686" => Self::I686,
+            "aarch64" => Self::Aarch64,
+            "armv7l" => Self::Armv7,
+            "ppc64le" => Self::Ppc64le,
+            "s390x" => Self::S390x,
+            "riscv64" => Self::Riscv64,
+            "loongarch64" => Self::Loongarch64,
+            _ => return None,
+        })
+    }
+}
+
+/// A kernel module in a package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Module {
+    /// The name that `lsmod` shows.
+    pub name: String,
+    /// `MODULE_VERSION`, where it has one.
+    pub version: Option<String>,
+    /// The hardware it is for, in the notation of `modules.alias`.
+    pub aliases: Vec<String>,
 }
 
 /// How a capability stands to a package.
@@ -103,6 +150,8 @@ pub enum RelationKind {
     Replaces,
     /// Is an answer to another package's need.
     Provides,
+    /// Is installed along with another package, unless the user says otherwise.
+    Supplements,
 }
 
 /// One need, offer or exclusion.
@@ -354,9 +403,13 @@ impl Codec {
 }
 
 impl Relation {
-    /// Reads `name`, `name >= version`, `name = version` and alternatives of them between `|`; anything else is `None`.
+    /// Reads `name`, `name >= version`, `name = version` and alternatives of them between `|`; what stands in parentheses is a
+    /// format's own notation; anything else is `None`.
     #[must_use]
     pub fn parse(kind: RelationKind, text: &str) -> Option<Self> {
+        if text.starts_with('(') && text.ends_with(')') && !text.chars().any(char::is_control) {
+            return Some(Self { kind, any_of: vec![Capability::named(text)] });
+        }
         let any_of: Option<Vec<_>> = text.split('|').map(Capability::parse).collect();
         Some(Self { kind, any_of: any_of? })
     }

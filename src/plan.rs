@@ -2,6 +2,11 @@
 //!
 //! Pure: no disk, no clock, no environment, no processes. Knows no backend and no distribution by name.
 
+mod files;
+mod prebuilt;
+
+pub use prebuilt::{KernelModules, ReadyModule, plan as plan_prebuilt};
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
@@ -12,11 +17,11 @@ use crate::driver::{Driver, Limits};
 use crate::error::{Error, Result};
 use crate::package::{
     Arch, Bound, Capability, Change, Comparison, Compression, Content, Entry, EntryKind, Package, Payload,
-    Relation, RelationKind, Role, Script, Version,
+    Relation, RelationKind, Role, Script, Version, When,
 };
-use crate::profile::{Names, Target};
+use crate::profile::{Document, Names, Target};
 use crate::request::{Request, Texts};
-use crate::source::SourceKind;
+use crate::source::{SourceFile, SourceKind};
 use crate::template::Templates;
 
 /// The packages for one target, and what there is to say about them.
@@ -29,7 +34,16 @@ pub struct Plan {
 }
 
 /// The findings of this layer.
-pub const CODES: &[&Code] = &[&OLD_DKMS, &UNREADABLE_CODEC, &NO_MAINTAINER, &NO_LICENSE, &MAPPED_NAME];
+pub const CODES: &[&Code] = &[
+    &OLD_DKMS,
+    &UNREADABLE_CODEC,
+    &NO_MAINTAINER,
+    &NO_LICENSE,
+    &MAPPED_NAME,
+    &NO_KERNEL_RELATION,
+    &OTHER_MODULE_CODEC,
+    &MISSING_FILE,
+];
 
 const OLD_DKMS: Code = Code {
     id: "K0501",
@@ -67,6 +81,25 @@ const MAPPED_NAME: Code = Code {
                   Another name can be set with `package-name` under `[driver]` in kpkg.toml.",
 };
 
+const NO_KERNEL_RELATION: Code = Code {
+    id: "K0506",
+    title: "the package cannot say which kernel it needs",
+    explanation: "In an .rpm a version has one dash, and this kernel's release has more of them. The package then requires no\n\
+                  kernel, and none brings it along; its files lie where the kernel looks for them.",
+};
+const OTHER_MODULE_CODEC: Code = Code {
+    id: "K0507",
+    title: "the modules are compressed otherwise than the kernel's own",
+    explanation: "Modules are compressed as the kernel's configuration compresses its own, where the tools of the target can\n\
+                  read that, such as weak-modules, which knows no Zstandard; else they are not compressed.",
+};
+const MISSING_FILE: Code = Code {
+    id: "K0508",
+    title: "a file that kpkg.toml names is not in the source",
+    explanation: "The paths under `[files]` in kpkg.toml are below the source's root, and name files that are packaged, or\n\
+                  folders of them. `kpkg show --files` lists these files.",
+};
+
 /// Where a driver's source lies on the target, without the leading slash: what dkms expects (`dkms(8)`).
 const SOURCE_TREE: &str = "usr/src";
 
@@ -75,7 +108,28 @@ pub fn plan(driver: &Driver, target: &Target, request: &Request, templates: &Tem
     let mut diagnostics = Vec::new();
     let base = base_name(driver, target, request, &mut diagnostics);
     let name = target.names.source_only.replace("{name}", &base);
-    let version = split_version(&driver.version, &request.release);
+    let mut package = skeleton(name, driver, target, request, &mut diagnostics);
+    package.summary =
+        driver.about.summary.clone().unwrap_or_else(|| format!("Linux driver {base}, built by DKMS"));
+    package.description = driver.about.description.clone().unwrap_or_else(|| description(driver));
+    package.relations = relations(driver, target, request, &base, &mut diagnostics)?;
+    let values = Values::new(driver, target, request, &package);
+    let mut entries = source(driver);
+    entries.extend(files::entries(driver, target, request, &base)?);
+    let payload = with_documents(entries, &target.documents, &package.name, templates, &values)?;
+    package.scripts = scripts(&target.scripts, request, templates, &values)?;
+    package.payload = Payload::Install(payload);
+    Ok(Plan { packages: vec![package], diagnostics })
+}
+
+/// A package of a driver with nothing in it, and with what all its packages have in common.
+fn skeleton(
+    name: String,
+    driver: &Driver,
+    target: &Target,
+    request: &Request,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Package {
     let about = &driver.about;
     let maintainer = about.maintainer.clone().unwrap_or_else(|| {
         let text = "no maintainer is known; the packages name a placeholder";
@@ -90,18 +144,19 @@ pub fn plan(driver: &Driver, target: &Target, request: &Request, templates: &Tem
     });
     let mut package = Package {
         name,
-        version,
+        version: split_version(&driver.version, &request.release),
         arch: Arch::Any,
-        summary: about.summary.clone().unwrap_or_else(|| format!("Linux driver {base}, built by DKMS")),
-        description: about.description.clone().unwrap_or_else(|| description(driver)),
+        summary: String::new(),
+        description: String::new(),
         license,
         maintainer,
         homepage: about.homepage.clone().unwrap_or_default(),
-        relations: relations(driver, target, request, &base, &mut diagnostics)?,
+        relations: Vec::new(),
         scripts: Vec::new(),
         changelog: Vec::new(),
+        modules: Vec::new(),
         payload: Payload::Install(Vec::new()),
-        compression: compression(target, request, &mut diagnostics),
+        compression: compression(target, request, diagnostics),
         fields: target
             .fields
             .iter()
@@ -111,12 +166,7 @@ pub fn plan(driver: &Driver, target: &Target, request: &Request, templates: &Tem
         stamp: driver.stamp,
     };
     package.changelog = changelog(driver, &package);
-    let values = Values::new(driver, target, request, &package);
-    let scripts = scripts(target, request, templates, &values)?;
-    let payload = payload(driver, target, &package.name, templates, &values)?;
-    package.scripts = scripts;
-    package.payload = Payload::Install(payload);
-    Ok(Plan { packages: vec![package], diagnostics })
+    package
 }
 
 // ---- names and versions -----------------------------------------------------------------------------------------------------
@@ -371,18 +421,28 @@ fn year(stamp: u32) -> u64 {
     1970 + u64::from(stamp) * 10_000 / (86_400 * 3_652_425)
 }
 
+/// A template's values for one moment: with the packager's own texts.
+trait ForMoment: Serialize {
+    fn with_texts(&self, texts: Texts) -> Self;
+}
+
+impl ForMoment for Values<'_> {
+    fn with_texts(&self, texts: Texts) -> Self {
+        Self { scripts: texts, ..self.clone() }
+    }
+}
+
 fn scripts(
-    target: &Target,
+    wanted: &[(When, String)],
     request: &Request,
     templates: &Templates,
-    values: &Values<'_>,
+    values: &impl ForMoment,
 ) -> Result<Vec<Script>> {
     let mut scripts = Vec::new();
-    let known: BTreeSet<_> = target.scripts.iter().map(|(when, _)| *when).collect();
-    for (when, template) in &target.scripts {
+    let known: BTreeSet<_> = wanted.iter().map(|(when, _)| *when).collect();
+    for (when, template) in wanted {
         let texts = request.scripts.get(when).cloned().unwrap_or_default();
-        let values = Values { scripts: texts, ..values.clone() };
-        scripts.push(Script { when: *when, body: templates.render(template, &values)? });
+        scripts.push(Script { when: *when, body: templates.render(template, &values.with_texts(texts))? });
     }
     // a moment in which we have nothing to do is the packager's alone
     let others: BTreeMap<_, _> = request.scripts.iter().filter(|(when, _)| !known.contains(when)).collect();
@@ -402,44 +462,60 @@ fn source_folder(driver: &Driver) -> String {
     format!("{SOURCE_TREE}/{}-{}", driver.name, driver.version)
 }
 
-fn payload(
-    driver: &Driver,
-    target: &Target,
-    package: &str,
-    templates: &Templates,
-    values: &Values<'_>,
-) -> Result<Vec<Entry>> {
+/// The source as dkms wants it.
+fn source(driver: &Driver) -> Vec<Entry> {
     let root = source_folder(driver);
-    let mut entries = vec![Entry { path: root.clone(), kind: EntryKind::Directory, role: Role::Plain }];
+    let mut entries = vec![folder(root.clone())];
     for file in &driver.tree {
         let kind = match &file.kind {
             SourceKind::Directory => EntryKind::Directory,
             SourceKind::Symlink { target } => EntryKind::Symlink { target: target.clone() },
-            SourceKind::File { on_disk, size, executable } => {
-                let content = match driver.rewritten.get(&file.path) {
-                    Some(text) => Content::Text(text.clone()),
-                    None => Content::Disk { path: on_disk.clone(), size: *size },
-                };
-                EntryKind::File { content, executable: *executable }
+            SourceKind::File { executable, .. } => {
+                EntryKind::File { content: content(driver, file), executable: *executable }
             }
         };
         entries.push(Entry { path: format!("{root}/{}", file.path), kind, role: Role::Plain });
     }
+    entries
+}
+
+/// What a file of the source holds in the package.
+fn content(driver: &Driver, file: &SourceFile) -> Content {
+    match (driver.rewritten.get(&file.path), &file.kind) {
+        (Some(text), _) => Content::Text(text.clone()),
+        (None, SourceKind::File { on_disk, size, .. }) => {
+            Content::Disk { path: on_disk.clone(), size: *size }
+        }
+        (None, _) => Content::Text(String::new()),
+    }
+}
+
+fn folder(path: String) -> Entry {
+    Entry { path, kind: EntryKind::Directory, role: Role::Plain }
+}
+
+fn text_file(path: String, text: String, role: Role) -> Entry {
+    Entry { path, kind: EntryKind::File { content: Content::Text(text), executable: false }, role }
+}
+
+/// A payload with its documents, in the order of paths.
+fn with_documents(
+    mut entries: Vec<Entry>,
+    documents: &[Document],
+    package: &str,
+    templates: &Templates,
+    values: &impl Serialize,
+) -> Result<Vec<Entry>> {
     let mut folders = BTreeSet::new();
-    for document in &target.documents {
+    for document in documents {
         let text = templates.render(&document.template, values)?;
         let path = document.path.replace("{package}", package);
         if let Some((folder, _)) = path.rsplit_once('/') {
             folders.insert(folder.to_owned());
         }
-        let kind = EntryKind::File { content: Content::Text(text), executable: false };
-        entries.push(Entry { path, kind, role: Role::Documentation });
+        entries.push(text_file(path, text, Role::Documentation));
     }
-    entries.extend(folders.into_iter().map(|path| Entry {
-        path,
-        kind: EntryKind::Directory,
-        role: Role::Documentation,
-    }));
+    entries.extend(folders.into_iter().map(|path| Entry { role: Role::Documentation, ..folder(path) }));
     entries.sort_by(|one, other| one.path.as_bytes().cmp(other.path.as_bytes()));
     Ok(entries)
 }

@@ -35,6 +35,8 @@ struct Layer {
     compression: Option<CompressionLayer>,
     names: Option<Names>,
     source_only: Option<SourceOnlyLayer>,
+    prebuilt: Option<PrebuiltLayer>,
+    folders: Option<Folders>,
     document: Option<Vec<Document>>,
     fields: Option<BTreeMap<String, String>>,
     #[serde(default)]
@@ -69,6 +71,90 @@ struct SourceOnlyLayer {
     requires: Option<Vec<String>>,
     recommends: Option<Vec<String>>,
     scripts: Option<ScriptTemplates>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct PrebuiltLayer {
+    package: Option<String>,
+    combined: Option<String>,
+    meta: Option<String>,
+    meta_flavour: Option<String>,
+    common: Option<String>,
+    meta_follows: Option<MetaFollows>,
+    folder: Option<String>,
+    compressions: Option<Vec<Codec>>,
+    versions: Option<KernelVersions>,
+    requires: Option<Vec<String>>,
+    provides: Option<Vec<String>>,
+    supplements: Option<Vec<String>>,
+    scripts: Option<ScriptTemplates>,
+    document: Option<Vec<Document>>,
+}
+
+/// Which kernel releases can stand behind `=` in a relation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KernelVersions {
+    /// All: releases stand in names only.
+    All,
+    /// Those with one `-`, which separates version and release.
+    OneDash,
+}
+
+/// What the metapackage of prebuilt packages needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MetaFollows {
+    /// The package for the newest kernel.
+    Newest,
+    /// One of the packages; kernels bring theirs along.
+    Any,
+}
+
+/// Where files that belong to modules go, without the leading slash.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Folders {
+    /// Firmware.
+    pub firmware: String,
+    /// Rules of udev.
+    pub udev: String,
+    /// Options of modules.
+    pub modprobe: String,
+    /// Lists of modules to load.
+    pub modules_load: String,
+    /// Which of several modules of one name counts.
+    pub depmod: String,
+}
+
+/// What prebuilt packages look like. `{name}` is the driver, `{kernel}` a kernel release, `{flavour}` what follows its numbers.
+#[derive(Debug, Clone)]
+pub struct Prebuilt {
+    /// The package for one kernel.
+    pub package: String,
+    /// The package for several kernels.
+    pub combined: String,
+    /// The package that follows the newest kernel.
+    pub meta: String,
+    /// What is added to its name where kernels have flavours; there is one for each of them then.
+    pub meta_flavour: Option<String>,
+    /// The package of the files that all kernels share.
+    pub common: String,
+    /// The folder of modules.
+    pub folder: String,
+    /// See [`MetaFollows`].
+    pub meta_follows: MetaFollows,
+    /// The compressions of modules that its tools read.
+    pub compressions: Vec<Codec>,
+    /// See [`KernelVersions`].
+    pub versions: KernelVersions,
+    /// Relations to a kernel.
+    pub relations: Vec<(RelationKind, String)>,
+    /// The templates of scripts.
+    pub scripts: Vec<(When, String)>,
+    /// Documents.
+    pub documents: Vec<Document>,
 }
 
 /// The template of each script that the format has.
@@ -115,7 +201,11 @@ pub struct Target {
     pub relations: Vec<(RelationKind, String)>,
     /// The templates of the scripts of a source-only package.
     pub scripts: Vec<(When, String)>,
-    /// The documents of every package.
+    /// What prebuilt packages look like.
+    pub prebuilt: Prebuilt,
+    /// The folders of files that belong to modules.
+    pub folders: Folders,
+    /// The documents of every source-only package.
     pub documents: Vec<Document>,
     /// Native fields.
     pub fields: BTreeMap<String, String>,
@@ -197,8 +287,41 @@ fn resolve(name: &str, above: &[&Layer], layer: &Layer) -> Result<Target> {
             .chain(recommends.into_iter().map(|text| (RelationKind::Recommends, text)))
             .collect(),
         scripts: scripts.into_list(),
+        prebuilt: prebuilt(&layers, &missing)?,
+        folders: layers.iter().find_map(|layer| layer.folders.clone()).ok_or_else(|| missing("folders"))?,
         documents: layers.iter().find_map(|layer| layer.document.clone()).unwrap_or_default(),
         fields: layers.iter().find_map(|layer| layer.fields.clone()).unwrap_or_default(),
+    })
+}
+
+fn prebuilt(layers: &[Layer], missing: &dyn Fn(&str) -> Error) -> Result<Prebuilt> {
+    fn first<T>(layers: &[Layer], pick: impl Fn(&PrebuiltLayer) -> Option<T>) -> Option<T> {
+        layers.iter().filter_map(|layer| layer.prebuilt.as_ref()).find_map(pick)
+    }
+    let text = |what: &str, pick: fn(&PrebuiltLayer) -> Option<String>| {
+        first(layers, pick).ok_or_else(|| missing(&format!("prebuilt.{what}")))
+    };
+    let list = |kind: RelationKind, pick: fn(&PrebuiltLayer) -> Option<Vec<String>>| {
+        first(layers, pick).unwrap_or_default().into_iter().map(move |text| (kind, text))
+    };
+    Ok(Prebuilt {
+        package: text("package", |layer| layer.package.clone())?,
+        combined: text("combined", |layer| layer.combined.clone())?,
+        meta: text("meta", |layer| layer.meta.clone())?,
+        meta_flavour: first(layers, |layer| layer.meta_flavour.clone()),
+        common: text("common", |layer| layer.common.clone())?,
+        folder: text("folder", |layer| layer.folder.clone())?,
+        meta_follows: first(layers, |layer| layer.meta_follows)
+            .ok_or_else(|| missing("prebuilt.meta-follows"))?,
+        compressions: first(layers, |layer| layer.compressions.clone())
+            .ok_or_else(|| missing("prebuilt.compressions"))?,
+        versions: first(layers, |layer| layer.versions).ok_or_else(|| missing("prebuilt.versions"))?,
+        relations: list(RelationKind::Requires, |layer| layer.requires.clone())
+            .chain(list(RelationKind::Provides, |layer| layer.provides.clone()))
+            .chain(list(RelationKind::Supplements, |layer| layer.supplements.clone()))
+            .collect(),
+        scripts: first(layers, |layer| layer.scripts.clone()).unwrap_or_default().into_list(),
+        documents: first(layers, |layer| layer.document.clone()).unwrap_or_default(),
     })
 }
 

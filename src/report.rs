@@ -5,11 +5,13 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::build::{Artifact, Prepared};
+use crate::build::{self, Artifact, Prepared};
+use crate::compile::Outcome;
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::dkms::{Evaluation, Value as Directive, Verdict};
 use crate::driver::{ForKernel, Origin};
 use crate::error::Error;
+use crate::headers::HeaderPackage;
 use crate::inspect::ModuleFile;
 use crate::ko::{KernelModule, Symbol};
 use crate::package::{Content, EntryKind, Package, Payload};
@@ -70,7 +72,91 @@ pub fn summary(prepared: &Prepared, artifacts: &[Artifact]) -> String {
         let _infallible =
             writeln!(text, "     Wrote {path}  {}  for {}", size(artifact.written.size), artifact.target);
     }
+    text.push_str(&outcomes_text(&prepared.kernels));
+    if artifacts.is_empty() {
+        return text;
+    }
     text.push_str("      Next `kpkg show --scripts` prints what runs as root when they are installed\n");
+    text
+}
+
+/// A table of the kernels that modules were compiled for.
+#[must_use]
+pub fn outcomes_text(kernels: &[build::ForKernel]) -> String {
+    let width = kernels.iter().map(|found| found.kernel.len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for found in kernels {
+        let (word, rest) = outcome_words(&found.outcome);
+        let _infallible = writeln!(text, "    Kernel {:width$}  {word}: {rest}", found.kernel);
+        if let Outcome::Failed(failure) = &found.outcome {
+            let lines = failure.compiler_error.iter().cloned();
+            let hint = failure.error.hint_text().map(|hint| format!("help: {hint}"));
+            let log = failure.log.as_ref().map(|log| format!("log: {}", log.display()));
+            for line in lines.chain(hint).chain(log) {
+                let _infallible = writeln!(text, "{:12}{line}", "");
+            }
+        }
+    }
+    text
+}
+
+fn outcome_words(outcome: &Outcome) -> (&'static str, String) {
+    match outcome {
+        Outcome::Built(built) => {
+            let count = match built.modules.len() {
+                1 => "1 module".to_owned(),
+                count => format!("{count} modules"),
+            };
+            ("packaged", format!("{count}, {}", if built.is_fresh { "compiled" } else { "compiled before" }))
+        }
+        Outcome::Skipped(why) => ("skipped", why.clone()),
+        Outcome::Failed(failure) => ("failed", failure.error.to_string()),
+        Outcome::NotTried => ("not tried", "another kernel failed before".to_owned()),
+    }
+}
+
+/// How it went for a kernel, as JSON.
+#[must_use]
+pub fn outcome_json(driver: &str, found: &build::ForKernel) -> Value {
+    let (word, why) = outcome_words(&found.outcome);
+    let mut value = json!({
+        "schema": SCHEMA, "reason": "kernel", "driver": driver, "kernel": found.kernel, "outcome": word.replace(' ', "-"),
+    });
+    match &found.outcome {
+        Outcome::Built(built) => {
+            value["fresh"] = json!(built.is_fresh);
+            value["modules"] = built.modules.iter().map(|module| json!(module.name)).collect();
+        }
+        Outcome::Failed(failure) => {
+            value["why"] = json!(why);
+            value["hint"] = json!(failure.error.hint_text());
+            value["compiler-error"] = json!(failure.compiler_error);
+            value["log"] = json!(failure.log);
+        }
+        Outcome::Skipped(_) | Outcome::NotTried => value["why"] = json!(why),
+    }
+    value
+}
+
+/// The kernels that modules can be compiled for, and the packages that are kept.
+#[must_use]
+pub fn headers_text(installed: &[String], kept: &[HeaderPackage]) -> String {
+    let mut text = String::new();
+    for release in installed {
+        let _infallible = writeln!(text, "{release}  installed");
+    }
+    for package in kept {
+        let kernels: Vec<_> = package.kernels.keys().map(String::as_str).collect();
+        let what = if kernels.is_empty() { String::new() } else { format!("  for {}", kernels.join(", ")) };
+        let _infallible = writeln!(
+            text,
+            "{} {} {}  {}{what}",
+            package.name,
+            package.version,
+            package.arch,
+            size(package.size)
+        );
+    }
     text
 }
 

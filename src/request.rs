@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::{Around, Config, OnBuildFailure, RelationsConfig, ScriptsConfig};
+use crate::config::{
+    Around, Config, FilesConfig, Initramfs, ModulesConfig, OnBuildFailure, RelationsConfig, ScriptsConfig,
+};
 use crate::error::{Error, Result};
 use crate::package::{Codec, Compression, Relation, RelationKind, When};
 
@@ -15,6 +17,12 @@ pub struct Options {
     pub release: Option<String>,
     /// `--compression`.
     pub compression: Option<String>,
+    /// `--initramfs`.
+    pub initramfs: Option<Initramfs>,
+    /// `--combine`.
+    pub combine: bool,
+    /// `--debug`.
+    pub debug: bool,
 }
 
 /// The request for one format.
@@ -34,6 +42,16 @@ pub struct Request {
     pub scripts: BTreeMap<When, Texts>,
     /// Native fields, over the target's.
     pub fields: BTreeMap<String, String>,
+    /// When the initramfs is made anew.
+    pub initramfs: Initramfs,
+    /// Whether the modules of all kernels share a package.
+    pub combine: bool,
+    /// Whether debug information is packaged.
+    pub debug: bool,
+    /// Files of the tree that belong to modules.
+    pub files: FilesConfig,
+    /// What is set for modules.
+    pub modules: ModulesConfig,
 }
 
 /// Texts around one of our scripts.
@@ -64,6 +82,11 @@ impl Request {
             release: checked_release(release.unwrap_or_else(|| "1".to_owned()))?,
             compression: compression.as_deref().map(parse_compression).transpose()?,
             on_build_failure: config.packaging.on_build_failure.unwrap_or_default(),
+            initramfs: options.initramfs.unwrap_or(config.prebuilt.initramfs),
+            combine: options.combine,
+            debug: options.debug,
+            files: config.files.clone(),
+            modules: checked_modules(&config.modules)?,
             relations,
             scripts: read_scripts(&config.scripts, read)?,
             fields: checked_fields(own.fields)?,
@@ -79,6 +102,27 @@ fn checked_release(release: String) -> Result<String> {
     }
     Err(Error::usage(format!("`{release}` is no release"))
         .hint("use letters, digits, `+`, `.` and `~`, such as `--release 1`"))
+}
+
+/// Names and parameters end in files that modprobe reads line by line.
+fn checked_modules(modules: &ModulesConfig) -> Result<ModulesConfig> {
+    let is_name = |name: &str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+    };
+    let names = modules.options.keys().chain(&modules.load);
+    if let Some(name) = names.into_iter().find(|name| !is_name(name)) {
+        return Err(Error::usage(format!(
+            "`{}` under `[modules]` in kpkg.toml is no module",
+            name.escape_debug()
+        )));
+    }
+    if let Some(value) = modules.options.values().find(|value| value.chars().any(char::is_control)) {
+        return Err(Error::usage(format!(
+            "the options `{}` in kpkg.toml are more than one line",
+            value.escape_debug()
+        )));
+    }
+    Ok(modules.clone())
 }
 
 fn checked_fields(fields: BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
@@ -180,7 +224,7 @@ mod tests {
         let request = |options: &Options, format| Request::new(options, &config, format, &read).unwrap();
         assert_eq!(request(&Options::default(), "rpm").release, "2");
         assert_eq!(request(&Options::default(), "deb").release, "3");
-        assert_eq!(request(&Options { release: Some("4".into()), compression: None }, "deb").release, "4");
+        assert_eq!(request(&Options { release: Some("4".into()), ..Options::default() }, "deb").release, "4");
         assert_eq!(request(&Options::default(), "deb").relations.len(), 2);
         assert_eq!(request(&Options::default(), "rpm").relations.len(), 1);
     }

@@ -1,4 +1,5 @@
-//! Runs a program of this machine where it can do no harm: its own namespaces, no network, a read-only view of what it is given.
+//! Runs a program of this machine where it can do no harm: its own namespaces, no network, a view of what it is given, which is
+//! read-only but for what it is given to write to.
 //!
 //! The only place that runs programs. Needs `unshare`, `setpriv` and `mount` of util-linux and a kernel that gives namespaces to
 //! ordinary users; without them it is an error, and nothing runs.
@@ -44,13 +45,17 @@ pub struct Ended {
     pub output: Vec<u8>,
 }
 
-/// How long a program may take and how much it may say.
+/// How long a program may take, how much it may say and use.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Wall time.
     pub time: Duration,
     /// Bytes of standard output.
     pub output: usize,
+    /// Processor time of one process; without it, as much as it takes.
+    pub processor: Option<Duration>,
+    /// Address space of one process, in bytes; without it, as much as there is.
+    pub memory: Option<u64>,
 }
 
 impl Sandbox {
@@ -59,8 +64,16 @@ impl Sandbox {
         let mut sandbox = Self::default();
         // one mount, and links to what is in it, so that there is room between for what is given
         sandbox.bind(Path::new("/usr"), "/host/usr")?;
-        sandbox.link_all(Path::new("/usr"), "/host/usr", "/usr", &["src", "lib", "local"])?;
-        sandbox.link_all(Path::new("/usr/lib"), "/host/usr/lib", "/usr/lib", &["modules", "os-release"])?;
+        sandbox.link_all(Path::new("/usr"), "/host/usr", "/usr", &["src", "lib", "local", "bin"])?;
+        sandbox.bind(Path::new("/usr/bin"), "/usr/bin")?;
+        // a compiler tells where it lies by where it was found: not through a link
+        let compilers = compilers()?;
+        let mut linked = vec!["modules", "os-release"];
+        linked.extend(compilers.iter().map(String::as_str));
+        sandbox.link_all(Path::new("/usr/lib"), "/host/usr/lib", "/usr/lib", &linked)?;
+        for name in &compilers {
+            sandbox.bind(&Path::new("/usr/lib").join(name), &format!("/usr/lib/{name}"))?;
+        }
         for name in ["bin", "sbin", "lib", "lib32", "lib64", "libx32"] {
             let path = Path::new("/").join(name);
             let inside = format!("/host/{name}");
@@ -90,6 +103,14 @@ impl Sandbox {
         let source = fs::canonicalize(source).map_err(|error| Error::io("cannot read", source, error))?;
         self.view.extend(["bind".into(), source.as_os_str().to_owned(), inside.into()]);
         self.sources.push(source);
+        Ok(())
+    }
+
+    /// Shows a folder that may be written to.
+    pub fn bind_writable(&mut self, source: &Path, inside: &str) -> Result<()> {
+        self.bind(source, inside)?;
+        let at = self.view.len() - 3;
+        self.view[at] = "bind-rw".into();
         Ok(())
     }
 
@@ -142,73 +163,117 @@ impl Sandbox {
                 Path::new(folder).is_dir() && !self.sources.iter().any(|source| source.starts_with(folder))
             })
             .ok_or_else(|| Error::usage("there is no folder to work on").at("/mnt"))?;
-        let mut child = Command::new("unshare")
+        let mut child = Command::new("unshare");
+        let child = child
             .args([
                 "--user",
                 "--map-root-user",
                 "--mount",
                 "--net",
                 "--ipc",
+                "--uts",
                 "--pid",
                 "--fork",
                 "--kill-child",
                 "--",
             ])
             .args(["/bin/sh", "-c", ENTER, "enter.sh", covered])
+            .args(
+                [limits.processor.map(|time| time.as_secs()), limits.memory.map(|bytes| bytes >> 10)]
+                    .map(|limit| limit.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string())),
+            )
             .args(&self.view)
             .args(["--", "env", "-i"])
             .args(variables.iter().map(|(name, value)| format!("{name}={value}")))
             .args(command)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .current_dir("/")
-            // a signal to the program's own group, which `kill 0` sends, ends nobody else
-            .process_group(0)
-            .spawn()
-            .map_err(|error| {
-                Error::io("cannot run", "unshare", error).as_usage().hint("install util-linux")
-            })?;
-        let (mut input, output, complaints) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (sender, receiver) = channel();
-        std::thread::scope(|scope| {
-            scope.spawn(move || {
-                // what is not taken any more is not needed any more
-                for bytes in &self.files {
-                    let _gone = input.as_mut().map(|input| input.write_all(bytes));
-                }
-            });
-            let said = scope.spawn(move || read_up_to(complaints, 64 << 10));
-            scope.spawn(move || {
-                let bytes = read_up_to(output, limits.output + 1);
-                let _gone = sender.send(bytes);
-            });
-            let mut waited = Duration::ZERO;
-            let output = loop {
-                match receiver.recv_timeout(TICK) {
-                    Ok(bytes) if bytes.len() > limits.output => break Err("says more than it may"),
-                    Ok(bytes) => break Ok(bytes),
-                    Err(RecvTimeoutError::Timeout) if !stop.is_set() && waited < limits.time => {
-                        waited += TICK;
-                    }
-                    Err(_) => break Err("takes too long"),
-                }
-            };
-            if output.is_err() {
-                // with the first process of its namespace everything in it ends
-                let _gone = child.kill();
-            }
-            let status = child.wait().map_err(|error| Error::io("cannot wait for", "unshare", error))?;
-            let said = said.join().unwrap_or_default();
-            stop.check()?;
-            let output = output.map_err(|why| Error::usage(format!("`{}` {why}", command.join(" "))))?;
-            if status.code() == Some(NO_VIEW) || (status.code() == Some(1) && said.starts_with(b"unshare: "))
-            {
-                return Err(no_view(&said));
-            }
-            Ok(Ended { status: status.code(), output })
-        })
+            .current_dir("/");
+        let (ended, said) = attend(child, &self.files, limits, stop)?;
+        if ended.status == Some(NO_VIEW) || (ended.status == Some(1) && said.starts_with(b"unshare: ")) {
+            return Err(no_view(&said));
+        }
+        Ok(ended)
     }
+}
+
+/// Runs a command as it is, seeing everything that its user sees, with exactly these variables: for machines that give no sandbox.
+#[allow(clippy::disallowed_methods, reason = "the place that runs programs")]
+pub fn run_outside(
+    command: &[&str],
+    folder: &Path,
+    variables: &BTreeMap<&str, String>,
+    limits: Limits,
+    stop: &Stop,
+) -> Result<Ended> {
+    let (program, arguments) = command.split_first().ok_or_else(|| Error::usage("no command is given"))?;
+    let mut child = Command::new(program);
+    child.args(arguments).env_clear().envs(variables).current_dir(folder);
+    attend(&mut child, &[], limits, stop).map(|(ended, _)| ended)
+}
+
+/// Starts a program in a group of its own, gives it `input`, and ends the group when the program takes too long, says too much, or
+/// somebody asks to stop; also what it complained of.
+fn attend(command: &mut Command, input: &[Vec<u8>], limits: Limits, stop: &Stop) -> Result<(Ended, Vec<u8>)> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // a signal to the program's own group, which `kill 0` sends, ends nobody else
+        .process_group(0)
+        .spawn()
+        .map_err(|error| {
+            let hint = if name == "unshare" { "install the package util-linux" } else { "install it" };
+            Error::lacking(format!("cannot run `{name}`: {error}")).hint(hint)
+        })?;
+    let (mut stdin, output, complaints) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (sender, receiver) = channel();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            // what is not taken any more is not needed any more
+            for bytes in input {
+                let _gone = stdin.as_mut().map(|stdin| stdin.write_all(bytes));
+            }
+        });
+        let said = scope.spawn(move || read_up_to(complaints, 64 << 10));
+        scope.spawn(move || {
+            let bytes = read_up_to(output, limits.output + 1);
+            let _gone = sender.send(bytes);
+        });
+        let mut waited = Duration::ZERO;
+        let output = loop {
+            match receiver.recv_timeout(TICK) {
+                Ok(bytes) if bytes.len() > limits.output => break Err("says more than it may"),
+                Ok(bytes) => break Ok(bytes),
+                Err(RecvTimeoutError::Timeout) if !stop.is_set() && waited < limits.time => {
+                    waited += TICK;
+                }
+                Err(_) => break Err("takes too long"),
+            }
+        };
+        if output.is_err() {
+            // with the first process of a namespace everything in it ends
+            if let Some(group) = rustix::process::Pid::from_raw(child.id().cast_signed()) {
+                let _gone = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+            }
+            let _gone = child.kill();
+        }
+        let status = child.wait().map_err(|error| Error::io("cannot wait for", &name, error))?;
+        let said = said.join().unwrap_or_default();
+        stop.check()?;
+        let output = output.map_err(|why| Error::failed(format!("the program {why}")))?;
+        Ok((Ended { status: status.code(), output }, said))
+    })
+}
+
+/// The folders of `/usr/lib` that compilers have to themselves.
+fn compilers() -> Result<Vec<String>> {
+    let folder = Path::new("/usr/lib");
+    let entries = fs::read_dir(folder).map_err(|error| Error::io("cannot read", folder, error))?;
+    let names = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let mut names: Vec<_> = names.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.retain(|name| ["gcc", "llvm", "clang"].iter().any(|start| name.starts_with(start)));
+    names.sort();
+    Ok(names)
 }
 
 /// The first bytes of a stream, which is then left alone.
@@ -224,7 +289,7 @@ fn read_up_to(stream: Option<impl Read>, limit: usize) -> Vec<u8> {
 fn no_view(said: &[u8]) -> Error {
     let text = String::from_utf8_lossy(said);
     let reason = text.lines().next().unwrap_or("no reason was given");
-    Error::usage(format!("this machine gives no namespace to run a program in: {reason}")).hint(
+    Error::lacking(format!("this machine gives no namespace to run a program in: {reason}")).hint(
         "allow them (`sysctl kernel.unprivileged_userns_clone=1`, `sysctl kernel.apparmor_restrict_unprivileged_userns=0`, a \
          container with --privileged), or do without",
     )
@@ -234,7 +299,12 @@ fn no_view(said: &[u8]) -> Error {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { time: Duration::from_secs(60), output: 1 << 16 };
+    const LIMITS: Limits = Limits {
+        time: Duration::from_secs(60),
+        output: 1 << 16,
+        processor: Some(Duration::from_secs(60)),
+        memory: Some(2 << 30),
+    };
 
     fn run(sandbox: &Sandbox, script: &str) -> Ended {
         let variables = BTreeMap::from([("PATH", "/usr/sbin:/usr/bin:/sbin:/bin".to_owned())]);
@@ -276,7 +346,7 @@ mod tests {
     #[test]
     fn what_takes_too_long_or_says_too_much_ends() {
         let sandbox = Sandbox::with_programs().unwrap();
-        let short = Limits { time: Duration::from_millis(600), output: 1000 };
+        let short = Limits { time: Duration::from_millis(600), output: 1000, ..LIMITS };
         let variables = BTreeMap::from([("PATH", "/usr/bin:/bin".to_owned())]);
         for (script, why) in [("sleep 600 & sleep 600", "takes too long"), ("yes", "says more than it may")] {
             let error = sandbox.run(&["sh", "-c", script], &variables, short, &Stop::default()).unwrap_err();

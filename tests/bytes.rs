@@ -28,6 +28,7 @@ fn package(codec: Codec, pre: Option<&str>) -> Package {
         homepage: String::new(),
         relations: Vec::new(),
         scripts: vec![Script { when: When::AfterInstall, body: "#!/bin/sh\n".into() }],
+        modules: Vec::new(),
         changelog: vec![Change {
             version,
             author: "Jane Doe <jane@example.org>".into(),

@@ -39,7 +39,7 @@ fn prepared(example: &str, target: &str) -> Prepared {
         ..Options::default()
     };
     let input = Input::open(&folder, None, Path::new("/tmp"), &options.stop).unwrap();
-    let mut drivers = build::prepare(&input, &options)
+    let mut drivers = build::prepare(&input, &options, &|_| ())
         .unwrap_or_else(|error| panic!("{example} {target}: {error} {:?}", error.findings()));
     drivers.remove(0)
 }

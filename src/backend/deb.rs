@@ -3,7 +3,7 @@
 //! Writes without any of dpkg's tools. Never renders a template and never decides what is in a package.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -21,8 +21,8 @@ use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 use crate::output::{Output, Stream};
 use crate::package::{
-    Arch, Bound, Capability, Change, Codec, Comparison, Compression, Content, Entry, EntryKind, Package,
-    Payload, RelationKind, Version, When, wrapped,
+    Arch, Bound, Capability, Change, Codec, Comparison, Compression, Content, Entry, EntryKind, Module,
+    Package, Payload, RelationKind, Version, When, wrapped,
 };
 
 /// The backend of the `.deb` family.
@@ -34,6 +34,9 @@ const LARGEST_MEMBER: u64 = 9_999_999_999;
 /// The scripts of a control archive, deb(5).
 const SCRIPTS: [&str; 5] = ["preinst", "postinst", "prerm", "postrm", "config"];
 
+/// The most that is read of a list of checksums: 300,000 files of headers fit.
+const SUMS: u64 = 64 << 20;
+
 /// Reads a `.deb`: the members of deb(5), their tars, and of the contents what [`Found`] keeps.
 fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Option<Found>> {
     let mut file = File::open(path)?;
@@ -44,7 +47,7 @@ fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Option<Found>> {
     file.rewind()?;
     let mut found = Found { format: "deb", ..Found::default() };
     let mut archive = ar::Archive::new(io::BufReader::new(file));
-    let mut has_sums = false;
+    let mut sums = None;
     let mut members = Vec::new();
     while let Some(member) = archive.next_entry() {
         let member = member?;
@@ -63,7 +66,9 @@ fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Option<Found>> {
                 } else if SCRIPTS.contains(&name) {
                     found.scripts.push(FoundScript { name: name.to_owned(), text: text()? });
                 } else if name == "md5sums" {
-                    has_sums = true;
+                    let mut bytes = Vec::new();
+                    content.take(SUMS).read_to_end(&mut bytes)?;
+                    sums = Some(read_sums(&String::from_utf8_lossy(&bytes)));
                 }
                 Ok(())
             })?;
@@ -74,14 +79,19 @@ fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Option<Found>> {
                 if entry.is_file && contents.wants(&path) {
                     contents.take(&path, content)?;
                 }
+                if let Some(other) = entry.same_as.filter(|_| contents.wants(&path)) {
+                    contents.same(&path, &format!("/{}", other.trim_start_matches("./")))?;
+                }
+                let checksum = sums.as_ref().and_then(|sums| sums.get(&path[1..])).cloned();
                 let (mode, owner, is_folder) = (entry.mode, entry.owner, entry.is_folder);
-                found.files.push(FoundFile { path, mode, owner, is_folder });
+                let target = entry.target;
+                found.files.push(FoundFile { path, mode, owner, is_folder, target, checksum });
                 Ok(())
             })?;
         }
         members.push(name);
     }
-    if !has_sums {
+    if sums.is_none() {
         found.lacks.push("the list of MD5 sums that `dpkg --verify` needs".to_owned());
     }
     for member in ["control.tar", "data.tar"] {
@@ -90,6 +100,12 @@ fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Option<Found>> {
         }
     }
     Ok(Some(found))
+}
+
+/// `HEX  path` lines: path to digits.
+fn read_sums(text: &str) -> BTreeMap<String, String> {
+    let line = |line: &str| line.split_once("  ").map(|(sum, path)| (path.to_owned(), sum.to_owned()));
+    text.lines().filter_map(line).collect()
 }
 
 /// The fields of a control file that [`Found`] keeps; deb822(5).
@@ -104,6 +120,7 @@ fn read_control(text: &str, found: &mut Found) {
     };
     found.name = field("Package").unwrap_or_default();
     found.version = field("Version").unwrap_or_default();
+    found.arch = field("Architecture").unwrap_or_default();
     for name in ["Pre-Depends", "Depends"] {
         let value = field(name).unwrap_or_default();
         let names =
@@ -153,6 +170,10 @@ impl Backend for Deb {
         }
         for relation in &package.relations {
             let (_, alternatives) = field(relation.kind);
+            if relation.any_of[0].name.starts_with('(') {
+                let message = format!("a .deb has no relation `{}`", relation.any_of[0].name);
+                found.push(Diagnostic::error(&UNSPEAKABLE_RELATION, message));
+            }
             if !alternatives && relation.any_of.len() > 1 {
                 let names: Vec<_> =
                     relation.any_of.iter().map(|capability| capability.name.as_str()).collect();
@@ -386,6 +407,7 @@ fn control_text(package: &Package, installed_size: u64) -> String {
         ("Depends", relations("Depends")),
         ("Recommends", relations("Recommends")),
         ("Suggests", relations("Suggests")),
+        ("Enhances", relations("Enhances")),
         ("Conflicts", relations("Conflicts")),
         ("Replaces", relations("Replaces")),
         ("Provides", relations("Provides")),
@@ -394,9 +416,21 @@ fn control_text(package: &Package, installed_size: u64) -> String {
         ("Multi-Arch", extra("Multi-Arch")),
         ("Homepage", package.homepage.clone()),
         ("Description", description(package)),
+        ("Modaliases", modaliases(package)),
     ];
     let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(extras);
     fields.filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}: {value}\n")).collect()
+}
+
+/// `module(alias, alias), module(alias)`: what ubuntu-drivers and others choose drivers by. What the notation cannot hold is left
+/// out.
+fn modaliases(package: &Package) -> String {
+    let module = |module: &Module| {
+        let aliases: Vec<_> =
+            module.aliases.iter().filter(|alias| !alias.contains([',', '(', ')', ' '])).cloned().collect();
+        (!aliases.is_empty()).then(|| format!("{}({})", module.name.replace('-', "_"), aliases.join(", ")))
+    };
+    package.modules.iter().filter_map(module).collect::<Vec<_>>().join(", ")
 }
 
 /// The synopsis, then paragraphs: continuation lines begin with a blank, empty ones are ` .` (Policy 5.6.13).
@@ -440,6 +474,8 @@ fn field(kind: RelationKind) -> (&'static str, bool) {
         RelationKind::Conflicts => ("Conflicts", false),
         RelationKind::Replaces => ("Replaces", false),
         RelationKind::Provides => ("Provides", false),
+        // the reverse of Recommends does not exist; the reverse of Suggests does
+        RelationKind::Supplements => ("Enhances", false),
     }
 }
 
@@ -457,6 +493,14 @@ fn script_name(when: When) -> Option<&'static str> {
 fn architecture(arch: Arch) -> &'static str {
     match arch {
         Arch::Any => "all",
+        Arch::X86_64 => "amd64",
+        Arch::I686 => "i386",
+        Arch::Aarch64 => "arm64",
+        Arch::Armv7 => "armhf",
+        Arch::Ppc64le => "ppc64el",
+        Arch::S390x => "s390x",
+        Arch::Riscv64 => "riscv64",
+        Arch::Loongarch64 => "loong64",
     }
 }
 

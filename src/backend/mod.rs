@@ -47,6 +47,11 @@ pub trait Contents {
 
     /// The content of such a file; what is left of it is skipped.
     fn take(&mut self, path: &str, content: &mut dyn Read) -> io::Result<()>;
+
+    /// A file that is another name of one that was taken.
+    fn same(&mut self, _path: &str, _as_path: &str) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A package as it was found in a file.
@@ -58,6 +63,8 @@ pub struct Found {
     pub name: String,
     /// The version as the format spells it.
     pub version: String,
+    /// The machines it is for, as the format names them.
+    pub arch: String,
     /// The names of what it needs.
     pub requires: Vec<String>,
     /// The maintainer scripts.
@@ -88,6 +95,10 @@ pub struct FoundFile {
     pub owner: String,
     /// Whether it is a folder.
     pub is_folder: bool,
+    /// What a symbolic link says.
+    pub target: Option<String>,
+    /// The checksum of its content, in hexadecimal digits: MD5 in a .deb, mostly SHA-256 in an .rpm.
+    pub checksum: Option<String>,
 }
 
 /// How much of a script is read.

@@ -4,6 +4,7 @@
 //! a hole is left, the payload is streamed, and the header is written last. Never renders a template and never decides what is in
 //! a package. Sources of the rules: rpm's `include/rpm/rpmtag.h`, `docs/manual/format_v4.md`, and rpmbuild 4.18's own output.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, Read, SeekFrom, Write};
 use std::path::Path;
@@ -22,8 +23,8 @@ use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 use crate::output::{Output, Stream};
 use crate::package::{
-    Arch, Bound, Capability, Codec, Comparison, Entry, EntryKind, Package, Payload, Relation, RelationKind,
-    Role, Version, When,
+    Arch, Bound, Capability, Codec, Comparison, Entry, EntryKind, Module, Package, Payload, Relation,
+    RelationKind, Role, Version, When,
 };
 
 /// The backend of the `.rpm` family.
@@ -52,6 +53,7 @@ fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>> {
     let text = |value: std::result::Result<&str, rpm::Error>| value.unwrap_or_default().to_owned();
     let version = format!("{}-{}", text(metadata.get_version()), text(metadata.get_release()));
     let mut found = Found { format: "rpm", name: text(metadata.get_name()), version, ..Found::default() };
+    found.arch = text(metadata.get_arch());
     found.requires = metadata.get_requires().map_err(invalid)?.into_iter().map(|need| need.name).collect();
     let scripts = [
         ("%pretrans", metadata.get_pre_trans_script()),
@@ -85,6 +87,8 @@ fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>> {
             mode: mode & 0o7777,
             owner: format!("{}:{}", entry.user(), entry.group()),
             is_folder: mode & 0o170_000 == 0o040_000,
+            target: entry.linkto().filter(|target| !target.is_empty()).map(str::to_owned),
+            checksum: entry.digest().map(|digest| digest.as_hex().to_owned()),
         });
     }
     if weak {
@@ -100,6 +104,8 @@ fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>> {
 /// The files of a cpio archive in the "new ASCII" format, cpio(5).
 fn read_payload(mut reader: impl Read, contents: &mut dyn Contents) -> io::Result<()> {
     let invalid = || io::Error::new(io::ErrorKind::InvalidData, "its payload is no cpio archive");
+    // of a file with several names only the last has the content
+    let mut names_of: BTreeMap<u64, Vec<String>> = BTreeMap::new();
     for _ in 0..ENTRIES {
         let mut head = [0; 110];
         reader.read_exact(&mut head)?;
@@ -112,6 +118,7 @@ fn read_payload(mut reader: impl Read, contents: &mut dyn Contents) -> io::Resul
             u64::from_str_radix(text, 16).ok()
         };
         let (size, name_size) = (number(54).ok_or_else(invalid)?, number(94).ok_or_else(invalid)?);
+        let (inode, links) = (number(6).ok_or_else(invalid)?, number(38).ok_or_else(invalid)?);
         let is_file = number(14).ok_or_else(invalid)? & 0o170_000 == 0o100_000;
         if name_size > 1 << 16 {
             return Err(invalid());
@@ -124,9 +131,17 @@ fn read_payload(mut reader: impl Read, contents: &mut dyn Contents) -> io::Resul
             break;
         }
         let path = format!("/{}", name.trim_start_matches("./").trim_start_matches('/'));
+        let wanted = is_file && contents.wants(&path);
+        if wanted && links > 1 && size == 0 {
+            names_of.entry(inode).or_default().push(path);
+            continue;
+        }
         let mut content = (&mut reader).take(size);
-        if is_file && contents.wants(&path) {
+        if wanted {
             contents.take(&path, &mut content)?;
+            for name in names_of.remove(&inode).unwrap_or_default() {
+                contents.same(&name, &path)?;
+            }
         }
         let left = content.limit();
         skip(&mut reader, left + archive::padding(size, 4))?;
@@ -617,7 +632,11 @@ fn relations(tags: &mut Tags, package: &Package) {
         package.relations.iter().filter(move |relation| relation.kind == kind).map(dependency)
     };
     let own = Dependency { name: package.name.clone(), flags: EQUAL, version: evr(&package.version) };
-    let provides = std::iter::once(own).chain(of(RelationKind::Provides)).collect();
+    let provides = std::iter::once(own)
+        .chain(own_for_machine(package))
+        .chain(of(RelationKind::Provides))
+        .chain(of_modules(package))
+        .collect();
     let requires = of(RelationKind::Requires).chain(interpreters(package)).chain(rpmlib(package)).collect();
     let lists = [
         ([T::RPMTAG_PROVIDENAME, T::RPMTAG_PROVIDEFLAGS, T::RPMTAG_PROVIDEVERSION], provides),
@@ -638,6 +657,10 @@ fn relations(tags: &mut Tags, package: &Package) {
             [T::RPMTAG_SUGGESTNAME, T::RPMTAG_SUGGESTFLAGS, T::RPMTAG_SUGGESTVERSION],
             of(RelationKind::Suggests).collect(),
         ),
+        (
+            [T::RPMTAG_SUPPLEMENTNAME, T::RPMTAG_SUPPLEMENTFLAGS, T::RPMTAG_SUPPLEMENTVERSION],
+            of(RelationKind::Supplements).collect(),
+        ),
     ];
     for ([name, flags, version], list) in lists {
         let list: Vec<Dependency> = list;
@@ -649,10 +672,57 @@ fn relations(tags: &mut Tags, package: &Package) {
     }
 }
 
+/// `NAME(x86-64) = VERSION`, where the package is for one kind of machine: rpm's `%{?_isa}`.
+fn own_for_machine(package: &Package) -> Option<Dependency> {
+    let machine = match package.arch {
+        Arch::Any => return None,
+        Arch::X86_64 => "x86-64",
+        Arch::I686 => "x86-32",
+        Arch::Aarch64 => "aarch-64",
+        Arch::Armv7 => "armv7hl-32",
+        Arch::Ppc64le => "ppc-64",
+        Arch::S390x => "s390-64",
+        Arch::Riscv64 => "riscv-64",
+        Arch::Loongarch64 => "loongarch-64",
+    };
+    Some(Dependency {
+        name: format!("{}({machine})", package.name),
+        flags: EQUAL,
+        version: evr(&package.version),
+    })
+}
+
+/// `kmod(NAME.ko)` and `modalias(ALIAS) = VERSION`, as the generators of kernel-srpm-macros and of rpm-config-SUSE write them.
+fn of_modules(package: &Package) -> impl Iterator<Item = Dependency> {
+    let module = |module: &Module| {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._+~^".contains(&byte);
+        let version =
+            module.version.clone().filter(|version| !version.is_empty() && version.bytes().all(is_plain));
+        let flags = if version.is_some() { EQUAL } else { 0 };
+        let version = version.unwrap_or_default();
+        let allowed = |next: char| next.is_ascii_alphanumeric() || "._:*?/-".contains(next);
+        let alias = |alias: &String| Dependency {
+            name: format!(
+                "modalias({})",
+                alias.chars().map(|next| if allowed(next) { next } else { '_' }).collect::<String>()
+            ),
+            flags,
+            version: version.clone(),
+        };
+        let own = Dependency { name: format!("kmod({}.ko)", module.name), flags: 0, version: String::new() };
+        let aliases: Vec<_> = module.aliases.iter().map(alias).collect();
+        std::iter::once(own).chain(aliases)
+    };
+    package.modules.iter().flat_map(module)
+}
+
 fn may_have_alternatives(kind: RelationKind) -> bool {
     match kind {
         RelationKind::Requires | RelationKind::Recommends | RelationKind::Suggests => true,
-        RelationKind::Conflicts | RelationKind::Replaces | RelationKind::Provides => false,
+        RelationKind::Conflicts
+        | RelationKind::Replaces
+        | RelationKind::Provides
+        | RelationKind::Supplements => false,
     }
 }
 
@@ -765,6 +835,14 @@ fn payload_tags(tags: &mut Tags, package: &Package, digests: &Digests) {
 fn architecture(arch: Arch) -> &'static str {
     match arch {
         Arch::Any => "noarch",
+        Arch::X86_64 => "x86_64",
+        Arch::I686 => "i686",
+        Arch::Aarch64 => "aarch64",
+        Arch::Armv7 => "armv7hl",
+        Arch::Ppc64le => "ppc64le",
+        Arch::S390x => "s390x",
+        Arch::Riscv64 => "riscv64",
+        Arch::Loongarch64 => "loongarch64",
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::commands::padded_version;
 use super::evaluate::kernel_config;
-use super::{Exclusive, Fact, Facts, Inputs, pattern};
+use super::{Exclusive, Fact, Facts, HookKind, Inputs, ModuleFacts, pattern};
 
 /// The most that is read of a kernel's configuration.
 const CONFIG: usize = 4 << 20;
@@ -32,6 +32,10 @@ pub struct ModuleDecision {
     pub name: Option<String>,
     /// `DEST_MODULE_LOCATION` as written.
     pub destination: Option<String>,
+    /// Where the build leaves it, below the build folder, without suffix.
+    pub built: Option<String>,
+    /// Whether debug information is taken out.
+    pub strip: Option<bool>,
     /// Whether dkms builds this module.
     #[serde(flatten)]
     pub verdict: Verdict,
@@ -47,8 +51,16 @@ pub struct Decision {
     pub make: Option<String>,
     /// The patches, in order, as far as that is known.
     pub patches: Vec<String>,
+    /// The command before the build, in the build folder.
+    pub pre_build: Option<String>,
+    /// The command after the build, in the build folder.
+    pub post_build: Option<String>,
+    /// The names of dkms modules that have to be there before.
+    pub build_depends: Vec<String>,
     /// The modules, by their index.
     pub modules: Vec<ModuleDecision>,
+    /// The directives of a build whose value is not known.
+    pub unknown: Vec<&'static str>,
     /// Whether there may be other modules than these.
     pub modules_unknown: bool,
 }
@@ -66,6 +78,8 @@ impl Facts {
         let modules = self.modules.iter().map(|module| ModuleDecision {
             name: module.installed_name.known().cloned(),
             destination: module.destination.known().cloned(),
+            built: module.built(),
+            strip: module.strip.known().copied(),
             verdict: match &verdict {
                 Verdict::Builds => module.exclusive.verdict(inputs),
                 whole => whole.clone(),
@@ -75,6 +89,10 @@ impl Facts {
             modules: modules.collect(),
             make: self.make_for(inputs),
             patches: self.patches_for(inputs),
+            pre_build: self.hook(HookKind::PreBuild),
+            post_build: self.hook(HookKind::PostBuild),
+            build_depends: self.build_depends.iter().filter_map(|name| name.known().cloned()).collect(),
+            unknown: self.unknown_for(inputs),
             modules_unknown: self.modules_unknown,
             verdict,
         }
@@ -103,6 +121,32 @@ impl Facts {
             }
         }
         command
+    }
+
+    fn hook(&self, kind: HookKind) -> Option<String> {
+        self.hooks.iter().find(|hook| hook.kind == kind)?.command.known().cloned()
+    }
+
+    /// What a build would have to guess.
+    fn unknown_for(&self, inputs: &Inputs<'_>) -> Vec<&'static str> {
+        let is_unknown = |fact: &Fact<String>| *fact == Fact::Unknown;
+        let hook = |kind| self.hooks.iter().any(|hook| hook.kind == kind && is_unknown(&hook.command));
+        let module = |part: fn(&ModuleFacts) -> &Fact<String>| {
+            self.modules.iter().any(|module| is_unknown(part(module)))
+        };
+        let all = [
+            ("BUILT_MODULE_NAME", self.modules_unknown || module(|module| &module.name)),
+            ("BUILT_MODULE_LOCATION", module(|module| &module.location)),
+            ("DEST_MODULE_NAME", module(|module| &module.installed_name)),
+            ("DEST_MODULE_LOCATION", module(|module| &module.destination)),
+            ("STRIP", self.modules.iter().any(|module| module.strip == Fact::Unknown)),
+            ("MAKE", self.make_for(inputs).is_none()),
+            ("PATCH", self.patches.iter().any(|patch| is_unknown(&patch.file) || is_unknown(&patch.matches))),
+            ("PRE_BUILD", hook(HookKind::PreBuild)),
+            ("POST_BUILD", hook(HookKind::PostBuild)),
+            ("BUILD_DEPENDS", self.build_depends.iter().any(is_unknown)),
+        ];
+        all.into_iter().filter(|(_, is_unknown)| *is_unknown).map(|(directive, _)| directive).collect()
     }
 
     fn patches_for(&self, inputs: &Inputs<'_>) -> Vec<String> {

@@ -64,6 +64,19 @@ pub struct ModuleFacts {
     pub exclusive: Exclusive,
 }
 
+impl ModuleFacts {
+    /// Where the build leaves it, below the build folder, without suffix; nothing where that is not known.
+    #[must_use]
+    pub fn built(&self) -> Option<String> {
+        let name = self.name.known()?;
+        match &self.location {
+            Fact::Absent => Some(name.clone()),
+            Fact::Known(folder) => Some(format!("{folder}/{name}")),
+            Fact::Unknown => None,
+        }
+    }
+}
+
 /// MAKE\[i\] with `MAKE_MATCH`\[i\].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MakeRule {

@@ -1,13 +1,14 @@
 # Runs as root of a new user, mount, network, IPC and PID namespace: builds the view that its arguments describe, enters it, gives
 # up all powers and runs the command. Whatever fails before the command ends with 125.
 #
-#   enter.sh ROOT WORD... -- COMMAND...        ROOT: a folder to work on, covered and never changed
+#   enter.sh ROOT SECONDS KIB WORD... -- COMMAND...
+#       ROOT: a folder to work on, covered and never changed; SECONDS of processor and KIB of memory: what one process may have
 #
-#   bind SOURCE PATH | link TARGET PATH | links FOLDER TARGETS (a line each) | file PATH MODE SIZE (the bytes: standard input)
+#   bind SOURCE PATH | bind-rw SOURCE PATH | link TARGET PATH | links FOLDER TARGETS (a line each) | file PATH MODE SIZE (the bytes: standard input)
 set -eu
 trap 'exit 125' EXIT
-root=$1
-shift
+root=$1 seconds=$2 memory=$3
+shift 3
 mount --make-rprivate /
 mount -t tmpfs -o mode=755,nosuid,nodev tmpfs "$root"
 parent() { mkdir -p "$root${1%/*}"; }
@@ -22,12 +23,14 @@ freeze() {
 }
 while [ "$1" != -- ]; do
     case $1 in
-        bind)
+        bind | bind-rw)
+            # in the place of a link to a folder of the machine
+            [ ! -L "$root$3" ] || rm "$root$3"
             if [ -d "$2" ]; then mkdir -p "$root$3"; else parent "$3"; [ -e "$root$3" ] || : >"$root$3"; fi
             mount --rbind "$2" "$root$3"
-            freeze "$(readlink -f "$root$3")"
+            [ "$1" = bind-rw ] || freeze "$(readlink -f "$root$3")"
             shift 3 ;;
-        link) parent "$3"; ln -sT "$2" "$root$3"; shift 3 ;;
+        link) parent "$3"; ln -sfT "$2" "$root$3"; shift 3 ;;
         links)
             mkdir -p "$root$2"
             [ -z "$3" ] || printf '%s' "$3" | xargs -d '\n' ln -s -t "$root$2"
@@ -37,7 +40,7 @@ while [ "$1" != -- ]; do
     esac
 done
 shift
-mkdir -p "$root/dev" "$root/proc" "$root/tmp" "$root/.old"
+mkdir -p "$root/dev" "$root/proc" "$root/.old"
 for node in null zero full random urandom; do
     : >"$root/dev/$node"
     mount --bind "/dev/$node" "$root/dev/$node"
@@ -45,14 +48,20 @@ done
 ln -s /proc/self/fd "$root/dev/fd"
 # without it where the machine does not allow it
 mount -t proc -o nosuid,nodev,noexec proc "$root/proc" 2>/dev/null || :
-mount -t tmpfs -o mode=1777,size=16m,nosuid,nodev tmpfs "$root/tmp"
+if ! [ -d "$root/tmp" ]; then
+    mkdir "$root/tmp"
+    mount -t tmpfs -o mode=1777,size=16m,nosuid,nodev tmpfs "$root/tmp"
+fi
+# where there is such a program
+hostname localhost 2>/dev/null || :
 cd "$root"
 pivot_root . .old
 cd /
 umount -l /.old
 rmdir /.old
 mount -o remount,bind,nosuid,nodev,ro /
-ulimit -c 0 -t 60 2>/dev/null || ulimit -t 60
-ulimit -v 2097152
+ulimit -c 0
+ulimit -t "$seconds"
+ulimit -v "$memory"
 trap - EXIT
 exec setpriv --no-new-privs --bounding-set=-all --inh-caps=-all -- "$@" </dev/null

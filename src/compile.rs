@@ -1,0 +1,825 @@
+//! Builds a driver's modules for kernels, as dkms would on a machine where each of them runs.
+//!
+//! The build runs in the [`crate::sandbox`], on the paths that dkms uses, so that it gives the same bytes wherever and by whomever
+//! it is run. What is finished is kept under a key of everything that decides about it, and not built again.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::archive;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::dkms::{self, Decision, Inputs, ReadTree, Verdict};
+use crate::driver::Driver;
+use crate::error::{Error, Kind, Result};
+use crate::kernel::{Kernel, PartKind};
+use crate::ko::KernelModule;
+use crate::machine::{Machine, stand_ins};
+use crate::output::Stop;
+use crate::package::Codec;
+use crate::sandbox::{Ended, Limits, Sandbox, run_outside};
+use crate::source::SourceKind;
+use crate::symvers::Symvers;
+
+/// What the sandbox runs, behind its assignments.
+const BUILD: &str = include_str!("compile/build.bash");
+/// Changes whenever the same inputs would give another result.
+const GENERATION: u32 = 1;
+/// The description of a finished build, beside its modules.
+const DESCRIPTION: &str = "built.json";
+/// The file of what the build said.
+const LOG: &str = "make.log";
+
+/// The findings of this layer.
+pub const CODES: &[&Code] = &[&OTHER_COMPILER, &UNNAMED_MODULE, &NO_SYMVERS, &DEAD_BUILD_HOOK, &NO_NAMESPACE];
+
+const OTHER_COMPILER: Code = Code {
+    id: "K1001",
+    title: "the kernel was built by another compiler",
+    explanation: "A module built by another version of the compiler mostly works, but options, plugins and the layout of\n\
+                  structures may differ, and the kernel warns of it. The kernel's configuration (CONFIG_CC_VERSION_TEXT)\n\
+                  says what built it. Install that version; only its first two numbers are compared.",
+};
+const UNNAMED_MODULE: Code = Code {
+    id: "K1002",
+    title: "the build makes a module that dkms.conf does not name",
+    explanation: "dkms installs the modules of BUILT_MODULE_NAME and no others, and so do these packages. Name the module\n\
+                  in dkms.conf if it is to be installed.",
+};
+const NO_SYMVERS: Code = Code {
+    id: "K1003",
+    title: "the kernel's headers have no Module.symvers",
+    explanation: "Without the list of symbols that the kernel exports nobody can tell whether the modules can be loaded,\n\
+                  and modules of a kernel with versioned symbols get no checksums, which that kernel refuses.",
+};
+const DEAD_BUILD_HOOK: Code = Code {
+    id: "K1004",
+    title: "a script of the build is not executable",
+    explanation: "dkms warns and goes on without a PRE_BUILD or POST_BUILD script that is missing or not executable, and so\n\
+                  did this build.",
+};
+
+const NO_NAMESPACE: Code = Code {
+    id: "K1005",
+    title: "the modules were built without a sandbox",
+    explanation: "A build runs in namespaces of its own: without network, on the paths that dkms uses, so that every machine\n\
+                  gives the same bytes. Some containers and hardened systems allow no namespaces. The build then runs as it\n\
+                  is, with the rights of its user, below kpkg's cache; the compiler is told to forget the paths\n\
+                  (-ffile-prefix-map), which most drivers, but not all, need no more than.",
+};
+
+/// How builds are done.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where finished builds are kept.
+    pub cache: PathBuf,
+    /// How many compilers may run at once.
+    pub jobs: usize,
+    /// How long one build may take.
+    pub timeout: Duration,
+    /// Whether the other kernels are built after one failed.
+    pub keep_going: bool,
+    /// The stop flag.
+    pub stop: Stop,
+}
+
+/// The modules of a driver for a kernel.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// Whether this run compiled them.
+    pub is_fresh: bool,
+    /// In the order of dkms.conf.
+    pub modules: Vec<BuiltModule>,
+    /// What the build said.
+    pub log: PathBuf,
+    /// What there is to say about it.
+    pub findings: Vec<Diagnostic>,
+}
+
+/// A module as it is packaged, but for compression.
+#[derive(Debug, Clone)]
+pub struct BuiltModule {
+    /// The name it is installed under, without suffix.
+    pub name: String,
+    /// The stripped, uncompressed file.
+    pub path: PathBuf,
+    /// The file before debug information was taken out; nothing where STRIP is `no`.
+    pub unstripped: Option<PathBuf>,
+    /// What it says.
+    pub module: KernelModule,
+}
+
+/// How it went for a kernel.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Modules.
+    Built(Built),
+    /// The driver is not for this kernel, for this reason.
+    Skipped(String),
+    /// It does not build.
+    Failed(Box<Failure>),
+    /// Not tried, because another kernel failed before.
+    NotTried,
+}
+
+/// A build that failed.
+#[derive(Debug)]
+pub struct Failure {
+    /// Why.
+    pub error: Error,
+    /// The first error of the compiler, as it printed it.
+    pub compiler_error: Option<String>,
+    /// Everything that the build said.
+    pub log: Option<PathBuf>,
+}
+
+impl From<Error> for Box<Failure> {
+    fn from(error: Error) -> Self {
+        Self::new(Failure { error, compiler_error: None, log: None })
+    }
+}
+
+/// Something that happened to the kernel of an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// Its build began.
+    Begins(usize),
+    /// There is an outcome.
+    Ends(usize),
+}
+
+/// Builds for kernels side by side; what dkms decides for each stands in `driver.kernels` under its release.
+pub fn compile(
+    driver: &Driver,
+    kernels: &[Kernel],
+    options: &Options,
+    tell: &(dyn Fn(Event) + Sync),
+) -> Result<Vec<Outcome>> {
+    let source = source_digest(driver, &options.stop)?;
+    let side_by_side = options.jobs.min(kernels.len()).max(1);
+    let builder = Builder { driver, options, source, jobs: (options.jobs / side_by_side).max(1) };
+    let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let outcomes: Vec<Mutex<Outcome>> = kernels.iter().map(|_| Mutex::new(Outcome::NotTried)).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..side_by_side {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(kernel) = kernels.get(index) else { break };
+                    if options.stop.is_set() || (failed.load(Ordering::Relaxed) > 0 && !options.keep_going) {
+                        break;
+                    }
+                    let outcome = builder.outcome(kernel, &|| tell(Event::Begins(index)));
+                    if matches!(outcome, Outcome::Failed(_)) {
+                        failed.fetch_add(1, Ordering::Relaxed);
+                    }
+                    if let Ok(mut place) = outcomes[index].lock() {
+                        *place = outcome;
+                    }
+                    tell(Event::Ends(index));
+                }
+            });
+        }
+    });
+    options.stop.check()?;
+    Ok(outcomes.into_iter().map(|outcome| outcome.into_inner().unwrap_or(Outcome::NotTried)).collect())
+}
+
+/// The machine of a kernel, for reading dkms.conf.
+#[must_use]
+pub fn machine(kernel: &Kernel, given: &Machine) -> Machine {
+    Machine {
+        kernel: Some(kernel.release.clone()),
+        arch: Some(kernel.arch.clone()),
+        headers: Some(kernel.headers.clone()),
+        ..given.clone()
+    }
+}
+
+/// Where programs stand that tell about the kernel's machine.
+const STAND_INS: &str = "/usr/local/sbin";
+
+/// One build.
+struct Run<'a> {
+    kernel: &'a Kernel,
+    decision: &'a Decision,
+    wanted: &'a [Wanted],
+    inputs: &'a Inputs<'a>,
+    limits: Limits,
+}
+
+/// What a build works on.
+struct Folders<'a> {
+    work: &'a Path,
+    source: &'a Path,
+    dkms: &'a Path,
+    log: &'a Path,
+    tmp: &'a Path,
+}
+
+/// Where a build finds these folders.
+struct Places {
+    dkms_tree: String,
+    source_tree: String,
+    log: String,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self {
+            dkms_tree: "/var/lib/dkms".to_owned(),
+            source_tree: "/usr/src".to_owned(),
+            log: format!("/var/log/kpkg/{LOG}"),
+        }
+    }
+}
+
+struct Builder<'a> {
+    driver: &'a Driver,
+    options: &'a Options,
+    source: String,
+    /// Compilers of one build.
+    jobs: usize,
+}
+
+/// What is kept beside finished modules.
+#[derive(Debug, Serialize, Deserialize)]
+struct Description {
+    /// Name, and what the module says.
+    modules: Vec<(String, KernelModule)>,
+    stripped: Vec<bool>,
+    said: Vec<String>,
+}
+
+impl Builder<'_> {
+    fn outcome(&self, kernel: &Kernel, begin: &dyn Fn()) -> Outcome {
+        let Some(found) = self.driver.kernels.iter().find(|found| found.kernel == kernel.release) else {
+            return Outcome::Skipped("dkms.conf was not read for it".to_owned());
+        };
+        match &found.decision.verdict {
+            Verdict::Excluded(why) => return Outcome::Skipped(why.clone()),
+            Verdict::Unknown(why) => return Outcome::Failed(unknown(why).into()),
+            Verdict::Builds => {}
+        }
+        match self.build(kernel, &found.decision, begin) {
+            Ok(built) => Outcome::Built(built),
+            Err(failure) => Outcome::Failed(failure),
+        }
+    }
+
+    fn build(&self, kernel: &Kernel, decision: &Decision, begin: &dyn Fn()) -> Result<Built, Box<Failure>> {
+        if let [first, ..] = decision.unknown.as_slice() {
+            return Err(unknown(&format!("the value of {first} is not known for this kernel")).into());
+        }
+        let wanted = wanted(decision)?;
+        let key = self.key(kernel, decision);
+        let place = self.options.cache.join(&key);
+        if let Some(built) = Self::finished(&place, kernel) {
+            return Ok(built);
+        }
+        begin();
+        self.compile(kernel, decision, &wanted, &place)?;
+        let built = Self::finished(&place, kernel).map(|built| Built { is_fresh: true, ..built });
+        built.ok_or_else(|| Error::failed("a finished build cannot be read:").at(&place).into())
+    }
+
+    /// The build in a folder, when it is whole.
+    fn finished(place: &Path, kernel: &Kernel) -> Option<Built> {
+        let text = fs::read_to_string(place.join(DESCRIPTION)).ok()?;
+        let description: Description = serde_json::from_str(&text).ok()?;
+        let mut modules = Vec::new();
+        for ((name, module), stripped) in description.modules.into_iter().zip(description.stripped) {
+            let path = place.join(format!("{name}.ko"));
+            let unstripped = stripped.then(|| place.join("debug").join(format!("{name}.ko")));
+            if !path.is_file() {
+                return None;
+            }
+            modules.push(BuiltModule { name, path, unstripped, module });
+        }
+        let findings = findings(&description.said, kernel);
+        Some(Built { is_fresh: false, modules, log: place.join(LOG), findings })
+    }
+
+    /// A digest of everything that decides about the modules.
+    fn key(&self, kernel: &Kernel, decision: &Decision) -> String {
+        let mut sha256 = Sha256::new();
+        let mut add = |text: &str| {
+            sha256.update((text.len() as u64).to_le_bytes());
+            sha256.update(text);
+        };
+        add(&GENERATION.to_string());
+        add(BUILD);
+        add(&self.source);
+        add(&self.driver.name);
+        add(&self.driver.version);
+        add(&serde_json::to_string(decision).unwrap_or_default());
+        add(&kernel.release);
+        add(&kernel.identity);
+        for program in [kernel.compiler.command.as_str(), "ld", "as", "make", "strip"] {
+            add(&program_state(program));
+        }
+        format!("{:x}", sha256.finalize())
+    }
+
+    /// Builds in a new folder, which becomes `place` when everything is there.
+    fn compile(
+        &self,
+        kernel: &Kernel,
+        decision: &Decision,
+        wanted: &[Wanted],
+        place: &Path,
+    ) -> Result<(), Box<Failure>> {
+        check_programs(kernel)?;
+        let cannot_write = |error| Error::io("cannot write to the cache", &self.options.cache, error);
+        fs::create_dir_all(&self.options.cache).map_err(cannot_write)?;
+        let work =
+            tempfile::Builder::new().prefix(".new-").tempdir_in(&self.options.cache).map_err(cannot_write)?;
+        let folder = |name: &str| -> Result<PathBuf> {
+            let path = work.path().join(name);
+            fs::create_dir_all(&path).map_err(cannot_write)?;
+            Ok(path)
+        };
+        let (source, dkms, log, tmp, result) =
+            (folder("source")?, folder("dkms")?, folder("log")?, folder("tmp")?, folder("result")?);
+        let tree = format!("/usr/src/{}-{}", self.driver.name, self.driver.version);
+        self.copy_source(&source)?;
+        fs::create_dir(dkms.join("build")).map_err(cannot_write)?;
+        symlink(&tree, dkms.join("source")).map_err(cannot_write)?;
+        let machine =
+            Machine { processors: u32::try_from(self.jobs).ok(), ..machine(kernel, &Machine::default()) };
+        let limits = Limits { time: self.options.timeout, output: 1 << 20, processor: None, memory: None };
+        let run = Run { kernel, decision, wanted, inputs: &machine.inputs(), limits };
+        let folders = Folders { work: work.path(), source: &source, dkms: &dkms, log: &log, tmp: &tmp };
+        let ran = match self.run_inside(&run, &folders) {
+            Err(error) if error.kind() == Kind::Lacking => self.run_outside(&run, &folders, error),
+            ran => ran,
+        };
+        let log = log.join(LOG);
+        let kept = |failure: Error| self.failure(failure, &log, place);
+        let ended = ran.map_err(&kept)?;
+        let said: Vec<String> = String::from_utf8_lossy(&ended.output).lines().map(str::to_owned).collect();
+        if let Some(failed) = said.iter().find_map(|line| line.strip_prefix("failed ")) {
+            return Err(kept(stage_error(failed)));
+        }
+        if ended.status != Some(0) {
+            let how = ended.status.map_or("by a signal".to_owned(), |status| format!("with status {status}"));
+            return Err(kept(Error::failed(format!("the build ended {how}"))));
+        }
+        let made = dkms.join(&kernel.release).join(&kernel.arch).join("module");
+        let modules = take_modules(&made, &dkms.join("debug"), wanted, &result).map_err(&kept)?;
+        check_symbols(&modules, kernel, &decision.build_depends).map_err(&kept)?;
+        // kept for a file in which nothing but paths could have changed
+        fs::rename(&log, result.join(LOG)).map_err(cannot_write)?;
+        let description =
+            Description { modules, stripped: wanted.iter().map(|module| module.strip).collect(), said };
+        let text = serde_json::to_string(&description).map_err(|error| Error::failed(error.to_string()))?;
+        fs::write(result.join(DESCRIPTION), text).map_err(cannot_write)?;
+        match fs::rename(&result, place) {
+            Ok(()) => Ok(()),
+            // somebody else was faster, with the same bytes
+            Err(_) if place.join(DESCRIPTION).exists() => Ok(()),
+            Err(error) => Err(cannot_write(error).into()),
+        }
+    }
+
+    /// The build in the sandbox, on the paths of dkms.
+    fn run_inside(&self, run: &Run<'_>, folders: &Folders<'_>) -> Result<Ended> {
+        let tree = format!("/usr/src/{}-{}", self.driver.name, self.driver.version);
+        let mut sandbox = Sandbox::with_programs()?;
+        for part in &run.kernel.parts {
+            match &part.kind {
+                PartKind::Folder(folder) if part.inside != tree => sandbox.bind(folder, &part.inside)?,
+                PartKind::Folder(_) => {}
+                PartKind::Link(target) => sandbox.link(target, &part.inside),
+            }
+        }
+        if !Path::new("/lib").is_symlink() {
+            sandbox.link("/usr/lib/modules", "/lib/modules");
+        }
+        let places = Places::default();
+        sandbox.bind(folders.source, &tree)?;
+        sandbox.bind_writable(
+            folders.dkms,
+            &format!("{}/{}/{}", places.dkms_tree, self.driver.name, self.driver.version),
+        )?;
+        sandbox.bind_writable(folders.log, "/var/log/kpkg")?;
+        sandbox.bind_writable(folders.tmp, "/tmp")?;
+        for (name, text) in stand_ins(run.inputs) {
+            sandbox.file(&format!("{STAND_INS}/{name}"), text.as_bytes(), 0o755);
+        }
+        sandbox.file("/run/build.bash", self.script(run, &places).as_bytes(), 0o644);
+        let variables = self.environment(run.kernel, STAND_INS, None);
+        sandbox.run(&["bash", "/run/build.bash"], &variables, run.limits, &self.options.stop)
+    }
+
+    /// The same without a sandbox, on paths below the work folder, which the compiler is told to forget. The headers have to be
+    /// installed: nothing can be shown where they expect to lie.
+    fn run_outside(&self, run: &Run<'_>, folders: &Folders<'_>, why: Error) -> Result<Ended> {
+        if !run.kernel.is_installed {
+            return Err(why);
+        }
+        let below = |name: &str| folders.work.join(name).display().to_string();
+        let failed = |error| Error::io("cannot write to the cache", folders.work, error);
+        let (name, version) = (&self.driver.name, &self.driver.version);
+        let places = Places {
+            dkms_tree: below("tree"),
+            source_tree: below("src"),
+            log: folders.log.join(LOG).display().to_string(),
+        };
+        for (link, target) in [
+            (format!("{}/{name}/{version}", places.dkms_tree), folders.dkms),
+            (format!("{}/{name}-{version}", places.source_tree), folders.source),
+        ] {
+            fs::create_dir_all(Path::new(&link).parent().unwrap_or(folders.work)).map_err(failed)?;
+            symlink(target, link).map_err(failed)?;
+        }
+        fs::create_dir_all(below("bin")).map_err(failed)?;
+        for (name, text) in stand_ins(run.inputs) {
+            let place = folders.work.join("bin").join(name);
+            fs::write(&place, text).map_err(failed)?;
+            fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).map_err(failed)?;
+        }
+        let script = folders.work.join("build.bash");
+        fs::write(&script, self.script(run, &places)).map_err(failed)?;
+        let variables = self.environment(run.kernel, &below("bin"), Some(folders));
+        let script = script.display().to_string();
+        let mut ended =
+            run_outside(&["bash", &script], folders.work, &variables, run.limits, &self.options.stop)?;
+        ended.output.extend(format!("outside {why}\n").bytes());
+        Ok(ended)
+    }
+
+    /// The source as the package has it: its own text of dkms.conf, plain modes, one time.
+    fn copy_source(&self, folder: &Path) -> Result<()> {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(self.driver.stamp));
+        for file in &self.driver.tree {
+            self.options.stop.check()?;
+            let place = folder.join(&file.path);
+            let failed = |error| Error::io("cannot copy the source to", &place, error);
+            match &file.kind {
+                SourceKind::Directory => fs::create_dir_all(&place).map_err(failed)?,
+                SourceKind::Symlink { target } => symlink(target, &place).map_err(failed)?,
+                SourceKind::File { on_disk, executable, .. } => {
+                    match self.driver.rewritten.get(&file.path) {
+                        Some(text) => fs::write(&place, text).map_err(failed)?,
+                        None => fs::copy(on_disk, &place).map(drop).map_err(failed)?,
+                    }
+                    let mode = if *executable { 0o755 } else { 0o644 };
+                    fs::set_permissions(&place, fs::Permissions::from_mode(mode)).map_err(failed)?;
+                    let file = File::options().append(true).open(&place).map_err(failed)?;
+                    file.set_modified(time).map_err(failed)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// `outside`: the build runs on other paths than dkms uses.
+    fn environment(
+        &self,
+        kernel: &Kernel,
+        stand_ins: &str,
+        outside: Option<&Folders<'_>>,
+    ) -> BTreeMap<&'static str, String> {
+        let mut variables = BTreeMap::from([
+            ("HOME", "/root".to_owned()),
+            ("PATH", format!("{stand_ins}:/usr/sbin:/usr/bin:/sbin:/bin")),
+            ("LC_ALL", "C".to_owned()),
+            ("TZ", "UTC".to_owned()),
+            ("SOURCE_DATE_EPOCH", self.driver.stamp.to_string()),
+            ("CC", kernel.compiler.command.clone()),
+            ("KERNEL_CC", kernel.compiler.command.clone()),
+        ]);
+        if kernel.compiler.has_lld {
+            variables.extend([("LD", "ld.lld".to_owned()), ("KERNEL_LD", "ld.lld".to_owned())]);
+        }
+        if let Some(folders) = outside {
+            let usual = format!("/var/lib/dkms/{}/{}", self.driver.name, self.driver.version);
+            variables.insert("KCFLAGS", format!("-ffile-prefix-map={}={usual}", folders.dkms.display()));
+            variables.insert("TMPDIR", folders.tmp.display().to_string());
+        }
+        variables
+    }
+
+    /// Assignments of what differs, and the build.
+    fn script(&self, run: &Run<'_>, places: &Places) -> String {
+        let Run { kernel, decision, wanted, .. } = run;
+        let identity = (self.driver.name.clone(), self.driver.version.clone());
+        let usual = Places::default();
+        // command lines as dkms.conf has them, with its paths
+        let placed = |text: &str| {
+            let own = format!("{}/{}-{}", usual.source_tree, identity.0, identity.1);
+            let new = format!("{}/{}-{}", places.source_tree, identity.0, identity.1);
+            text.replace(&usual.dkms_tree, &places.dkms_tree).replace(&own, &new)
+        };
+        let mut text = String::new();
+        let mut set =
+            |name: &str, value: &str| text.push_str(&format!("{name}={}\n", dkms::single_quote(value)));
+        for (name, value) in dkms::settings(run.inputs, Some(&identity)) {
+            if !matches!(name, "HOME" | "PATH") {
+                set(name, &value);
+            }
+        }
+        let llvm = if kernel.compiler.is_clang { " LLVM=1" } else { "" };
+        set("name", &self.driver.name);
+        set("version", &self.driver.version);
+        set("kernelver", &kernel.release);
+        set("arch", &kernel.arch);
+        set("dkms_tree", &places.dkms_tree);
+        set("source_tree", &places.source_tree);
+        set("install_tree", "/lib/modules");
+        set("log", &places.log);
+        set("compiler", &kernel.compiler.command);
+        set("strip", if kernel.compiler.is_clang { "llvm-strip" } else { "strip" });
+        set("parallel_jobs", &self.jobs.to_string());
+        set("make_command", &format!("{}{llvm}", placed(decision.make.as_deref().unwrap_or_default())));
+        set("pre_build", &placed(decision.pre_build.as_deref().unwrap_or_default()));
+        set("post_build", &placed(decision.post_build.as_deref().unwrap_or_default()));
+        let mut list = |name: &str, values: &mut dyn Iterator<Item = &str>| {
+            let values: Vec<_> = values.map(dkms::single_quote).collect();
+            text.push_str(&format!("{name}=({})\n", values.join(" ")));
+        };
+        list("patches", &mut decision.patches.iter().map(String::as_str));
+        list("built", &mut wanted.iter().map(|module| module.built.as_str()));
+        list("names", &mut wanted.iter().map(|module| module.name.as_str()));
+        list("strips", &mut wanted.iter().map(|module| if module.strip { "yes" } else { "no" }));
+        text + BUILD
+    }
+
+    /// A failure with its log, which is kept beside the finished builds.
+    fn failure(&self, error: Error, log: &Path, place: &Path) -> Box<Failure> {
+        let kept = self
+            .options
+            .cache
+            .join(format!("failed-{}.log", place.file_name().unwrap_or_default().display()));
+        let log = fs::rename(log, &kept).is_ok().then_some(kept);
+        let compiler_error = log.as_deref().and_then(first_error);
+        Box::new(Failure { error, compiler_error, log })
+    }
+}
+
+fn unknown(why: &str) -> Error {
+    Error::usage(format!("{why}, so it cannot be built")).hint(
+        "give what dkms.conf asks about (`--os-release FILE`), or name what is meant in it; `kpkg show` tells the line",
+    )
+}
+
+/// A module to be made.
+struct Wanted {
+    built: String,
+    name: String,
+    strip: bool,
+}
+
+/// The modules that dkms builds for the kernel of a decision.
+fn wanted(decision: &Decision) -> Result<Vec<Wanted>> {
+    let mut wanted: Vec<Wanted> = Vec::new();
+    for module in decision.modules.iter().filter(|module| module.verdict == Verdict::Builds) {
+        let (Some(built), Some(name)) = (&module.built, &module.name) else { continue };
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte);
+        if name.is_empty() || name.starts_with('.') || !name.bytes().all(is_plain) {
+            return Err(Error::usage(format!("`{}` is no name for a module", name.escape_debug())));
+        }
+        if wanted.iter().any(|other| other.name == *name || other.built == *built) {
+            return Err(Error::usage(format!("dkms.conf names the module `{name}` twice"))
+                .hint("give each BUILT_MODULE_NAME and DEST_MODULE_NAME once"));
+        }
+        wanted.push(Wanted { built: built.clone(), name: name.clone(), strip: module.strip != Some(false) });
+    }
+    if wanted.is_empty() {
+        return Err(Error::usage("dkms.conf names no module for this kernel"));
+    }
+    Ok(wanted)
+}
+
+/// The file of a program in the folders that a build sees.
+fn program(name: &str) -> Option<PathBuf> {
+    ["/usr/bin", "/usr/sbin"].iter().map(|folder| Path::new(folder).join(name)).find(|path| path.is_file())
+}
+
+/// Changes when a program is replaced.
+fn program_state(name: &str) -> String {
+    let Some(path) = program(name).and_then(|path| fs::canonicalize(path).ok()) else { return String::new() };
+    let Ok(metadata) = fs::metadata(&path) else { return String::new() };
+    format!("{} {} {}.{}", path.display(), metadata.len(), metadata.mtime(), metadata.mtime_nsec())
+}
+
+/// What every build takes, with the package to install for what is missing.
+fn check_programs(kernel: &Kernel) -> Result<()> {
+    let compiler = &kernel.compiler;
+    if program(&compiler.command).is_none() {
+        // Debian's and Ubuntu's cross-style names are of the package without the machine
+        let package =
+            compiler.command.rsplit_once("-gnu-").map_or(compiler.command.as_str(), |(_, name)| name);
+        let text = if compiler.text.is_empty() { &compiler.command } else { &compiler.text };
+        return Err(Error::lacking(format!(
+            "the kernel `{}` was built by `{text}`, and there is no `{}` here",
+            kernel.release, compiler.command
+        ))
+        .hint(format!("install the package `{package}`")));
+    }
+    let binutils = if compiler.is_clang { "llvm-strip" } else { "strip" };
+    let linker = if compiler.has_lld { "ld.lld" } else { "ld" };
+    for (name, package) in
+        [("make", "make"), ("bash", "bash"), (linker, "binutils"), (binutils, "binutils"), ("patch", "patch")]
+    {
+        if program(name).is_none() {
+            let package = if compiler.is_clang && package == "binutils" { "llvm and lld" } else { package };
+            return Err(Error::lacking(format!("building takes `{name}`, which is not here"))
+                .hint(format!("install the package {package}")));
+        }
+    }
+    Ok(())
+}
+
+fn stage_error(failed: &str) -> Error {
+    let (stage, what) = failed.split_once(' ').unwrap_or((failed, ""));
+    match stage {
+        "patch" => Error::failed(format!("the patch `{what}` does not apply")),
+        "make" => Error::failed("the driver does not compile"),
+        "module" => Error::failed(format!("the build makes no `{what}`")).hint(
+            "BUILT_MODULE_NAME and BUILT_MODULE_LOCATION have to say what the Makefile makes, and where",
+        ),
+        "strip" => Error::failed(format!("`{what}` cannot be stripped")),
+        "copy" => Error::failed(format!("`{what}` cannot be copied")),
+        script => Error::failed(format!("the {script} script `{what}` fails")),
+    }
+}
+
+/// The first line of a log in which a compiler, make or a script reports an error.
+fn first_error(log: &Path) -> Option<String> {
+    let file = BufReader::new(File::open(log).ok()?);
+    let lines = file.lines().map_while(Result::ok);
+    let marks = ["error:", "Error:", "*** ", "ERROR:", "FAILED", "No such file", "not found"];
+    let mut second = None;
+    for line in lines {
+        if line.contains(" error: ") || line.contains("ERROR: ") {
+            return Some(line);
+        }
+        if second.is_none() && !line.starts_with('#') && marks.iter().any(|mark| line.contains(mark)) {
+            second = Some(line);
+        }
+    }
+    second
+}
+
+/// Moves modules to `result`, reading each.
+fn take_modules(
+    made: &Path,
+    debug: &Path,
+    wanted: &[Wanted],
+    result: &Path,
+) -> Result<Vec<(String, KernelModule)>> {
+    let mut modules = Vec::new();
+    for module in wanted {
+        let name = format!("{}.ko", module.name);
+        let (from, to) = (made.join(&name), result.join(&name));
+        let unreadable = |error| Error::io("the build made a module that cannot be read:", &name, error);
+        // a build may leave a link or a pipe
+        if !fs::symlink_metadata(&from).is_ok_and(|metadata| metadata.is_file()) {
+            return Err(Error::failed(format!("the build makes no `{name}`")));
+        }
+        let read = File::open(&from).and_then(KernelModule::read).map_err(unreadable)?;
+        fs::rename(&from, &to).map_err(unreadable)?;
+        fs::set_permissions(&to, fs::Permissions::from_mode(0o644)).map_err(unreadable)?;
+        if module.strip {
+            fs::create_dir_all(result.join("debug")).map_err(unreadable)?;
+            fs::rename(debug.join(&name), result.join("debug").join(&name)).map_err(unreadable)?;
+        }
+        modules.push((module.name.clone(), read));
+    }
+    Ok(modules)
+}
+
+/// Fails with everything that keeps the modules from being loaded. Symbols of drivers that have to be installed before are not
+/// known here.
+fn check_symbols(modules: &[(String, KernelModule)], kernel: &Kernel, depends: &[String]) -> Result<()> {
+    let text = kernel.headers.read("Module.symvers", 64 << 20).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let named: Vec<_> = modules.iter().map(|(name, module)| (name.as_str(), module)).collect();
+    let mut obstacles = Symvers::parse(&text).obstacles(&named, &kernel.release, &kernel.arch);
+    if !depends.is_empty() {
+        obstacles.retain(|obstacle| !obstacle.ends_with("does not export"));
+    }
+    let count = obstacles.len();
+    obstacles.truncate(10);
+    match obstacles.as_slice() {
+        [] => Ok(()),
+        some => Err(Error::failed(format!(
+            "the kernel `{}` cannot load the modules ({count} {}): {}",
+            kernel.release,
+            if count == 1 { "obstacle" } else { "obstacles" },
+            some.join("; ")
+        ))),
+    }
+}
+
+/// What to say about a build that succeeded.
+fn findings(said: &[String], kernel: &Kernel) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    let own = &kernel.compiler;
+    let release = |version: &str| version.split('.').take(2).map(str::to_owned).collect::<Vec<_>>();
+    for line in said {
+        let Some((word, rest)) = line.split_once(' ') else { continue };
+        match word {
+            "compiler"
+                if !own.version.is_empty() && !rest.is_empty() && release(rest) != release(&own.version) =>
+            {
+                let text = format!(
+                    "`{}` was built by `{}`, and `{}` is {rest} here",
+                    kernel.release, own.text, own.command
+                );
+                let hint = format!("install version {} of the compiler", own.version);
+                findings.push(Diagnostic::warning(&OTHER_COMPILER, text).hint(hint));
+            }
+            "outside" => {
+                let hint = "modules may differ from those of other machines; in a namespace they are the same everywhere";
+                findings.push(
+                    Diagnostic::warning(&NO_NAMESPACE, format!("built without a sandbox: {rest}")).hint(hint),
+                );
+            }
+            "unnamed" => {
+                let text = format!("the build makes `{rest}`, which dkms.conf does not name");
+                findings.push(Diagnostic::warning(&UNNAMED_MODULE, text));
+            }
+            "unexecutable" => {
+                let text = format!("the script of {} is not executable", rest.replacen(' ', " `", 1) + "`");
+                findings.push(Diagnostic::warning(&DEAD_BUILD_HOOK, text));
+            }
+            _ => {}
+        }
+    }
+    if !kernel.headers.exists("Module.symvers") {
+        let text = format!("the headers of `{}` have no Module.symvers", kernel.release);
+        findings.push(Diagnostic::warning(&NO_SYMVERS, text));
+    }
+    findings
+}
+
+/// A digest of the packaged source.
+fn source_digest(driver: &Driver, stop: &Stop) -> Result<String> {
+    let mut sha256 = Sha256::new();
+    let mut buffer = vec![0; 128 * 1024];
+    for file in &driver.tree {
+        stop.check()?;
+        sha256.update((file.path.len() as u64).to_le_bytes());
+        sha256.update(&file.path);
+        match &file.kind {
+            SourceKind::Directory => sha256.update("d"),
+            SourceKind::Symlink { target } => {
+                sha256.update("l");
+                sha256.update((target.len() as u64).to_le_bytes());
+                sha256.update(target);
+            }
+            SourceKind::File { on_disk, size, executable } => {
+                sha256.update(if *executable { "x" } else { "f" });
+                if let Some(text) = driver.rewritten.get(&file.path) {
+                    sha256.update((text.len() as u64).to_le_bytes());
+                    sha256.update(text);
+                    continue;
+                }
+                sha256.update(size.to_le_bytes());
+                let failed = |error| Error::io("cannot read", on_disk, error);
+                let mut content = File::open(on_disk).map_err(failed)?;
+                loop {
+                    match content.read(&mut buffer).map_err(failed)? {
+                        0 => break,
+                        count => sha256.update(&buffer[..count]),
+                    }
+                }
+            }
+        }
+    }
+    sha256.update(driver.stamp.to_le_bytes());
+    Ok(format!("{:x}", sha256.finalize()))
+}
+
+/// The file of a module in a compression, made beside it unless it is there, its suffix behind `.ko`, and its size.
+pub fn compressed(module: &BuiltModule, codec: Codec) -> Result<(PathBuf, &'static str, u64)> {
+    let suffix = match codec {
+        Codec::None => "",
+        Codec::Gzip => ".gz",
+        Codec::Xz => ".xz",
+        Codec::Zstd => ".zst",
+    };
+    let path = PathBuf::from(format!("{}{suffix}", module.path.display()));
+    let failed = |error| Error::io("cannot compress the module to", &path, error);
+    if !path.exists() {
+        let bytes = fs::read(&module.path).map_err(failed)?;
+        let packed = archive::compressed_module(&bytes, codec).map_err(failed)?;
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+        file.write_all(&packed).map_err(failed)?;
+        file.persist(&path).map_err(|error| failed(error.error))?;
+    }
+    let size = fs::metadata(&path).map_err(failed)?.len();
+    Ok((path, suffix, size))
+}

@@ -1,0 +1,591 @@
+//! A kernel to build for: its headers wherever they are, its machine, its compiler, how its modules are compressed.
+//!
+//! Only reads, and installs nothing. Headers come from `/lib/modules/RELEASE/build`, from folders, or from package files in the
+//! cache of [`crate::headers`], which are put together as they would lie on a machine where they are installed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::dkms::ReadTree;
+use crate::error::{Error, Result};
+use crate::headers::{Cache, HeaderPackage};
+use crate::machine::{Headers, checked_release};
+use crate::output::Stop;
+use crate::package::Codec;
+use crate::version::natural;
+
+/// A kernel, with everything that building for it takes.
+#[derive(Debug, Clone)]
+pub struct Kernel {
+    /// As `uname -r` prints it there.
+    pub release: String,
+    /// As `uname -m` prints it there.
+    pub arch: String,
+    /// Its build folder on this machine.
+    pub headers: Headers,
+    /// Whether they lie where they expect to.
+    pub is_installed: bool,
+    /// What a build sees of it.
+    pub parts: Vec<Part>,
+    /// What built it.
+    pub compiler: Compiler,
+    /// How its own modules are compressed.
+    pub codec: Codec,
+    /// Changes whenever its headers do.
+    pub identity: String,
+}
+
+/// A folder or link of the headers, as it lies where they are installed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Part {
+    /// Absolute.
+    pub inside: String,
+    /// What is there.
+    pub kind: PartKind,
+}
+
+/// What a part is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PartKind {
+    /// This folder or file.
+    Folder(PathBuf),
+    /// A symbolic link.
+    Link(PathBuf),
+}
+
+/// The compiler that built a kernel, by its configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Compiler {
+    /// `gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0`; empty where the configuration does not say it.
+    pub text: String,
+    /// The command, such as `gcc-12`.
+    pub command: String,
+    /// Its version, such as `12.2.0`.
+    pub version: String,
+    /// Whether it is clang.
+    pub is_clang: bool,
+    /// Whether the linker is LLVM's.
+    pub has_lld: bool,
+}
+
+/// Which kernels to build for, and where to look.
+#[derive(Debug, Clone)]
+pub struct Wanted<'a> {
+    /// Releases, and the words `all` and `running`.
+    pub kernels: &'a [String],
+    /// Package files and folders.
+    pub headers: &'a [PathBuf],
+    /// The release of the kernel that runs.
+    pub running: Option<&'a str>,
+    /// The machine that this program is for, as `uname -m` prints it.
+    pub arch: &'a str,
+    /// Where `/lib/modules` and `/usr/src` are: `/`.
+    pub root: &'a Path,
+    /// Unpacked packages.
+    pub cache: &'a Cache,
+}
+
+/// The release of the kernel that runs, proc(5).
+#[must_use]
+pub fn running() -> Option<String> {
+    fs::read_to_string("/proc/sys/kernel/osrelease").ok().map(|text| text.trim().to_owned())
+}
+
+/// The kernels that are asked for, in that order and each once.
+pub fn select(wanted: &Wanted<'_>, stop: &Stop) -> Result<Vec<Kernel>> {
+    let (mut given, mut folders, mut roots) = (Vec::new(), Vec::new(), Vec::new());
+    for path in wanted.headers {
+        if path.join("usr/src").is_dir() {
+            roots.push(path.as_path());
+        } else if path.is_dir() {
+            folders.push(path.as_path());
+        } else {
+            given.push(wanted.cache.add(path, stop)?);
+        }
+    }
+    let folders = named_folders(&folders, wanted.kernels)?;
+    let sources = Sources { wanted, given, cached: wanted.cache.list()?, folders, roots };
+    let releases = sources.releases()?;
+    releases.iter().map(|release| sources.kernel(release)).collect()
+}
+
+/// Folders of headers with the kernel each is of.
+fn named_folders(folders: &[&Path], kernels: &[String]) -> Result<BTreeMap<String, Headers>> {
+    let mut named = BTreeMap::new();
+    for folder in folders {
+        let headers = Headers::open(folder)?;
+        let release = match (headers.release(), kernels) {
+            (_, [only]) if folders.len() == 1 && !matches!(only.as_str(), "all" | "running") => {
+                checked_release(only)?
+            }
+            (Some(release), _) => release,
+            (None, _) => {
+                return Err(Error::usage("these headers do not say which kernel they are of:").at(*folder).hint(
+                    "name the kernel with one `--kernel`, or give the folder that has include/generated/utsrelease.h",
+                ));
+            }
+        };
+        named.insert(release, headers);
+    }
+    Ok(named)
+}
+
+/// Everywhere headers may be.
+struct Sources<'a> {
+    wanted: &'a Wanted<'a>,
+    /// The given packages.
+    given: Vec<HeaderPackage>,
+    /// All packages of the cache, the given ones among them.
+    cached: Vec<HeaderPackage>,
+    folders: BTreeMap<String, Headers>,
+    /// Folders in which packages are unpacked, such as another system's root.
+    roots: Vec<&'a Path>,
+}
+
+impl Sources<'_> {
+    fn releases(&self) -> Result<Vec<String>> {
+        let mut releases: Vec<String> = Vec::new();
+        let mut add = |release: String| {
+            if !releases.contains(&release) {
+                releases.push(release);
+            }
+        };
+        for name in self.wanted.kernels {
+            match name.as_str() {
+                "all" => {
+                    let installed = installed(self.wanted.root);
+                    if installed.is_empty() {
+                        return Err(Error::usage("no kernel headers are installed")
+                            .hint("install them, or give their packages: `--kernel-headers FILE…`"));
+                    }
+                    installed.into_iter().for_each(&mut add);
+                }
+                "running" => add(checked_release(self.wanted.running.unwrap_or_default())?),
+                release => add(checked_release(release)?),
+            }
+        }
+        if self.wanted.kernels.is_empty() {
+            self.folders.keys().cloned().for_each(&mut add);
+            self.roots.iter().flat_map(|root| installed(root)).for_each(&mut add);
+            self.given.iter().flat_map(|package| package.kernels.keys()).cloned().for_each(&mut add);
+        }
+        if releases.is_empty() {
+            return Err(Error::usage("no kernel is named to build for").hint(
+                "name them: `--kernel RELEASE`, `--kernel all` for all whose headers are installed, or `--kernel-headers FILE…`",
+            ));
+        }
+        Ok(releases)
+    }
+
+    /// Headers that are given count before installed ones, and these before what only the cache has.
+    fn kernel(&self, release: &str) -> Result<Kernel> {
+        if let Some(headers) = self.folders.get(release) {
+            let inside = format!("usr/src/linux-headers-{release}");
+            let mut layout = Layout::of_root(self.wanted.root);
+            layout.add_folder(&inside, headers.folder());
+            layout.add_link(&format!("usr/lib/modules/{release}/build"), &format!("/{inside}"));
+            return layout.kernel(release, &[], self.wanted.arch);
+        }
+        let newest = |packages: &'_ [HeaderPackage]| {
+            let has = packages.iter().filter(|package| package.kernels.contains_key(release));
+            has.max_by_key(|package| natural(&package.version)).cloned()
+        };
+        let has = |root: &&&Path| installed(root).iter().any(|known| known == release);
+        let in_root = |root: &Path| {
+            let mut layout = Layout::of_root(root);
+            layout.add_modules(root, release);
+            layout.kernel(release, &[], self.wanted.arch)
+        };
+        if let Some(root) = self.roots.iter().find(has) {
+            return in_root(root);
+        }
+        let package = match newest(&self.given) {
+            Some(package) => package,
+            None if has(&&self.wanted.root) => return in_root(self.wanted.root),
+            None => newest(&self.cached).ok_or_else(|| self.unknown(release))?,
+        };
+        let packages = self.with_needs(&package);
+        let mut layout = Layout::default();
+        for package in &packages {
+            layout.add_package(package);
+        }
+        if let Some(build) = package.kernels.get(release) {
+            layout.add_link(&format!("usr/lib/modules/{release}/build"), &format!("/{build}"));
+        }
+        layout.kernel(release, &packages, self.wanted.arch)
+    }
+
+    /// A package and what it needs, as far as that is there: of its own version where there is one, else the newest.
+    fn with_needs<'a>(&'a self, package: &'a HeaderPackage) -> Vec<&'a HeaderPackage> {
+        let mut chosen = vec![package];
+        let mut next = 0;
+        while let Some(package) = chosen.get(next).copied() {
+            next += 1;
+            for name in &package.requires {
+                if chosen.iter().any(|other| other.name == *name) {
+                    continue;
+                }
+                let candidates = self.cached.iter().filter(|other| other.name == *name);
+                chosen.extend(candidates.max_by_key(|other| {
+                    (other.version == package.version, self.given.contains(other), natural(&other.version))
+                }));
+            }
+        }
+        chosen
+    }
+
+    fn unknown(&self, release: &str) -> Error {
+        let mut known: BTreeSet<String> = installed(self.wanted.root).into_iter().collect();
+        known.extend(self.cached.iter().flat_map(|package| package.kernels.keys()).cloned());
+        let nearest = known.iter().min_by_key(|other| strsim::damerau_levenshtein(other, release));
+        let hint = match nearest {
+            Some(nearest) if strsim::damerau_levenshtein(nearest, release) <= 2 => {
+                format!("did you mean `{nearest}`?")
+            }
+            _ => {
+                "install them, or give their packages, which need not be installed: `--kernel-headers FILE…`"
+                    .to_owned()
+            }
+        };
+        Error::usage(format!("there are no headers of the kernel `{release}`")).hint(hint)
+    }
+}
+
+/// The kernels whose headers are installed below a root, oldest first.
+#[must_use]
+pub fn installed(root: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(root.join("lib/modules")) else { return Vec::new() };
+    let mut found: Vec<String> = entries
+        .flatten()
+        .filter(|entry| {
+            // the link is absolute, and leads to the same place below the root
+            let link = entry.path().join("build");
+            let target = fs::read_link(&link).ok().filter(|target| target.is_absolute());
+            let inside = target.and_then(|target| Some(root.join(target.strip_prefix("/").ok()?)));
+            inside.unwrap_or(link).join("include").is_dir()
+        })
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|release| checked_release(release).is_ok())
+        .collect();
+    found.sort_by_key(|release| natural(release));
+    found
+}
+
+// ---- how headers lie --------------------------------------------------------------------------------------------------------
+
+/// Folders and links by their path, without the leading slash.
+#[derive(Debug, Default)]
+struct Layout {
+    entries: BTreeMap<String, PartKind>,
+}
+
+impl Layout {
+    /// What is installed of kernel sources and of the tools that build with them.
+    fn of_root(root: &Path) -> Self {
+        let mut layout = Self::default();
+        for (folder, starts) in [("usr/src", ["linux", "kernels"]), ("usr/lib", ["linux-", "linux-"])] {
+            layout.add_children(root, folder, &|name| starts.iter().any(|start| name.starts_with(start)));
+        }
+        layout
+    }
+
+    fn add_package(&mut self, package: &HeaderPackage) {
+        self.add_children(&package.root, "usr/src", &|name| name != "kernels");
+        self.add_children(&package.root, "usr/src/kernels", &|_| true);
+        self.add_children(&package.root, "usr/lib", &|name| name != "modules");
+        for release in children(&package.root.join("usr/lib/modules")) {
+            self.add_modules(&package.root, &release);
+        }
+    }
+
+    /// The links of a kernel's folder below `/lib/modules`.
+    fn add_modules(&mut self, root: &Path, release: &str) {
+        let folder = if root.join("usr/lib/modules").join(release).exists() { "usr/lib" } else { "lib" };
+        for name in ["build", "source"] {
+            let place = root.join(folder).join("modules").join(release).join(name);
+            self.add(format!("usr/lib/modules/{release}/{name}"), &place);
+        }
+    }
+
+    fn add_children(&mut self, root: &Path, folder: &str, wanted: &dyn Fn(&str) -> bool) {
+        for name in children(&root.join(folder)).into_iter().filter(|name| wanted(name)) {
+            self.add(format!("{folder}/{name}"), &root.join(folder).join(&name));
+        }
+    }
+
+    fn add(&mut self, inside: String, place: &Path) {
+        let Ok(metadata) = fs::symlink_metadata(place) else { return };
+        let kind = match fs::read_link(place) {
+            Ok(target) if metadata.is_symlink() => PartKind::Link(target),
+            _ => PartKind::Folder(place.to_owned()),
+        };
+        self.entries.entry(inside).or_insert(kind);
+    }
+
+    fn add_folder(&mut self, inside: &str, place: &Path) {
+        self.entries.insert(inside.to_owned(), PartKind::Folder(place.to_owned()));
+    }
+
+    fn add_link(&mut self, inside: &str, target: &str) {
+        self.entries.entry(inside.to_owned()).or_insert(PartKind::Link(target.into()));
+    }
+
+    /// Where a path leads on this machine, or the path that is missing on the way, both without the leading slash.
+    fn resolve(&self, path: &str) -> std::result::Result<PathBuf, String> {
+        let mut todo: Vec<String> = parts(Path::new(path));
+        let (mut inside, mut links) = (PathBuf::new(), 0);
+        todo.reverse();
+        let mut place: Option<PathBuf> = None;
+        while let Some(part) = todo.pop() {
+            if part == ".." {
+                inside.pop();
+                place = self.entry(&inside).and_then(|(kind, rest)| match kind {
+                    PartKind::Folder(folder) => Some(folder.join(rest)),
+                    PartKind::Link(_) => None,
+                });
+                continue;
+            }
+            inside.push(&part);
+            let known = self.entries.get(&inside.to_string_lossy().into_owned()).cloned();
+            let here = match (known, &place) {
+                (Some(kind), _) => Some(kind),
+                (None, Some(folder)) => {
+                    let path = folder.join(&part);
+                    match fs::symlink_metadata(&path) {
+                        Ok(metadata) if metadata.is_symlink() => {
+                            fs::read_link(&path).ok().map(PartKind::Link)
+                        }
+                        Ok(_) => Some(PartKind::Folder(path)),
+                        Err(_) => return Err(shown(&inside)),
+                    }
+                }
+                (None, None) => None,
+            };
+            match here {
+                Some(PartKind::Folder(folder)) => place = Some(folder),
+                Some(PartKind::Link(target)) => {
+                    links += 1;
+                    if links > 40 {
+                        return Err(shown(&inside));
+                    }
+                    inside.pop();
+                    if target.is_absolute() {
+                        inside = PathBuf::new();
+                    }
+                    place = None;
+                    let mut again = inside.clone();
+                    for part in parts(&target) {
+                        if part == ".." {
+                            again.pop();
+                        } else {
+                            again.push(part);
+                        }
+                    }
+                    // from the top: what stands above may be a link's folder
+                    let again = again
+                        .strip_prefix("lib")
+                        .map_or_else(|_| again.clone(), |rest| Path::new("usr/lib").join(rest));
+                    inside = PathBuf::new();
+                    todo.extend(parts(&again).into_iter().rev());
+                }
+                None => {
+                    let prefix = format!("{}/", inside.display());
+                    if !self.entries.keys().any(|path| path.starts_with(&prefix)) {
+                        return Err(shown(&inside));
+                    }
+                }
+            }
+        }
+        place.ok_or_else(|| shown(&inside))
+    }
+
+    /// The entry that a path lies in, and the rest of the path.
+    fn entry(&self, path: &Path) -> Option<(&PartKind, PathBuf)> {
+        path.ancestors().find_map(|above| {
+            let kind = self.entries.get(&above.to_string_lossy().into_owned())?;
+            Some((kind, path.strip_prefix(above).ok()?.to_owned()))
+        })
+    }
+
+    /// The kernel whose headers lie like this, when nothing is missing.
+    fn kernel(self, release: &str, packages: &[&HeaderPackage], arch: &str) -> Result<Kernel> {
+        let build = format!("usr/lib/modules/{release}/build");
+        let missing = |path: String| incomplete(release, &path, packages);
+        let folder = self.resolve(&build).map_err(missing)?;
+        let headers = Headers::open(&folder)?;
+        for path in
+            ["Makefile", "scripts", "scripts/Makefile.build", "scripts/mod/modpost", "scripts/basic/fixdep"]
+        {
+            self.resolve(&format!("{build}/{path}")).map_err(missing)?;
+        }
+        for path in included(&headers) {
+            self.resolve(&path).map_err(missing)?;
+        }
+        let config =
+            Config::read(&headers).ok_or_else(|| missing(format!("{build}/include/config/auto.conf")))?;
+        let own = config.arch().unwrap_or_else(|| arch.to_owned());
+        if own != arch {
+            return Err(Error::usage(format!(
+                "the headers of the kernel `{release}` are for {own}, and this machine is {arch}"
+            ))
+            .hint("build for a kernel on a machine of its kind"));
+        }
+        let identity = if packages.is_empty() {
+            fingerprint(&headers, &folder)
+        } else {
+            packages.iter().map(|package| package.digest.as_str()).collect::<Vec<_>>().join(" ")
+        };
+        Ok(Kernel {
+            release: release.to_owned(),
+            arch: own,
+            compiler: config.compiler(),
+            codec: config.codec(),
+            is_installed: packages.is_empty() && headers.is_at_home(release),
+            parts: self
+                .entries
+                .into_iter()
+                .map(|(inside, kind)| Part { inside: format!("/{inside}"), kind })
+                .collect(),
+            headers,
+            identity,
+        })
+    }
+}
+
+/// The names in a folder, sorted.
+fn children(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut names: Vec<_> =
+        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}
+
+fn parts(path: &Path) -> Vec<String> {
+    path.components()
+        .filter_map(|part| match part {
+            Component::Normal(name) => Some(name.to_string_lossy().into_owned()),
+            Component::ParentDir => Some("..".to_owned()),
+            _ => None,
+        })
+        .collect()
+}
+
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// Files that the Makefile of a build folder takes in by an absolute path, without the leading slash.
+fn included(headers: &Headers) -> Vec<String> {
+    let text = headers.read("Makefile", 1 << 16).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    text.lines().filter_map(|line| Some(line.strip_prefix("include /")?.trim().to_owned())).collect()
+}
+
+fn incomplete(release: &str, path: &str, packages: &[&HeaderPackage]) -> Error {
+    let error =
+        Error::usage(format!("the headers of the kernel `{release}` are not whole: there is no `/{path}`"));
+    let needs: Vec<&String> = packages.iter().flat_map(|package| &package.requires).collect();
+    let named =
+        needs.iter().find(|name| Path::new(path).components().any(|part| part.as_os_str() == name.as_str()));
+    match named {
+        Some(name) => error.hint(format!("add the package `{name}`: `--kernel-headers {name}_….deb`")),
+        None => error.hint("give all packages that they consist of, or install them"),
+    }
+}
+
+/// Installed headers have no digest of a package: what decides about a build is their configuration, symbols and tools.
+fn fingerprint(headers: &Headers, folder: &Path) -> String {
+    let mut sha256 = Sha256::new();
+    for path in [
+        "include/generated/utsrelease.h",
+        "include/config/auto.conf",
+        "Module.symvers",
+        "Makefile",
+        "scripts/mod/modpost",
+    ] {
+        let bytes = headers.read(path, 64 << 20).unwrap_or_default();
+        sha256.update((bytes.len() as u64).to_le_bytes());
+        sha256.update(bytes);
+    }
+    sha256.update(folder.as_os_str().as_encoded_bytes());
+    format!("{:x}", sha256.finalize())
+}
+
+// ---- what a kernel's configuration says -------------------------------------------------------------------------------------
+
+/// `include/config/auto.conf`, or `.config`.
+struct Config(String);
+
+impl Config {
+    fn read(headers: &Headers) -> Option<Self> {
+        let bytes =
+            ["include/config/auto.conf", ".config"].iter().find_map(|path| headers.read(path, 4 << 20))?;
+        Some(Self(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    fn value(&self, option: &str) -> Option<&str> {
+        self.0
+            .lines()
+            .find_map(|line| line.strip_prefix(option)?.strip_prefix('='))
+            .map(|value| value.trim_matches('"'))
+    }
+
+    fn has(&self, option: &str) -> bool {
+        self.value(option) == Some("y")
+    }
+
+    /// `uname -m`.
+    fn arch(&self) -> Option<String> {
+        const ARCHES: &[(&str, &str)] = &[
+            ("CONFIG_X86_64", "x86_64"),
+            ("CONFIG_X86_32", "i686"),
+            ("CONFIG_ARM64", "aarch64"),
+            ("CONFIG_ARM", "armv7l"),
+            ("CONFIG_S390", "s390x"),
+            ("CONFIG_RISCV", "riscv64"),
+            ("CONFIG_LOONGARCH", "loongarch64"),
+        ];
+        if self.has("CONFIG_PPC64") {
+            return Some(if self.has("CONFIG_CPU_LITTLE_ENDIAN") { "ppc64le" } else { "ppc64" }.to_owned());
+        }
+        ARCHES.iter().find(|(option, _)| self.has(option)).map(|(_, arch)| (*arch).to_owned())
+    }
+
+    fn compiler(&self) -> Compiler {
+        let text = self.value("CONFIG_CC_VERSION_TEXT").unwrap_or_default().to_owned();
+        let is_clang = self.has("CONFIG_CC_IS_CLANG");
+        let usual = if is_clang { "clang" } else { "gcc" };
+        // `Debian clang version 19.1.7` begins with no command
+        let first = text.split_whitespace().next().unwrap_or(usual);
+        let command = if first.contains(usual) { first } else { usual };
+        let is_version =
+            |word: &&str| word.starts_with(|first: char| first.is_ascii_digit()) && word.contains('.');
+        let outside = text.split(['(', ')']).step_by(2).flat_map(str::split_whitespace);
+        let version = outside.into_iter().find(is_version).unwrap_or_default();
+        Compiler {
+            command: command.to_owned(),
+            version: version.to_owned(),
+            is_clang,
+            has_lld: self.has("CONFIG_LD_IS_LLD"),
+            text,
+        }
+    }
+
+    /// How `make modules_install` compresses; since Linux 6.13 only where `CONFIG_MODULE_COMPRESS_ALL` says so too.
+    fn codec(&self) -> Codec {
+        let is_off = self.value("CONFIG_MODULE_COMPRESS").is_some()
+            && self.0.contains("CONFIG_MODULE_COMPRESS_ALL is not set");
+        let all = [
+            ("CONFIG_MODULE_COMPRESS_XZ", Codec::Xz),
+            ("CONFIG_MODULE_COMPRESS_ZSTD", Codec::Zstd),
+            ("CONFIG_MODULE_COMPRESS_GZIP", Codec::Gzip),
+        ];
+        let found = all.into_iter().find(|(option, _)| self.has(option));
+        found.filter(|_| !is_off).map_or(Codec::None, |(_, codec)| codec)
+    }
+}

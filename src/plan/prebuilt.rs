@@ -1,0 +1,449 @@
+//! Packages of compiled modules: one for each kernel, or one for all, what all kernels share, and the metapackages.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::{
+    ForMoment, NO_KERNEL_RELATION, OTHER_MODULE_CODEC, Plan, Values, base_name, files, folder, scripts,
+    skeleton, with_documents,
+};
+use crate::config::Initramfs;
+use crate::diagnostic::Diagnostic;
+use crate::driver::Driver;
+use crate::error::{Error, Result};
+use crate::package::{
+    Arch, Bound, Capability, Codec, Comparison, Content, Entry, EntryKind, Module, Package, Payload,
+    Relation, RelationKind, Role,
+};
+use crate::profile::{KernelVersions, MetaFollows, Target};
+use crate::request::{Request, Texts};
+use crate::template::Templates;
+use crate::version::natural;
+
+/// The modules of a driver for one kernel, ready to be packaged for one target.
+#[derive(Debug, Clone)]
+pub struct KernelModules {
+    /// The kernel release.
+    pub kernel: String,
+    /// The machine, as `uname -m` prints it.
+    pub arch: String,
+    /// How the kernel compresses its own modules.
+    pub kernel_codec: Codec,
+    /// How these are compressed.
+    pub codec: Codec,
+    /// The modules.
+    pub modules: Vec<ReadyModule>,
+}
+
+/// A module's file and what it says.
+#[derive(Debug, Clone)]
+pub struct ReadyModule {
+    /// The name it is installed under, without suffix.
+    pub name: String,
+    /// The file, compressed.
+    pub file: PathBuf,
+    /// Its bytes.
+    pub size: u64,
+    /// What follows `.ko` in its name.
+    pub suffix: &'static str,
+    /// `MODULE_VERSION`.
+    pub version: Option<String>,
+    /// The hardware it is for.
+    pub aliases: Vec<String>,
+    /// The file with its debug information and the place for it, where that is packaged.
+    pub debug: Option<(PathBuf, u64, String)>,
+}
+
+/// Plans the packages of compiled modules for a target.
+pub fn plan(
+    driver: &Driver,
+    target: &Target,
+    request: &Request,
+    kernels: &[KernelModules],
+    templates: &Templates,
+) -> Result<Plan> {
+    let mut diagnostics = Vec::new();
+    let base = base_name(driver, target, request, &mut diagnostics);
+    let mut maker = Maker { driver, target, request, templates, base, diagnostics };
+    let common = maker.common()?;
+    let mut packages = Vec::new();
+    if request.combine {
+        packages.push(maker.modules(&target.prebuilt.combined, kernels, common.as_ref())?);
+    } else {
+        for kernel in kernels {
+            packages.push(maker.modules(
+                &target.prebuilt.package,
+                std::slice::from_ref(kernel),
+                common.as_ref(),
+            )?);
+        }
+        packages.extend(maker.metapackages(kernels, &packages));
+    }
+    if request.debug {
+        packages.extend(maker.debug(kernels));
+    }
+    packages.extend(common);
+    Ok(Plan { packages, diagnostics: maker.diagnostics })
+}
+
+/// What follows the numbers of a release: `cloud-amd64` in `6.1.0-49-cloud-amd64`; empty where nothing does.
+fn flavour(release: &str) -> String {
+    let is_word = |part: &&str| part.starts_with(|first: char| first.is_ascii_alphabetic());
+    let mut parts = release.split('-').skip(1);
+    let Some(first) = parts.by_ref().find(is_word) else { return String::new() };
+    std::iter::once(first).chain(parts).collect::<Vec<_>>().join("-")
+}
+
+/// Whether a release can stand behind `=` in a relation.
+fn has_one_dash(release: &str) -> bool {
+    release.matches('-').count() <= 1
+}
+
+struct Maker<'a> {
+    driver: &'a Driver,
+    target: &'a Target,
+    request: &'a Request,
+    templates: &'a Templates,
+    base: String,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Maker<'_> {
+    /// A name of the target's, in its spelling.
+    fn name(&self, pattern: &str, kernel: &str) -> String {
+        let kernel = super::mapped_name(kernel, &self.target.names);
+        pattern.replace("{name}", &self.base).replace("{kernel}", &kernel)
+    }
+
+    fn package(&mut self, name: String, arch: Arch) -> Package {
+        Package { arch, ..skeleton(name, self.driver, self.target, self.request, &mut self.diagnostics) }
+    }
+
+    fn modules(
+        &mut self,
+        pattern: &str,
+        kernels: &[KernelModules],
+        common: Option<&Package>,
+    ) -> Result<Package> {
+        let (names, arch) = (releases(kernels), arch(kernels)?);
+        let mut package = self.package(self.name(pattern, &names[0]), arch);
+        let one = if let [one] = names.as_slice() { Some(one) } else { None };
+        let about = &self.driver.about;
+        let which = one.map_or_else(|| format!("{} kernels", names.len()), Clone::clone);
+        package.summary = about.summary.as_ref().map_or_else(
+            || format!("Linux driver {} for {which}", self.base),
+            |summary| format!("{summary} ({which})"),
+        );
+        package.description = description(self.driver, kernels);
+        package.relations = self.relations(&names, common);
+        package.modules = modules(kernels);
+        for kernel in kernels {
+            self.tell_codec(kernel);
+        }
+        let entries = self.entries(kernels);
+        let is_file = |entry: &&Entry| matches!(entry.kind, EntryKind::File { .. });
+        let paths: Vec<_> = entries.iter().filter(is_file).map(|entry| format!("/{}", entry.path)).collect();
+        let values = PrebuiltValues {
+            common: Values::new(self.driver, self.target, self.request, &package),
+            kernels: names.join(" "),
+            modules: package.modules.iter().map(|module| module.name.as_str()).collect::<Vec<_>>().join(" "),
+            files: paths.join(" "),
+            initramfs: self.request.initramfs,
+        };
+        let payload =
+            with_documents(entries, &self.target.prebuilt.documents, &package.name, self.templates, &values)?;
+        let scripts = scripts(&self.target.prebuilt.scripts, self.request, self.templates, &values)?;
+        package.payload = Payload::Install(payload);
+        package.scripts = scripts;
+        Ok(package)
+    }
+
+    /// Modules below the folders of their kernels.
+    fn entries(&self, kernels: &[KernelModules]) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        for kernel in kernels {
+            let place =
+                self.target.prebuilt.folder.replace("{name}", &self.base).replace("{kernel}", &kernel.kernel);
+            entries.push(folder(place.clone()));
+            for module in &kernel.modules {
+                let content = Content::Disk { path: module.file.clone(), size: module.size };
+                entries.push(Entry {
+                    path: format!("{place}/{}.ko{}", module.name, module.suffix),
+                    kind: EntryKind::File { content, executable: false },
+                    role: Role::Plain,
+                });
+            }
+        }
+        entries
+    }
+
+    fn relations(&mut self, kernels: &[String], common: Option<&Package>) -> Vec<Relation> {
+        let (target, own) = (self.target, self.own());
+        let equal = |name: String| Capability { name, bound: Some((Comparison::Equal, own.clone())) };
+        let single = |kind, capability| Relation { kind, any_of: vec![capability] };
+        let mut relations = Vec::new();
+        let sayable =
+            |kernel: &&String| target.prebuilt.versions == KernelVersions::All || has_one_dash(kernel);
+        if let Some(kernel) = kernels.iter().find(|kernel| !sayable(kernel)) {
+            let text = format!(
+                "kernel releases such as `{kernel}` are no versions that {} can require",
+                target.title
+            );
+            let finding = Diagnostic::warning(&NO_KERNEL_RELATION, text);
+            if !self.diagnostics.iter().any(|other| other.code == &NO_KERNEL_RELATION) {
+                self.diagnostics.push(finding);
+            }
+        }
+        for (kind, pattern) in &target.prebuilt.relations {
+            let names_kernel = pattern.contains("{kernel}");
+            let filled = |kernel: &String| pattern.replace("{name}", &self.base).replace("{kernel}", kernel);
+            let texts: Vec<String> = if names_kernel {
+                kernels.iter().filter(sayable).map(filled).collect()
+            } else {
+                vec![filled(&String::new())]
+            };
+            // a package for several kernels needs one of them; where one cannot be said, none is
+            if *kind == RelationKind::Requires && names_kernel {
+                if texts.len() == kernels.len() {
+                    relations.extend(Relation::parse(*kind, &texts.join(" | ")));
+                }
+            } else {
+                relations.extend(texts.iter().filter_map(|text| Relation::parse(*kind, text)));
+            }
+        }
+        if let Some(common) = common {
+            let bound = Some((Comparison::AtLeast, own.clone()));
+            relations.push(single(RelationKind::Requires, Capability { name: common.name.clone(), bound }));
+        }
+        relations
+            .push(single(RelationKind::Provides, equal(target.names.modules.replace("{name}", &self.base))));
+        let source_only = target.names.source_only.replace("{name}", &self.base);
+        relations.push(single(RelationKind::Conflicts, Capability::named(source_only)));
+        relations.extend(self.request.relations.iter().cloned());
+        relations
+    }
+
+    fn own(&self) -> Bound {
+        Bound::Own(super::split_version(&self.driver.version, &self.request.release))
+    }
+
+    fn tell_codec(&mut self, kernel: &KernelModules) {
+        if kernel.codec != kernel.kernel_codec {
+            let text = format!(
+                "the modules for `{}` are compressed with {}, the kernel's own with {}",
+                kernel.kernel,
+                kernel.codec.name(),
+                kernel.kernel_codec.name()
+            );
+            self.diagnostics.push(Diagnostic::note(&OTHER_MODULE_CODEC, text));
+        }
+    }
+
+    /// The package of the files that all kernels share, where there are any.
+    fn common(&mut self) -> Result<Option<Package>> {
+        let entries = files::entries(self.driver, self.target, self.request, &self.base)?;
+        if entries.is_empty() {
+            return Ok(None);
+        }
+        let name = self.name(&self.target.prebuilt.common, "");
+        let mut package = self.package(name, Arch::Any);
+        package.summary = format!("Files for the modules of the Linux driver {}", self.base);
+        package.description = format!(
+            "Firmware and configuration for the modules of the Linux driver {}, whichever kernel they are for.",
+            self.driver.name
+        );
+        // a source-only package has these files too
+        let source_only = self.target.names.source_only.replace("{name}", &self.base);
+        package.relations =
+            vec![Relation { kind: RelationKind::Conflicts, any_of: vec![Capability::named(source_only)] }];
+        let payload = self.documented(&package, entries, "")?;
+        package.payload = Payload::Install(payload);
+        Ok(Some(package))
+    }
+
+    fn documented(&self, package: &Package, entries: Vec<Entry>, kernels: &str) -> Result<Vec<Entry>> {
+        let values = PrebuiltValues {
+            common: Values::new(self.driver, self.target, self.request, package),
+            kernels: kernels.to_owned(),
+            modules: String::new(),
+            files: String::new(),
+            initramfs: self.request.initramfs,
+        };
+        with_documents(entries, &self.target.prebuilt.documents, &package.name, self.templates, &values)
+    }
+
+    /// One metapackage, or one for each flavour, each needing the package of its newest kernel or any of them.
+    fn metapackages(&mut self, kernels: &[KernelModules], packages: &[Package]) -> Vec<Package> {
+        let mut groups: BTreeMap<(String, &str), Vec<(&KernelModules, &Package)>> = BTreeMap::new();
+        for (kernel, package) in kernels.iter().zip(packages) {
+            let flavour = flavour(&kernel.kernel);
+            let suffix = match &self.target.prebuilt.meta_flavour {
+                Some(pattern) if !flavour.is_empty() => pattern.replace("{flavour}", &flavour),
+                _ => String::new(),
+            };
+            groups.entry((suffix, &kernel.arch)).or_default().push((kernel, package));
+        }
+        let mut made = Vec::new();
+        for ((suffix, _), mut group) in groups {
+            group.sort_by_key(|(kernel, _)| std::cmp::Reverse(natural(&kernel.kernel)));
+            let (newest, of_newest) = group[0];
+            let name = self.name(&format!("{}{suffix}", self.target.prebuilt.meta), "");
+            let (mut package, needs, which) = match self.target.prebuilt.meta_follows {
+                MetaFollows::Newest => {
+                    let bound = Some((Comparison::Equal, self.own()));
+                    let needs = Capability { name: of_newest.name.clone(), bound };
+                    (self.package(name, of_newest.arch), needs, newest.kernel.as_str())
+                }
+                // the same for every machine, whichever kernels it has
+                MetaFollows::Any => {
+                    let needs = Capability::named(self.target.names.modules.replace("{name}", &self.base));
+                    (self.package(name, Arch::Any), needs, "")
+                }
+            };
+            package.summary = format!("Linux driver {} for the newest kernel (metapackage)", self.base);
+            package.description = format!(
+                "This package is empty. It brings the modules of the Linux driver {} for the kernels that are there, and for \
+                 newer ones as they come.",
+                self.driver.name
+            );
+            package.relations = vec![Relation { kind: RelationKind::Requires, any_of: vec![needs] }];
+            if let Ok(payload) = self.documented(&package, Vec::new(), which) {
+                package.payload = Payload::Install(payload);
+            }
+            made.push(package);
+        }
+        made
+    }
+
+    /// Debug information, one package for each that has modules.
+    fn debug(&mut self, kernels: &[KernelModules]) -> Vec<Package> {
+        let mut made = Vec::new();
+        for kernel in kernels {
+            let Ok(arch) = arch(std::slice::from_ref(kernel)) else { continue };
+            let files = kernel.modules.iter().filter_map(|module| module.debug.as_ref());
+            let entry = |(file, size, place): &(PathBuf, u64, String)| Entry {
+                path: place.clone(),
+                kind: EntryKind::File {
+                    content: Content::Disk { path: file.clone(), size: *size },
+                    executable: false,
+                },
+                role: Role::Plain,
+            };
+            let entries: Vec<_> = files.map(entry).collect();
+            if entries.is_empty() {
+                continue;
+            }
+            let name = self.name(&self.target.prebuilt.package, &kernel.kernel);
+            let mut package = self.package(format!("{name}-debug"), arch);
+            package.summary =
+                format!("Debug information of the Linux driver {} for {}", self.base, kernel.kernel);
+            package.description = format!(
+                "The modules of the Linux driver {} for the kernel {} with their debug information, for gdb, crash and perf.",
+                self.driver.name, kernel.kernel
+            );
+            let own = self.own();
+            let needs = Capability { name, bound: Some((Comparison::Equal, own)) };
+            package.relations = vec![Relation { kind: RelationKind::Requires, any_of: vec![needs] }];
+            if let Ok(payload) = self.documented(&package, entries, &kernel.kernel) {
+                package.payload = Payload::Install(payload);
+            }
+            made.push(package);
+        }
+        made
+    }
+}
+
+fn releases(kernels: &[KernelModules]) -> Vec<String> {
+    kernels.iter().map(|kernel| kernel.kernel.clone()).collect()
+}
+
+/// The machine that all kernels of a package are for.
+fn arch(kernels: &[KernelModules]) -> Result<Arch> {
+    let names: BTreeSet<_> = kernels.iter().map(|kernel| kernel.arch.as_str()).collect();
+    let name = names.first().copied().unwrap_or_default();
+    if names.len() > 1 {
+        return Err(Error::usage("kernels for several kinds of machines cannot share a package"));
+    }
+    Arch::of_machine(name)
+        .ok_or_else(|| Error::usage(format!("no format has a name for the machine `{name}`")))
+}
+
+/// Every module once, with the hardware that it is for with any of the kernels.
+fn modules(kernels: &[KernelModules]) -> Vec<Module> {
+    let mut found: BTreeMap<String, (Option<String>, BTreeSet<String>)> = BTreeMap::new();
+    for module in kernels.iter().flat_map(|kernel| &kernel.modules) {
+        let entry = found.entry(module.name.clone()).or_default();
+        entry.0 = entry.0.take().or_else(|| module.version.clone());
+        entry.1.extend(module.aliases.iter().cloned());
+    }
+    let module = |(name, (version, aliases)): (String, (Option<String>, BTreeSet<String>))| Module {
+        name,
+        version,
+        aliases: aliases.into_iter().collect(),
+    };
+    found.into_iter().map(module).collect()
+}
+
+fn description(driver: &Driver, kernels: &[KernelModules]) -> String {
+    let names = releases(kernels);
+    let which = if let [one] = names.as_slice() {
+        format!("kernel {one}")
+    } else {
+        format!("kernels {}", names.join(", "))
+    };
+    let text = format!(
+        "This package carries the compiled modules of the Linux driver {} {} for the {which}.",
+        driver.name, driver.version
+    );
+    let mut paragraphs: Vec<String> = driver.about.description.iter().cloned().chain([text]).collect();
+    let modules: BTreeSet<_> =
+        kernels.iter().flat_map(|kernel| &kernel.modules).map(|module| module.name.as_str()).collect();
+    let modules: Vec<_> = modules.into_iter().collect();
+    paragraphs.push(if let [one] = modules.as_slice() {
+        format!("It contains the kernel module {one}.")
+    } else {
+        format!("It contains the kernel modules {}.", modules.join(", "))
+    });
+    paragraphs.join("\n\n")
+}
+
+/// What templates see.
+#[derive(Debug, Clone, Serialize)]
+struct PrebuiltValues<'a> {
+    #[serde(flatten)]
+    common: Values<'a>,
+    /// Releases, separated by blanks.
+    kernels: String,
+    /// Names, separated by blanks.
+    modules: String,
+    /// Absolute paths, separated by blanks.
+    files: String,
+    initramfs: Initramfs,
+}
+
+impl ForMoment for PrebuiltValues<'_> {
+    fn with_texts(&self, texts: Texts) -> Self {
+        Self { common: self.common.with_texts(texts), ..self.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flavour_of_a_kernel_follows_its_numbers() {
+        for (release, expected) in [
+            ("6.1.0-49-amd64", "amd64"),
+            ("6.1.0-49-cloud-amd64", "cloud-amd64"),
+            ("6.12.48+deb13-rt-amd64", "rt-amd64"),
+            ("6.4.0-150600.21-default", "default"),
+            ("5.14.0-503.11.1.el9_5.x86_64", ""),
+            ("6.1.0", ""),
+        ] {
+            assert_eq!(flavour(release), expected, "{release}");
+        }
+    }
+}

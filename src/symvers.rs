@@ -1,0 +1,121 @@
+//! Whether modules can be loaded by a kernel, by its `Module.symvers`: every symbol they need is there, with the same checksum.
+//!
+//! Compares checksums as numbers. Sources: `scripts/mod/modpost.c` and `kernel/module/version.c` of Linux.
+
+use std::collections::HashMap;
+
+use crate::ko::KernelModule;
+
+/// The exported symbols of a kernel: name to checksum.
+#[derive(Debug, Default)]
+pub struct Symvers<'a>(HashMap<&'a str, u32>);
+
+/// Symbols that the kernel's loader supplies itself, or does without.
+const SUPPLIED: &[&str] = &["_GLOBAL_OFFSET_TABLE_", "__this_module", ".TOC.", "_mcount"];
+
+impl<'a> Symvers<'a> {
+    /// Reads lines of `CRC SYMBOL MODULE EXPORT [NAMESPACE]`, separated by tabs; others are left out.
+    #[must_use]
+    pub fn parse(text: &'a str) -> Self {
+        let line = |line: &'a str| {
+            let mut fields = line.split('\t');
+            let crc = fields.next()?.strip_prefix("0x")?;
+            Some((fields.next()?, u32::from_str_radix(crc, 16).ok()?))
+        };
+        Self(text.lines().filter_map(line).collect())
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What keeps one of `modules`, which are loaded together, from being loaded by the kernel `release` on `arch`, one line each.
+    #[must_use]
+    pub fn obstacles(&self, modules: &[(&str, &KernelModule)], release: &str, arch: &str) -> Vec<String> {
+        let own = modules.iter().flat_map(|(_, module)| &module.exports);
+        let own: HashMap<&str, Option<u32>> =
+            own.map(|export| (export.symbol.name.as_str(), export.symbol.crc)).collect();
+        let mut found = Vec::new();
+        for (name, module) in modules {
+            match module.kernel() {
+                Some(kernel) if kernel == release => {}
+                Some(kernel) => found.push(format!("`{name}` is for the kernel `{kernel}`")),
+                None => found.push(format!("`{name}` does not say which kernel it is for (no vermagic)")),
+            }
+            if module.arch != arch {
+                found.push(format!("`{name}` is for {}", module.arch));
+            }
+            if self.is_empty() {
+                continue;
+            }
+            for need in module.needs.iter().filter(|need| !SUPPLIED.contains(&need.name.as_str())) {
+                let there = own
+                    .get(need.name.as_str())
+                    .copied()
+                    .or_else(|| self.0.get(need.name.as_str()).map(|crc| Some(*crc)));
+                match (there, need.crc) {
+                    (None, _) if need.weak => {}
+                    (None, _) => found.push(format!(
+                        "`{name}` needs the symbol `{}`, which the kernel does not export",
+                        need.name
+                    )),
+                    (Some(Some(there)), Some(crc)) if there != crc => found.push(format!(
+                        "`{name}` needs the symbol `{}` as {crc:#010x}, and the kernel has {there:#010x}",
+                        need.name
+                    )),
+                    _ => {}
+                }
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ko::{Export, Symbol};
+
+    fn symbol(name: &str, crc: u32) -> Symbol {
+        Symbol { name: name.to_owned(), crc: Some(crc), weak: false }
+    }
+
+    fn module(needs: Vec<Symbol>, exports: Vec<Symbol>) -> KernelModule {
+        KernelModule {
+            name: None,
+            arch: "x86_64".to_owned(),
+            info: vec![("vermagic".to_owned(), "6.1 SMP ".to_owned())],
+            needs,
+            exports: exports.into_iter().map(|symbol| Export { symbol, gpl: false }).collect(),
+            signature: None,
+        }
+    }
+
+    #[test]
+    fn a_module_loads_where_every_symbol_has_its_checksum() {
+        let symvers = Symvers::parse(
+            "0x00000010\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n0x1a05b123\tother\tvmlinux\tEXPORT_SYMBOL_GPL\n",
+        );
+        let weak = Symbol { weak: true, ..symbol("maybe", 1) };
+        let good = module(vec![symbol("printk", 16), symbol("own", 7), weak], vec![]);
+        let exporter = module(vec![], vec![symbol("own", 7)]);
+        assert_eq!(
+            symvers.obstacles(&[("a", &good), ("b", &exporter)], "6.1", "x86_64"),
+            Vec::<String>::new()
+        );
+        // text that rpm takes for the same version
+        let bad = module(vec![symbol("other", 0x1a5b_0123), symbol("gone", 1)], vec![]);
+        let found = symvers.obstacles(&[("c", &bad)], "6.1", "x86_64");
+        assert_eq!(
+            found,
+            [
+                "`c` needs the symbol `other` as 0x1a5b0123, and the kernel has 0x1a05b123",
+                "`c` needs the symbol `gone`, which the kernel does not export",
+            ]
+        );
+        let found = symvers.obstacles(&[("a", &exporter)], "6.2", "aarch64");
+        assert_eq!(found, ["`a` is for the kernel `6.1`", "`a` is for x86_64"]);
+    }
+}
