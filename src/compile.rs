@@ -658,7 +658,17 @@ fn stage_error(failed: &str) -> Error {
 fn first_error(log: &Path) -> Option<String> {
     let file = BufReader::new(File::open(log).ok()?);
     let lines = file.lines().map_while(Result::ok);
-    let marks = ["error:", "Error:", "*** ", "ERROR:", "FAILED", "No such file", "not found"];
+    let marks = [
+        "rror:",
+        "*** ",
+        "FAILED",
+        "No such file",
+        "not found",
+        "cannot ",
+        "annot open",
+        "ermission denied",
+        "Read-only",
+    ];
     let mut second = None;
     for line in lines {
         if line.contains(" error: ") || line.contains("ERROR: ") {

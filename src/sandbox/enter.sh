@@ -7,6 +7,9 @@
 #   bind SOURCE PATH | bind-rw SOURCE PATH | link TARGET PATH | links FOLDER TARGETS (a line each) | file PATH MODE SIZE (the bytes: standard input)
 set -eu
 trap 'exit 125' EXIT
+# an ordinary user has no path to pivot_root
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
+export PATH
 root=$1 seconds=$2 memory=$3
 shift 3
 mount --make-rprivate /

@@ -1,0 +1,469 @@
+//! Compiling and packaging modules, with a stand-in for a kernel's headers whose `make` copies a module that lies in the source:
+//! what is asked of the sandbox, of the cache, of the checks and of the packages, without a compiler's time.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "tests run the program"
+)]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use support::elf::Made;
+use support::{Tree, golden};
+
+const RELEASE: &str = "6.1.0-1-toy";
+const CONF: &str = "PACKAGE_NAME=\"toy\"\nPACKAGE_VERSION=\"1.0\"\nBUILT_MODULE_NAME[0]=\"toy\"\n\
+                    DEST_MODULE_LOCATION[0]=\"/updates\"\nSTRIP=no\n";
+/// What `make -C HEADERS M=BUILD` does: the module is in the source.
+const MAKEFILE: &str = "all:\n\tcp $(M)/toy.bin $(M)/toy.ko\n";
+
+fn module(release: &str, needs: &[(&str, Option<u32>)]) -> Vec<u8> {
+    let vermagic = format!("vermagic={release} SMP mod_unload modversions ");
+    let info = ["license=GPL", "version=1.0", "alias=pci:v00008086d00001234sv*", &vermagic];
+    Made { info: &info, needs, ..Made::default() }.bytes()
+}
+
+/// A driver, and headers of kernels beside it.
+struct Case {
+    tree: Tree,
+}
+
+impl Case {
+    fn new() -> Self {
+        let case = Self { tree: Tree::empty() };
+        case.tree
+            .file("driver/dkms.conf", CONF)
+            .file("driver/toy.bin", module(RELEASE, &[("printk", Some(16))]));
+        case.tree.file(
+            "driver/toy.c",
+            "// SPDX-License-Identifier: GPL-2.0-only\nMODULE_AUTHOR(\"J <j@example.org>\");\n",
+        );
+        case.kernel("kernel", RELEASE);
+        case
+    }
+
+    fn kernel(&self, folder: &str, release: &str) {
+        let file = |path: &str, text: &str| drop(self.tree.file(&format!("{folder}/{path}"), text));
+        file("include/generated/utsrelease.h", &format!("#define UTS_RELEASE \"{release}\"\n"));
+        file(
+            "include/config/auto.conf",
+            "CONFIG_X86_64=y\nCONFIG_CC_VERSION_TEXT=\"gcc (GCC) 99.1.0\"\nCONFIG_CC_IS_GCC=y\n",
+        );
+        file("Module.symvers", "0x00000010\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n");
+        file("Makefile", MAKEFILE);
+        for tool in ["scripts/Makefile.build", "scripts/mod/modpost", "scripts/basic/fixdep"] {
+            file(tool, "");
+        }
+    }
+
+    fn conf(&self, more: &str) -> &Self {
+        self.tree.file("driver/dkms.conf", format!("{CONF}{more}"));
+        self
+    }
+
+    fn command(&self, more: &[&str]) -> Command {
+        let mut command = self.tree.command(&["driver", "--prebuilt", "-f", "deb", "-o", "out"]);
+        command.args(more).env("KPKG_CACHE", self.tree.path().join("cache")).env("PATH", "/usr/bin:/bin");
+        command
+    }
+
+    fn run(&self, more: &[&str]) -> Output {
+        self.command(more).output().unwrap()
+    }
+
+    /// Exit code and standard error of a build for the one kernel.
+    fn build(&self) -> (Option<i32>, String) {
+        let output = self.run(&["--kernel-headers", "kernel"]);
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// A build that fails with these words, having written nothing.
+    fn fails(&self, code: i32, words: &str) {
+        let (found, text) = self.build();
+        assert_eq!(found, Some(code), "{text}");
+        assert!(text.contains(words), "{words}: {text}");
+        assert!(self.tree.names("out").is_empty());
+        let left: Vec<_> =
+            self.tree.names("cache/builds").into_iter().filter(|name| name.starts_with('.')).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+#[test]
+fn a_module_is_compiled_once_and_packaged() {
+    let case = Case::new();
+    let output = case.run(&["--kernel-headers", "kernel"]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("packaged: 1 module, compiled\n"), "{text}");
+    assert!(text.contains("was built by `gcc (GCC) 99.1.0`"), "{text}");
+    assert_eq!(
+        case.tree.names("out"),
+        ["toy-modules-6.1.0-1-toy_1.0-1_amd64.deb", "toy-modules-toy_1.0-1_amd64.deb"]
+    );
+    let package = fs::read(case.tree.path().join("out/toy-modules-6.1.0-1-toy_1.0-1_amd64.deb")).unwrap();
+    let (_, text) = case.build();
+    assert!(text.contains("packaged: 1 module, compiled before\n"), "{text}");
+    let again = fs::read(case.tree.path().join("out/toy-modules-6.1.0-1-toy_1.0-1_amd64.deb")).unwrap();
+    assert!(package == again);
+    // what decides about the result decides whether it is built
+    for change in ["driver/other.c", "kernel/Module.symvers"] {
+        case.tree.file(change, "0x00000010\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n\n");
+        assert!(case.build().1.contains("1 module, compiled\n"), "{change}");
+    }
+}
+
+#[test]
+fn a_build_sees_the_paths_of_dkms_and_nothing_else() {
+    let case = Case::new();
+    case.tree.file("secret", "text");
+    let look = format!(
+        "all:\n\t[ $(CURDIR) = /usr/src/linux-headers-{RELEASE} ]\n\t[ $(M) = /var/lib/dkms/toy/1.0/build ]\n\
+         \t[ $$(readlink /var/lib/dkms/toy/1.0/source) = /usr/src/toy-1.0 ]\n\tcmp $(M)/toy.c /usr/src/toy-1.0/toy.c\n\
+         \t[ $$(uname -r) = {RELEASE} ]\n\t[ $(KERNELRELEASE) = {RELEASE} ]\n\t[ ! -e {}/secret ]\n\
+         \t! touch /usr/src/toy-1.0/x /usr/x /etc/x $(CURDIR)/x\n\t! (exec 3<>/dev/tcp/1.1.1.1/53) 2>/dev/null\n\
+         \t[ $$(grep -c : /proc/net/dev) = 1 ] || ! [ -e /proc/net/dev ]\n\tcp $(M)/toy.bin $(M)/toy.ko\n",
+        case.tree.path().display()
+    );
+    case.tree.file("kernel/Makefile", look);
+    let (code, text) = case.build();
+    let logs = case.tree.names("cache/builds");
+    assert_eq!(code, Some(0), "{text} {logs:?}");
+}
+
+#[test]
+fn everything_that_dkms_does_for_a_build_is_done() {
+    let case = Case::new();
+    case.conf(
+        "PATCH[0]=\"say.patch\"\nPRE_BUILD=\"pre.sh one\"\nPOST_BUILD=\"post.sh\"\nMAKE[0]=\"make -C ${kernel_source_dir} M=$dkms_tree/toy/1.0/build EXTRA=1\"\n\
+         MAKE[1]=\"false\"\nMAKE_MATCH[1]=\"^9\"\nDEST_MODULE_NAME[0]=\"renamed\"\nBUILT_MODULE_LOCATION[0]=\"sub\"\n",
+    );
+    case.tree.file("driver/word", "old\n");
+    case.tree.file("driver/patches/say.patch", "--- a/word\n+++ b/word\n@@ -1 +1 @@\n-old\n+new\n");
+    case.tree.script(
+        "driver/pre.sh",
+        "#!/bin/sh\n[ \"$1\" = one ] && [ $(cat word) = new ] && mkdir sub && touch sub/pre\n",
+    );
+    case.tree.script(
+        "driver/post.sh",
+        "#!/bin/sh\ncd /var/lib/dkms/toy/1.0/6.1.0-1-toy/x86_64/module && [ -s renamed.ko ] && echo >>renamed.ko\n",
+    );
+    case.tree.file(
+        "kernel/Makefile",
+        "all:\n\t[ $(EXTRA) = 1 ]\n\t[ -e $(M)/sub/pre ]\n\tcp $(M)/toy.bin $(M)/sub/toy.ko\n",
+    );
+    let (code, text) = case.build();
+    assert_eq!(code, Some(0), "{text}");
+    let key = case.tree.names("cache/builds").remove(0);
+    assert!(case.tree.names(&format!("cache/builds/{key}")).contains(&"renamed.ko".to_owned()));
+}
+
+#[test]
+fn what_cannot_be_built_is_told_and_nothing_is_left() {
+    let failing = |makefile: &str, code: i32, words: &str| {
+        let case = Case::new();
+        case.tree.file("kernel/Makefile", makefile);
+        case.fails(code, words);
+    };
+    failing(
+        "all:\n\t@echo 'toy.c:3:1: error: no such thing'; exit 1\n",
+        1,
+        "toy.c:3:1: error: no such thing",
+    );
+    failing("all:\n\ttrue\n", 1, "the build makes no `toy.ko`");
+    failing("all:\n\t: >$(M)/toy.ko\n", 1, "the build makes no `toy.ko`");
+    failing("all:\n\techo text >$(M)/toy.ko\n", 1, "a module that cannot be read");
+    failing("all:\n\thead -c 300 $(M)/toy.bin >$(M)/toy.ko\n", 1, "a module that cannot be read");
+    failing("all:\n\tln -s /etc/passwd $(M)/toy.ko\n", 1, "the build makes no `toy.ko`");
+    failing("all:\n\techo x >/usr/lib/x\n", 1, "Read-only file system");
+    let broken = |more: &str, code: i32, words: &str| {
+        let case = Case::new();
+        case.conf(more);
+        case.fails(code, words);
+    };
+    broken("PATCH[0]=\"no.patch\"\n", 2, "no.patch");
+    broken("DEST_MODULE_NAME[0]=\"a/../../b\"\n", 2, "which a module name cannot have");
+    broken("MAKE[0]=\"$(cat /proc/version) make\"\n", 2, "the value of MAKE is not known for this kernel");
+    broken("BUILD_EXCLUSIVE_KERNEL=\"^5\"\n", 2, "the driver is for none of these kernels");
+}
+
+#[test]
+fn a_module_that_the_kernel_would_refuse_is_an_error() {
+    for (bytes, words) in [
+        (module("6.1.0-2-other", &[]), "`toy` is for the kernel `6.1.0-2-other`"),
+        (module(RELEASE, &[("printk", Some(17))]), "as 0x00000011, and the kernel has 0x00000010"),
+        (module(RELEASE, &[("gone", Some(1))]), "needs the symbol `gone`, which the kernel does not export"),
+    ] {
+        let case = Case::new();
+        case.tree.file("driver/toy.bin", bytes);
+        case.fails(1, words);
+    }
+}
+
+#[test]
+fn one_kernel_of_several_fails() {
+    let case = Case::new();
+    for release in ["6.1.0-2-toy", "6.1.0-3-toy"] {
+        case.kernel(release, release);
+        case.tree.file(&format!("driver/{release}.bin"), module(release, &[]));
+        case.tree
+            .file(&format!("{release}/Makefile"), format!("all:\n\tcp $(M)/{release}.bin $(M)/toy.ko\n"));
+    }
+    case.tree.file("6.1.0-2-toy/Makefile", "all:\n\t@echo 'x.c:1: error: broken' >&2; exit 2\n");
+    let all = [
+        "--kernel-headers",
+        "kernel",
+        "--kernel-headers",
+        "6.1.0-2-toy",
+        "--kernel-headers",
+        "6.1.0-3-toy",
+        "-j",
+        "1",
+    ];
+    let output = case.run(&all);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("6.1.0-3-toy  not tried: another kernel failed before"), "{text}");
+    assert!(case.tree.names("out").is_empty());
+    let output = case.run(&[&all[..], &["--keep-going"]].concat());
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{text}");
+    // what was finished is not built again
+    assert!(text.contains("6.1.0-1-toy  packaged: 1 module, compiled before\n"), "{text}");
+    assert!(
+        text.contains("6.1.0-2-toy  failed: the driver does not compile\n            x.c:1: error: broken\n"),
+        "{text}"
+    );
+    assert!(text.contains("6.1.0-3-toy  packaged: 1 module, compiled\n"), "{text}");
+    assert_eq!(case.tree.names("out").len(), 3);
+    let output = case.run(&[&all[..], &["--keep-going", "--json"]].concat());
+    let lines: Vec<serde_json::Value> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let outcomes: Vec<_> =
+        lines.iter().filter(|line| line["reason"] == "kernel").map(|line| &line["outcome"]).collect();
+    assert_eq!(outcomes, ["packaged", "failed", "packaged"]);
+    let output = case.run(&[&all[..], &["--keep-going", "--combine"]].concat());
+    assert_eq!(output.status.code(), Some(4));
+    assert!(case.tree.names("out").contains(&"toy-modules-combined_1.0-1_amd64.deb".to_owned()));
+}
+
+#[test]
+fn a_build_that_hangs_or_is_interrupted_leaves_nothing_behind() {
+    let case = Case::new();
+    // also what it started in the background
+    case.tree.file("kernel/Makefile", "all:\n\tsetsid sleep 7331 & setsid sleep 7331\n");
+    let begin = Instant::now();
+    let output = case.run(&["--kernel-headers", "kernel", "--timeout", "1"]);
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(begin.elapsed() < Duration::from_secs(60));
+    let mut child = case.command(&["--kernel-headers", "kernel", "-q"]).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(1500));
+    Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let commands = processes.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+    assert!(!commands.into_iter().any(|line| line == b"sleep\x007331\x00"));
+    assert!(!fs::read_to_string("/proc/self/mounts").unwrap().contains(case.tree.path().to_str().unwrap()));
+    assert!(case.tree.names("out").is_empty());
+    assert!(case.tree.names("cache/builds").iter().all(|name| name.starts_with("failed-")));
+}
+
+#[test]
+fn headers_that_cannot_be_used_are_told() {
+    let fails = |case: &Case, arguments: &[&str], code: i32, words: &str| {
+        let output = case.run(arguments);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{text}");
+        assert!(text.contains(words), "{words}: {text}");
+        assert!(case.tree.names("out").is_empty());
+    };
+    let case = Case::new();
+    fails(&case, &["-k", "9.9.9-none"], 2, "there are no headers of the kernel `9.9.9-none`");
+    fails(&case, &[], 2, "no kernel is named to build for");
+    fails(&case, &["-k", "../x"], 2, "is no kernel release");
+    fails(&case, &["--kernel-headers", "driver/toy.c"], 2, "is no .deb and no .rpm");
+    fails(&case, &["--kernel-headers", "nowhere"], 2, "cannot read the package");
+    case.tree.file("kernel/include/config/auto.conf", "CONFIG_ARM64=y\n");
+    let host = std::env::consts::ARCH;
+    if host != "aarch64" {
+        fails(&case, &["--kernel-headers", "kernel"], 2, "are for aarch64, and this machine is");
+    }
+    case.tree.file(
+        "kernel/include/config/auto.conf",
+        "CONFIG_X86_64=y\nCONFIG_CC_VERSION_TEXT=\"gcc-9999 (D) 99.1.0\"\n",
+    );
+    fails(&case, &["--kernel-headers", "kernel"], 5, "there is no `gcc-9999` here");
+    fs::remove_file(case.tree.path().join("kernel/scripts/mod/modpost")).unwrap();
+    fails(&case, &["--kernel-headers", "kernel"], 2, "are not whole: there is no `/");
+    let output = case.tree.kpkg(&["driver", "-k", RELEASE]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("add `--prebuilt`"));
+}
+
+/// A package of kernel headers, made by the programs of its format.
+fn header_package(case: &Case, format: &str, name: &str, needs: &str, folder: &Path) -> String {
+    if format == "deb" {
+        let control = format!(
+            "Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: J <j@example.org>\nDepends: {needs}\nDescription: headers\n"
+        );
+        fs::create_dir_all(folder.join("DEBIAN")).unwrap();
+        fs::write(folder.join("DEBIAN/control"), control).unwrap();
+        let sums = Command::new("sh")
+            .args(["-c", "find usr lib -type f 2>/dev/null | xargs md5sum >DEBIAN/md5sums"])
+            .current_dir(folder)
+            .status();
+        assert!(sums.unwrap().success());
+        let file = format!("{name}.deb");
+        let made = Command::new("dpkg-deb")
+            .args(["-Zgzip", "--root-owner-group", "-b"])
+            .arg(folder)
+            .arg(case.tree.path().join(&file))
+            .output();
+        assert!(made.unwrap().status.success());
+        return file;
+    }
+    unreachable!("the other format has a test in tests/system");
+}
+
+#[test]
+fn headers_in_packages_are_put_together_without_being_installed() {
+    if Command::new("dpkg-deb").arg("--version").output().is_err() {
+        support::missing("dpkg-deb");
+        return;
+    }
+    let case = Case::new();
+    let root = case.tree.path().join("pkg");
+    // as Debian cuts them: the kernel's own folder, tools behind a link, and what all kernels of a version share
+    let own = root.join("own/usr/src/linux-headers-toy");
+    fs::create_dir_all(own.join("include")).unwrap();
+    fs::create_dir_all(root.join(format!("own/lib/modules/{RELEASE}"))).unwrap();
+    let copy = |from: &str, to: &Path| {
+        let from = case.tree.path().join("kernel").join(from);
+        assert!(Command::new("cp").arg("-r").arg(from).arg(to).status().unwrap().success());
+    };
+    copy("include", &own);
+    copy("Module.symvers", &own);
+    fs::write(own.join("Makefile"), "include /usr/src/linux-headers-shared/Makefile\n").unwrap();
+    symlink("../../lib/linux-kbuild-toy/scripts", own.join("scripts")).unwrap();
+    symlink("/usr/src/linux-headers-toy", root.join(format!("own/lib/modules/{RELEASE}/build"))).unwrap();
+    fs::create_dir_all(root.join("kbuild/usr/lib/linux-kbuild-toy")).unwrap();
+    copy("scripts", &root.join("kbuild/usr/lib/linux-kbuild-toy"));
+    fs::create_dir_all(root.join("shared/usr/src/linux-headers-shared")).unwrap();
+    copy("Makefile", &root.join("shared/usr/src/linux-headers-shared"));
+    let own = header_package(
+        &case,
+        "deb",
+        "linux-headers-toy",
+        "linux-kbuild-toy, linux-headers-shared",
+        &root.join("own"),
+    );
+    let kbuild = header_package(&case, "deb", "linux-kbuild-toy", "libc6", &root.join("kbuild"));
+    let shared = header_package(&case, "deb", "linux-headers-shared", "libc6", &root.join("shared"));
+    let run = |arguments: &[&str]| {
+        let output = case.run(arguments);
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, text) = run(&["--kernel-headers", &own]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("add the package `linux-kbuild-toy`"), "{text}");
+    let (code, text) = run(&["--kernel-headers", &own, "--kernel-headers", &kbuild]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("add the package `linux-headers-shared`"), "{text}");
+    // what was given before is kept
+    let (code, text) = run(&["--kernel-headers", &shared, "-k", RELEASE]);
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = run(&["-k", RELEASE]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("compiled before"), "{text}");
+    let kernels = |arguments: &[&str]| {
+        let mut command = case.tree.command(&["kernels"]);
+        let output =
+            command.args(arguments).env("KPKG_CACHE", case.tree.path().join("cache")).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    assert!(
+        kernels(&["list"]).1.contains(&format!("linux-headers-toy 1 all  4.1 KiB  for {RELEASE}\n"))
+            || kernels(&["list"]).1.contains(RELEASE)
+    );
+    assert!(kernels(&["add", &own]).1.starts_with("linux-headers-toy 1 all"));
+    assert_eq!(kernels(&["prune", "unknown"]).0, Some(2));
+    assert!(kernels(&["prune", RELEASE]).1.starts_with("linux-headers-toy"));
+    assert_eq!(run(&["-k", RELEASE]).0, Some(2));
+    kernels(&["prune"]);
+    assert!(case.tree.names("cache").is_empty());
+    // damaged: the content of a file, then the package itself
+    fs::write(root.join("shared/usr/src/linux-headers-shared/Makefile"), "all:\n\tfalse\n").unwrap();
+    assert!(
+        Command::new("dpkg-deb")
+            .args(["-Zgzip", "-b"])
+            .arg(root.join("shared"))
+            .arg(case.tree.path().join("damaged.deb"))
+            .output()
+            .unwrap()
+            .status
+            .success()
+    );
+    let (code, text) = run(&["--kernel-headers", "damaged.deb", "-k", RELEASE]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("has not the checksum that the package states"), "{text}");
+    let whole = fs::read(case.tree.path().join(&own)).unwrap();
+    case.tree.file("cut.deb", &whole[..whole.len() - 200]);
+    let (code, text) = run(&["--kernel-headers", "cut.deb"]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(case.tree.names("cache/headers").iter().all(|name| !name.starts_with('.')), "{text}");
+}
+
+#[test]
+fn files_and_settings_of_modules_have_a_package_of_their_own() {
+    let case = Case::new();
+    case.tree.file(
+        "driver/kpkg.toml",
+        "[files]\nfirmware = [\"fw\"]\nudev = [\"90-toy.rules\"]\n[modules]\noptions = { toy = \"mode=1\" }\nload = [\"toy\"]\n",
+    );
+    case.tree.file("driver/fw/vendor/a.bin", "firmware").file("driver/90-toy.rules", "# rule\n");
+    let (code, text) = case.build();
+    assert_eq!(code, Some(0), "{text}");
+    assert!(case.tree.names("out").contains(&"toy-modules-common_1.0-1_all.deb".to_owned()));
+    let listed = Command::new("dpkg-deb")
+        .arg("-c")
+        .arg(case.tree.path().join("out/toy-modules-common_1.0-1_all.deb"))
+        .output();
+    let listed = String::from_utf8(listed.unwrap().stdout).unwrap();
+    for path in [
+        "./lib/firmware/vendor/a.bin",
+        "./lib/udev/rules.d/90-toy.rules",
+        "./lib/modprobe.d/toy.conf",
+        "./usr/lib/modules-load.d/toy.conf",
+    ] {
+        assert!(listed.contains(path), "{path}: {listed}");
+    }
+    case.tree.file("driver/kpkg.toml", "[files]\nfirmware = [\"none\"]\n");
+    assert!(case.build().1.contains("there is no `none` in the packaged source"));
+}
+
+#[test]
+fn the_table_of_kernels() {
+    let case = Case::new();
+    case.conf("BUILD_EXCLUSIVE_KERNEL=\"-1-\"\n");
+    case.kernel("other", "6.1.0-2-toy");
+    case.tree.file("driver/kpkg.toml", "[driver]\nlicense = \"GPL-2.0-only\"\n");
+    let arguments = ["--kernel-headers", "kernel", "--kernel-headers", "other", "--color", "never"];
+    let output = case.run(&arguments);
+    let text =
+        String::from_utf8_lossy(&output.stderr).replace(&case.tree.path().display().to_string(), "[FOLDER]");
+    let table: String =
+        text.lines().filter(|line| line.starts_with("    Kernel ")).map(|line| format!("{line}\n")).collect();
+    golden("cli/kernels.txt", &table);
+}
