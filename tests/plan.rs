@@ -15,8 +15,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use kpkg::build::{self, Options, Prepared};
+use kpkg::config::Config;
 use kpkg::input::Input;
+use kpkg::package::{Bound, Codec, Package, Payload};
+use kpkg::plan::{self, KernelModules, ReadyModule};
 use kpkg::profile;
+use kpkg::request::{self, Request};
+use kpkg::template::Templates;
 use sha2::{Digest, Sha256};
 use support::golden;
 
@@ -69,6 +74,16 @@ fn plans_are_the_golden_ones() {
 /// Each different script of all examples and targets: its name, its text.
 fn scripts() -> BTreeMap<String, String> {
     let mut scripts = BTreeMap::new();
+    for target in profile::target_names() {
+        for package in prebuilt(&target, true).into_iter().chain(prebuilt(&target, false)) {
+            for script in package.scripts {
+                let name = format!("prebuilt/{target}-{:?}.sh", script.when);
+                if !scripts.values().any(|text| *text == script.body) {
+                    scripts.entry(name).or_insert(script.body);
+                }
+            }
+        }
+    }
     for example in examples() {
         for target in profile::target_names() {
             for job in prepared(&example, &target).jobs {
@@ -137,5 +152,71 @@ fn packages_keep_the_rules_of_each_release() {
                 .any(|one| one.name == "dkms");
             assert!(requires_dkms, "{target}");
         }
+    }
+}
+
+/// Modules of two kernels as if they had been compiled.
+fn compiled(releases: &[&str]) -> Vec<KernelModules> {
+    let module = |name: &str| ReadyModule {
+        name: name.to_owned(),
+        file: format!("/cache/{name}.ko").into(),
+        size: 1000,
+        suffix: "",
+        version: Some("1.2.0".to_owned()),
+        aliases: vec!["pci:v00001234d*sv*sd*bc*sc*i*".to_owned()],
+        debug: None,
+    };
+    let kernel = |release: &&str| KernelModules {
+        kernel: (*release).to_owned(),
+        arch: "x86_64".to_owned(),
+        kernel_codec: Codec::None,
+        codec: Codec::None,
+        modules: vec![module("greeter"), module("greeter_echo")],
+    };
+    releases.iter().map(kernel).collect()
+}
+
+/// The packages of compiled modules for a target, and the scripts by name.
+fn prebuilt(target: &str, combine: bool) -> Vec<Package> {
+    let driver = prepared("greeter", target).driver;
+    let profile = profile::target(target).unwrap();
+    let config = Config::parse(Path::new("kpkg.toml"), "", &["deb", "rpm"]).unwrap();
+    let asked = request::Options { combine, ..request::Options::default() };
+    let request = Request::new(&asked, &config, &profile.format, &|_| Ok(String::new())).unwrap();
+    let releases = if profile.format == "deb" {
+        ["6.1.0-9-amd64", "6.1.0-10-amd64"]
+    } else {
+        ["5.14.0-9.1.el9.x86_64", "5.14.0-10.1.el9.x86_64"]
+    };
+    let templates = Templates::new(&[]).unwrap();
+    plan::plan_prebuilt(&driver, &profile, &request, &compiled(&releases), &templates).unwrap().packages
+}
+
+/// What decides where a package of modules goes and what it brings along: names, relations, paths.
+#[test]
+fn packages_of_compiled_modules_are_the_golden_ones() {
+    for target in profile::target_names() {
+        let mut text = String::new();
+        for package in prebuilt(&target, false).iter().chain(&prebuilt(&target, true)) {
+            text.push_str(&format!("{} {:?}\n", package.name, package.arch));
+            for relation in &package.relations {
+                let one = |capability: &kpkg::package::Capability| match &capability.bound {
+                    None => capability.name.clone(),
+                    Some((comparison, Bound::Native(version))) => {
+                        format!("{} {comparison:?} {version}", capability.name)
+                    }
+                    Some((comparison, Bound::Own(_))) => format!("{} {comparison:?} OWN", capability.name),
+                };
+                let any: Vec<_> = relation.any_of.iter().map(one).collect();
+                text.push_str(&format!("  {:?} {}\n", relation.kind, any.join(" | ")));
+            }
+            let Payload::Install(entries) = &package.payload;
+            for entry in entries {
+                text.push_str(&format!("  /{}\n", entry.path));
+            }
+            let scripts: Vec<_> = package.scripts.iter().map(|script| format!("{:?}", script.when)).collect();
+            text.push_str(&format!("  scripts: {}\n", scripts.join(", ")));
+        }
+        golden(&format!("plan/prebuilt/{target}.txt"), &text);
     }
 }

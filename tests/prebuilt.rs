@@ -52,7 +52,9 @@ impl Case {
     }
 
     fn kernel(&self, folder: &str, release: &str) {
-        let file = |path: &str, text: &str| drop(self.tree.file(&format!("{folder}/{path}"), text));
+        let file = |path: &str, text: &str| {
+            self.tree.file(&format!("{folder}/{path}"), text);
+        };
         file("include/generated/utsrelease.h", &format!("#define UTS_RELEASE \"{release}\"\n"));
         file(
             "include/config/auto.conf",

@@ -197,6 +197,10 @@ impl Maker<'_> {
             }
         }
         for (kind, pattern) in &target.prebuilt.relations {
+            // what follows kernels is the metapackage's affair, and there is none beside a package for all of them
+            if *kind == RelationKind::Supplements && self.request.combine {
+                continue;
+            }
             let names_kernel = pattern.contains("{kernel}");
             let filled = |kernel: &String| pattern.replace("{name}", &self.base).replace("{kernel}", kernel);
             let texts: Vec<String> = if names_kernel {
@@ -221,6 +225,11 @@ impl Maker<'_> {
             .push(single(RelationKind::Provides, equal(target.names.modules.replace("{name}", &self.base))));
         let source_only = target.names.source_only.replace("{name}", &self.base);
         relations.push(single(RelationKind::Conflicts, Capability::named(source_only)));
+        if self.request.combine {
+            // the same files
+            let others = kernels.iter().map(|kernel| self.name(&target.prebuilt.package, kernel));
+            relations.extend(others.map(|name| single(RelationKind::Conflicts, Capability::named(name))));
+        }
         relations.extend(self.request.relations.iter().cloned());
         relations
     }

@@ -1,0 +1,61 @@
+#!/bin/sh
+set -e
+
+kpkg_modules() (
+    # Whatever fails in here, the package manager goes on
+    set +e
+    say() { echo "'greeter-modules-combined': $*" >&2; }
+    kernels='6.1.0-9-amd64 6.1.0-10-amd64'
+    modules='greeter greeter_echo'
+    policy='auto'
+
+    # A kernel is there when its own list of modules is: without it depmod would only leave files behind
+    is_there() { [ -e "/lib/modules/$1/modules.order" ] || [ -e "/lib/modules/$1/modules.builtin" ]; }
+    index() {
+        command -v depmod >/dev/null || return 0
+        depmod -a "$1" || say "depmod failed for the kernel $1"
+    }
+    # Does a list of paths, on standard input, have one of our modules?
+    names_ours() {
+        pattern=$(for module in $modules; do printf '%s\n' "$module"; done | sed 's/[.+]/\\&/g; s/[-_]/[-_]/g; s/.*/\/&\\.ko/')
+        grep -q -e "$pattern"
+    }
+    # A kernel that went before its modules left what depmod had made for it
+    forget() {
+        at=/lib/modules/$1
+        [ -d "$at" ] || return 0
+        if [ -z "$(find "$at/" -name '*.ko' -o -name '*.ko.*' | head -n 1)" ]; then
+            rm -f "$at"/modules.alias "$at"/modules.alias.bin "$at"/modules.dep "$at"/modules.dep.bin \
+                "$at"/modules.symbols "$at"/modules.symbols.bin "$at"/modules.builtin.bin \
+                "$at"/modules.builtin.alias.bin "$at"/modules.devname "$at"/modules.softdep "$at"/modules.weakdep
+        fi
+        find "$at/" -depth -type d -empty -exec rmdir {} +
+        return 0
+    }
+    # The kernel's initramfs with the modules as they are now, where they belong to it
+    initramfs() {
+        image=/boot/initrd.img-$1
+        [ -e "$image" ] && command -v update-initramfs >/dev/null || return 0
+        case $policy in
+            never) return 0 ;;
+            auto)
+                command -v lsinitramfs >/dev/null && lsinitramfs "$image" 2>/dev/null | names_ours || return 0 ;;
+        esac
+        update-initramfs -u -k "$1" || say "the initramfs of the kernel $1 was not updated"
+    }
+
+    for kernel in $kernels; do
+        if is_there "$kernel"; then
+            index "$kernel"
+            initramfs "$kernel"
+        else
+            forget "$kernel"
+        fi
+    done
+)
+
+case $1 in
+    remove | disappear) kpkg_modules || : ;;
+esac
+
+exit 0

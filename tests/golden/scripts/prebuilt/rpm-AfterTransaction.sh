@@ -1,0 +1,44 @@
+kpkg_modules() (
+    # Whatever fails in here, the package manager goes on
+    set +e
+    say() { echo "'kmod-greeter-combined': $*" >&2; }
+    kernels='5.14.0-9.1.el9.x86_64 5.14.0-10.1.el9.x86_64'
+    modules='greeter greeter_echo'
+    policy='auto'
+
+    # A kernel is there when its own list of modules is: without it depmod would only leave files behind
+    is_there() { [ -e "/lib/modules/$1/modules.order" ] || [ -e "/lib/modules/$1/modules.builtin" ]; }
+    index() {
+        command -v depmod >/dev/null || return 0
+        depmod -a "$1" || say "depmod failed for the kernel $1"
+    }
+    # Does a list of paths, on standard input, have one of our modules?
+    names_ours() {
+        pattern=$(for module in $modules; do printf '%s\n' "$module"; done | sed 's/[.+]/\\&/g; s/[-_]/[-_]/g; s/.*/\/&\\.ko/')
+        grep -q -e "$pattern"
+    }
+    # The kernel's initramfs with the modules as they are now, where they belong to it
+    initramfs() {
+        case $policy in
+            never) return 0 ;;
+            auto)
+                command -v lsinitrd >/dev/null && lsinitrd --kver "$1" 2>/dev/null | names_ours || return 0 ;;
+        esac
+        if [ -x /usr/lib/module-init-tools/regenerate-initrd-posttrans ]; then
+            # done at the end of the transaction, once for all packages
+            mkdir -p /run/regenerate-initrd && : >"/run/regenerate-initrd/$1"
+        elif command -v dracut >/dev/null && [ ! -e /run/ostree-booted ]; then
+            dracut --force --kver "$1" || say "the initramfs of the kernel $1 was not updated"
+        fi
+    }
+
+    for kernel in $kernels; do
+        is_there "$kernel" || continue
+        index "$kernel"
+        initramfs "$kernel"
+    done
+)
+
+kpkg_modules
+
+exit 0
