@@ -292,31 +292,31 @@ pub fn header_cache(cache: &Path) -> Cache {
     Cache::new(&cache.join("headers"))
 }
 
-/// Deletes headers that are kept, those of the named packages or kernels or all, and with them every finished build; returns the
+/// Deletes headers that are kept: those of the named packages or kernels, or all, and then every finished build too; returns the
 /// packages that went.
 pub fn prune(cache: &Path, names: &[String]) -> Result<Vec<HeaderPackage>> {
     let headers = header_cache(cache);
-    let mut removed = Vec::new();
-    for package in headers.list()? {
-        let is_named = names.iter().any(|name| *name == package.name || package.kernels.contains_key(name));
-        if names.is_empty() || is_named {
-            headers.remove(&package)?;
-            removed.push(package);
+    let mut removed = headers.list()?;
+    if names.is_empty() {
+        for folder in [cache.join("builds"), cache.join("headers")] {
+            match fs::remove_dir_all(&folder) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io("cannot remove", folder, error));
+                }
+                _ => {}
+            }
         }
+        return Ok(removed);
     }
-    if let Some(unknown) = names.first().filter(|_| removed.is_empty()) {
+    let is_named =
+        |package: &HeaderPackage, name: &String| *name == package.name || package.kernels.contains_key(name);
+    if let Some(unknown) = names.iter().find(|name| !removed.iter().any(|package| is_named(package, name))) {
         return Err(Error::usage(format!("no headers of `{unknown}` are kept"))
             .hint("`kpkg kernels list` lists them"));
     }
-    for folder in
-        [cache.join("builds"), cache.join("headers")].iter().skip(usize::from(!names.is_empty()) * 2)
-    {
-        match fs::remove_dir_all(folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io("cannot remove", folder, error));
-            }
-            _ => {}
-        }
+    removed.retain(|package| names.iter().any(|name| is_named(package, name)));
+    for package in &removed {
+        headers.remove(package)?;
     }
     Ok(removed)
 }

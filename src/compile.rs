@@ -39,7 +39,8 @@ const DESCRIPTION: &str = "built.json";
 const LOG: &str = "make.log";
 
 /// The findings of this layer.
-pub const CODES: &[&Code] = &[&OTHER_COMPILER, &UNNAMED_MODULE, &NO_SYMVERS, &DEAD_BUILD_HOOK, &NO_NAMESPACE];
+pub const CODES: &[&Code] =
+    &[&OTHER_COMPILER, &UNNAMED_MODULE, &NO_SYMVERS, &DEAD_BUILD_HOOK, &NO_NAMESPACE, &OTHER_DRIVERS];
 
 const OTHER_COMPILER: Code = Code {
     id: "K1001",
@@ -74,6 +75,14 @@ const NO_NAMESPACE: Code = Code {
                   gives the same bytes. Some containers and hardened systems allow no namespaces. The build then runs as it\n\
                   is, with the rights of its user, below kpkg's cache; the compiler is told to forget the paths\n\
                   (-ffile-prefix-map), which most drivers, but not all, need no more than.",
+};
+
+const OTHER_DRIVERS: Code = Code {
+    id: "K1006",
+    title: "the driver is built after other drivers",
+    explanation: "BUILD_DEPENDS names drivers that dkms wants installed before. None is installed where this build runs, so what\n\
+                  the driver takes from them is not checked, and a driver that needs their headers does not compile. Name\n\
+                  their packages under `[relations]` in kpkg.toml, so that they are installed on the target.",
 };
 
 /// How builds are done.
@@ -270,7 +279,14 @@ impl Builder<'_> {
             Verdict::Builds => {}
         }
         match self.build(kernel, &found.decision, begin) {
-            Ok(built) => Outcome::Built(built),
+            Ok(mut built) => {
+                if let Some(first) = found.decision.build_depends.first() {
+                    let text = format!("dkms builds it after `{first}`, which is not there");
+                    let hint = "name the package of that driver under `[relations]` in kpkg.toml";
+                    built.findings.push(Diagnostic::warning(&OTHER_DRIVERS, text).hint(hint));
+                }
+                Outcome::Built(built)
+            }
             Err(failure) => Outcome::Failed(failure),
         }
     }
@@ -364,7 +380,10 @@ impl Builder<'_> {
         };
         let log = log.join(LOG);
         let kept = |failure: Error| self.failure(failure, &log, place);
-        let ended = ran.map_err(&kept)?;
+        let ended = ran.map_err(|error| match error.kind() {
+            Kind::Failed => kept(error.hint("`--timeout SECONDS` gives a build more time")),
+            _ => kept(error),
+        })?;
         let said: Vec<String> = String::from_utf8_lossy(&ended.output).lines().map(str::to_owned).collect();
         if let Some(failed) = said.iter().find_map(|line| line.strip_prefix("failed ")) {
             return Err(kept(stage_error(failed)));

@@ -125,6 +125,7 @@ pub fn outcome_json(driver: &str, found: &build::ForKernel) -> Value {
     match &found.outcome {
         Outcome::Built(built) => {
             value["fresh"] = json!(built.is_fresh);
+            value["log"] = json!(built.log);
             value["modules"] = built.modules.iter().map(|module| json!(module.name)).collect();
         }
         Outcome::Failed(failure) => {

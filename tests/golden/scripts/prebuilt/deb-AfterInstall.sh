@@ -4,7 +4,8 @@ set -e
 kpkg_modules() (
     # Whatever fails in here, the package manager goes on
     set +e
-    say() { echo "'greeter-modules-combined': $*" >&2; }
+    package='greeter-modules-combined'
+    say() { printf '%s: %s\n' "$package" "$*" >&2; }
     kernels='6.1.0-9-amd64 6.1.0-10-amd64'
     modules='greeter greeter_echo'
     policy='auto'
@@ -17,7 +18,7 @@ kpkg_modules() (
     }
     # Does a list of paths, on standard input, have one of our modules?
     names_ours() {
-        pattern=$(for module in $modules; do printf '%s\n' "$module"; done | sed 's/[.+]/\\&/g; s/[-_]/[-_]/g; s/.*/\/&\\.ko/')
+        pattern=$(for module in $modules; do printf '%s\n' "$module"; done | sed 's/[.]/\\&/g; s/[-_]/[-_]/g; s/.*/\/&\\.ko/')
         grep -q -e "$pattern"
     }
     # The kernel's initramfs with the modules as they are now, where they belong to it

@@ -1,7 +1,8 @@
 kpkg_modules() (
     # Whatever fails in here, the package manager goes on
     set +e
-    say() { echo "'kmod-greeter-combined': $*" >&2; }
+    package='kmod-greeter-combined'
+    say() { printf '%s: %s\n' "$package" "$*" >&2; }
     kernels='5.14.0-9.1.el9.x86_64 5.14.0-10.1.el9.x86_64'
     modules='greeter greeter_echo'
     policy='auto'
@@ -14,7 +15,7 @@ kpkg_modules() (
     }
     # Does a list of paths, on standard input, have one of our modules?
     names_ours() {
-        pattern=$(for module in $modules; do printf '%s\n' "$module"; done | sed 's/[.+]/\\&/g; s/[-_]/[-_]/g; s/.*/\/&\\.ko/')
+        pattern=$(for module in $modules; do printf '%s\n' "$module"; done | sed 's/[.]/\\&/g; s/[-_]/[-_]/g; s/.*/\/&\\.ko/')
         grep -q -e "$pattern"
     }
     # The kernel's initramfs with the modules as they are now, where they belong to it
