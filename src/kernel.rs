@@ -518,21 +518,19 @@ fn fingerprint(headers: &Headers, folder: &Path) -> String {
 
 // ---- what a kernel's configuration says -------------------------------------------------------------------------------------
 
-/// `include/config/auto.conf`, or `.config`.
+/// The text of `include/config/auto.conf`, or of `.config`, behind a line end.
 struct Config(String);
 
 impl Config {
     fn read(headers: &Headers) -> Option<Self> {
         let bytes =
             ["include/config/auto.conf", ".config"].iter().find_map(|path| headers.read(path, 4 << 20))?;
-        Some(Self(String::from_utf8_lossy(&bytes).into_owned()))
+        Some(Self(format!("\n{}", String::from_utf8_lossy(&bytes))))
     }
 
     fn value(&self, option: &str) -> Option<&str> {
-        self.0
-            .lines()
-            .find_map(|line| line.strip_prefix(option)?.strip_prefix('='))
-            .map(|value| value.trim_matches('"'))
+        let start = self.0.find(&format!("\n{option}="))? + option.len() + 2;
+        self.0[start..].lines().next().map(|value| value.trim_matches('"'))
     }
 
     fn has(&self, option: &str) -> bool {

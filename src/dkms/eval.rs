@@ -8,9 +8,9 @@ use brush_parser::{SourceSpan, ast};
 
 use super::codes;
 use super::expand::Words;
-use super::machine::{Flow, Machine};
+use super::machine::{Flow, Machine, is_nonsense_name};
 use super::pattern::Glob;
-use super::state::{Input, Sink, State, is_unknown, merge, unknown};
+use super::state::{Data, Input, Sink, State, Variable, is_unknown, merge, unknown};
 use super::syntax::{Part, Script};
 use crate::diagnostic::Severity;
 
@@ -21,6 +21,12 @@ impl Machine<'_> {
             return flow;
         }
         self.foreign += 1;
+        if let Some(assignments) = plain_assignments(text) {
+            let flow = self.run_plain(&assignments);
+            self.foreign -= 1;
+            self.leave();
+            return flow;
+        }
         let script = self.script(text);
         let flow = self.run_script(&script);
         if let Some(error) = &script.error
@@ -37,6 +43,30 @@ impl Machine<'_> {
         self.foreign -= 1;
         self.leave();
         flow
+    }
+
+    /// The same as running the text that the assignments were read from.
+    fn run_plain(&mut self, assignments: &[(&str, &str)]) -> Flow {
+        for (name, value) in assignments {
+            self.state.status = Some(0);
+            // nothing is known of a new name that could shape or refuse the value
+            if !self.state.variables.contains_key(*name) && value.len() <= PLAIN && !is_nonsense_name(name) {
+                if let Err(flow) = self.step(1) {
+                    return flow;
+                }
+                let mut variable = Variable::new(Data::Scalar((*value).to_owned()));
+                variable.place.clone_from(&self.place);
+                self.state.variables.insert((*name).to_owned(), variable);
+                continue;
+            }
+            self.assigning = Some((*name).to_owned());
+            let result = self.step(1).and_then(|()| self.assign(name, None, (*value).to_owned(), false));
+            self.assigning = None;
+            if let Err(flow) = result {
+                return flow;
+            }
+        }
+        Flow::Next
     }
 
     /// Runs the parts of a script in order.
@@ -1029,6 +1059,37 @@ impl Machine<'_> {
             self.state = merge(current, state);
         }
     }
+}
+
+/// Values up to this length need no look at the limits.
+const PLAIN: usize = 1000;
+
+/// The assignments of a text that holds nothing else, as a kernel's configuration does, which has thousands of them; nothing where
+/// a word would have to be expanded, or anything is not plain.
+fn plain_assignments(text: &str) -> Option<Vec<(&str, &str)>> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_./:,@%+-".contains(&byte);
+    let mut found = Vec::new();
+    // a carriage return belongs to the value
+    for line in text.split('\n') {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (name, value) = line.split_once('=')?;
+        let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            && !name.starts_with(|first: char| first.is_ascii_digit())
+            && !name.is_empty();
+        let quoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+        let is_plain = match quoted {
+            Some(inside) => inside.bytes().all(|byte| plain(byte) || b" ()=[]{}<>;&|~*?^'#".contains(&byte)),
+            None => value.bytes().all(plain),
+        };
+        if !is_name || !is_plain {
+            return None;
+        }
+        found.push((name, quoted.unwrap_or(value)));
+    }
+    // what is a command in a loop runs often; a short text costs nothing
+    (found.len() > 8).then_some(found)
 }
 
 /// The first line of a text, shortened, for a message.

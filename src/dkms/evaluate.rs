@@ -596,7 +596,8 @@ fn report(conf: &Conf, reading: Reading) -> Evaluation {
     let offsets = Offsets::new(&conf.text);
     let mut places = BTreeMap::new();
     let mut strangers = Vec::new();
-    for (name, variable) in reading.first.iter() {
+    // a kernel's configuration, which some files source, has thousands of names
+    for (name, variable) in reading.first.iter().filter(|(name, _)| !name.starts_with("CONFIG_")) {
         let Some(place) = &variable.place else { continue };
         let place = offsets.range(place.clone());
         if VARIABLES.contains(&name.as_str()) {

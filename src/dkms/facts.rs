@@ -895,6 +895,8 @@ impl Checker<'_> {
         let evaluation = self.evaluation;
         for (name, place) in &evaluation.strangers {
             let known = VARIABLES.iter().filter(|known| known.starts_with(|c: char| c.is_ascii_uppercase()));
+            // an edit changes the length by one at most
+            let known = known.filter(|known| known.len().abs_diff(name.len()) <= 3);
             let near = known.map(|known| (distance(name, known), *known)).min();
             let Some((distance, known)) = near else { continue };
             if distance == 0

@@ -718,6 +718,6 @@ fn resolve(index: i64, values: &BTreeMap<usize, String>) -> Option<usize> {
 }
 
 /// Variables that bash ignores assignments to.
-fn is_nonsense_name(name: &str) -> bool {
+pub(super) fn is_nonsense_name(name: &str) -> bool {
     matches!(name, "FUNCNAME" | "GROUPS" | "BASH_SOURCE" | "LINENO")
 }

@@ -376,3 +376,38 @@ fn paths_of_a_tree_stay_inside() {
     assert_eq!(tree_path("/a").as_deref(), Some("a"));
     assert_eq!(tree_path("a/../.."), None);
 }
+
+/// A file of nothing but assignments, as a kernel's configuration is, is not parsed: with a command in it, which changes nothing, it
+/// is, and both have to come to the same.
+#[test]
+fn sourced_assignments_are_the_same_without_the_parser() {
+    let assignments = "# a comment\n\nCONFIG_X=y\nCONFIG_TEXT=\"two words ~ * ; # (x)\"\nCONFIG_EMPTY=\nPACKAGE_NAME=toy\nCONFIG_N=0x10\n\
+                       A=1\nB=2\nC=3\nD=4\nMAKE=\"make it's\"\nPACKAGE_VERSION=1.0\nLOCKED=2\nAFTER=yes\n";
+    let odd = [
+        "",
+        "E=$A\n",
+        "E=~\n",
+        "E=a b\n",
+        "E='q'\n",
+        "E=x\r\n",
+        "3=x\n",
+        "A+=1\n",
+        "N=1+1\n",
+        "E=\"a\\\"b\"\n",
+    ];
+    for extra in odd {
+        for before in ["", "set -e\n", "readonly LOCKED=1\n", "declare -i N\n", "declare -A A\n", "set -a\n"]
+        {
+            let text = format!("{extra}{assignments}{extra}");
+            let conf = |text: &str| {
+                let tail =
+                    "DEST_MODULE_LOCATION[0]=/extra\nCLEAN=\"$CONFIG_TEXT|$A|$LOCKED|$AFTER|$E|$N|$?\"\n";
+                let text = text.replace('\'', "'\\''");
+                format!("{before}eval '{text}'\n{tail}")
+            };
+            let (plain, parsed) = (run(&conf(&text)), run(&conf(&format!("{text}:\n"))));
+            // the last command's status is that of the assignment or of the command
+            assert_eq!(flat(&plain), flat(&parsed), "{before}{extra}");
+        }
+    }
+}
