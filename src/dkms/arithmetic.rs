@@ -48,6 +48,8 @@ impl Machine<'_> {
         if depth > DEPTH {
             return Err(self.fatal("the arithmetic refers to itself too deeply"));
         }
+        // a subscript is an expression again, and may hold what doubles with each assignment
+        self.step(1 + text.len() as u64 / 8)?;
         // subscripts begin anew, so `depth` alone does not end `i='a[i]'`
         self.enter()?;
         let value = self.expression(text, depth);

@@ -253,6 +253,8 @@ fn hostile_files_end_in_time() {
         "x=a; for i in {1..20}; do x=$x$x; done; for i in {1..300}; do b+=(\"$x\"); done; y=\"${b[*]}\"\n".to_owned(),
         "i='a[i]'; x=$((i))\n".to_owned(),
         "i='a[i]=1'; x=$((i+1))\n".to_owned(),
+        // what stands in the subscript doubles each time, and is an expression
+        "while :; do N[$i]=m$i; ".to_owned() + &"i=N[$i]=m$i; ".repeat(14) + "i=$((i+1)); done\n",
         "if foo; then\n".repeat(35) + &"fi\n".repeat(35),
         deep("(", ")"),
         deep("${a:-", "}"),
