@@ -395,7 +395,6 @@ impl Builder<'_> {
         let made = dkms.join(&kernel.release).join(&kernel.arch).join("module");
         let modules = take_modules(&made, &dkms.join("debug"), wanted, &result).map_err(&kept)?;
         check_symbols(&modules, kernel, &decision.build_depends).map_err(&kept)?;
-        // kept for a file in which nothing but paths could have changed
         fs::rename(&log, result.join(LOG)).map_err(cannot_write)?;
         let description =
             Description { modules, stripped: wanted.iter().map(|module| module.strip).collect(), said };

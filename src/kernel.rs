@@ -307,7 +307,14 @@ impl Layout {
         let folder = if root.join("usr/lib/modules").join(release).exists() { "usr/lib" } else { "lib" };
         for name in ["build", "source"] {
             let place = root.join(folder).join("modules").join(release).join(name);
-            self.add(format!("usr/lib/modules/{release}/{name}"), &place);
+            let inside = format!("usr/lib/modules/{release}/{name}");
+            self.add(inside.clone(), &place);
+            // a kernel of one's own may have been built anywhere
+            let target = fs::read_link(&place).ok().filter(|target| target.is_absolute());
+            if let (Some(target), Err(_)) = (target, self.resolve(&inside)) {
+                let target = target.to_string_lossy().trim_start_matches('/').to_owned();
+                self.add(target.clone(), &root.join(target));
+            }
         }
     }
 
@@ -372,25 +379,22 @@ impl Layout {
                     if links > 40 {
                         return Err(shown(&inside));
                     }
-                    inside.pop();
-                    if target.is_absolute() {
-                        inside = PathBuf::new();
-                    }
-                    place = None;
-                    let mut again = inside.clone();
+                    // from the top again: what stands above may lie in another entry
+                    let mut whole = if target.is_absolute() { PathBuf::new() } else { inside };
+                    whole.pop();
                     for part in parts(&target) {
                         if part == ".." {
-                            again.pop();
+                            whole.pop();
                         } else {
-                            again.push(part);
+                            whole.push(part);
                         }
                     }
-                    // from the top: what stands above may be a link's folder
-                    let again = again
-                        .strip_prefix("lib")
-                        .map_or_else(|_| again.clone(), |rest| Path::new("usr/lib").join(rest));
-                    inside = PathBuf::new();
-                    todo.extend(parts(&again).into_iter().rev());
+                    let whole = match whole.strip_prefix("lib") {
+                        Ok(rest) => Path::new("usr/lib").join(rest),
+                        Err(_) => whole,
+                    };
+                    (inside, place) = (PathBuf::new(), None);
+                    todo.extend(parts(&whole).into_iter().rev());
                 }
                 None => {
                     let prefix = format!("{}/", inside.display());
@@ -518,14 +522,18 @@ fn fingerprint(headers: &Headers, folder: &Path) -> String {
 
 // ---- what a kernel's configuration says -------------------------------------------------------------------------------------
 
-/// The text of `include/config/auto.conf`, or of `.config`, behind a line end.
+/// The texts of `include/config/auto.conf` and of `.config`, each behind a line end.
 struct Config(String);
 
 impl Config {
     fn read(headers: &Headers) -> Option<Self> {
-        let bytes =
-            ["include/config/auto.conf", ".config"].iter().find_map(|path| headers.read(path, 4 << 20))?;
-        Some(Self(format!("\n{}", String::from_utf8_lossy(&bytes))))
+        // only the second tells what is not set
+        let both = ["include/config/auto.conf", ".config"].map(|path| headers.read(path, 4 << 20));
+        if both.iter().all(Option::is_none) {
+            return None;
+        }
+        let both = both.into_iter().flatten().map(|bytes| format!("\n{}", String::from_utf8_lossy(&bytes)));
+        Some(Self(both.collect()))
     }
 
     fn value(&self, option: &str) -> Option<&str> {
@@ -585,5 +593,118 @@ impl Config {
         ];
         let found = all.into_iter().find(|(option, _)| self.has(option));
         found.filter(|_| !is_off).map_or(Codec::None, |(_, codec)| codec)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    /// A root with the headers of a kernel, whose `build` is this link.
+    fn root(build: &str, folder: &str) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        let file = |path: &str, text: &str| {
+            let path = root.path().join(folder).join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        file("Makefile", "");
+        file(
+            "include/config/auto.conf",
+            "CONFIG_A=y\nCONFIG_X86_64=y\nCONFIG_CC_VERSION_TEXT=\"gcc-12 (D 1-2) 12.2.0\"\nCONFIG_MODULE_COMPRESS_XZ=y\n",
+        );
+        for tool in ["Makefile.build", "mod/modpost", "basic/fixdep"] {
+            let place = root.path().join("usr/lib/linux-kbuild-6.1/scripts").join(tool);
+            fs::create_dir_all(place.parent().unwrap()).unwrap();
+            fs::write(place, "").unwrap();
+        }
+        symlink("/lib/linux-kbuild-6.1/scripts", root.path().join(folder).join("scripts")).unwrap();
+        fs::create_dir_all(root.path().join("usr/lib/modules/6.1-x")).unwrap();
+        symlink("usr/lib", root.path().join("lib")).unwrap();
+        symlink(build, root.path().join("usr/lib/modules/6.1-x/build")).unwrap();
+        root
+    }
+
+    fn select_in(root: &Path, kernels: &[&str]) -> Result<Vec<Kernel>> {
+        let kernels: Vec<String> = kernels.iter().map(|kernel| (*kernel).to_owned()).collect();
+        let cache = Cache::new(&root.join("cache"));
+        let wanted = Wanted {
+            kernels: &kernels,
+            headers: &[],
+            running: Some("6.1-x"),
+            arch: "x86_64",
+            root,
+            cache: &cache,
+        };
+        select(&wanted, &Stop::default())
+    }
+
+    #[test]
+    fn installed_headers_are_found_wherever_the_kernels_link_leads() {
+        for (build, folder) in [
+            ("/usr/src/linux-x", "usr/src/linux-x"),
+            ("/opt/my kernel", "opt/my kernel"),
+            ("../../../src/linux-x", "usr/src/linux-x"),
+        ] {
+            let root = root(build, folder);
+            for kernels in [["all"], ["running"], ["6.1-x"]] {
+                let found = select_in(root.path(), &kernels).unwrap();
+                assert_eq!(found.len(), 1, "{build}");
+                assert_eq!(found[0].headers.folder(), root.path().join(folder));
+                assert_eq!(
+                    (found[0].compiler.command.as_str(), found[0].compiler.version.as_str()),
+                    ("gcc-12", "12.2.0")
+                );
+                assert_eq!(found[0].codec, Codec::Xz);
+            }
+        }
+        let root = root("/usr/src/linux-x", "usr/src/linux-x");
+        fs::remove_dir_all(root.path().join("usr/lib/linux-kbuild-6.1")).unwrap();
+        let error = select_in(root.path(), &["6.1-x"]).unwrap_err();
+        assert!(
+            error.to_string().ends_with("are not whole: there is no `/usr/lib/linux-kbuild-6.1`"),
+            "{error}"
+        );
+        let error = select_in(root.path(), &["6.1-y"]).unwrap_err();
+        assert_eq!(error.hint_text(), Some("did you mean `6.1-x`?"));
+    }
+
+    #[test]
+    fn a_configuration_tells_machine_compiler_and_compression() {
+        let config = |text: &str| Config(format!("\n{text}"));
+        assert_eq!(config("CONFIG_ARM64=y\n").arch().as_deref(), Some("aarch64"));
+        assert_eq!(config("CONFIG_PPC64=y\nCONFIG_CPU_LITTLE_ENDIAN=y\n").arch().as_deref(), Some("ppc64le"));
+        for (text, command, version) in [
+            ("CONFIG_CC_VERSION_TEXT=\"gcc (GCC) 11.5.0 20240719 (Red Hat 11.5.0-5)\"", "gcc", "11.5.0"),
+            (
+                "CONFIG_CC_VERSION_TEXT=x86_64-linux-gnu-gcc-12 (Ubuntu 12.3.0-1) 12.3.0",
+                "x86_64-linux-gnu-gcc-12",
+                "12.3.0",
+            ),
+            (
+                "CONFIG_CC_VERSION_TEXT=\"Debian clang version 19.1.7 (3)\"\nCONFIG_CC_IS_CLANG=y",
+                "clang",
+                "19.1.7",
+            ),
+            ("CONFIG_X=y", "gcc", ""),
+        ] {
+            let compiler = config(text).compiler();
+            assert_eq!((compiler.command.as_str(), compiler.version.as_str()), (command, version), "{text}");
+        }
+        for (text, codec) in [
+            ("CONFIG_MODULE_COMPRESS_NONE=y\n", Codec::None),
+            ("CONFIG_MODULE_COMPRESS_ZSTD=y\n", Codec::Zstd),
+            (
+                "CONFIG_MODULE_COMPRESS=y\nCONFIG_MODULE_COMPRESS_XZ=y\n# CONFIG_MODULE_COMPRESS_ALL is not set\n",
+                Codec::None,
+            ),
+            (
+                "CONFIG_MODULE_COMPRESS=y\nCONFIG_MODULE_COMPRESS_XZ=y\nCONFIG_MODULE_COMPRESS_ALL=y\n",
+                Codec::Xz,
+            ),
+        ] {
+            assert_eq!(config(text).codec(), codec, "{text}");
+        }
     }
 }
