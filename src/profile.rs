@@ -81,6 +81,7 @@ struct PrebuiltLayer {
     meta: Option<String>,
     meta_flavour: Option<String>,
     common: Option<String>,
+    debug: Option<String>,
     meta_follows: Option<MetaFollows>,
     folder: Option<String>,
     compressions: Option<Vec<Codec>>,
@@ -141,6 +142,8 @@ pub struct Prebuilt {
     pub meta_flavour: Option<String>,
     /// The package of the files that all kernels share.
     pub common: String,
+    /// The package of debug information for one kernel.
+    pub debug: String,
     /// The folder of modules.
     pub folder: String,
     /// See [`MetaFollows`].
@@ -310,6 +313,7 @@ fn prebuilt(layers: &[Layer], missing: &dyn Fn(&str) -> Error) -> Result<Prebuil
         meta: text("meta", |layer| layer.meta.clone())?,
         meta_flavour: first(layers, |layer| layer.meta_flavour.clone()),
         common: text("common", |layer| layer.common.clone())?,
+        debug: text("debug", |layer| layer.debug.clone())?,
         folder: text("folder", |layer| layer.folder.clone())?,
         meta_follows: first(layers, |layer| layer.meta_follows)
             .ok_or_else(|| missing("prebuilt.meta-follows"))?,

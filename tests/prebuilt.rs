@@ -456,6 +456,24 @@ fn files_and_settings_of_modules_have_a_package_of_their_own() {
 }
 
 #[test]
+fn debug_information_has_a_package_of_its_own() {
+    let case = Case::new();
+    case.tree.file("driver/dkms.conf", CONF.replace("STRIP=no\n", ""));
+    let output = case.run(&["--kernel-headers", "kernel", "--debug", "-f", "rpm"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let names = case.tree.names("out");
+    assert!(names.contains(&"toy-modules-6.1.0-1-toy-dbg_1.0-1_amd64.deb".to_owned()), "{names:?}");
+    assert!(names.contains(&"kmod-toy-6.1.0-1-toy-debuginfo-1.0-1.x86_64.rpm".to_owned()), "{names:?}");
+    let key = case.tree.names("cache/builds").remove(0);
+    let build = case.tree.path().join("cache/builds").join(key);
+    let stripped = fs::read(build.join("toy.ko")).unwrap();
+    assert!(stripped != fs::read(build.join("debug/toy.ko")).unwrap());
+    // without it nothing is packaged of what was taken out
+    let (_, text) = case.build();
+    assert!(!text.contains("dbg"), "{text}");
+}
+
+#[test]
 fn the_table_of_kernels() {
     let case = Case::new();
     case.conf("BUILD_EXCLUSIVE_KERNEL=\"-1-\"\n");

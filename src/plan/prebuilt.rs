@@ -345,15 +345,14 @@ impl Maker<'_> {
                 continue;
             }
             let name = self.name(&self.target.prebuilt.package, &kernel.kernel);
-            let mut package = self.package(format!("{name}-debug"), arch);
+            let mut package = self.package(self.name(&self.target.prebuilt.debug, &kernel.kernel), arch);
             package.summary =
                 format!("Debug information of the Linux driver {} for {}", self.base, kernel.kernel);
             package.description = format!(
                 "The modules of the Linux driver {} for the kernel {} with their debug information, for gdb, crash and perf.",
                 self.driver.name, kernel.kernel
             );
-            let own = self.own();
-            let needs = Capability { name, bound: Some((Comparison::Equal, own)) };
+            let needs = Capability { name, bound: Some((Comparison::AtLeast, self.own())) };
             package.relations = vec![Relation { kind: RelationKind::Requires, any_of: vec![needs] }];
             if let Ok(payload) = self.documented(&package, entries, &kernel.kernel) {
                 package.payload = Payload::Install(payload);
