@@ -832,12 +832,7 @@ fn source_digest(driver: &Driver, stop: &Stop) -> Result<String> {
 
 /// The file of a module in a compression, made beside it unless it is there, its suffix behind `.ko`, and its size.
 pub fn compressed(module: &BuiltModule, codec: Codec) -> Result<(PathBuf, &'static str, u64)> {
-    let suffix = match codec {
-        Codec::None => "",
-        Codec::Gzip => ".gz",
-        Codec::Xz => ".xz",
-        Codec::Zstd => ".zst",
-    };
+    let suffix = codec.suffix();
     let path = PathBuf::from(format!("{}{suffix}", module.path.display()));
     let failed = |error| Error::io("cannot compress the module to", &path, error);
     if !path.exists() {

@@ -217,7 +217,7 @@ fn try_build(args: &BuildArgs, color: bool, signals: &Signals) -> Result<ExitCod
     let printed = print(text.as_bytes());
     if code == ExitCode::SUCCESS && packaged == 0 {
         return Err(Error::usage("the driver is for none of these kernels")
-            .hint("name others, or see `kpkg explain K0203` and BUILD_EXCLUSIVE_* in dkms.conf"));
+            .hint("name others: BUILD_EXCLUSIVE_* in dkms.conf says which it is for"));
     }
     Ok(if code == ExitCode::SUCCESS { printed } else { code })
 }

@@ -379,6 +379,17 @@ impl Codec {
         }
     }
 
+    /// What is appended to the name of a file that it compressed.
+    #[must_use]
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Gzip => ".gz",
+            Self::Xz => ".xz",
+            Self::Zstd => ".zst",
+        }
+    }
+
     /// The levels it knows.
     #[must_use]
     pub fn levels(self) -> std::ops::RangeInclusive<u32> {

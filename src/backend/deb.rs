@@ -208,7 +208,7 @@ impl Backend for Deb {
             )
             .hint("choose a stronger `--compression`"));
         }
-        let suffix = suffix(package.compression.codec);
+        let suffix = package.compression.codec.suffix();
         let name = self.artifacts(package).remove(0);
         out.artifact(&name, &mut |stream| {
             let failed = |error| Error::io("cannot write", &name, error);
@@ -501,15 +501,6 @@ fn architecture(arch: Arch) -> &'static str {
         Arch::S390x => "s390x",
         Arch::Riscv64 => "riscv64",
         Arch::Loongarch64 => "loong64",
-    }
-}
-
-fn suffix(codec: Codec) -> &'static str {
-    match codec {
-        Codec::None => "",
-        Codec::Gzip => ".gz",
-        Codec::Xz => ".xz",
-        Codec::Zstd => ".zst",
     }
 }
 

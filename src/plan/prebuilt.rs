@@ -79,10 +79,10 @@ pub fn plan(
                 common.as_ref(),
             )?);
         }
-        packages.extend(maker.metapackages(kernels, &packages));
+        packages.extend(maker.metapackages(kernels, &packages)?);
     }
     if request.debug {
-        packages.extend(maker.debug(kernels));
+        packages.extend(maker.debug(kernels)?);
     }
     packages.extend(common);
     Ok(Plan { packages, diagnostics: maker.diagnostics })
@@ -223,8 +223,7 @@ impl Maker<'_> {
         }
         relations
             .push(single(RelationKind::Provides, equal(target.names.modules.replace("{name}", &self.base))));
-        let source_only = target.names.source_only.replace("{name}", &self.base);
-        relations.push(single(RelationKind::Conflicts, Capability::named(source_only)));
+        relations.push(self.not_beside_source_only());
         if self.request.combine {
             // the same files
             let others = kernels.iter().map(|kernel| self.name(&target.prebuilt.package, kernel));
@@ -232,6 +231,11 @@ impl Maker<'_> {
         }
         relations.extend(self.request.relations.iter().cloned());
         relations
+    }
+
+    fn not_beside_source_only(&self) -> Relation {
+        let name = self.target.names.source_only.replace("{name}", &self.base);
+        Relation { kind: RelationKind::Conflicts, any_of: vec![Capability::named(name)] }
     }
 
     fn own(&self) -> Bound {
@@ -264,9 +268,7 @@ impl Maker<'_> {
             self.driver.name
         );
         // a source-only package has these files too
-        let source_only = self.target.names.source_only.replace("{name}", &self.base);
-        package.relations =
-            vec![Relation { kind: RelationKind::Conflicts, any_of: vec![Capability::named(source_only)] }];
+        package.relations = vec![self.not_beside_source_only()];
         let payload = self.documented(&package, entries, "")?;
         package.payload = Payload::Install(payload);
         Ok(Some(package))
@@ -284,7 +286,7 @@ impl Maker<'_> {
     }
 
     /// One metapackage, or one for each flavour, each needing the package of its newest kernel or any of them.
-    fn metapackages(&mut self, kernels: &[KernelModules], packages: &[Package]) -> Vec<Package> {
+    fn metapackages(&mut self, kernels: &[KernelModules], packages: &[Package]) -> Result<Vec<Package>> {
         let mut groups: BTreeMap<(String, &str), Vec<(&KernelModules, &Package)>> = BTreeMap::new();
         for (kernel, package) in kernels.iter().zip(packages) {
             let flavour = flavour(&kernel.kernel);
@@ -318,19 +320,17 @@ impl Maker<'_> {
                 self.driver.name
             );
             package.relations = vec![Relation { kind: RelationKind::Requires, any_of: vec![needs] }];
-            if let Ok(payload) = self.documented(&package, Vec::new(), which) {
-                package.payload = Payload::Install(payload);
-            }
+            package.payload = Payload::Install(self.documented(&package, Vec::new(), which)?);
             made.push(package);
         }
-        made
+        Ok(made)
     }
 
     /// Debug information, one package for each that has modules.
-    fn debug(&mut self, kernels: &[KernelModules]) -> Vec<Package> {
+    fn debug(&mut self, kernels: &[KernelModules]) -> Result<Vec<Package>> {
         let mut made = Vec::new();
         for kernel in kernels {
-            let Ok(arch) = arch(std::slice::from_ref(kernel)) else { continue };
+            let arch = arch(std::slice::from_ref(kernel))?;
             let files = kernel.modules.iter().filter_map(|module| module.debug.as_ref());
             let entry = |(file, size, place): &(PathBuf, u64, String)| Entry {
                 path: place.clone(),
@@ -354,12 +354,10 @@ impl Maker<'_> {
             );
             let needs = Capability { name, bound: Some((Comparison::AtLeast, self.own())) };
             package.relations = vec![Relation { kind: RelationKind::Requires, any_of: vec![needs] }];
-            if let Ok(payload) = self.documented(&package, entries, &kernel.kernel) {
-                package.payload = Payload::Install(payload);
-            }
+            package.payload = Payload::Install(self.documented(&package, entries, &kernel.kernel)?);
             made.push(package);
         }
-        made
+        Ok(made)
     }
 }
 
