@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use crate::backend::{self, Backend};
 use crate::bash::{self, ConfShell};
-use crate::compile::{self, Event, Failure, Outcome};
+use crate::compile::{self, Before, Event, Failure, Outcome};
 use crate::config::{self, Config};
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::dkms::{self, Conf, Evaluation};
 use crate::driver::{self, Driver};
 use crate::error::{Error, Result};
 use crate::find::{self, Found};
+use crate::finished::Finished;
 use crate::headers::{Cache, HeaderPackage};
 use crate::input::{self, Input};
 use crate::kernel::{self, Kernel};
@@ -124,6 +125,7 @@ pub struct Prepared {
     pub templates: Templates,
     /// The root of the source.
     pub root: PathBuf,
+    finished: Option<Finished>,
     stop: Stop,
 }
 
@@ -144,6 +146,8 @@ pub struct Job {
 pub struct Artifact {
     /// Path and size.
     pub written: Written,
+    /// Whether this run wrote it; else an earlier one did, and it lies there unchanged.
+    pub is_fresh: bool,
     /// The target's name.
     pub target: String,
     /// The format's name.
@@ -262,9 +266,20 @@ pub fn prepare(input: &Input, options: &Options, tell: Tell<'_>) -> Result<Vec<P
     let kernels = options.prebuilt.as_ref().map(|prebuilt| kernels(prebuilt, &options.stop)).transpose()?;
     let given =
         Given { input, config: &config, targets: &targets, kernels: kernels.as_deref(), options, tell };
-    let mut prepared = Vec::new();
+    let mut drivers = Vec::new();
     for found in &found {
-        prepared.push(prepare_driver(&given, found, &findings)?);
+        drivers.push(given.read(found)?);
+    }
+    let outcomes = given.compile_all(&drivers.iter().map(|(driver, _)| driver).collect::<Vec<_>>())?;
+    let mut prepared = Vec::new();
+    for ((found, (driver, of_driver)), outcomes) in found.iter().zip(drivers).zip(outcomes) {
+        prepared.push(prepare_driver(
+            &given,
+            found,
+            driver,
+            outcomes,
+            [findings.clone(), of_driver].concat(),
+        )?);
     }
     let jobs = prepared.iter().flat_map(|prepared: &Prepared| &prepared.jobs);
     let names: Vec<_> = jobs.flat_map(|job| &job.artifacts).map(|path| path.display().to_string()).collect();
@@ -298,7 +313,7 @@ pub fn prune(cache: &Path, names: &[String]) -> Result<Vec<HeaderPackage>> {
     let headers = header_cache(cache);
     let mut removed = headers.list()?;
     if names.is_empty() {
-        for folder in [cache.join("builds"), cache.join("headers")] {
+        for folder in ["builds", "packages", "headers"].map(|name| cache.join(name)) {
             match fs::remove_dir_all(&folder) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(Error::io("cannot remove", folder, error));
@@ -342,8 +357,35 @@ impl Given<'_> {
         }
     }
 
+    /// Reads a driver, with findings.
+    fn read(&self, found: &Found) -> Result<(Driver, Vec<Diagnostic>)> {
+        let options = driver::Options {
+            version: self.options.driver_version.clone(),
+            output: Some(self.options.output.clone()),
+            stamp: self.options.stamp,
+            machines: self.machines(),
+            conf_shell: self.options.conf_shell,
+            stop: self.options.stop.clone(),
+        };
+        Driver::read(self.input, found, self.config, &options)
+    }
+
+    /// Compiles the drivers, each after those that its `BUILD_DEPENDS` names; the results are in their order.
+    fn compile_all(&self, drivers: &[&Driver]) -> Result<Vec<Vec<Outcome>>> {
+        let mut outcomes: Vec<Option<Vec<Outcome>>> = drivers.iter().map(|_| None).collect();
+        for index in build_order(drivers) {
+            let done = drivers.iter().zip(&outcomes);
+            let before: Vec<_> = done
+                .filter_map(|(driver, outcomes)| Some(Before { driver, outcomes: outcomes.as_deref()? }))
+                .collect();
+            let compiled = self.compile(drivers[index], &before)?;
+            outcomes[index] = Some(compiled);
+        }
+        Ok(outcomes.into_iter().map(Option::unwrap_or_default).collect())
+    }
+
     /// Compiles a driver for every kernel.
-    fn compile(&self, driver: &Driver) -> Result<Vec<ForKernel>> {
+    fn compile(&self, driver: &Driver, before: &[Before<'_>]) -> Result<Vec<Outcome>> {
         let (Some(kernels), Some(prebuilt)) = (self.kernels, &self.options.prebuilt) else {
             return Ok(Vec::new());
         };
@@ -355,7 +397,7 @@ impl Given<'_> {
             stop: self.options.stop.clone(),
         };
         let done = AtomicUsize::new(0);
-        let outcomes = compile::compile(driver, kernels, &options, &|event| {
+        compile::compile(driver, kernels, before, &options, &|event| {
             let (index, is_done) = match event {
                 Event::Begins(index) => (index, false),
                 Event::Ends(index) => (index, true),
@@ -363,10 +405,28 @@ impl Given<'_> {
             let done = done.fetch_add(usize::from(is_done), Ordering::Relaxed) + usize::from(is_done);
             let kernel = &kernels[index].release;
             (self.tell)(Progress { driver: &driver.name, kernel, is_done, done, total: kernels.len() });
-        })?;
-        let releases = kernels.iter().map(|kernel| kernel.release.clone());
-        Ok(releases.zip(outcomes).map(|(kernel, outcome)| ForKernel { kernel, outcome }).collect())
+        })
     }
+}
+
+/// The indexes of drivers in an order in which each follows those that it is built after, as far as there is one.
+fn build_order(drivers: &[&Driver]) -> Vec<usize> {
+    fn visit(index: usize, drivers: &[&Driver], seen: &mut Vec<bool>, order: &mut Vec<usize>) {
+        if std::mem::replace(&mut seen[index], true) {
+            return;
+        }
+        for name in drivers[index].kernels.iter().flat_map(|found| &found.decision.build_depends) {
+            if let Some(other) = drivers.iter().position(|other| other.name == *name) {
+                visit(other, drivers, seen, order);
+            }
+        }
+        order.push(index);
+    }
+    let (mut seen, mut order) = (vec![false; drivers.len()], Vec::new());
+    for index in 0..drivers.len() {
+        visit(index, drivers, &mut seen, &mut order);
+    }
+    order
 }
 
 /// The modules that were built, as a target wants them.
@@ -411,25 +471,18 @@ fn ready(
     Ok(ready)
 }
 
-fn prepare_driver(given: &Given<'_>, found: &Found, findings: &[Diagnostic]) -> Result<Prepared> {
+fn prepare_driver(
+    given: &Given<'_>,
+    found: &Found,
+    driver: Driver,
+    outcomes: Vec<Outcome>,
+    mut diagnostics: Vec<Diagnostic>,
+) -> Result<Prepared> {
     let Given { input, config, targets, options, .. } = *given;
     let templates = Templates::new(&read_templates(options.templates.as_deref())?)?;
-    let (driver, of_driver) = Driver::read(
-        input,
-        found,
-        config,
-        &driver::Options {
-            version: options.driver_version.clone(),
-            output: Some(options.output.clone()),
-            stamp: options.stamp,
-            machines: given.machines(),
-            conf_shell: options.conf_shell,
-            stop: options.stop.clone(),
-        },
-    )?;
-    let kernels = given.compile(&driver)?;
-    let mut diagnostics = findings.to_vec();
-    diagnostics.extend(of_driver);
+    let releases = given.kernels.unwrap_or_default().iter().map(|kernel| kernel.release.clone());
+    let kernels: Vec<_> =
+        releases.zip(outcomes).map(|(kernel, outcome)| ForKernel { kernel, outcome }).collect();
     for found in &kernels {
         if let Outcome::Built(built) = &found.outcome {
             diagnostics.extend(built.findings.iter().cloned());
@@ -477,6 +530,10 @@ fn prepare_driver(given: &Given<'_>, found: &Found, findings: &[Diagnostic]) -> 
         diagnostics,
         templates,
         root: found.root.clone(),
+        finished: options
+            .prebuilt
+            .as_ref()
+            .map(|prebuilt| Finished::new(prebuilt.cache.join("packages"), prebuilt.cache.join("builds"))),
         stop: options.stop.clone(),
     })
 }
@@ -497,13 +554,27 @@ impl Prepared {
         let mut artifacts = Vec::new();
         for job in &self.jobs {
             begin(job);
-            let out = folders.entry(&job.folder).or_insert_with(|| Dir::new(&job.folder, self.stop.clone()));
-            let before = out.written().len();
-            job.backend.write(&job.package, out as &mut dyn Output)?;
-            artifacts.extend(out.written()[before..].iter().map(|written| Artifact {
-                written: written.clone(),
+            let format = &job.target.format;
+            let there =
+                self.finished.as_ref().and_then(|known| known.find(format, &job.package, &job.folder));
+            let is_fresh = there.is_none();
+            let written = if let Some(there) = there {
+                there
+            } else {
+                let out =
+                    folders.entry(&job.folder).or_insert_with(|| Dir::new(&job.folder, self.stop.clone()));
+                let before = out.written().len();
+                job.backend.write(&job.package, out as &mut dyn Output)?;
+                out.written()[before..].to_vec()
+            };
+            if let (Some(known), true) = (&self.finished, is_fresh) {
+                known.remember(format, &job.package, &written);
+            }
+            artifacts.extend(written.into_iter().map(|written| Artifact {
+                written,
+                is_fresh,
                 target: job.target.name.clone(),
-                format: job.target.format.clone(),
+                format: format.clone(),
             }));
         }
         Ok(artifacts)

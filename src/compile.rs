@@ -32,9 +32,11 @@ use crate::symvers::Symvers;
 /// What the sandbox runs, behind its assignments.
 const BUILD: &str = include_str!("compile/build.bash");
 /// Changes whenever the same inputs would give another result.
-const GENERATION: u32 = 1;
+const GENERATION: u32 = 2;
 /// The description of a finished build, beside its modules.
 const DESCRIPTION: &str = "built.json";
+/// The symbols that its modules export, as kbuild lists them: dkms 3.1.3 and later keep it for the drivers that are built after it.
+const SYMVERS: &str = "Module.symvers";
 /// The file of what the build said.
 const LOG: &str = "make.log";
 
@@ -80,9 +82,10 @@ const NO_NAMESPACE: Code = Code {
 const OTHER_DRIVERS: Code = Code {
     id: "K1006",
     title: "the driver is built after other drivers",
-    explanation: "BUILD_DEPENDS names drivers that dkms wants installed before. None is installed where this build runs, so what\n\
-                  the driver takes from them is not checked, and a driver that needs their headers does not compile. Name\n\
-                  their packages under `[relations]` in kpkg.toml, so that they are installed on the target.",
+    explanation: "BUILD_DEPENDS names drivers that dkms wants installed before. Those of the same run (`--all`) are built\n\
+                  first, and there as dkms has them; this one is not, so what the driver takes from it is not checked,\n\
+                  and a driver that needs its headers does not compile. Name its package under `[relations]` in\n\
+                  kpkg.toml, so that it is installed on the target.",
 };
 
 /// How builds are done.
@@ -109,6 +112,8 @@ pub struct Built {
     pub modules: Vec<BuiltModule>,
     /// What the build said.
     pub log: PathBuf,
+    /// Where the modules are.
+    pub folder: PathBuf,
     /// What there is to say about it.
     pub findings: Vec<Diagnostic>,
 }
@@ -156,6 +161,15 @@ impl From<Error> for Box<Failure> {
     }
 }
 
+/// A driver that was built before, with how it went for each kernel.
+#[derive(Debug, Clone, Copy)]
+pub struct Before<'a> {
+    /// The driver.
+    pub driver: &'a Driver,
+    /// In the order of the kernels.
+    pub outcomes: &'a [Outcome],
+}
+
 /// Something that happened to the kernel of an index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
@@ -165,16 +179,18 @@ pub enum Event {
     Ends(usize),
 }
 
-/// Builds for kernels side by side; what dkms decides for each stands in `driver.kernels` under its release.
+/// Builds for kernels side by side; what dkms decides for each stands in `driver.kernels` under its release. Of the drivers that were
+/// built `before` for the same kernels, those that `BUILD_DEPENDS` names are there as dkms has them.
 pub fn compile(
     driver: &Driver,
     kernels: &[Kernel],
+    before: &[Before<'_>],
     options: &Options,
     tell: &(dyn Fn(Event) + Sync),
 ) -> Result<Vec<Outcome>> {
     let source = source_digest(driver, &options.stop)?;
     let side_by_side = options.jobs.min(kernels.len()).max(1);
-    let builder = Builder { driver, options, source, jobs: (options.jobs / side_by_side).max(1) };
+    let builder = Builder { driver, before, options, source, jobs: (options.jobs / side_by_side).max(1) };
     let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let outcomes: Vec<Mutex<Outcome>> = kernels.iter().map(|_| Mutex::new(Outcome::NotTried)).collect();
     std::thread::scope(|scope| {
@@ -186,7 +202,7 @@ pub fn compile(
                     if options.stop.is_set() || (failed.load(Ordering::Relaxed) > 0 && !options.keep_going) {
                         break;
                     }
-                    let outcome = builder.outcome(kernel, &|| tell(Event::Begins(index)));
+                    let outcome = builder.outcome(index, kernel, &|| tell(Event::Begins(index)));
                     if matches!(outcome, Outcome::Failed(_)) {
                         failed.fetch_add(1, Ordering::Relaxed);
                     }
@@ -221,6 +237,7 @@ struct Run<'a> {
     kernel: &'a Kernel,
     decision: &'a Decision,
     wanted: &'a [Wanted],
+    needs: &'a [Need<'a>],
     inputs: &'a Inputs<'a>,
     limits: Limits,
 }
@@ -251,8 +268,27 @@ impl Default for Places {
     }
 }
 
+/// A driver that is there while another is built.
+struct Need<'a> {
+    driver: &'a Driver,
+    built: &'a Built,
+}
+
+impl Need<'_> {
+    /// `NAME/VERSION/KERNEL/ARCH/module`, where dkms keeps what it built, below its tree.
+    fn place(&self, kernel: &Kernel) -> String {
+        format!("{}/{}/{}/{}/module", self.driver.name, self.driver.version, kernel.release, kernel.arch)
+    }
+
+    /// `NAME-VERSION`, its source below dkms's folder of sources.
+    fn source(&self) -> String {
+        format!("{}-{}", self.driver.name, self.driver.version)
+    }
+}
+
 struct Builder<'a> {
     driver: &'a Driver,
+    before: &'a [Before<'a>],
     options: &'a Options,
     source: String,
     /// Compilers of one build.
@@ -269,7 +305,7 @@ struct Description {
 }
 
 impl Builder<'_> {
-    fn outcome(&self, kernel: &Kernel, begin: &dyn Fn()) -> Outcome {
+    fn outcome(&self, index: usize, kernel: &Kernel, begin: &dyn Fn()) -> Outcome {
         let Some(found) = self.driver.kernels.iter().find(|found| found.kernel == kernel.release) else {
             return Outcome::Skipped("dkms.conf was not read for it".to_owned());
         };
@@ -278,11 +314,31 @@ impl Builder<'_> {
             Verdict::Unknown(why) => return Outcome::Failed(unknown(why).into()),
             Verdict::Builds => {}
         }
-        match self.build(kernel, &found.decision, begin) {
+        let (mut needs, mut missing) = (Vec::new(), None);
+        for name in &found.decision.build_depends {
+            let Some(other) = self.before.iter().find(|other| other.driver.name == *name) else {
+                missing.get_or_insert(name);
+                continue;
+            };
+            match &other.outcomes[index] {
+                Outcome::Built(built) => needs.push(Need { driver: other.driver, built }),
+                // dkms 3.1.4 and later end with status 13
+                Outcome::Skipped(_) => {
+                    return Outcome::Skipped(format!("dkms builds it after `{name}`, which is not for it"));
+                }
+                Outcome::Failed(_) => {
+                    let text = format!("dkms builds it after `{name}`, which failed");
+                    return Outcome::Failed(Error::failed(text).into());
+                }
+                Outcome::NotTried => return Outcome::NotTried,
+            }
+        }
+        match self.build(kernel, &found.decision, &needs, begin) {
             Ok(mut built) => {
-                if let Some(first) = found.decision.build_depends.first() {
+                if let Some(first) = missing {
                     let text = format!("dkms builds it after `{first}`, which is not there");
-                    let hint = "name the package of that driver under `[relations]` in kpkg.toml";
+                    let hint = "package both from one folder with `--all`, or name the package of that driver under `[relations]` \
+                                in kpkg.toml";
                     built.findings.push(Diagnostic::warning(&OTHER_DRIVERS, text).hint(hint));
                 }
                 Outcome::Built(built)
@@ -291,18 +347,24 @@ impl Builder<'_> {
         }
     }
 
-    fn build(&self, kernel: &Kernel, decision: &Decision, begin: &dyn Fn()) -> Result<Built, Box<Failure>> {
+    fn build(
+        &self,
+        kernel: &Kernel,
+        decision: &Decision,
+        needs: &[Need<'_>],
+        begin: &dyn Fn(),
+    ) -> Result<Built, Box<Failure>> {
         if let [first, ..] = decision.unknown.as_slice() {
             return Err(unknown(&format!("the value of {first} is not known for this kernel")).into());
         }
         let wanted = wanted(decision)?;
-        let key = self.key(kernel, decision);
+        let key = self.key(kernel, decision, needs);
         let place = self.options.cache.join(&key);
         if let Some(built) = Self::finished(&place, kernel) {
             return Ok(built);
         }
         begin();
-        self.compile(kernel, decision, &wanted, &place)?;
+        self.compile(kernel, decision, &wanted, needs, &place)?;
         let built = Self::finished(&place, kernel).map(|built| Built { is_fresh: true, ..built });
         built.ok_or_else(|| Error::failed("a finished build cannot be read:").at(&place).into())
     }
@@ -321,11 +383,11 @@ impl Builder<'_> {
             modules.push(BuiltModule { name, path, unstripped, module });
         }
         let findings = findings(&description.said, kernel);
-        Some(Built { is_fresh: false, modules, log: place.join(LOG), findings })
+        Some(Built { is_fresh: false, modules, log: place.join(LOG), folder: place.to_owned(), findings })
     }
 
     /// A digest of everything that decides about the modules.
-    fn key(&self, kernel: &Kernel, decision: &Decision) -> String {
+    fn key(&self, kernel: &Kernel, decision: &Decision, needs: &[Need<'_>]) -> String {
         let mut sha256 = Sha256::new();
         let mut add = |text: &str| {
             sha256.update((text.len() as u64).to_le_bytes());
@@ -342,6 +404,10 @@ impl Builder<'_> {
         for program in [kernel.compiler.command.as_str(), "ld", "as", "make", "strip"] {
             add(&program_state(program));
         }
+        for need in needs {
+            // its own key
+            add(&need.built.folder.file_name().unwrap_or_default().to_string_lossy());
+        }
         format!("{:x}", sha256.finalize())
     }
 
@@ -351,6 +417,7 @@ impl Builder<'_> {
         kernel: &Kernel,
         decision: &Decision,
         wanted: &[Wanted],
+        needs: &[Need<'_>],
         place: &Path,
     ) -> Result<(), Box<Failure>> {
         check_programs(kernel)?;
@@ -366,13 +433,16 @@ impl Builder<'_> {
         let (source, dkms, log, tmp, result) =
             (folder("source")?, folder("dkms")?, folder("log")?, folder("tmp")?, folder("result")?);
         let tree = format!("/usr/src/{}-{}", self.driver.name, self.driver.version);
-        self.copy_source(&source)?;
+        self.copy_source(self.driver, &source)?;
+        for need in needs {
+            self.copy_source(need.driver, &folder(&format!("src/{}", need.source()))?)?;
+        }
         fs::create_dir(dkms.join("build")).map_err(cannot_write)?;
         symlink(&tree, dkms.join("source")).map_err(cannot_write)?;
         let machine =
             Machine { processors: u32::try_from(self.jobs).ok(), ..machine(kernel, &Machine::default()) };
         let limits = Limits { time: self.options.timeout, output: 1 << 20, processor: None, memory: None };
-        let run = Run { kernel, decision, wanted, inputs: &machine.inputs(), limits };
+        let run = Run { kernel, decision, wanted, needs, inputs: &machine.inputs(), limits };
         let folders = Folders { work: work.path(), source: &source, dkms: &dkms, log: &log, tmp: &tmp };
         let ran = match self.run_inside(&run, &folders) {
             Err(error) if error.kind() == Kind::Lacking => self.run_outside(&run, &folders, error),
@@ -394,7 +464,11 @@ impl Builder<'_> {
         }
         let made = dkms.join(&kernel.release).join(&kernel.arch).join("module");
         let modules = take_modules(&made, &dkms.join("debug"), wanted, &result).map_err(&kept)?;
-        check_symbols(&modules, kernel, &decision.build_depends).map_err(&kept)?;
+        check_symbols(&modules, kernel, needs, decision.build_depends.len()).map_err(&kept)?;
+        let symvers = made.join(SYMVERS);
+        if fs::symlink_metadata(&symvers).is_ok_and(|metadata| metadata.is_file()) {
+            fs::rename(symvers, result.join(SYMVERS)).map_err(cannot_write)?;
+        }
         fs::rename(&log, result.join(LOG)).map_err(cannot_write)?;
         let description =
             Description { modules, stripped: wanted.iter().map(|module| module.strip).collect(), said };
@@ -428,6 +502,12 @@ impl Builder<'_> {
             folders.dkms,
             &format!("{}/{}/{}", places.dkms_tree, self.driver.name, self.driver.version),
         )?;
+        for need in run.needs {
+            let source = need.source();
+            sandbox
+                .bind(&folders.work.join("src").join(&source), &format!("{}/{source}", places.source_tree))?;
+            sandbox.bind(&need.built.folder, &format!("{}/{}", places.dkms_tree, need.place(run.kernel)))?;
+        }
         sandbox.bind_writable(folders.log, "/var/log/kpkg")?;
         sandbox.bind_writable(folders.tmp, "/tmp")?;
         for (name, text) in stand_ins(run.inputs) {
@@ -452,10 +532,14 @@ impl Builder<'_> {
             source_tree: below("src"),
             log: folders.log.join(LOG).display().to_string(),
         };
-        for (link, target) in [
+        let own = [
             (format!("{}/{name}/{version}", places.dkms_tree), folders.dkms),
             (format!("{}/{name}-{version}", places.source_tree), folders.source),
-        ] {
+        ];
+        let needs = run.needs.iter().map(|need| {
+            (format!("{}/{}", places.dkms_tree, need.place(run.kernel)), need.built.folder.as_path())
+        });
+        for (link, target) in own.into_iter().chain(needs) {
             fs::create_dir_all(Path::new(&link).parent().unwrap_or(folders.work)).map_err(failed)?;
             symlink(target, link).map_err(failed)?;
         }
@@ -476,9 +560,9 @@ impl Builder<'_> {
     }
 
     /// The source as the package has it: its own text of dkms.conf, plain modes, one time.
-    fn copy_source(&self, folder: &Path) -> Result<()> {
-        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(self.driver.stamp));
-        for file in &self.driver.tree {
+    fn copy_source(&self, driver: &Driver, folder: &Path) -> Result<()> {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(driver.stamp));
+        for file in &driver.tree {
             self.options.stop.check()?;
             let place = folder.join(&file.path);
             let failed = |error| Error::io("cannot copy the source to", &place, error);
@@ -486,7 +570,7 @@ impl Builder<'_> {
                 SourceKind::Directory => fs::create_dir_all(&place).map_err(failed)?,
                 SourceKind::Symlink { target } => symlink(target, &place).map_err(failed)?,
                 SourceKind::File { on_disk, executable, .. } => {
-                    match self.driver.rewritten.get(&file.path) {
+                    match driver.rewritten.get(&file.path) {
                         Some(text) => fs::write(&place, text).map_err(failed)?,
                         None => fs::copy(on_disk, &place).map(drop).map_err(failed)?,
                     }
@@ -727,14 +811,21 @@ fn take_modules(
     Ok(modules)
 }
 
-/// Fails with everything that keeps the modules from being loaded. Symbols of drivers that have to be installed before are not
-/// known here.
-fn check_symbols(modules: &[(String, KernelModule)], kernel: &Kernel, depends: &[String]) -> Result<()> {
-    let text = kernel.headers.read("Module.symvers", 64 << 20).unwrap_or_default();
+/// Fails with everything that keeps the modules from being loaded. Where fewer drivers are there than have to be installed before,
+/// symbols that nobody exports may be theirs.
+fn check_symbols(
+    modules: &[(String, KernelModule)],
+    kernel: &Kernel,
+    needs: &[Need<'_>],
+    needed: usize,
+) -> Result<()> {
+    let text = kernel.headers.read(SYMVERS, 64 << 20).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let named: Vec<_> = modules.iter().map(|(name, module)| (name.as_str(), module)).collect();
-    let mut obstacles = Symvers::parse(&text).obstacles(&named, &kernel.release, &kernel.arch);
-    if !depends.is_empty() {
+    let others: Vec<_> =
+        needs.iter().flat_map(|need| &need.built.modules).map(|module| &module.module).collect();
+    let mut obstacles = Symvers::parse(&text).obstacles(&named, &others, &kernel.release, &kernel.arch);
+    if needs.len() < needed {
         obstacles.retain(|obstacle| !obstacle.ends_with("does not export"));
     }
     let count = obstacles.len();

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use bstr::ByteSlice;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -537,7 +538,7 @@ impl Config {
     }
 
     fn value(&self, option: &str) -> Option<&str> {
-        let start = self.0.find(&format!("\n{option}="))? + option.len() + 2;
+        let start = self.0.as_bytes().find(format!("\n{option}="))? + option.len() + 2;
         self.0[start..].lines().next().map(|value| value.trim_matches('"'))
     }
 
@@ -585,7 +586,7 @@ impl Config {
     /// How `make modules_install` compresses; since Linux 6.13 only where `CONFIG_MODULE_COMPRESS_ALL` says so too.
     fn codec(&self) -> Codec {
         let is_off = self.value("CONFIG_MODULE_COMPRESS").is_some()
-            && self.0.contains("CONFIG_MODULE_COMPRESS_ALL is not set");
+            && self.0.as_bytes().contains_str("CONFIG_MODULE_COMPRESS_ALL is not set");
         let all = [
             ("CONFIG_MODULE_COMPRESS_XZ", Codec::Xz),
             ("CONFIG_MODULE_COMPRESS_ZSTD", Codec::Zstd),

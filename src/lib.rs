@@ -37,7 +37,7 @@
 //! | [`package`] | the plan's types; depends on nothing |
 //! | [`backend`] | a package as the bytes of a format |
 //! | [`archive`] | deterministic tar, compression, the one read of every source byte |
-//! | [`output`] | folder or memory |
+//! | [`output`], [`finished`] | folder or memory; artifacts of earlier runs that are still there |
 //! | [`diagnostic`], [`error`] | findings with code, place and hint; errors with path and hint |
 //! | [`lint`], [`check`] | what would hurt users later; the edits that need no thought |
 //! | [`build`], [`report`], [`cli`] | the order of the work; its words; its arguments |
@@ -64,6 +64,7 @@ pub mod dkms;
 pub mod driver;
 pub mod error;
 pub mod find;
+pub mod finished;
 pub mod headers;
 pub mod infer;
 pub mod input;

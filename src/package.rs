@@ -30,6 +30,8 @@ pub struct Package {
     pub relations: Vec<Relation>,
     /// What runs as root on the target, in the order of [`When`].
     pub scripts: Vec<Script>,
+    /// What else calls them, in the format's own words: lines of deb-triggers(5).
+    pub triggers: Vec<String>,
     /// Newest first.
     pub changelog: Vec<Change>,
     /// The kernel modules that it brings, ready to be loaded.

@@ -108,7 +108,7 @@ pub fn plan(driver: &Driver, target: &Target, request: &Request, templates: &Tem
     let mut diagnostics = Vec::new();
     let base = base_name(driver, target, request, &mut diagnostics);
     let name = target.names.source_only.replace("{name}", &base);
-    let mut package = skeleton(name, driver, target, request, &mut diagnostics);
+    let mut package = skeleton(name, driver, target, request, target.compression, &mut diagnostics);
     package.summary =
         driver.about.summary.clone().unwrap_or_else(|| format!("Linux driver {base}, built by DKMS"));
     package.description = driver.about.description.clone().unwrap_or_else(|| description(driver));
@@ -128,6 +128,7 @@ fn skeleton(
     driver: &Driver,
     target: &Target,
     request: &Request,
+    usual: Compression,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Package {
     let about = &driver.about;
@@ -153,10 +154,11 @@ fn skeleton(
         homepage: about.homepage.clone().unwrap_or_default(),
         relations: Vec::new(),
         scripts: Vec::new(),
+        triggers: Vec::new(),
         changelog: Vec::new(),
         modules: Vec::new(),
         payload: Payload::Install(Vec::new()),
-        compression: compression(target, request, diagnostics),
+        compression: compression(target, request, usual, diagnostics),
         fields: target
             .fields
             .iter()
@@ -343,8 +345,13 @@ fn is_older(one: &str, other: &str) -> bool {
     numbers(one) < numbers(other)
 }
 
-fn compression(target: &Target, request: &Request, diagnostics: &mut Vec<Diagnostic>) -> Compression {
-    let Some(asked) = request.compression else { return target.compression };
+fn compression(
+    target: &Target,
+    request: &Request,
+    usual: Compression,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Compression {
+    let Some(asked) = request.compression else { return usual };
     if !target.reads.contains(&asked.codec) {
         let text = format!("not every release of {} reads {}", target.title, asked.codec.name());
         let names: Vec<_> = target.reads.iter().map(|codec| codec.name()).collect();

@@ -50,6 +50,12 @@ struct CompressionLayer {
     level: u32,
 }
 
+impl From<CompressionLayer> for Compression {
+    fn from(CompressionLayer { codec, level }: CompressionLayer) -> Self {
+        Self { codec, level }
+    }
+}
+
 /// How names are made.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -85,10 +91,12 @@ struct PrebuiltLayer {
     meta_follows: Option<MetaFollows>,
     folder: Option<String>,
     compressions: Option<Vec<Codec>>,
+    compression: Option<CompressionLayer>,
     versions: Option<KernelVersions>,
     requires: Option<Vec<String>>,
     provides: Option<Vec<String>>,
     supplements: Option<Vec<String>>,
+    triggers: Option<Vec<String>>,
     scripts: Option<ScriptTemplates>,
     document: Option<Vec<Document>>,
 }
@@ -150,10 +158,14 @@ pub struct Prebuilt {
     pub meta_follows: MetaFollows,
     /// The compressions of modules that its tools read.
     pub compressions: Vec<Codec>,
+    /// How packages are compressed.
+    pub compression: Compression,
     /// See [`KernelVersions`].
     pub versions: KernelVersions,
     /// Relations to a kernel.
     pub relations: Vec<(RelationKind, String)>,
+    /// See [`crate::package::Package::triggers`].
+    pub triggers: Vec<String>,
     /// The templates of scripts.
     pub scripts: Vec<(When, String)>,
     /// Documents.
@@ -284,7 +296,7 @@ fn resolve(name: &str, above: &[&Layer], layer: &Layer) -> Result<Target> {
         dkms: layers.iter().find_map(|layer| layer.dkms.clone()),
         reads: layers.iter().find_map(|layer| layer.reads.clone()).ok_or_else(|| missing("reads"))?,
         headers: layers.iter().find_map(|layer| layer.headers.clone()).ok_or_else(|| missing("headers"))?,
-        compression: Compression { codec: compression.codec, level: compression.level },
+        compression: compression.into(),
         names: layers.iter().find_map(|layer| layer.names.clone()).ok_or_else(|| missing("names"))?,
         relations: relations
             .chain(recommends.into_iter().map(|text| (RelationKind::Recommends, text)))
@@ -319,11 +331,15 @@ fn prebuilt(layers: &[Layer], missing: &dyn Fn(&str) -> Error) -> Result<Prebuil
             .ok_or_else(|| missing("prebuilt.meta-follows"))?,
         compressions: first(layers, |layer| layer.compressions.clone())
             .ok_or_else(|| missing("prebuilt.compressions"))?,
+        compression: first(layers, |layer| layer.compression)
+            .ok_or_else(|| missing("prebuilt.compression"))?
+            .into(),
         versions: first(layers, |layer| layer.versions).ok_or_else(|| missing("prebuilt.versions"))?,
         relations: list(RelationKind::Requires, |layer| layer.requires.clone())
             .chain(list(RelationKind::Provides, |layer| layer.provides.clone()))
             .chain(list(RelationKind::Supplements, |layer| layer.supplements.clone()))
             .collect(),
+        triggers: first(layers, |layer| layer.triggers.clone()).unwrap_or_default(),
         scripts: first(layers, |layer| layer.scripts.clone()).unwrap_or_default().into_list(),
         documents: first(layers, |layer| layer.document.clone()).unwrap_or_default(),
     })
@@ -351,8 +367,10 @@ mod tests {
         for name in target_names() {
             let target = target(&name).unwrap();
             assert!(crate::backend::for_format(&target.format).is_some(), "{name}");
-            assert!(target.reads.contains(&target.compression.codec), "{name}");
-            assert!(target.compression.codec.levels().contains(&target.compression.level), "{name}");
+            for compression in [target.compression, target.prebuilt.compression] {
+                assert!(target.reads.contains(&compression.codec), "{name}");
+                assert!(compression.codec.levels().contains(&compression.level), "{name}");
+            }
         }
     }
 

@@ -69,8 +69,13 @@ pub fn summary(prepared: &Prepared, artifacts: &[Artifact]) -> String {
     }
     for artifact in artifacts {
         let path = artifact.written.path.display();
-        let _infallible =
-            writeln!(text, "     Wrote {path}  {}  for {}", size(artifact.written.size), artifact.target);
+        let _infallible = writeln!(
+            text,
+            "     {} {path}  {}  for {}",
+            if artifact.is_fresh { "Wrote" } else { " Kept" },
+            size(artifact.written.size),
+            artifact.target
+        );
     }
     text.push_str(&outcomes_text(&prepared.kernels));
     if artifacts.is_empty() {
@@ -243,7 +248,7 @@ pub fn error_json(error: &Error) -> Value {
 pub fn artifact_json(artifact: &Artifact) -> Value {
     json!({
         "schema": SCHEMA, "reason": "artifact", "path": artifact.written.path, "size": artifact.written.size,
-        "target": artifact.target, "format": artifact.format,
+        "target": artifact.target, "format": artifact.format, "fresh": artifact.is_fresh,
     })
 }
 

@@ -31,10 +31,18 @@ impl<'a> Symvers<'a> {
         self.0.is_empty()
     }
 
-    /// What keeps one of `modules`, which are loaded together, from being loaded by the kernel `release` on `arch`, one line each.
+    /// What keeps one of `modules`, which are loaded together and after `others`, from being loaded by the kernel `release` on
+    /// `arch`, one line each.
     #[must_use]
-    pub fn obstacles(&self, modules: &[(&str, &KernelModule)], release: &str, arch: &str) -> Vec<String> {
-        let own = modules.iter().flat_map(|(_, module)| &module.exports);
+    pub fn obstacles(
+        &self,
+        modules: &[(&str, &KernelModule)],
+        others: &[&KernelModule],
+        release: &str,
+        arch: &str,
+    ) -> Vec<String> {
+        let all = modules.iter().map(|(_, module)| *module).chain(others.iter().copied());
+        let own = all.flat_map(|module| &module.exports);
         let own: HashMap<&str, Option<u32>> =
             own.map(|export| (export.symbol.name.as_str(), export.symbol.crc)).collect();
         let mut found = Vec::new();
@@ -102,12 +110,13 @@ mod tests {
         let good = module(vec![symbol("printk", 16), symbol("own", 7), weak], vec![]);
         let exporter = module(vec![], vec![symbol("own", 7)]);
         assert_eq!(
-            symvers.obstacles(&[("a", &good), ("b", &exporter)], "6.1", "x86_64"),
+            symvers.obstacles(&[("a", &good), ("b", &exporter)], &[], "6.1", "x86_64"),
             Vec::<String>::new()
         );
+        assert_eq!(symvers.obstacles(&[("a", &good)], &[&exporter], "6.1", "x86_64"), Vec::<String>::new());
         // text that rpm takes for the same version
         let bad = module(vec![symbol("other", 0x1a5b_0123), symbol("gone", 1)], vec![]);
-        let found = symvers.obstacles(&[("c", &bad)], "6.1", "x86_64");
+        let found = symvers.obstacles(&[("c", &bad)], &[], "6.1", "x86_64");
         assert_eq!(
             found,
             [
@@ -115,7 +124,7 @@ mod tests {
                 "`c` needs the symbol `gone`, which the kernel does not export",
             ]
         );
-        let found = symvers.obstacles(&[("a", &exporter)], "6.2", "aarch64");
+        let found = symvers.obstacles(&[("a", &exporter)], &[], "6.2", "aarch64");
         assert_eq!(found, ["`a` is for the kernel `6.1`", "`a` is for x86_64"]);
     }
 }

@@ -28,6 +28,7 @@ fn package(codec: Codec, pre: Option<&str>) -> Package {
         homepage: String::new(),
         relations: Vec::new(),
         scripts: vec![Script { when: When::AfterInstall, body: "#!/bin/sh\n".into() }],
+        triggers: vec!["interest-noawait x".into()],
         modules: Vec::new(),
         changelog: vec![Change {
             version,
@@ -79,7 +80,7 @@ fn deb_member(bytes: &[u8], name: &str) -> (Vec<String>, String) {
 fn a_deb_has_dpkgs_fields_and_order() {
     let bytes = written("deb", &package(Codec::None, Some("rc1")));
     let (names, control) = deb_member(&bytes, "control.tar");
-    assert_eq!(names, ["./", "./control", "./md5sums", "./postinst"]);
+    assert_eq!(names, ["./", "./control", "./md5sums", "./postinst", "./triggers"]);
     // 2 KiB for the file, 1 for the changelog, 1 for the link, 1 for each of 7 folders, 1 more, and 1 for the script
     assert_eq!(
         control,

@@ -117,6 +117,14 @@ fn a_module_is_compiled_once_and_packaged() {
     assert!(text.contains("packaged: 1 module, compiled before\n"), "{text}");
     let again = fs::read(case.tree.path().join("out/toy-modules-6.1.0-1-toy_1.0-1_amd64.deb")).unwrap();
     assert!(package == again);
+    assert_eq!(text.matches(" Kept ").count(), 2, "{text}");
+    // what lies there in other bytes is no finished package
+    case.tree.file("out/toy-modules-6.1.0-1-toy_1.0-1_amd64.deb", "x".repeat(package.len()));
+    let (_, text) = case.build();
+    assert_eq!((text.matches(" Kept ").count(), text.matches(" Wrote ").count()), (1, 1), "{text}");
+    assert!(
+        package == fs::read(case.tree.path().join("out/toy-modules-6.1.0-1-toy_1.0-1_amd64.deb")).unwrap()
+    );
     // what decides about the result decides whether it is built
     for change in ["driver/other.c", "kernel/Module.symvers"] {
         case.tree.file(change, "0x00000010\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n\n");
@@ -274,9 +282,17 @@ fn a_build_that_hangs_or_is_interrupted_leaves_nothing_behind() {
     std::thread::sleep(Duration::from_millis(1500));
     Command::new("kill").arg(child.id().to_string()).status().unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(143));
-    let processes = fs::read_dir("/proc").unwrap().flatten();
-    let commands = processes.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
-    assert!(!commands.into_iter().any(|line| line == b"sleep\x007331\x00"));
+    let sleeps = || {
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let mut commands = processes.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+        commands.any(|line| line == b"sleep\x007331\x00")
+    };
+    // what was killed may take a moment to go
+    let begin = Instant::now();
+    while sleeps() {
+        assert!(begin.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(50));
+    }
     assert!(!fs::read_to_string("/proc/self/mounts").unwrap().contains(case.tree.path().to_str().unwrap()));
     assert!(case.tree.names("out").is_empty());
     assert!(case.tree.names("cache/builds").iter().all(|name| name.starts_with("failed-")));
@@ -425,6 +441,59 @@ fn headers_in_packages_are_put_together_without_being_installed() {
     let (code, text) = run(&["--kernel-headers", "cut.deb"]);
     assert_eq!(code, Some(2), "{text}");
     assert!(case.tree.names("cache/headers").iter().all(|name| !name.starts_with('.')), "{text}");
+}
+
+#[test]
+fn a_driver_is_built_after_those_that_it_needs_and_sees_what_they_made() {
+    let case = Case::new();
+    let driver = |name: &str, more: &str, bytes: Vec<u8>| {
+        let conf = CONF.replace("toy", name);
+        case.tree.file(&format!("both/{name}/dkms.conf"), format!("{conf}{more}"));
+        case.tree.file(&format!("both/{name}/{name}.bin"), bytes);
+        case.tree.file(&format!("both/{name}/{name}.h"), "");
+        let text = "// SPDX-License-Identifier: GPL-2.0-only\nMODULE_AUTHOR(\"J <j@example.org>\");\n";
+        case.tree.file(&format!("both/{name}/{name}.c"), text);
+    };
+    let copy = |name: &str| format!("cp $dkms_tree/{name}/1.0/build/{name}.bin {name}.ko");
+    let vermagic = format!("vermagic={RELEASE} SMP mod_unload modversions ");
+    let info = ["license=GPL", vermagic.as_str()];
+    let core = Made { info: &info, exports: &[("core_do", false, 7, true)], ..Made::default() }.bytes();
+    driver("core", &format!("MAKE=\"{} && touch Module.symvers\"\n", copy("core")), core);
+    let there = "test -f $dkms_tree/core/1.0/$kernelver/x86_64/module/Module.symvers && test -f /usr/src/core-1.0/core.h";
+    let more = format!("BUILD_DEPENDS=core\nMAKE=\"{there} && {}\"\n", copy("aaa"));
+    driver("aaa", &more, module(RELEASE, &[("core_do", Some(7))]));
+    let both = |more: &[&str]| {
+        let mut command = case.tree.command(&[
+            "both",
+            "--all",
+            "--prebuilt",
+            "-f",
+            "deb",
+            "-o",
+            "out",
+            "--kernel-headers",
+            "kernel",
+        ]);
+        command.args(more).env("KPKG_CACHE", case.tree.path().join("cache")).env("PATH", "/usr/bin:/bin");
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, text) = both(&[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(!text.contains("K1006") && case.tree.names("out").len() == 4, "{text}");
+    // a checksum that differs keeps it from being loaded
+    case.tree.file("both/aaa/aaa.bin", module(RELEASE, &[("core_do", Some(8))]));
+    let (code, text) = both(&[]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains("needs the symbol `core_do` as 0x00000008, and the kernel has 0x00000007"),
+        "{text}"
+    );
+    // one that is not for the kernel takes the other along
+    let excluded = format!("{}BUILD_EXCLUSIVE_KERNEL=^7\n", CONF.replace("toy", "core"));
+    case.tree.file("both/core/dkms.conf", excluded);
+    let (_, text) = both(&[]);
+    assert!(text.contains("skipped: dkms builds it after `core`, which is not for it"), "{text}");
 }
 
 #[test]

@@ -132,6 +132,7 @@ fn package() -> impl Strategy<Value = Package> {
             maintainer: "Jane Doe <jane@example.org>".to_owned(),
             homepage: "https://example.org/".to_owned(),
             scripts: Vec::new(),
+            triggers: Vec::new(),
             payload: Payload::Install(entries),
             compression,
             fields: BTreeMap::from([

@@ -61,6 +61,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("error", &["diagnostic"]),
     ("find", &["diagnostic", "dkms", "error", "source"]),
+    ("finished", &["output", "package"]),
     ("headers", &["backend", "error", "machine", "output"]),
     ("infer", &["dkms", "kbuild", "source", "version"]),
     ("input", &["diagnostic", "error", "output", "source", "unpack"]),

@@ -342,10 +342,14 @@ fn write_data(
     Ok(sums)
 }
 
-/// The control member, compressed: `control`, `md5sums` and the scripts, in byte order.
+/// The control member, compressed: `control`, `md5sums`, `triggers` and the scripts, in byte order.
 fn control_member(package: &Package, items: &[Item<'_>], sums: &str) -> io::Result<Vec<u8>> {
     let control = control_text(package, installed_size(package, items));
+    let triggers: String = package.triggers.iter().map(|line| format!("{line}\n")).collect();
     let mut files: Vec<(&str, &str, u16)> = vec![("control", &control, 0o644), ("md5sums", sums, 0o644)];
+    if !triggers.is_empty() {
+        files.push(("triggers", &triggers, 0o644));
+    }
     files.extend(
         package
             .scripts

@@ -148,7 +148,8 @@ const UNSPEAKABLE_RELATION: Code = Code {
 const UNSPEAKABLE_SCRIPT: Code = Code {
     id: "K0704",
     title: "the format has no moment for this script",
-    explanation: "A .deb has no script that runs at the end of the whole transaction.",
+    explanation: "A .deb has no script that runs at the end of the whole transaction, and an .rpm has no triggers as\n\
+                  deb-triggers(5) describes them.",
 };
 const TOO_LARGE: Code = Code {
     id: "K0705",

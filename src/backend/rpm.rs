@@ -16,7 +16,7 @@ use sha2::Sha256;
 
 use super::{
     Backend, Contents, ENTRIES, Format, Found, FoundFile, FoundScript, TOO_LARGE, UNSPEAKABLE_NAME,
-    UNSPEAKABLE_RELATION, UNSPEAKABLE_VERSION,
+    UNSPEAKABLE_RELATION, UNSPEAKABLE_SCRIPT, UNSPEAKABLE_VERSION,
 };
 use crate::archive::{self, Compressor, Tapped};
 use crate::diagnostic::Diagnostic;
@@ -198,6 +198,10 @@ impl Backend for Rpm {
                     format!("an .rpm has no alternatives in {:?}: `{}`", relation.kind, names.join(" | "));
                 found.push(Diagnostic::error(&UNSPEAKABLE_RELATION, message));
             }
+        }
+        if let Some(line) = package.triggers.first() {
+            let message = format!("an .rpm has no trigger `{line}`");
+            found.push(Diagnostic::error(&UNSPEAKABLE_SCRIPT, message));
         }
         if metadata(package, &Digests::unknown(package)).map_or(u64::MAX, |(_, length)| length)
             > LARGEST_HEADER

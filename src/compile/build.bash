@@ -49,6 +49,7 @@ for index in "${!built[@]}"; do
     fi
     cp "$file" "$modules/${names[index]}.ko" || failed copy "${built[index]}.ko"
 done
+[[ -f Module.symvers ]] && cp Module.symvers "$modules/"
 find . -name '*.ko' -printf '%P\n' | sort | while read -r path; do
     for name in "${built[@]}"; do
         [[ $path -ef $name.ko ]] && continue 2

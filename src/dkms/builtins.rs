@@ -637,8 +637,10 @@ impl Machine<'_> {
                 let positional = (arguments.len() > 1)
                     .then(|| std::mem::replace(&mut self.state.positional, arguments[1..].to_vec().into()));
                 self.state.status = Some(0);
-                // whatever it holds
-                self.looked_at_files.set(true);
+                // whatever it holds, but for a kernel's configuration
+                if super::eval::plain_assignments(&text).is_none() {
+                    self.looked_at_files.set(true);
+                }
                 let flow = self.source_text(&path, &text);
                 if let Some(positional) = positional {
                     self.state.positional = positional;

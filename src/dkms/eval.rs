@@ -1066,7 +1066,7 @@ const PLAIN: usize = 1000;
 
 /// The assignments of a text that holds nothing else, as a kernel's configuration does, which has thousands of them; nothing where
 /// a word would have to be expanded, or anything is not plain.
-fn plain_assignments(text: &str) -> Option<Vec<(&str, &str)>> {
+pub(super) fn plain_assignments(text: &str) -> Option<Vec<(&str, &str)>> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_./:,@%+-".contains(&byte);
     let mut found = Vec::new();
     // a carriage return belongs to the value

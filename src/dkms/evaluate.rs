@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::codes;
 use super::commands::compare_versions;
 use super::machine::{Finding, Flow, Machine};
-use super::state::{Data, MAYBE, Options, Shared, Sink, State, UNKNOWN, Variable, is_unknown, unknown};
+use super::state::{Data, MAYBE, Options, Sink, State, UNKNOWN, Variable, is_unknown, unknown};
 use super::syntax;
 use super::{CONF, Conf, Directive, Evaluation, Inputs, ReadTree, VARIABLES, Value};
 use crate::diagnostic::{Diagnostic, Edit, Place, Severity, SourceText};
@@ -163,7 +163,8 @@ pub(super) fn last_assignment(text: &str, name: &str) -> Option<Range<usize>> {
 
 /// What one reading of the file gives.
 struct Reading {
-    first: Shared<BTreeMap<String, Variable>>,
+    /// The variables after the first sourcing, but for a kernel's configuration, which some files source.
+    first: BTreeMap<String, Variable>,
     directives: BTreeMap<String, Directive>,
     beginnings: BTreeMap<String, String>,
     findings: Vec<Finding>,
@@ -339,7 +340,7 @@ fn read(conf: &Conf, inputs: &Inputs, identity: Option<&(String, String)>) -> Re
         flow = Flow::Next;
     }
     machine.join_pending(0, |flow| matches!(flow, Flow::Return | Flow::Break(_) | Flow::Continue(_)));
-    let first = machine.state.variables.clone();
+    let first = own_variables(&machine.state);
     machine.state.stdout = Sink::Capture;
     machine.state.output.clear();
     let (blurred, open) = (settle(&mut machine.state), machine.state.open_names);
@@ -380,6 +381,11 @@ fn read(conf: &Conf, inputs: &Inputs, identity: Option<&(String, String)>) -> Re
     }
     let looked_at_files = machine.looked_at_files.get();
     Reading { first, directives, beginnings, findings, ended, looked_at_files }
+}
+
+fn own_variables(state: &State) -> BTreeMap<String, Variable> {
+    let own = state.variables.iter().filter(|(name, _)| !name.starts_with("CONFIG_"));
+    own.map(|(name, variable)| (name.clone(), variable.clone())).collect()
 }
 
 /// What partly unknown values begin with, where the second sourcing leaves the known part alone.
@@ -596,8 +602,7 @@ fn report(conf: &Conf, reading: Reading) -> Evaluation {
     let offsets = Offsets::new(&conf.text);
     let mut places = BTreeMap::new();
     let mut strangers = Vec::new();
-    // a kernel's configuration, which some files source, has thousands of names
-    for (name, variable) in reading.first.iter().filter(|(name, _)| !name.starts_with("CONFIG_")) {
+    for (name, variable) in &reading.first {
         let Some(place) = &variable.place else { continue };
         let place = offsets.range(place.clone());
         if VARIABLES.contains(&name.as_str()) {

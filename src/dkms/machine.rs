@@ -63,7 +63,7 @@ pub(super) struct Machine<'a> {
     pub identity: Option<(String, String)>,
     /// The path that `BASH_SOURCE` shows.
     pub script_path: String,
-    /// Whether it asked for paths where the driver may lie, or sourced a file.
+    /// Whether it asked for paths where the driver may lie, or sourced a file that holds more than assignments.
     pub looked_at_files: Cell<bool>,
     /// States of branches that may have left early, with how.
     pub pending: Vec<(Flow, State)>,

@@ -319,7 +319,7 @@ pub(crate) fn is_array_directive(name: &str) -> bool {
 /// Bytes as text for the evaluator: UTF-8 or U+FFFD, without NUL, without the characters that stand for the unknown.
 pub(crate) fn clean_text(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
-    if text.contains(['\0', state::UNKNOWN, state::MAYBE]) {
+    if text.as_bytes().contains(&0) || state::is_unknown(&text) {
         return text
             .chars()
             .filter(|c| *c != '\0')

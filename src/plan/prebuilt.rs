@@ -118,7 +118,9 @@ impl Maker<'_> {
     }
 
     fn package(&mut self, name: String, arch: Arch) -> Package {
-        Package { arch, ..skeleton(name, self.driver, self.target, self.request, &mut self.diagnostics) }
+        let usual = self.target.prebuilt.compression;
+        let skeleton = skeleton(name, self.driver, self.target, self.request, usual, &mut self.diagnostics);
+        Package { arch, ..skeleton }
     }
 
     fn modules(
@@ -157,6 +159,7 @@ impl Maker<'_> {
         let scripts = scripts(&self.target.prebuilt.scripts, self.request, self.templates, &values)?;
         package.payload = Payload::Install(payload);
         package.scripts = scripts;
+        package.triggers.clone_from(&self.target.prebuilt.triggers);
         Ok(package)
     }
 

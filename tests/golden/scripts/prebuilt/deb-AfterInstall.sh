@@ -7,41 +7,55 @@ kpkg_modules() (
     package='greeter-modules-combined'
     say() { printf '%s: %s\n' "$package" "$*" >&2; }
     kernels='6.1.0-9-amd64 6.1.0-10-amd64'
-    modules='greeter greeter_echo'
-    policy='auto'
 
     # A kernel is there when its own list of modules is: without it depmod would only leave files behind
     is_there() { [ -e "/lib/modules/$1/modules.order" ] || [ -e "/lib/modules/$1/modules.builtin" ]; }
+    # Kernels whose initramfs is made anew at the end of the transaction, once for all packages
+    marks=/run/kpkg-initramfs
     index() {
         command -v depmod >/dev/null || return 0
         depmod -a "$1" || say "depmod failed for the kernel $1"
     }
+    modules='greeter greeter_echo'
+    policy='auto'
     # Does a list of paths, on standard input, have one of our modules?
     names_ours() {
         pattern=$(for module in $modules; do printf '%s\n' "$module"; done | sed 's/[.]/\\&/g; s/[-_]/[-_]/g; s/.*/\/&\\.ko/')
         grep -q -e "$pattern"
     }
-    # The kernel's initramfs with the modules as they are now, where they belong to it
-    initramfs() {
+    # Does the kernel's initramfs hold one of our modules, or has it to?
+    belongs() {
         image=/boot/initrd.img-$1
-        [ -e "$image" ] && command -v update-initramfs >/dev/null || return 0
+        [ -e "$image" ] && command -v update-initramfs >/dev/null || return 1
         case $policy in
-            never) return 0 ;;
-            auto)
-                command -v lsinitramfs >/dev/null && lsinitramfs "$image" 2>/dev/null | names_ours || return 0 ;;
+            never) return 1 ;;
+            auto) command -v lsinitramfs >/dev/null && lsinitramfs "$image" 2>/dev/null | names_ours ;;
         esac
+    }
+    renew() {
+        rm -f "$marks/$1"
         update-initramfs -u -k "$1" || say "the initramfs of the kernel $1 was not updated"
     }
+    mark() { mkdir -p "$marks" && : >"$marks/$1"; }
 
     for kernel in $kernels; do
         is_there "$kernel" || continue
+        if [ "$1" = triggered ]; then
+            [ ! -e "$marks/$kernel" ] || renew "$kernel"
+            continue
+        fi
         index "$kernel"
-        initramfs "$kernel"
+        belongs "$kernel" || continue
+        { mark "$kernel" && dpkg-trigger --no-await kpkg-initramfs; } 2>/dev/null || renew "$kernel"
     done
 )
+if [ "$1" = triggered ]; then
+    kpkg_modules triggered || :
+    exit 0
+fi
 
 case $1 in
-    configure | abort-upgrade | abort-remove | abort-deconfigure) kpkg_modules || : ;;
+    configure | abort-upgrade | abort-remove | abort-deconfigure) kpkg_modules "$1" || : ;;
 esac
 
 exit 0

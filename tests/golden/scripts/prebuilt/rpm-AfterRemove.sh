@@ -4,20 +4,11 @@ kpkg_modules() (
     package='kmod-greeter-combined'
     say() { printf '%s: %s\n' "$package" "$*" >&2; }
     kernels='5.14.0-9.1.el9.x86_64 5.14.0-10.1.el9.x86_64'
-    modules='greeter greeter_echo'
-    policy='auto'
 
     # A kernel is there when its own list of modules is: without it depmod would only leave files behind
     is_there() { [ -e "/lib/modules/$1/modules.order" ] || [ -e "/lib/modules/$1/modules.builtin" ]; }
-    index() {
-        command -v depmod >/dev/null || return 0
-        depmod -a "$1" || say "depmod failed for the kernel $1"
-    }
-    # Does a list of paths, on standard input, have one of our modules?
-    names_ours() {
-        pattern=$(for module in $modules; do printf '%s\n' "$module"; done | sed 's/[.]/\\&/g; s/[-_]/[-_]/g; s/.*/\/&\\.ko/')
-        grep -q -e "$pattern"
-    }
+    # Kernels whose initramfs is made anew at the end of the transaction, once for all packages
+    marks=/run/kpkg-initramfs
     # A kernel that went before its modules left what depmod had made for it
     forget() {
         at=/lib/modules/$1
@@ -30,13 +21,26 @@ kpkg_modules() (
         find "$at/" -depth -type d -empty -exec rmdir {} +
         return 0
     }
-    # The kernel's initramfs with the modules as they are now, where they belong to it
-    initramfs() {
+    index() {
+        command -v depmod >/dev/null || return 0
+        depmod -a "$1" || say "depmod failed for the kernel $1"
+    }
+    modules='greeter greeter_echo'
+    policy='auto'
+    # Does a list of paths, on standard input, have one of our modules?
+    names_ours() {
+        pattern=$(for module in $modules; do printf '%s\n' "$module"; done | sed 's/[.]/\\&/g; s/[-_]/[-_]/g; s/.*/\/&\\.ko/')
+        grep -q -e "$pattern"
+    }
+    # Does the kernel's initramfs hold one of our modules, or has it to?
+    belongs() {
         case $policy in
-            never) return 0 ;;
-            auto)
-                command -v lsinitrd >/dev/null && lsinitrd --kver "$1" 2>/dev/null | names_ours || return 0 ;;
+            never) return 1 ;;
+            auto) command -v lsinitrd >/dev/null && lsinitrd --kver "$1" 2>/dev/null | names_ours ;;
         esac
+    }
+    renew() {
+        rm -f "$marks/$1"
         if [ -x /usr/lib/module-init-tools/regenerate-initrd-posttrans ]; then
             # done at the end of the transaction, once for all packages
             mkdir -p /run/regenerate-initrd && : >"/run/regenerate-initrd/$1"
@@ -53,7 +57,7 @@ kpkg_modules() (
     for kernel in $kernels; do
         if is_there "$kernel"; then
             index "$kernel"
-            initramfs "$kernel"
+            ! belongs "$kernel" || renew "$kernel"
         else
             forget "$kernel"
         fi
