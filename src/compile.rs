@@ -364,6 +364,8 @@ impl Builder<'_> {
             return Ok(built);
         }
         begin();
+        // a finished build that somebody damaged
+        let _ignored = fs::remove_dir_all(&place);
         self.compile(kernel, decision, &wanted, needs, &place)?;
         let built = Self::finished(&place, kernel).map(|built| Built { is_fresh: true, ..built });
         built.ok_or_else(|| Error::failed("a finished build cannot be read:").at(&place).into())

@@ -511,6 +511,8 @@ fn fingerprint(headers: &Headers, folder: &Path) -> String {
         "include/config/auto.conf",
         "Module.symvers",
         "Makefile",
+        // Debian's: the compiler, and what it overrides
+        ".kernelvariables",
         "scripts/mod/modpost",
     ] {
         let bytes = headers.read(path, 64 << 20).unwrap_or_default();

@@ -125,6 +125,9 @@ fn a_module_is_compiled_once_and_packaged() {
     assert!(
         package == fs::read(case.tree.path().join("out/toy-modules-6.1.0-1-toy_1.0-1_amd64.deb")).unwrap()
     );
+    let build = format!("cache/builds/{}", case.tree.names("cache/builds")[0]);
+    case.tree.file(&format!("{build}/built.json"), "damaged");
+    assert!(case.build().1.contains("1 module, compiled\n"));
     // what decides about the result decides whether it is built
     for change in ["driver/other.c", "kernel/Module.symvers"] {
         case.tree.file(change, "0x00000010\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n\n");
