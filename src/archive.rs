@@ -2,6 +2,7 @@
 //!
 //! Shared by the backends; knows neither packages of a format nor where artifacts go.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -9,7 +10,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::output::Stop;
-use crate::package::{Codec, Compression, Content};
+use crate::package::{Codec, Compression, Content, Entry, EntryKind};
 
 /// How much is read at a time.
 const CHUNK: usize = 128 * 1024;
@@ -162,6 +163,13 @@ impl<D: digest::Update> Tap for D {
     fn see(&mut self, bytes: &[u8]) {
         self.update(bytes);
     }
+}
+
+/// A tap that does not look.
+struct Blind;
+
+impl digest::Update for Blind {
+    fn update(&mut self, _: &[u8]) {}
 }
 
 /// A writer that shows every byte to a tap and counts.
@@ -410,6 +418,57 @@ pub fn read_tar(
         look(found, &mut entry)?;
     }
     Ok(())
+}
+
+/// Writes entries below a folder, and the folders above them, as a compressed tar.
+pub fn tarball<W: Write>(
+    out: W,
+    folder: &str,
+    entries: &[Entry],
+    compression: Compression,
+    stamp: u32,
+    stop: &Stop,
+) -> Result<W> {
+    /// A folder, or one of the entries.
+    struct Piece<'a> {
+        name: String,
+        entry: Option<&'a Entry>,
+    }
+    impl Piece<'_> {
+        fn member(&self) -> Member<'_> {
+            match self.entry.map(|entry| (&entry.kind, entry.size())) {
+                Some((EntryKind::File { .. }, size)) => Member::File(size),
+                Some((EntryKind::Symlink { target }, _)) => Member::Symlink(target),
+                Some((EntryKind::Directory, _)) | None => Member::Directory,
+            }
+        }
+    }
+    let below = |path: &str| if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") };
+    let is_folder = |entry: &&Entry| matches!(entry.kind, EntryKind::Directory);
+    let files = entries.iter().filter(|entry| !is_folder(entry));
+    let mut pieces: Vec<_> =
+        files.map(|entry| Piece { name: below(&entry.path), entry: Some(entry) }).collect();
+    let mut folders: BTreeSet<String> =
+        entries.iter().filter(is_folder).map(|entry| format!("{}/", below(&entry.path))).collect();
+    for name in pieces.iter().map(|piece| piece.name.clone()).chain(folders.clone()) {
+        folders.extend(name.match_indices('/').map(|(at, _)| name[..=at].to_owned()));
+    }
+    pieces.extend(folders.into_iter().map(|name| Piece { name, entry: None }));
+    pieces.sort_by(|one, other| one.name.as_bytes().cmp(other.name.as_bytes()));
+
+    let failed = |error| Error::io("cannot write", "the temporary file", error);
+    let length = pieces.iter().map(|piece| tar_length(&piece.name, piece.member())).sum::<u64>() + TAR_END;
+    let mut tar = Compressor::new(out, compression, length).map_err(failed)?;
+    for piece in &pieces {
+        let mode = piece.entry.map_or(0o755, Entry::mode);
+        tar_header(&mut tar, &piece.name, piece.member(), mode, stamp).map_err(failed)?;
+        if let Some(Entry { kind: EntryKind::File { content, .. }, .. }) = piece.entry {
+            copy_content(content, &mut tar, &mut Blind, stop, &failed)?;
+            tar_padding(&mut tar, content.size()).map_err(failed)?;
+        }
+    }
+    tar_end(&mut tar).map_err(failed)?;
+    tar.finish().map_err(failed)
 }
 
 /// The two empty blocks at the end.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::backend::{self, Backend};
+use crate::backend::{self, Backend, Format};
 use crate::bash::{self, ConfShell};
 use crate::compile::{self, Before, Event, Failure, Outcome};
 use crate::config::{self, Config};
@@ -133,6 +133,8 @@ pub struct Prepared {
 pub struct Job {
     /// For whom.
     pub target: Target,
+    /// The format's name.
+    pub format: &'static str,
     /// What.
     pub package: Package,
     /// The paths it will have.
@@ -253,7 +255,7 @@ pub fn write_new(files: &[NewFile]) -> Result<()> {
 pub fn prepare(input: &Input, options: &Options, tell: Tell<'_>) -> Result<Vec<Prepared>> {
     let folder = input.folder.as_path();
     let config = read_config(folder)?;
-    let targets = targets(options, &config)?;
+    let aims = aims(options, &config)?;
     let (found, findings) = find::find(
         folder,
         &find::Options {
@@ -264,8 +266,7 @@ pub fn prepare(input: &Input, options: &Options, tell: Tell<'_>) -> Result<Vec<P
     )?;
     let findings = [input.diagnostics.clone(), findings].concat();
     let kernels = options.prebuilt.as_ref().map(|prebuilt| kernels(prebuilt, &options.stop)).transpose()?;
-    let given =
-        Given { input, config: &config, targets: &targets, kernels: kernels.as_deref(), options, tell };
+    let given = Given { input, config: &config, aims: &aims, kernels: kernels.as_deref(), options, tell };
     let mut drivers = Vec::new();
     for found in &found {
         drivers.push(given.read(found)?);
@@ -340,7 +341,7 @@ pub fn prune(cache: &Path, names: &[String]) -> Result<Vec<HeaderPackage>> {
 struct Given<'a> {
     input: &'a Input,
     config: &'a Config,
-    targets: &'a [Target],
+    aims: &'a [Aim],
     kernels: Option<&'a [Kernel]>,
     options: &'a Options,
     tell: Tell<'a>,
@@ -478,7 +479,7 @@ fn prepare_driver(
     outcomes: Vec<Outcome>,
     mut diagnostics: Vec<Diagnostic>,
 ) -> Result<Prepared> {
-    let Given { input, config, targets, options, .. } = *given;
+    let Given { input, config, aims, options, .. } = *given;
     let templates = Templates::new(&read_templates(options.templates.as_deref())?)?;
     let releases = given.kernels.unwrap_or_default().iter().map(|kernel| kernel.release.clone());
     let kernels: Vec<_> =
@@ -497,11 +498,10 @@ fn prepare_driver(
     } else {
         0
     }) > 1;
-    for target in targets {
-        let backend = backend::for_format(&target.format)
-            .ok_or_else(|| Error::usage(format!("nothing writes the format `{}`", target.format)))?;
+    for Aim { target, format, backend } in aims {
         let request = Request::new(&options.request, config, &target.format, &read_script)?;
         let planned = match given.kernels {
+            None if format.is_source => plan::plan_source(&driver, target, &request, &templates)?,
             None => plan::plan(&driver, target, &request, &templates)?,
             Some(all) => {
                 let ready = ready(all, &kernels, target, request.debug)?;
@@ -516,7 +516,14 @@ fn prepare_driver(
         for package in planned.packages {
             diagnostics.extend(backend.check(&package));
             let artifacts = backend.artifacts(&package).iter().map(|name| folder.join(name)).collect();
-            jobs.push(Job { target: target.clone(), package, artifacts, folder: folder.clone(), backend });
+            jobs.push(Job {
+                target: target.clone(),
+                format: format.name,
+                package,
+                artifacts,
+                folder: folder.clone(),
+                backend: *backend,
+            });
         }
     }
     let diagnostics = without_repetition(diagnostics);
@@ -554,7 +561,7 @@ impl Prepared {
         let mut artifacts = Vec::new();
         for job in &self.jobs {
             begin(job);
-            let format = &job.target.format;
+            let format = job.format;
             let there =
                 self.finished.as_ref().and_then(|known| known.find(format, &job.package, &job.folder));
             let is_fresh = there.is_none();
@@ -574,7 +581,7 @@ impl Prepared {
                 written,
                 is_fresh,
                 target: job.target.name.clone(),
-                format: format.clone(),
+                format: format.to_owned(),
             }));
         }
         Ok(artifacts)
@@ -594,7 +601,8 @@ pub(crate) fn without_repetition(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic
 
 fn read_config(folder: &Path) -> Result<Config> {
     let path = find::below(folder, config::FILE_NAME);
-    let formats: Vec<_> = backend::formats().collect();
+    let formats: Vec<_> =
+        backend::formats().filter(|format| !format.is_source).map(|format| format.name).collect();
     match fs::read_to_string(&path) {
         Ok(text) => Config::parse(&path, &text, &formats),
         Err(error)
@@ -606,44 +614,69 @@ fn read_config(folder: &Path) -> Result<Config> {
     }
 }
 
-/// The targets asked for, each of a format asked for.
-fn targets(options: &Options, config: &Config) -> Result<Vec<Target>> {
-    for format in &options.formats {
-        if backend::for_format(format).is_none() {
-            let known: Vec<_> = backend::formats().collect();
-            return Err(Error::usage(format!("there is no format `{format}`"))
-                .hint(format!("known are {}, and `all`", known.join(", "))));
-        }
+/// A target, and the format that it is packaged in.
+struct Aim {
+    target: Target,
+    format: &'static Format,
+    backend: &'static dyn Backend,
+}
+
+/// The targets asked for, each in those of the formats asked for that it uses.
+fn aims(options: &Options, config: &Config) -> Result<Vec<Aim>> {
+    let known = |name: &String| {
+        let names: Vec<_> = backend::formats().map(|format| format.name).collect();
+        backend::formats().find(|format| format.name == name).ok_or_else(|| {
+            Error::usage(format!("there is no format `{name}`"))
+                .hint(format!("known are {}, and `all`", names.join(", ")))
+        })
+    };
+    let asked: Vec<&'static Format> = options.formats.iter().map(known).collect::<Result<_>>()?;
+    if let Some(source) = asked.iter().find(|format| format.is_source && options.prebuilt.is_some()) {
+        return Err(Error::usage(format!("`{}` packages carry source, not compiled modules", source.name))
+            .hint("leave `--prebuilt` out, or name another format"));
     }
+    let usual = || backend::formats().filter(|format| !format.is_source).collect();
+    let formats: Vec<&'static Format> = if asked.is_empty() { usual() } else { asked.clone() };
+    let aim = |target: Target, format: &'static Format| {
+        let backend = backend::for_format(format.name)
+            .ok_or_else(|| Error::usage(format!("nothing writes the format `{}`", format.name)))?;
+        Ok(Aim { target, format, backend })
+    };
+    let uses = |target: &Target, format: &Format| {
+        backend::for_format(format.name).is_some_and(|backend| backend.formats()[0].name == target.format)
+    };
     let named = if options.targets.is_empty() { &config.packaging.targets } else { &options.targets };
     if named.is_empty() {
-        let all = || backend::formats().map(str::to_owned).collect();
-        let formats: Vec<String> = if options.formats.is_empty() { all() } else { options.formats.clone() };
-        // the portable target of a format bears the format's name
-        return formats.iter().map(|format| profile::target(format)).collect();
+        // the portable target of a format bears its name
+        let portable = |format: &Format| {
+            backend::for_format(format.name).map_or(format.name, |backend| backend.formats()[0].name)
+        };
+        return formats.iter().map(|format| aim(profile::target(portable(format))?, format)).collect();
     }
-    let mut targets: Vec<Target> = Vec::new();
+    let mut aims: Vec<Aim> = Vec::new();
     for name in named {
         let target = profile::target(name)?;
-        let wanted = options.formats.is_empty() || options.formats.contains(&target.format);
-        if !wanted && !options.targets.is_empty() {
+        let wanted: Vec<_> = formats.iter().filter(|format| uses(&target, format)).collect();
+        if wanted.is_empty() && !options.targets.is_empty() {
             return Err(Error::usage(format!(
                 "`{name}` uses {}, which `--format` leaves out",
                 target.format
             ))
             .hint("name a target of the format, or leave `--format` out"));
         }
-        if wanted && targets.iter().all(|other| other.name != target.name) {
-            targets.push(target);
+        if aims.iter().all(|other| other.target.name != target.name) {
+            for format in wanted {
+                aims.push(aim(target.clone(), format)?);
+            }
         }
     }
-    for format in &options.formats {
-        if targets.iter().all(|target| target.format != *format) {
-            return Err(Error::usage(format!("no target uses the format `{format}`"))
-                .hint(format!("add one, such as `--target {format}`")));
+    for format in asked {
+        if aims.iter().all(|aim| aim.format != format) {
+            return Err(Error::usage(format!("no target uses the format `{}`", format.name))
+                .hint(format!("add one, such as `--target {}`", format.name)));
         }
     }
-    Ok(targets)
+    Ok(aims)
 }
 
 /// A file of the packager's own scripts, which must lie in the driver's folder.

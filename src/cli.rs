@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use crate::backend;
 use crate::bash::ConfShell;
 use crate::build;
 use crate::config::Initramfs;
@@ -107,7 +108,7 @@ pub struct PackageArgs {
     /// Every driver of a folder that has several
     #[arg(long, conflicts_with = "dkms_conf", env = "KPKG_ALL", action = clap::ArgAction::SetTrue)]
     pub all: bool,
-    /// The formats: deb, rpm, or all
+    /// The formats: deb, rpm, dsc, srpm, or all [default: deb,rpm]
     #[arg(short, long, value_name = "FORMAT", value_delimiter = ',', env = "KPKG_FORMAT")]
     pub format: Vec<String>,
     /// The releases to package for, such as debian-12 or rhel-9; with several, artifacts go to OUT/TARGET/
@@ -191,6 +192,9 @@ pub struct BuildArgs {
     /// The machines that they are for.
     #[command(flatten)]
     pub machine: MachineArgs,
+    /// The release that .dsc packages are uploaded for, such as unstable or noble [default: the target's]
+    #[arg(long, value_name = "NAME", env = "KPKG_DISTRIBUTION")]
+    pub distribution: Option<String>,
     /// A folder whose templates replace the built-in ones of the same name
     #[arg(long, value_name = "DIR", env = "KPKG_TEMPLATES")]
     pub templates: Option<PathBuf>,
@@ -275,6 +279,12 @@ impl BuildArgs {
     #[must_use]
     pub fn options(&self) -> build::Options {
         let mut options = self.package.options();
+        if self.prebuilt.prebuilt && self.package.format.iter().any(|format| format == "all") {
+            let source =
+                |name: &String| backend::formats().any(|format| format.is_source && format.name == *name);
+            options.formats.retain(|name| !source(name));
+        }
+        options.request.distribution.clone_from(&self.distribution);
         options.request.combine = self.prebuilt.combine;
         options.request.debug = self.prebuilt.debug;
         options.request.initramfs = self.prebuilt.initramfs.map(InitramfsWhen::initramfs);
@@ -405,8 +415,11 @@ impl PackageArgs {
     #[must_use]
     pub fn options(&self) -> build::Options {
         let all = self.format.iter().any(|format| format == "all");
-        let formats =
-            if all { crate::backend::formats().map(str::to_owned).collect() } else { self.format.clone() };
+        let formats = if all {
+            backend::formats().map(|format| format.name.to_owned()).collect()
+        } else {
+            self.format.clone()
+        };
         build::Options {
             formats,
             targets: self.target.clone(),

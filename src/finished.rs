@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::output::Written;
-use crate::package::{Content, Entry, EntryKind, Package, Payload};
+use crate::package::{Content, Entry, EntryKind, Package};
 
 /// The memory of what was written.
 #[derive(Debug, Clone)]
@@ -43,12 +43,11 @@ impl Finished {
 
     /// Where a package is remembered, when what it holds is determined by its plan.
     fn record(&self, format: &str, package: &Package) -> Option<PathBuf> {
-        let Payload::Install(entries) = &package.payload;
         let is_settled = |entry: &Entry| match &entry.kind {
             EntryKind::File { content: Content::Disk { path, .. }, .. } => path.starts_with(&self.builds),
             _ => true,
         };
-        if !entries.iter().all(is_settled) {
+        if !package.payload.entries().iter().all(is_settled) {
             return None;
         }
         let plan = serde_json::to_string(&(&self.program, format, package)).ok()?;

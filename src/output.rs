@@ -3,6 +3,7 @@
 //! An artifact appears whole or not at all, and a name is written once. Knows nothing about formats.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Cursor, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -53,8 +54,27 @@ pub trait Output {
     /// An empty temporary stream that vanishes when it is dropped.
     fn scratch(&self) -> Result<Box<dyn Stream>>;
 
+    /// What an artifact of that name holds that an earlier run wrote.
+    fn earlier(&self, name: &str) -> Result<Option<Box<dyn Read>>>;
+
+    /// A text with a signature around it, where artifacts are signed.
+    fn signed(&self, text: String) -> Result<String>;
+
     /// The stop flag.
     fn stop(&self) -> &Stop;
+}
+
+/// Signs texts: gives them back with an OpenPGP signature around them (RFC 9580, section 7, cleartext signatures).
+#[derive(Clone)]
+pub struct Signer(pub Arc<Sign>);
+
+/// What a [`Signer`] calls.
+pub type Sign = dyn Fn(&str) -> Result<String> + Send + Sync;
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Signer")
+    }
 }
 
 /// An artifact that was written.
@@ -71,6 +91,7 @@ pub struct Written {
 pub struct Dir {
     path: PathBuf,
     stop: Stop,
+    signer: Option<Signer>,
     written: Vec<Written>,
 }
 
@@ -78,7 +99,13 @@ impl Dir {
     /// A folder, made with its parents when the first artifact is written.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, stop: Stop) -> Self {
-        Self { path: path.into(), stop, written: Vec::new() }
+        Self { path: path.into(), stop, signer: None, written: Vec::new() }
+    }
+
+    /// Signs what can be signed.
+    #[must_use]
+    pub fn with_signer(self, signer: Option<Signer>) -> Self {
+        Self { signer, ..self }
     }
 
     /// What was written so far, in order.
@@ -133,6 +160,22 @@ impl Output for Dir {
         let file = tempfile::tempfile_in(&self.path)
             .map_err(|error| Error::io("cannot make a temporary file in", &self.path, error))?;
         Ok(Box::new(file))
+    }
+
+    fn earlier(&self, name: &str) -> Result<Option<Box<dyn Read>>> {
+        let path = self.path.join(name);
+        match File::open(&path) {
+            Ok(file) => Ok(Some(Box::new(file))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("cannot read", path, error)),
+        }
+    }
+
+    fn signed(&self, text: String) -> Result<String> {
+        match &self.signer {
+            Some(signer) => (signer.0)(&text),
+            None => Ok(text),
+        }
     }
 
     fn stop(&self) -> &Stop {
@@ -284,6 +327,14 @@ impl Output for Memory {
 
     fn scratch(&self) -> Result<Box<dyn Stream>> {
         Ok(Box::new(Cursor::new(Vec::new())))
+    }
+
+    fn earlier(&self, _name: &str) -> Result<Option<Box<dyn Read>>> {
+        Ok(None)
+    }
+
+    fn signed(&self, text: String) -> Result<String> {
+        Ok(text)
     }
 
     fn stop(&self) -> &Stop {

@@ -250,6 +250,37 @@ pub enum Payload {
     /// Files to install and the folders that the package owns, in byte order of their paths. Folders above them that other
     /// packages share are not listed; a format that needs them adds them.
     Install(Vec<Entry>),
+    /// What a distribution's own builder makes the package of, on its own machines.
+    Source(Box<Source>),
+}
+
+impl Payload {
+    /// What is installed, or the driver's source.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        match self {
+            Self::Install(entries) => entries,
+            Self::Source(source) => &source.upstream,
+        }
+    }
+}
+
+/// A source package, of which a package is built that is equal to the one that would have been written at once: name, relations and
+/// scripts are that package's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Source {
+    /// `NAME-VERSION`: the top folder of the source's archive, and its place below `usr/src` on the target.
+    pub folder: String,
+    /// The driver's source, below that folder.
+    pub upstream: Vec<Entry>,
+    /// What the built package holds beside the source, as it is installed.
+    pub files: Vec<Entry>,
+    /// How it is built: texts, by path.
+    pub packaging: Vec<Entry>,
+    /// What building takes.
+    pub build_requires: Vec<Relation>,
+    /// The release of the distribution that it is uploaded for.
+    pub distribution: String,
 }
 
 /// One file, folder or link of the payload.

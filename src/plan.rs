@@ -4,8 +4,10 @@
 
 mod files;
 mod prebuilt;
+mod source;
 
 pub use prebuilt::{KernelModules, ReadyModule, plan as plan_prebuilt};
+pub use source::plan as plan_source;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -114,7 +116,7 @@ pub fn plan(driver: &Driver, target: &Target, request: &Request, templates: &Tem
     package.description = driver.about.description.clone().unwrap_or_else(|| description(driver));
     package.relations = relations(driver, target, request, &base, &mut diagnostics)?;
     let values = Values::new(driver, target, request, &package);
-    let mut entries = source(driver);
+    let mut entries = source_entries(driver);
     entries.extend(files::entries(driver, target, request, &base)?);
     let payload = with_documents(entries, &target.documents, &package.name, templates, &values)?;
     package.scripts = scripts(&target.scripts, request, templates, &values)?;
@@ -390,6 +392,8 @@ struct PackageValues<'a> {
     homepage: &'a str,
     copyright: Vec<String>,
     source_folder: String,
+    source_name: String,
+    releases: String,
     license_files: Vec<&'a str>,
 }
 
@@ -413,12 +417,32 @@ impl<'a> Values<'a> {
                 homepage: &package.homepage,
                 copyright,
                 source_folder: format!("/{}", source_folder(driver)),
+                source_name: format!("{}-{}", driver.name, driver.version),
+                releases: releases(&package.homepage),
                 license_files: driver.license_files().collect(),
             },
             on_build_failure: request.on_build_failure,
             headers: &target.headers,
             scripts: Texts::default(),
         }
+    }
+}
+
+/// Where new releases of a driver appear, as uscan(1) looks for them; empty where its homepage does not tell.
+fn releases(homepage: &str) -> String {
+    let (_, address) = homepage.split_once("://").unwrap_or_default();
+    let parts: Vec<_> = address.trim_end_matches('/').trim_end_matches(".git").split('/').collect();
+    let plain = |part: &&str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    };
+    match parts.as_slice() {
+        [host @ "github.com", owner, name] if [owner, name].into_iter().all(plain) => {
+            format!("https://{host}/{owner}/{name}/tags .*/v?(\\d\\S+)\\.tar\\.gz")
+        }
+        [host @ "gitlab.com", owner, name] if [owner, name].into_iter().all(plain) => {
+            format!("https://{host}/{owner}/{name}/-/tags .*/{name}-v?(\\d\\S+)\\.tar\\.gz")
+        }
+        _ => String::new(),
     }
 }
 
@@ -470,7 +494,7 @@ fn source_folder(driver: &Driver) -> String {
 }
 
 /// The source as dkms wants it.
-fn source(driver: &Driver) -> Vec<Entry> {
+fn source_entries(driver: &Driver) -> Vec<Entry> {
     let root = source_folder(driver);
     let mut entries = vec![folder(root.clone())];
     for file in &driver.tree {

@@ -38,6 +38,7 @@ struct Layer {
     prebuilt: Option<PrebuiltLayer>,
     folders: Option<Folders>,
     document: Option<Vec<Document>>,
+    source: Option<SourceLayer>,
     fields: Option<BTreeMap<String, String>>,
     #[serde(default)]
     release: BTreeMap<String, Layer>,
@@ -99,6 +100,41 @@ struct PrebuiltLayer {
     triggers: Option<Vec<String>>,
     scripts: Option<ScriptTemplates>,
     document: Option<Vec<Document>>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct SourceLayer {
+    requires: Option<Vec<String>>,
+    distribution: Option<String>,
+    suffix: Option<String>,
+    file: Option<Vec<PackagingFile>>,
+}
+
+/// A file that says how a source package is built.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackagingFile {
+    /// Where; `{package}` is the package's name.
+    pub path: String,
+    /// Its template; a file that would be empty is left out.
+    pub template: String,
+    /// Whether it may be run.
+    #[serde(default)]
+    pub executable: bool,
+}
+
+/// What source packages look like.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// What building takes, in the notation of `Relation::parse`.
+    pub requires: Vec<String>,
+    /// The release that packages are uploaded for, as archives name it.
+    pub distribution: String,
+    /// What is added to the revision, so that versions grow from one release of the distribution to the next.
+    pub suffix: String,
+    /// How they are built.
+    pub files: Vec<PackagingFile>,
 }
 
 /// Which kernel releases can stand behind `=` in a relation.
@@ -218,6 +254,8 @@ pub struct Target {
     pub scripts: Vec<(When, String)>,
     /// What prebuilt packages look like.
     pub prebuilt: Prebuilt,
+    /// What source packages look like.
+    pub source: Source,
     /// The folders of files that belong to modules.
     pub folders: Folders,
     /// The documents of every source-only package.
@@ -303,10 +341,23 @@ fn resolve(name: &str, above: &[&Layer], layer: &Layer) -> Result<Target> {
             .collect(),
         scripts: scripts.into_list(),
         prebuilt: prebuilt(&layers, &missing)?,
+        source: source(&layers),
         folders: layers.iter().find_map(|layer| layer.folders.clone()).ok_or_else(|| missing("folders"))?,
         documents: layers.iter().find_map(|layer| layer.document.clone()).unwrap_or_default(),
         fields: layers.iter().find_map(|layer| layer.fields.clone()).unwrap_or_default(),
     })
+}
+
+fn source(layers: &[Layer]) -> Source {
+    fn first<T>(layers: &[Layer], pick: impl Fn(&SourceLayer) -> Option<T>) -> Option<T> {
+        layers.iter().filter_map(|layer| layer.source.as_ref()).find_map(pick)
+    }
+    Source {
+        requires: first(layers, |layer| layer.requires.clone()).unwrap_or_default(),
+        distribution: first(layers, |layer| layer.distribution.clone()).unwrap_or_default(),
+        suffix: first(layers, |layer| layer.suffix.clone()).unwrap_or_default(),
+        files: first(layers, |layer| layer.file.clone()).unwrap_or_default(),
+    }
 }
 
 fn prebuilt(layers: &[Layer], missing: &dyn Fn(&str) -> Error) -> Result<Prebuilt> {
@@ -376,7 +427,8 @@ mod tests {
 
     #[test]
     fn every_format_has_a_portable_target_that_all_its_releases_can_read() {
-        for format in crate::backend::formats() {
+        for format in crate::backend::formats().filter(|format| !format.is_source) {
+            let format = format.name;
             let portable = target(format).unwrap();
             for name in target_names() {
                 let other = target(&name).unwrap();

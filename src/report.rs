@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::headers::HeaderPackage;
 use crate::inspect::ModuleFile;
 use crate::ko::{KernelModule, Symbol};
-use crate::package::{Content, EntryKind, Package, Payload};
+use crate::package::{Content, EntryKind, Package};
 use crate::source::LeftOut;
 
 /// The version of the JSON that kpkg prints; grows when a key changes its meaning or goes.
@@ -258,7 +258,7 @@ pub fn plan_json(prepared: &Prepared) -> Value {
     let packages: Vec<_> = prepared
         .jobs
         .iter()
-        .map(|job| json!({ "target": job.target.name, "format": job.target.format, "artifacts": job.artifacts, "package": job.package }))
+        .map(|job| json!({ "target": job.target.name, "format": job.format, "artifacts": job.artifacts, "package": job.package }))
         .collect();
     json!({ "schema": SCHEMA, "reason": "plan", "driver": prepared.driver, "packages": packages })
 }
@@ -484,7 +484,7 @@ fn package_text(text: &mut String, package: &Package) {
     }
     let scripts: Vec<_> = package.scripts.iter().map(|script| format!("{:?}", script.when)).collect();
     line(text, "scripts", &scripts.join(", "));
-    let Payload::Install(entries) = &package.payload;
+    let entries = package.payload.entries();
     line(text, "payload", &format!("{} entries", entries.len()));
     line(text, "compression", &format!("{}:{}", package.compression.codec.name(), package.compression.level));
 }
@@ -511,7 +511,7 @@ pub fn files_text(prepared: &Prepared) -> String {
     let mut text = String::new();
     for job in &prepared.jobs {
         let _infallible = writeln!(text, "# {} for {}", job.package.name, job.target.name);
-        let Payload::Install(entries) = &job.package.payload;
+        let entries = job.package.payload.entries();
         for entry in entries {
             let suffix = match &entry.kind {
                 EntryKind::Directory => "/".to_owned(),

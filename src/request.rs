@@ -23,6 +23,8 @@ pub struct Options {
     pub combine: bool,
     /// `--debug`.
     pub debug: bool,
+    /// `--distribution`.
+    pub distribution: Option<String>,
 }
 
 /// The request for one format.
@@ -48,6 +50,8 @@ pub struct Request {
     pub combine: bool,
     /// Whether debug information is packaged.
     pub debug: bool,
+    /// The release that source packages are uploaded for, instead of the target's.
+    pub distribution: Option<String>,
     /// Files of the tree that belong to modules.
     pub files: FilesConfig,
     /// What is set for modules.
@@ -85,6 +89,7 @@ impl Request {
             initramfs: options.initramfs.unwrap_or(config.prebuilt.initramfs),
             combine: options.combine,
             debug: options.debug,
+            distribution: options.distribution.clone().map(checked_distribution).transpose()?,
             files: config.files.clone(),
             modules: checked_modules(&config.modules)?,
             relations,
@@ -102,6 +107,16 @@ fn checked_release(release: String) -> Result<String> {
     }
     Err(Error::usage(format!("`{release}` is no release"))
         .hint("use letters, digits, `+`, `.` and `~`, such as `--release 1`"))
+}
+
+/// It stands in a line of names; dpkg knows letters, digits, `+`, `-` and `.` there (deb-changelog(5)).
+fn checked_distribution(name: String) -> Result<String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+.-".contains(&byte);
+    if !name.is_empty() && name.bytes().all(allowed) {
+        return Ok(name);
+    }
+    Err(Error::usage(format!("`{}` is no distribution", name.escape_debug()))
+        .hint("name a release as its archive does, such as `--distribution unstable`"))
 }
 
 /// Names and parameters end in files that modprobe reads line by line.

@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 use kpkg::build::{self, Options, Prepared};
 use kpkg::config::Config;
 use kpkg::input::Input;
-use kpkg::package::{Bound, Codec, Package, Payload};
+use kpkg::package::{Bound, Codec, Package};
 use kpkg::plan::{self, KernelModules, ReadyModule};
 use kpkg::profile;
 use kpkg::request::{self, Request};
@@ -210,7 +210,7 @@ fn packages_of_compiled_modules_are_the_golden_ones() {
                 let any: Vec<_> = relation.any_of.iter().map(one).collect();
                 text.push_str(&format!("  {:?} {}\n", relation.kind, any.join(" | ")));
             }
-            let Payload::Install(entries) = &package.payload;
+            let entries = package.payload.entries();
             for entry in entries {
                 text.push_str(&format!("  /{}\n", entry.path));
             }

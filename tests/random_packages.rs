@@ -158,7 +158,7 @@ fn run(command: &mut Command) -> Finished {
 
 /// The installed tree is what the plan says: kinds, contents, modes, times.
 fn compare(package: &Package, root: &Path) {
-    let Payload::Install(entries) = &package.payload;
+    let entries = package.payload.entries();
     for entry in entries {
         let path = root.join(&entry.path);
         let metadata =
@@ -275,7 +275,7 @@ fn the_rpm_crate_reads_back_what_was_written() {
         let bytes = out.files().values().next().unwrap();
         let read = rpm::PackageMetadata::parse(&mut &bytes[..]).unwrap();
         assert_eq!(read.get_name().unwrap(), package.name);
-        let Payload::Install(entries) = &package.payload;
+        let entries = package.payload.entries();
         let paths: Vec<_> =
             read.get_file_entries().unwrap().iter().map(|file| file.path().display().to_string()).collect();
         let planned: Vec<_> = entries.iter().map(|entry| format!("/{}", entry.path)).collect();

@@ -2,6 +2,8 @@
 //!
 //! Writes without any of dpkg's tools. Never renders a template and never decides what is in a package.
 
+mod source;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -22,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::output::{Output, Stream};
 use crate::package::{
     Arch, Bound, Capability, Change, Codec, Comparison, Compression, Content, Entry, EntryKind, Module,
-    Package, Payload, RelationKind, Version, When, wrapped,
+    Package, Payload, Relation, RelationKind, Version, When, wrapped,
 };
 
 /// The backend of the `.deb` family.
@@ -140,10 +142,13 @@ impl Backend for Deb {
     }
 
     fn formats(&self) -> &'static [Format] {
-        &[Format("deb")]
+        &[Format { name: "deb", is_source: false }, Format { name: "dsc", is_source: true }]
     }
 
     fn artifacts(&self, package: &Package) -> Vec<String> {
+        if let Payload::Source(_) = package.payload {
+            return source::artifacts(package);
+        }
         let version = spelled(&Version { epoch: None, ..package.version.clone() });
         vec![format!("{}_{version}_{}.deb", package.name, architecture(package.arch))]
     }
@@ -195,6 +200,9 @@ impl Backend for Deb {
     }
 
     fn write(&self, package: &Package, out: &mut dyn Output) -> Result<()> {
+        if let Payload::Source(source) = &package.payload {
+            return source::write(package, source, out);
+        }
         let items = items(package);
         let mut data = out.scratch()?;
         let sums = write_data(package, &items, data.as_mut(), out)?;
@@ -270,8 +278,7 @@ impl Item<'_> {
 
 /// Payload, changelog (Policy 12.7) and every folder above them, by path: dpkg refuses members without parents.
 fn items(package: &Package) -> Vec<Item<'_>> {
-    let Payload::Install(entries) = &package.payload;
-    let mut items: Vec<_> = entries.iter().map(item).collect();
+    let mut items: Vec<_> = package.payload.entries().iter().map(item).collect();
     items.push(Item {
         path: format!("usr/share/doc/{}/changelog.Debian.gz", package.name).into(),
         kind: ItemKind::Bytes(gzip(changelog_text(package).as_bytes())),
@@ -395,7 +402,7 @@ fn control_text(package: &Package, installed_size: u64) -> String {
                 let also_conflicts = relation.kind == RelationKind::Replaces && name == "Conflicts";
                 field(relation.kind).0 == name || also_conflicts
             })
-            .map(|relation| relation.any_of.iter().map(capability).collect::<Vec<_>>().join(" | "))
+            .map(relation_text)
             .collect();
         list.join(", ")
     };
@@ -450,6 +457,11 @@ fn description(package: &Package) -> String {
         }
     }
     text
+}
+
+/// `a (>= 1) | b`.
+fn relation_text(relation: &Relation) -> String {
+    relation.any_of.iter().map(capability).collect::<Vec<_>>().join(" | ")
 }
 
 fn capability(capability: &Capability) -> String {
@@ -541,15 +553,20 @@ fn is_version(version: &Version) -> bool {
 
 /// `changelog.Debian` (`deb-changelog(5)`).
 fn changelog_text(package: &Package) -> String {
-    package.changelog.iter().map(|change| change_text(&package.name, change)).collect::<Vec<_>>().join("\n")
+    let distribution = match &package.payload {
+        Payload::Source(source) => &source.distribution,
+        Payload::Install(_) => "unstable",
+    };
+    let text = |change| change_text(&package.name, distribution, change);
+    package.changelog.iter().map(text).collect::<Vec<_>>().join("\n")
 }
 
-fn change_text(name: &str, change: &Change) -> String {
+fn change_text(name: &str, distribution: &str, change: &Change) -> String {
     let lines: String =
         change.lines.iter().map(|line| format!("  * {}\n", wrapped(line).join("\n    "))).collect();
     let version = spelled(&change.version);
     let date = date(change.time);
-    format!("{name} ({version}) unstable; urgency=medium\n\n{lines}\n -- {}  {date}\n", change.author)
+    format!("{name} ({version}) {distribution}; urgency=medium\n\n{lines}\n -- {}  {date}\n", change.author)
 }
 
 /// `Thu, 01 Jan 1970 00:00:00 +0000`.

@@ -15,11 +15,16 @@ use crate::package::{Package, Version};
 
 /// What users type after `--format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Format(pub &'static str);
+pub struct Format {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether its packages are built by others first.
+    pub is_source: bool,
+}
 
 /// One family of formats.
 pub trait Backend: Sync {
-    /// The formats it writes.
+    /// The formats it writes, the one that is installed first: targets name that one.
     fn formats(&self) -> &'static [Format];
 
     /// The names of the artifacts it would write, before any byte of them.
@@ -112,12 +117,12 @@ pub const BACKENDS: &[&dyn Backend] = &[&deb::Deb, &rpm::Rpm];
 /// The backend that writes `format`.
 #[must_use]
 pub fn for_format(format: &str) -> Option<&'static dyn Backend> {
-    BACKENDS.iter().copied().find(|backend| backend.formats().iter().any(|known| known.0 == format))
+    BACKENDS.iter().copied().find(|backend| backend.formats().iter().any(|known| known.name == format))
 }
 
 /// Every format, in the order of [`BACKENDS`].
-pub fn formats() -> impl Iterator<Item = &'static str> {
-    BACKENDS.iter().flat_map(|backend| backend.formats()).map(|format| format.0)
+pub fn formats() -> impl Iterator<Item = &'static Format> {
+    BACKENDS.iter().flat_map(|backend| backend.formats())
 }
 
 /// The findings of this layer.

@@ -4,6 +4,8 @@
 //! a hole is left, the payload is streamed, and the header is written last. Never renders a template and never decides what is in
 //! a package. Sources of the rules: rpm's `include/rpm/rpmtag.h`, `docs/manual/format_v4.md`, and rpmbuild 4.18's own output.
 
+mod source;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, Read, SeekFrom, Write};
@@ -23,8 +25,8 @@ use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 use crate::output::{Output, Stream};
 use crate::package::{
-    Arch, Bound, Capability, Codec, Comparison, Entry, EntryKind, Module, Package, Payload, Relation,
-    RelationKind, Role, Version, When,
+    Arch, Bound, Capability, Codec, Comparison, Compression, Entry, EntryKind, Module, Package, Payload,
+    Relation, RelationKind, Role, Version, When,
 };
 
 /// The backend of the `.rpm` family.
@@ -162,10 +164,13 @@ impl Backend for Rpm {
     }
 
     fn formats(&self) -> &'static [Format] {
-        &[Format("rpm")]
+        &[Format { name: "rpm", is_source: false }, Format { name: "srpm", is_source: true }]
     }
 
     fn artifacts(&self, package: &Package) -> Vec<String> {
+        if let Payload::Source(_) = package.payload {
+            return vec![source::artifact(package)];
+        }
         let (version, release) = (version(&package.version), &package.version.revision);
         vec![format!("{}-{version}-{release}.{}.rpm", package.name, architecture(package.arch))]
     }
@@ -212,6 +217,9 @@ impl Backend for Rpm {
     }
 
     fn write(&self, package: &Package, out: &mut dyn Output) -> Result<()> {
+        if let Payload::Source(source) = &package.payload {
+            return source::write(package, source, out);
+        }
         let name = self.artifacts(package).remove(0);
         let stop = out.stop().clone();
         let (_, hole) = metadata(package, &Digests::unknown(package))?;
@@ -248,22 +256,24 @@ struct Digests {
 impl Digests {
     /// Values of the same width, for measuring the header.
     fn unknown(package: &Package) -> Self {
+        let file = |entry: &Entry| if is_file(entry) { UNKNOWN_SHA256.to_owned() } else { String::new() };
+        Self::of(entries(package).iter().map(file).collect(), payload_length(package))
+    }
+
+    /// With those of the files, before the payload is written.
+    fn of(files: Vec<String>, uncompressed_size: u64) -> Self {
         Self {
-            files: entries(package)
-                .iter()
-                .map(|entry| if is_file(entry) { UNKNOWN_SHA256.to_owned() } else { String::new() })
-                .collect(),
+            files,
             payload: UNKNOWN_SHA256.to_owned(),
             uncompressed: UNKNOWN_SHA256.to_owned(),
             payload_size: 0,
-            uncompressed_size: payload_length(package),
+            uncompressed_size,
         }
     }
 }
 
 fn entries(package: &Package) -> &[Entry] {
-    let Payload::Install(entries) = &package.payload;
-    entries
+    package.payload.entries()
 }
 
 fn is_file(entry: &Entry) -> bool {
@@ -273,10 +283,6 @@ fn is_file(entry: &Entry) -> bool {
 /// Whether a file, or all of them together, need 64-bit sizes.
 fn is_large(package: &Package) -> bool {
     entries(package).iter().any(|entry| entry.size() > LARGEST_PLAIN_FILE)
-}
-
-fn total_size(package: &Package) -> u64 {
-    entries(package).iter().map(Entry::size).sum()
 }
 
 // ---- payload ----------------------------------------------------------------------------------------------------------------
@@ -390,15 +396,23 @@ fn file_mode(entry: &Entry) -> u16 {
 
 /// Lead, signature header and header as bytes, and how many.
 fn metadata(package: &Package, digests: &Digests) -> Result<(Vec<u8>, u64)> {
+    assembled(package, header_entries(package, digests), digests, is_large(package))
+}
+
+fn assembled(
+    package: &Package,
+    entries: Vec<HeaderEntry>,
+    digests: &Digests,
+    large: bool,
+) -> Result<(Vec<u8>, u64)> {
     let failed =
         |error: rpm::Error| Error::failed(format!("cannot write the header of `{}`: {error}", package.name));
-    let header: Header<IndexTag> =
-        Header::from_entries(header_entries(package, digests), IndexTag::RPMTAG_HEADERIMMUTABLE);
+    let header: Header<IndexTag> = Header::from_entries(entries, IndexTag::RPMTAG_HEADERIMMUTABLE);
     let signature = Header::from_entries([], IndexSignatureTag::HEADER_SIGNATURES);
     let lead_name = format!("{}-{}-{}", package.name, version(&package.version), package.version.revision);
     let mut metadata = PackageMetadata { lead: Lead::new(&lead_name), signature, header };
     let header_bytes = metadata.header_bytes().map_err(failed)?;
-    let entries = signature_entries(&header_bytes, digests, is_large(package));
+    let entries = signature_entries(&header_bytes, digests, large);
     metadata.signature = Header::from_entries(entries, IndexSignatureTag::HEADER_SIGNATURES);
     let mut bytes = Vec::with_capacity(header_bytes.len() + 1024);
     metadata.write(&mut bytes).map_err(failed)?;
@@ -464,11 +478,22 @@ impl Tags {
 fn header_entries(package: &Package, digests: &Digests) -> Vec<HeaderEntry> {
     let mut tags = Tags::default();
     identity(&mut tags, package);
+    let source =
+        format!("{}-{}-{}.src.rpm", package.name, version(&package.version), package.version.revision);
+    tags.text(IndexTag::RPMTAG_SOURCERPM, source);
     scripts(&mut tags, package);
     changelog(&mut tags, package);
-    file_lists(&mut tags, package, digests);
+    let listing = Listing {
+        entries: entries(package),
+        stamp: package.stamp,
+        digests,
+        top: "/",
+        is_large: is_large(package),
+        flags: file_flags,
+    };
+    file_lists(&mut tags, &listing);
     relations(&mut tags, package);
-    payload_tags(&mut tags, package, digests);
+    payload_tags(&mut tags, package.compression, digests);
     tags.0
 }
 
@@ -499,9 +524,6 @@ fn identity(tags: &mut Tags, package: &Package) {
     tags.text(T::RPMTAG_OS, "linux");
     tags.text(T::RPMTAG_ARCH, architecture(package.arch));
     tags.text(T::RPMTAG_PLATFORM, format!("{}-linux", architecture(package.arch)));
-    let source =
-        format!("{}-{}-{}.src.rpm", package.name, version(&package.version), package.version.revision);
-    tags.text(T::RPMTAG_SOURCERPM, source);
     tags.text(T::RPMTAG_RPMVERSION, concat!("kpkg-", env!("CARGO_PKG_VERSION")));
     tags.text(T::RPMTAG_ENCODING, "utf-8");
 }
@@ -523,7 +545,8 @@ const SHELL: &str = "/bin/sh";
 fn scripts(tags: &mut Tags, package: &Package) {
     for script in &package.scripts {
         let (body, program, _) = script_tags(script.when);
-        tags.text(body, &script.body);
+        // rpmbuild takes blank lines off the end
+        tags.text(body, script.body.trim_end());
         tags.text(program, SHELL);
     }
 }
@@ -543,10 +566,22 @@ fn changelog(tags: &mut Tags, package: &Package) {
     tags.texts(T::RPMTAG_CHANGELOGTEXT, package.changelog.iter().map(|change| text(&change.lines)).collect());
 }
 
-fn file_lists(tags: &mut Tags, package: &Package, digests: &Digests) {
+/// What the lists of files are made of.
+struct Listing<'a> {
+    entries: &'a [Entry],
+    stamp: u32,
+    digests: &'a Digests,
+    /// The folder of a path without one.
+    top: &'a str,
+    /// Whether sizes take 64 bits.
+    is_large: bool,
+    flags: fn(&Entry) -> u32,
+}
+
+fn file_lists(tags: &mut Tags, listing: &Listing<'_>) {
     use IndexTag as T;
-    let entries = entries(package);
-    let total = total_size(package);
+    let Listing { entries, digests, .. } = listing;
+    let total: u64 = entries.iter().map(Entry::size).sum();
     if total > LARGEST_PLAIN_FILE {
         tags.push(T::RPMTAG_LONGSIZE, IndexData::Int64(vec![total]));
     } else {
@@ -557,7 +592,7 @@ fn file_lists(tags: &mut Tags, package: &Package, digests: &Digests) {
     }
     let sizes =
         entries.iter().map(|entry| if let EntryKind::Directory = entry.kind { 0 } else { entry.size() });
-    if is_large(package) {
+    if listing.is_large {
         tags.push(T::RPMTAG_LONGFILESIZES, IndexData::Int64(sizes.collect()));
     } else {
         tags.numbers(
@@ -569,10 +604,10 @@ fn file_lists(tags: &mut Tags, package: &Package, digests: &Digests) {
     let text = |value: &str| vec![value.to_owned(); entries.len()];
     tags.shorts(T::RPMTAG_FILEMODES, entries.iter().map(file_mode).collect());
     tags.shorts(T::RPMTAG_FILERDEVS, vec![0; entries.len()]);
-    tags.numbers(T::RPMTAG_FILEMTIMES, all(package.stamp));
+    tags.numbers(T::RPMTAG_FILEMTIMES, all(listing.stamp));
     tags.texts(T::RPMTAG_FILEDIGESTS, digests.files.clone());
     tags.texts(T::RPMTAG_FILELINKTOS, entries.iter().map(link_target).collect());
-    tags.numbers(T::RPMTAG_FILEFLAGS, entries.iter().map(file_flags).collect());
+    tags.numbers(T::RPMTAG_FILEFLAGS, entries.iter().map(listing.flags).collect());
     tags.texts(T::RPMTAG_FILEUSERNAME, text("root"));
     tags.texts(T::RPMTAG_FILEGROUPNAME, text("root"));
     tags.numbers(T::RPMTAG_FILEVERIFYFLAGS, all(u32::MAX));
@@ -580,7 +615,7 @@ fn file_lists(tags: &mut Tags, package: &Package, digests: &Digests) {
     tags.numbers(T::RPMTAG_FILEINODES, (1..).take(entries.len()).collect());
     tags.texts(T::RPMTAG_FILELANGS, text(""));
     tags.number(T::RPMTAG_FILEDIGESTALGO, SHA256);
-    directories(tags, entries);
+    directories(tags, entries, listing.top);
 }
 
 fn link_target(entry: &Entry) -> String {
@@ -597,7 +632,7 @@ fn file_flags(entry: &Entry) -> u32 {
 }
 
 /// The paths as a list of folders, and for each file its name and the index of its folder.
-fn directories(tags: &mut Tags, entries: &[Entry]) {
+fn directories(tags: &mut Tags, entries: &[Entry], top: &str) {
     use IndexTag as T;
     let mut names: Vec<String> = Vec::new();
     let mut index_of = std::collections::HashMap::new();
@@ -606,7 +641,7 @@ fn directories(tags: &mut Tags, entries: &[Entry]) {
         let (folder, base) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
         let next = names.len();
         let index = *index_of.entry(folder).or_insert_with(|| {
-            names.push(if folder.is_empty() { "/".to_owned() } else { format!("/{folder}/") });
+            names.push(if folder.is_empty() { top.to_owned() } else { format!("/{folder}/") });
             next
         });
         indexes.push(u32::try_from(index).unwrap_or(u32::MAX));
@@ -666,13 +701,17 @@ fn relations(tags: &mut Tags, package: &Package) {
             of(RelationKind::Supplements).collect(),
         ),
     ];
-    for ([name, flags, version], list) in lists {
-        let list: Vec<Dependency> = list;
-        if !list.is_empty() {
-            tags.texts(name, list.iter().map(|dependency| dependency.name.clone()).collect());
-            tags.numbers(flags, list.iter().map(|dependency| dependency.flags).collect());
-            tags.texts(version, list.into_iter().map(|dependency| dependency.version).collect());
-        }
+    for (names, list) in lists {
+        dependency_list(tags, names, list);
+    }
+}
+
+/// Names, flags and versions of dependencies of one kind.
+fn dependency_list(tags: &mut Tags, [name, flags, version]: [IndexTag; 3], list: Vec<Dependency>) {
+    if !list.is_empty() {
+        tags.texts(name, list.iter().map(|dependency| dependency.name.clone()).collect());
+        tags.numbers(flags, list.iter().map(|dependency| dependency.flags).collect());
+        tags.texts(version, list.into_iter().map(|dependency| dependency.version).collect());
     }
 }
 
@@ -816,10 +855,10 @@ fn rpmlib(package: &Package) -> Vec<Dependency> {
     needs.into_iter().map(need).collect()
 }
 
-fn payload_tags(tags: &mut Tags, package: &Package, digests: &Digests) {
+fn payload_tags(tags: &mut Tags, compression: Compression, digests: &Digests) {
     use IndexTag as T;
     tags.text(T::RPMTAG_PAYLOADFORMAT, "cpio");
-    let compressor = match package.compression.codec {
+    let compressor = match compression.codec {
         Codec::None => None,
         Codec::Gzip => Some("gzip"),
         Codec::Xz => Some("xz"),
@@ -827,7 +866,7 @@ fn payload_tags(tags: &mut Tags, package: &Package, digests: &Digests) {
     };
     if let Some(compressor) = compressor {
         tags.text(T::RPMTAG_PAYLOADCOMPRESSOR, compressor);
-        tags.text(T::RPMTAG_PAYLOADFLAGS, package.compression.level.to_string());
+        tags.text(T::RPMTAG_PAYLOADFLAGS, compression.level.to_string());
     }
     tags.texts(T::RPMTAG_PAYLOADSHA256, vec![digests.payload.clone()]);
     tags.number(T::RPMTAG_PAYLOADSHA256ALGO, SHA256);

@@ -1,0 +1,301 @@
+//! Debian source packages: the format `3.0 (quilt)` of dpkg-source(1), dsc(5), deb-src-control(5) and deb-changes(5).
+//!
+//! The bytes of the upstream archive depend on the driver alone, so that every upload of one version has the same.
+
+use std::io::{self, SeekFrom};
+
+use digest::{Digest, Update};
+use md5::Md5;
+use sha1::Sha1;
+use sha2::Sha256;
+
+use super::{architecture, changelog_text, date, description, relation_text, script_name, spelled};
+use crate::archive::{self, Tapped};
+use crate::error::{Error, Result};
+use crate::output::{Output, Stream};
+use crate::package::{
+    Codec, Compression, Content, Entry, EntryKind, Package, RelationKind, Role, Source, Version, wrapped,
+};
+
+/// What every dpkg-source reads (it refuses Zstandard), and what distributions use.
+const COMPRESSION: Compression = Compression { codec: Codec::Xz, level: 6 };
+/// The Policy that the packaging follows.
+const STANDARDS: &str = "4.6.2";
+
+/// The names of the artifacts.
+struct Names {
+    upstream: String,
+    packaging: String,
+    dsc: String,
+    changes: String,
+}
+
+impl Names {
+    fn new(package: &Package) -> Self {
+        let name = &package.name;
+        let full = spelled(&Version { epoch: None, ..package.version.clone() });
+        let upstream = full.rsplit_once('-').map_or(full.as_str(), |(upstream, _)| upstream);
+        Self {
+            upstream: format!("{name}_{upstream}.orig.tar.xz"),
+            packaging: format!("{name}_{full}.debian.tar.xz"),
+            dsc: format!("{name}_{full}.dsc"),
+            changes: format!("{name}_{full}_source.changes"),
+        }
+    }
+}
+
+pub(super) fn artifacts(package: &Package) -> Vec<String> {
+    let names = Names::new(package);
+    vec![names.upstream, names.packaging, names.dsc, names.changes]
+}
+
+/// Everything is made and signed before the first artifact appears.
+pub(super) fn write(package: &Package, source: &Source, out: &mut dyn Output) -> Result<()> {
+    let names = Names::new(package);
+    let (mut upstream, mut upstream_data) =
+        tarball(names.upstream, &source.folder, &source.upstream, package.stamp, out)?;
+    let entries = packaging(package, source);
+    let (mut packaging, mut packaging_data) = tarball(names.packaging, "", &entries, package.stamp, out)?;
+    refuse_other_bytes(&upstream, out)?;
+    let dsc = out.signed(dsc_text(package, source, &[&upstream, &packaging]))?;
+    let mut sums = Sums::default();
+    sums.update(dsc.as_bytes());
+    let described = sums.file(names.dsc.clone(), dsc.len() as u64);
+    let changes = out.signed(changes_text(package, source, &[&described, &upstream, &packaging]))?;
+    let stop = out.stop().clone();
+    for (file, data) in [(&mut upstream, &mut upstream_data), (&mut packaging, &mut packaging_data)] {
+        out.artifact(&file.name, &mut |stream| {
+            let failed = |error| Error::io("cannot write", &file.name, error);
+            data.seek(SeekFrom::Start(0)).map_err(failed)?;
+            stop.check()?;
+            io::copy(data.as_mut(), stream).map(drop).map_err(failed)
+        })?;
+    }
+    for (name, text) in [(&names.dsc, &dsc), (&names.changes, &changes)] {
+        out.artifact(name, &mut |stream| {
+            stream.write_all(text.as_bytes()).map_err(|error| Error::io("cannot write", name, error))
+        })?;
+    }
+    Ok(())
+}
+
+/// An archive of the upstream version may be in use already: archives refuse another one of that name.
+fn refuse_other_bytes(file: &SourceFile, out: &dyn Output) -> Result<()> {
+    let Some(mut there) = out.earlier(&file.name)? else { return Ok(()) };
+    let (mut sha256, mut buffer) = (Sha256::new(), vec![0; 128 * 1024]);
+    loop {
+        match there.read(&mut buffer).map_err(|error| Error::io("cannot read", &file.name, error))? {
+            0 => break,
+            count => Digest::update(&mut sha256, &buffer[..count]),
+        }
+    }
+    if format!("{:x}", sha256.finalize()) == file.sha256 {
+        return Ok(());
+    }
+    Err(Error::usage(format!("`{}` is there already, of other bytes", file.name)).hint(
+        "archives take one such file for a version: give the driver another version (`--driver-version`), or remove the file if it \
+         was never uploaded",
+    ))
+}
+
+/// A file of a source package, as `.dsc` and `.changes` list it.
+struct SourceFile {
+    name: String,
+    size: u64,
+    md5: String,
+    sha1: String,
+    sha256: String,
+}
+
+#[derive(Default)]
+struct Sums {
+    md5: Md5,
+    sha1: Sha1,
+    sha256: Sha256,
+}
+
+impl Update for Sums {
+    fn update(&mut self, bytes: &[u8]) {
+        Digest::update(&mut self.md5, bytes);
+        Digest::update(&mut self.sha1, bytes);
+        Digest::update(&mut self.sha256, bytes);
+    }
+}
+
+impl Sums {
+    fn file(self, name: String, size: u64) -> SourceFile {
+        SourceFile {
+            name,
+            size,
+            md5: format!("{:x}", self.md5.finalize()),
+            sha1: format!("{:x}", self.sha1.finalize()),
+            sha256: format!("{:x}", self.sha256.finalize()),
+        }
+    }
+}
+
+/// Entries below a folder as a compressed tar, in a temporary stream.
+fn tarball(
+    name: String,
+    folder: &str,
+    entries: &[Entry],
+    stamp: u32,
+    out: &dyn Output,
+) -> Result<(SourceFile, Box<dyn Stream>)> {
+    let tapped = Tapped::new(out.scratch()?, Sums::default());
+    let Tapped { out: data, tap: sums, count } =
+        archive::tarball(tapped, folder, entries, COMPRESSION, stamp, out.stop())?;
+    Ok((sums.file(name, count), data))
+}
+
+/// The folder `debian`.
+fn packaging(package: &Package, source: &Source) -> Vec<Entry> {
+    let name = &package.name;
+    let mut entries = source.packaging.clone();
+    let mut text = |path: String, text: String| {
+        let kind = EntryKind::File { content: Content::Text(text), executable: false };
+        entries.push(Entry { path, kind, role: Role::Plain });
+    };
+    text("debian/control".to_owned(), control_text(package, source));
+    text("debian/changelog".to_owned(), changelog_text(package));
+    for script in &package.scripts {
+        if let Some(kind) = script_name(script.when) {
+            text(format!("debian/{name}.{kind}"), script.body.clone());
+        }
+    }
+    let documents = format!("usr/share/doc/{name}");
+    for entry in &source.files {
+        // debhelper makes the folder, and takes the copyright from where it belongs in a source package
+        let path = match entry.path.strip_prefix(&documents) {
+            Some("") => continue,
+            Some("/copyright") => "debian/copyright".to_owned(),
+            _ => format!("debian/payload/{}", entry.path),
+        };
+        entries.push(Entry { path, ..entry.clone() });
+    }
+    // dpkg-source takes a folder of that name out of the driver's own source
+    let folder = "debian";
+    let own = |entry: &&Entry| entry.path == folder || entry.path.starts_with("debian/");
+    for entry in source.upstream.iter().filter(own) {
+        let path = format!("debian/payload/usr/src/{}/{}", source.folder, entry.path);
+        entries.push(Entry { path, ..entry.clone() });
+    }
+    entries
+}
+
+fn fields(list: &[(&str, String)]) -> String {
+    list.iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| format!("{name}: {value}\n"))
+        .collect()
+}
+
+fn build_requires(source: &Source) -> String {
+    source.build_requires.iter().map(relation_text).collect::<Vec<_>>().join(", ")
+}
+
+/// `debian/control`: deb-src-control(5).
+fn control_text(package: &Package, source: &Source) -> String {
+    let extra = |name: &str| package.fields.get(name).cloned().unwrap_or_default();
+    let general = fields(&[
+        ("Source", package.name.clone()),
+        ("Section", extra("Section")),
+        ("Priority", extra("Priority")),
+        ("Maintainer", package.maintainer.clone()),
+        ("Build-Depends", build_requires(source)),
+        ("Standards-Version", STANDARDS.to_owned()),
+        ("Rules-Requires-Root", "no".to_owned()),
+        ("Homepage", package.homepage.clone()),
+        ("Testsuite", "autopkgtest-pkg-dkms".to_owned()),
+    ]);
+    let relations = |kind: RelationKind, more: &[&str]| {
+        let list = package.relations.iter().filter(|relation| relation.kind == kind).map(relation_text);
+        more.iter().map(|text| (*text).to_owned()).chain(list).collect::<Vec<_>>().join(", ")
+    };
+    let conflicts = [RelationKind::Conflicts, RelationKind::Replaces].map(|kind| relations(kind, &[]));
+    let conflicts: Vec<_> = conflicts.into_iter().filter(|list| !list.is_empty()).collect();
+    let mut own = vec![
+        ("Package", package.name.clone()),
+        ("Architecture", architecture(package.arch).to_owned()),
+        ("Depends", relations(RelationKind::Requires, &["${misc:Depends}"])),
+        ("Recommends", relations(RelationKind::Recommends, &[])),
+        ("Suggests", relations(RelationKind::Suggests, &[])),
+        ("Enhances", relations(RelationKind::Supplements, &[])),
+        ("Conflicts", conflicts.join(", ")),
+        ("Replaces", relations(RelationKind::Replaces, &[])),
+        ("Provides", relations(RelationKind::Provides, &[])),
+        ("Multi-Arch", extra("Multi-Arch")),
+    ];
+    let known = ["Source", "Section", "Priority", "Multi-Arch"];
+    let others = package.fields.iter().filter(|(name, _)| !known.contains(&name.as_str()));
+    own.extend(others.map(|(name, value)| (name.as_str(), value.clone())));
+    own.push(("Description", description(package)));
+    format!("{general}\n{}", fields(&own))
+}
+
+/// `.dsc`: the fields in the order of dpkg-source.
+fn dsc_text(package: &Package, source: &Source, files: &[&SourceFile]) -> String {
+    let extra = |name: &str| package.fields.get(name).map_or("-", String::as_str);
+    let arch = architecture(package.arch);
+    let head = fields(&[
+        ("Format", "3.0 (quilt)".to_owned()),
+        ("Source", package.name.clone()),
+        ("Binary", package.name.clone()),
+        ("Architecture", arch.to_owned()),
+        ("Version", spelled(&package.version)),
+        ("Maintainer", package.maintainer.clone()),
+        ("Homepage", package.homepage.clone()),
+        ("Standards-Version", STANDARDS.to_owned()),
+        ("Testsuite", "autopkgtest-pkg-dkms".to_owned()),
+        ("Build-Depends", build_requires(source)),
+    ]);
+    let (section, priority) = (extra("Section"), extra("Priority"));
+    let list = format!("Package-List:\n {} deb {section} {priority} arch={arch}\n", package.name);
+    format!("{head}{list}{}{}", sums_text(files), files_text(files, |_| String::new()))
+}
+
+/// `_source.changes`: what an upload consists of.
+fn changes_text(package: &Package, source: &Source, files: &[&SourceFile]) -> String {
+    let extra = |name: &str| package.fields.get(name).map_or("-", String::as_str);
+    let version = spelled(&package.version);
+    let newest = package.changelog.first();
+    let lines: String = newest
+        .into_iter()
+        .flat_map(|change| &change.lines)
+        .map(|line| format!("   * {}\n", wrapped(line).join("\n     ")))
+        .collect();
+    let head = fields(&[
+        ("Format", "1.8".to_owned()),
+        ("Date", date(newest.map_or(package.stamp, |change| change.time))),
+        ("Source", package.name.clone()),
+        ("Architecture", "source".to_owned()),
+        ("Version", version.clone()),
+        ("Distribution", source.distribution.clone()),
+        ("Urgency", "medium".to_owned()),
+        ("Maintainer", package.maintainer.clone()),
+        ("Changed-By", newest.map_or(&package.maintainer, |change| &change.author).clone()),
+    ]);
+    let changes = format!(
+        "Changes:\n {} ({version}) {}; urgency=medium\n .\n{lines}",
+        package.name, source.distribution
+    );
+    let place = format!(" {} {}", extra("Section"), extra("Priority"));
+    format!("{head}{changes}{}{}", sums_text(files), files_text(files, |_| place.clone()))
+}
+
+fn sums_text(files: &[&SourceFile]) -> String {
+    let list = |name: &str, sum: fn(&SourceFile) -> &str| {
+        let lines: String =
+            files.iter().map(|file| format!(" {} {} {}\n", sum(file), file.size, file.name)).collect();
+        format!("Checksums-{name}:\n{lines}")
+    };
+    list("Sha1", |file| &file.sha1) + &list("Sha256", |file| &file.sha256)
+}
+
+fn files_text(files: &[&SourceFile], place: impl Fn(&SourceFile) -> String) -> String {
+    let lines: String = files
+        .iter()
+        .map(|file| format!(" {} {}{} {}\n", file.md5, file.size, place(file), file.name))
+        .collect();
+    format!("Files:\n{lines}")
+}

@@ -1,0 +1,295 @@
+//! Source packages: a spec, the driver's source, and the files that are installed beside it (rpmbuild(8), `docs/manual/spec.md`).
+//!
+//! What the spec builds is the package that would have been written at once.
+
+use std::io::{self, Read, SeekFrom, Write};
+
+use digest::Digest;
+use rpm::{HeaderEntry, IndexData, IndexTag};
+use sha2::Sha256;
+
+use super::{
+    Dependency, Digests, EQUAL, LESS, Listing, RPMLIB, TRAILER, Tags, architecture, assembled, changelog,
+    cpio_padding, dependency, dependency_list, evr, file_lists, identity, newc_header, payload_tags, version,
+};
+use crate::archive::{self, Compressor, Tapped};
+use crate::error::{Error, Result};
+use crate::output::{Output, Stream};
+use crate::package::{
+    Codec, Compression, Content, Entry, EntryKind, Package, Relation, RelationKind, Role, Source, When,
+    wrapped,
+};
+
+/// What every rpmbuild reads.
+const COMPRESSION: Compression = Compression { codec: Codec::Xz, level: 6 };
+/// The archives are compressed already.
+const PAYLOAD: Compression = Compression { codec: Codec::Gzip, level: 1 };
+/// `RPMFILE_SPECFILE` (`rpmfiles.h`).
+const SPEC_FILE: u32 = 1 << 5;
+
+/// The names of the two archives.
+fn archives(package: &Package, source: &Source) -> [String; 2] {
+    [format!("{}.tar.xz", source.folder), format!("{}-files.tar.xz", package.name)]
+}
+
+pub(super) fn artifact(package: &Package) -> String {
+    format!("{}-{}-{}.src.rpm", package.name, version(&package.version), package.version.revision)
+}
+
+/// A file of the package with its bytes.
+struct Member {
+    entry: Entry,
+    digest: String,
+    data: Box<dyn Stream>,
+}
+
+pub(super) fn write(package: &Package, source: &Source, out: &mut dyn Output) -> Result<()> {
+    let failed = |error| Error::io("cannot write", "the temporary file", error);
+    let mut members = Vec::new();
+    let [upstream, files] = archives(package, source);
+    for (name, folder, entries) in
+        [(upstream, source.folder.as_str(), &source.upstream), (files, "", &source.files)]
+    {
+        let tapped = Tapped::new(out.scratch()?, Sha256::new());
+        let Tapped { out: data, tap, count } =
+            archive::tarball(tapped, folder, entries, COMPRESSION, package.stamp, out.stop())?;
+        members.push(member(name, count, format!("{:x}", tap.finalize()), data));
+    }
+    let spec = spec_text(package, source);
+    let mut data = out.scratch()?;
+    data.write_all(spec.as_bytes()).map_err(failed)?;
+    let digest = format!("{:x}", Sha256::digest(&spec));
+    members.push(member(format!("{}.spec", package.name), spec.len() as u64, digest, data));
+    members.sort_by(|one, other| one.entry.path.cmp(&other.entry.path));
+
+    let name = artifact(package);
+    let entries: Vec<_> = members.iter().map(|member| member.entry.clone()).collect();
+    let files: Vec<_> = members.iter().map(|member| member.digest.clone()).collect();
+    let length = payload_length(&entries);
+    let (_, hole) = metadata(package, source, &entries, &Digests::of(files.clone(), length))?;
+    out.artifact(&name, &mut |stream| {
+        let failed = |error| Error::io("cannot write", &name, error);
+        archive::zeros(stream, hole).map_err(failed)?;
+        let digests = write_payload(package, &mut members, files.clone(), stream).map_err(failed)?;
+        let (bytes, length) = metadata(package, source, &entries, &digests)?;
+        if length != hole {
+            return Err(Error::failed(format!("the header of `{name}` changed its length")));
+        }
+        stream.seek(SeekFrom::Start(0)).map_err(failed)?;
+        stream.write_all(&bytes).map_err(failed)
+    })
+}
+
+fn member(name: String, size: u64, digest: String, data: Box<dyn Stream>) -> Member {
+    // the path of what is in the temporary stream; only its size is looked at
+    let content = Content::Disk { path: name.clone().into(), size };
+    let entry = Entry { path: name, kind: EntryKind::File { content, executable: false }, role: Role::Plain };
+    Member { entry, digest, data }
+}
+
+/// Names have no folder in a source package.
+fn payload_length(entries: &[Entry]) -> u64 {
+    let padded = |length: u64| length + cpio_padding(length);
+    let entry = |entry: &Entry| padded(110 + entry.path.len() as u64 + 1) + padded(entry.size());
+    entries.iter().map(entry).sum::<u64>() + padded(110 + TRAILER.len() as u64 + 1)
+}
+
+fn write_payload(
+    package: &Package,
+    members: &mut [Member],
+    files: Vec<String>,
+    stream: &mut dyn Stream,
+) -> io::Result<Digests> {
+    let entries: Vec<_> = members.iter().map(|member| member.entry.clone()).collect();
+    let stored = Tapped::new(stream, Sha256::new());
+    let compressor = Compressor::new(stored, PAYLOAD, payload_length(&entries))?;
+    let mut cpio = Tapped::new(compressor, Sha256::new());
+    for (index, member) in members.iter_mut().enumerate() {
+        let size = member.entry.size();
+        let (inode, small) = (u32::try_from(index + 1), u32::try_from(size));
+        let (inode, small) = (inode.map_err(io::Error::other)?, small.map_err(io::Error::other)?);
+        newc_header(&mut cpio, &member.entry.path, inode, 0o100_644, 1, package.stamp, small)?;
+        member.data.seek(SeekFrom::Start(0))?;
+        if io::copy(&mut member.data.as_mut().take(size), &mut cpio)? != size {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        archive::zeros(&mut cpio, cpio_padding(size))?;
+    }
+    newc_header(&mut cpio, TRAILER, 0, 0, 1, 0, 0)?;
+    let (uncompressed, uncompressed_size) = (cpio.tap, cpio.count);
+    let stored = cpio.out.finish()?;
+    Ok(Digests {
+        files,
+        payload: format!("{:x}", stored.tap.finalize()),
+        uncompressed: format!("{:x}", uncompressed.finalize()),
+        payload_size: stored.count,
+        uncompressed_size,
+    })
+}
+
+/// The header: what building takes stands where other packages have what installing takes.
+fn metadata(
+    package: &Package,
+    source: &Source,
+    entries: &[Entry],
+    digests: &Digests,
+) -> Result<(Vec<u8>, u64)> {
+    use IndexTag as T;
+    let mut tags = Tags::default();
+    identity(&mut tags, package);
+    tags.number(T::RPMTAG_SOURCEPACKAGE, 1);
+    let [upstream, files] = archives(package, source);
+    tags.texts(T::RPMTAG_SOURCE, vec![upstream, files]);
+    changelog(&mut tags, package);
+    let listing = Listing {
+        entries,
+        stamp: package.stamp,
+        digests,
+        top: "",
+        is_large: false,
+        flags: |entry| if entry.path.ends_with(".spec") { SPEC_FILE } else { 0 },
+    };
+    file_lists(&mut tags, &listing);
+    let own = Dependency { name: package.name.clone(), flags: EQUAL, version: evr(&package.version) };
+    dependency_list(
+        &mut tags,
+        [T::RPMTAG_PROVIDENAME, T::RPMTAG_PROVIDEFLAGS, T::RPMTAG_PROVIDEVERSION],
+        vec![own],
+    );
+    let rpmlib =
+        [("CompressedFileNames", "3.0.4-1"), ("FileDigests", "4.6.0-1")].map(|(feature, version)| {
+            let name = format!("rpmlib({feature})");
+            Dependency { name, flags: RPMLIB | LESS | EQUAL, version: version.to_owned() }
+        });
+    let requires = source.build_requires.iter().map(dependency).chain(rpmlib).collect();
+    dependency_list(
+        &mut tags,
+        [T::RPMTAG_REQUIRENAME, T::RPMTAG_REQUIREFLAGS, T::RPMTAG_REQUIREVERSION],
+        requires,
+    );
+    if package.arch == crate::package::Arch::Any {
+        tags.texts(T::RPMTAG_BUILDARCHS, vec![architecture(package.arch).to_owned()]);
+    }
+    payload_tags(&mut tags, PAYLOAD, digests);
+    let entries: Vec<HeaderEntry> = tags.0;
+    debug_assert!(!entries.iter().any(|entry| matches!(&entry.data, IndexData::Null)), "no empty tags");
+    let (mut bytes, length) = assembled(package, entries, digests, false)?;
+    // the lead's kind of package: 0 binary, 1 source (`rpmlead.c`)
+    bytes[7] = 1;
+    Ok((bytes, length))
+}
+
+// ---- spec -------------------------------------------------------------------------------------------------------------------
+
+/// A text in which nothing is a macro.
+fn plain(text: &str) -> String {
+    text.replace('%', "%%")
+}
+
+/// A path in `%files`, where blanks separate and shell patterns count.
+fn path(path: &str) -> String {
+    let mut text = String::from("\"/");
+    for next in plain(path).chars() {
+        if "\"\\*?[]{}".contains(next) {
+            text.push('\\');
+        }
+        text.push(next);
+    }
+    text + "\""
+}
+
+fn relation(relation: &Relation) -> String {
+    let Dependency { name, flags, version } = dependency(relation);
+    let sign = match flags {
+        0 => return plain(&name),
+        EQUAL => "=",
+        _ => ">=",
+    };
+    plain(&format!("{name} {sign} {version}"))
+}
+
+fn spec_text(package: &Package, source: &Source) -> String {
+    let mut text = String::from(
+        "# the driver's source stays as it is: nothing is stripped, compressed or given another interpreter\n\
+         %global debug_package %{nil}\n%global __os_install_post %{nil}\n\
+         %global _binaries_in_noarch_packages_terminate_build 0\n\n",
+    );
+    let mut line = |name: &str, value: &str| {
+        if !value.is_empty() {
+            let name = format!("{name}:");
+            text.push_str(&format!("{name:<16}{value}\n"));
+        }
+    };
+    let extra = |name: &str| package.fields.get(name).map(|value| plain(value)).unwrap_or_default();
+    line("Name", &package.name);
+    line("Epoch", &package.version.epoch.map(|epoch| epoch.to_string()).unwrap_or_default());
+    line("Version", &version(&package.version));
+    line("Release", &package.version.revision);
+    line("Summary", &plain(&package.summary));
+    line("License", &plain(&package.license));
+    line("Group", &extra("Group"));
+    line("Vendor", &extra("Vendor"));
+    line("Packager", &plain(&package.maintainer));
+    line("URL", &plain(&package.homepage));
+    if package.arch == crate::package::Arch::Any {
+        line("BuildArch", architecture(package.arch));
+    }
+    let [upstream, files] = archives(package, source);
+    line("Source0", &plain(&upstream));
+    line("Source1", &plain(&files));
+    line("AutoReqProv", "no");
+    source.build_requires.iter().for_each(|need| line("BuildRequires", &relation(need)));
+    for (kind, name) in [
+        (RelationKind::Requires, "Requires"),
+        (RelationKind::Recommends, "Recommends"),
+        (RelationKind::Suggests, "Suggests"),
+        (RelationKind::Conflicts, "Conflicts"),
+        (RelationKind::Replaces, "Obsoletes"),
+        (RelationKind::Provides, "Provides"),
+        (RelationKind::Supplements, "Supplements"),
+    ] {
+        let list = package.relations.iter().filter(|relation| relation.kind == kind);
+        list.for_each(|one| line(name, &relation(one)));
+    }
+    let paragraphs: Vec<_> = package.paragraphs().into_iter().map(|lines| lines.join("\n")).collect();
+    text.push_str(&format!("\n%description\n{}\n", plain(&paragraphs.join("\n\n"))));
+    for file in &source.packaging {
+        if let EntryKind::File { content: Content::Text(body), .. } = &file.kind {
+            text.push_str(&format!("\n{body}"));
+        }
+    }
+    for script in &package.scripts {
+        let name = match script.when {
+            When::BeforeInstall => "%pre",
+            When::AfterInstall => "%post",
+            When::BeforeRemove => "%preun",
+            When::AfterRemove => "%postun",
+            When::AfterTransaction => "%posttrans",
+        };
+        text.push_str(&format!("\n{name}\n{}\n", plain(script.body.trim_end())));
+    }
+    text.push_str(&format!(
+        "\n%files\n%defattr(-,root,root,-)\n{}\n",
+        path(&format!("usr/src/{}", source.folder))
+    ));
+    for entry in &source.files {
+        let mark = match (&entry.kind, entry.role) {
+            (EntryKind::Directory, _) => "%dir ",
+            (_, Role::Documentation) => "%doc ",
+            (_, Role::License) => "%license ",
+            _ => "",
+        };
+        text.push_str(&format!("{mark}{}\n", path(&entry.path)));
+    }
+    text.push_str("\n%changelog\n");
+    for change in &package.changelog {
+        let date = jiff::Timestamp::from_second(i64::from(change.time)).unwrap_or_default();
+        let date = date.strftime("%a %b %d %Y");
+        text.push_str(&format!("* {date} {} - {}\n", plain(&change.author), evr(&change.version)));
+        for line in &change.lines {
+            text.push_str(&format!("- {}\n", plain(&wrapped(line).join("\n  "))));
+        }
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,66 @@
+//! Source packages: what a distribution's own builder makes the packages of.
+
+use crate::driver::Driver;
+use crate::error::{Error, Result};
+use crate::package::{Content, Entry, EntryKind, Package, Payload, Relation, RelationKind, Role, Source};
+use crate::profile::Target;
+use crate::request::Request;
+use crate::template::Templates;
+
+use super::{Plan, SOURCE_TREE, Values, source_folder};
+
+/// Plans the source packages of a driver for a target: for each package of [`super::plan`] one that gives it.
+pub fn plan(driver: &Driver, target: &Target, request: &Request, templates: &Templates) -> Result<Plan> {
+    let release = format!("{}{}", request.release, target.source.suffix);
+    let request = Request { release, ..request.clone() };
+    let mut plan = super::plan(driver, target, &request, templates)?;
+    for package in &mut plan.packages {
+        let source = source(package, driver, target, &request, templates)?;
+        package.payload = Payload::Source(Box::new(source));
+    }
+    Ok(plan)
+}
+
+fn source(
+    package: &Package,
+    driver: &Driver,
+    target: &Target,
+    request: &Request,
+    templates: &Templates,
+) -> Result<Source> {
+    let root = source_folder(driver);
+    let (mut upstream, mut files) = (Vec::new(), Vec::new());
+    for entry in package.payload.entries() {
+        match entry.path.strip_prefix(&root) {
+            Some("") => {}
+            Some(path) => upstream.push(Entry { path: path[1..].to_owned(), ..entry.clone() }),
+            None => files.push(entry.clone()),
+        }
+    }
+    let values = Values::new(driver, target, request, package);
+    let mut packaging = Vec::new();
+    for file in &target.source.files {
+        let text = templates.render(&file.template, &values)?;
+        if text.trim().is_empty() {
+            continue;
+        }
+        packaging.push(Entry {
+            path: file.path.replace("{package}", &package.name),
+            kind: EntryKind::File { content: Content::Text(text), executable: file.executable },
+            role: Role::Plain,
+        });
+    }
+    let relation = |text: &String| {
+        Relation::parse(RelationKind::Requires, text).ok_or_else(|| {
+            Error::usage(format!("the target `{}` has an unreadable relation `{text}`", target.name))
+        })
+    };
+    Ok(Source {
+        folder: root[SOURCE_TREE.len() + 1..].to_owned(),
+        upstream,
+        files,
+        packaging,
+        build_requires: target.source.requires.iter().map(relation).collect::<Result<_>>()?,
+        distribution: request.distribution.clone().unwrap_or_else(|| target.source.distribution.clone()),
+    })
+}
