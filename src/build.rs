@@ -23,7 +23,7 @@ use crate::input::{self, Input};
 use crate::kernel::{self, Kernel};
 use crate::lint;
 use crate::machine::Machine;
-use crate::output::{self, Dir, Output, Stop, Written};
+use crate::output::{self, Dir, Output, Signer, Stop, Written};
 use crate::package::{Codec, Package};
 use crate::plan::{self, KernelModules, ReadyModule};
 use crate::profile::{self, Target};
@@ -57,6 +57,8 @@ pub struct Options {
     pub prebuilt: Option<Prebuilt>,
     /// Instead of the time that the source gives.
     pub stamp: Option<u32>,
+    /// Who signs what can be signed.
+    pub signer: Option<Signer>,
     /// The stop flag.
     pub stop: Stop,
 }
@@ -126,6 +128,7 @@ pub struct Prepared {
     /// The root of the source.
     pub root: PathBuf,
     finished: Option<Finished>,
+    signer: Option<Signer>,
     stop: Stop,
 }
 
@@ -541,6 +544,7 @@ fn prepare_driver(
             .prebuilt
             .as_ref()
             .map(|prebuilt| Finished::new(prebuilt.cache.join("packages"), prebuilt.cache.join("builds"))),
+        signer: options.signer.clone(),
         stop: options.stop.clone(),
     })
 }
@@ -568,8 +572,9 @@ impl Prepared {
             let written = if let Some(there) = there {
                 there
             } else {
-                let out =
-                    folders.entry(&job.folder).or_insert_with(|| Dir::new(&job.folder, self.stop.clone()));
+                let out = folders.entry(&job.folder).or_insert_with(|| {
+                    Dir::new(&job.folder, self.stop.clone()).with_signer(self.signer.clone())
+                });
                 let before = out.written().len();
                 job.backend.write(&job.package, out as &mut dyn Output)?;
                 out.written()[before..].to_vec()

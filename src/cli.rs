@@ -49,6 +49,8 @@ pub enum Command {
     Show(ShowArgs),
     /// Look for what would hurt users later, in a driver's tree, a dkms.conf or a finished package
     Check(CheckArgs),
+    /// Tell what differs between two packages: .deb, .rpm, .dsc or .src.rpm, also of different formats
+    Diff(DiffArgs),
     /// Write a dkms.conf and a kpkg.toml for a driver that has none
     Init(InitArgs),
     /// Tell more about a finding
@@ -195,6 +197,12 @@ pub struct BuildArgs {
     /// The release that .dsc packages are uploaded for, such as unstable or noble [default: the target's]
     #[arg(long, value_name = "NAME", env = "KPKG_DISTRIBUTION")]
     pub distribution: Option<String>,
+    /// Sign .dsc and .changes by gpg with this key: its id, or a file that holds the secret key
+    #[arg(long, value_name = "KEY", conflicts_with = "sign_command", env = "KPKG_SIGN")]
+    pub sign: Option<String>,
+    /// Sign them with a command, which reads the text and writes it with a signature around it
+    #[arg(long, value_name = "COMMAND", env = "KPKG_SIGN_COMMAND")]
+    pub sign_command: Option<String>,
     /// A folder whose templates replace the built-in ones of the same name
     #[arg(long, value_name = "DIR", env = "KPKG_TEMPLATES")]
     pub templates: Option<PathBuf>,
@@ -311,6 +319,27 @@ impl CheckArgs {
             ..build::Options::default()
         }
     }
+}
+
+/// The arguments of `diff`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 they are the same, 1 they differ, 2 one of them cannot be read. How a package is compressed \
+                        and when it was made is no difference."
+)]
+pub struct DiffArgs {
+    /// A package
+    #[arg(value_name = "OLD")]
+    pub old: PathBuf,
+    /// Another one
+    #[arg(value_name = "NEW")]
+    pub new: PathBuf,
+    /// JSON lines
+    #[arg(long, env = "KPKG_JSON", action = clap::ArgAction::SetTrue)]
+    pub json: bool,
+    /// Colours in messages
+    #[arg(long, value_name = "WHEN", default_value = "auto", env = "KPKG_COLOR")]
+    pub color: When,
 }
 
 /// The arguments of `init`.

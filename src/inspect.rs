@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::backend::{self, Contents, Found};
 use crate::error::{Error, Result};
-use crate::ko::KernelModule;
+use crate::ko::{KernelModule, is_module};
 
 /// What a file holds that is a module, or a package of any kind.
 pub struct ModuleFile {
@@ -16,12 +16,6 @@ pub struct ModuleFile {
     pub package: Option<Found>,
     /// The modules, by path.
     pub modules: Vec<(String, KernelModule)>,
-}
-
-/// Whether the name of a file is that of a module, compressed or not.
-fn is_module(path: &str) -> bool {
-    let name = [".xz", ".zst", ".gz"].iter().find_map(|suffix| path.strip_suffix(suffix)).unwrap_or(path);
-    name.ends_with(".ko")
 }
 
 impl Contents for ModuleFile {

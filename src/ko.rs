@@ -31,6 +31,13 @@ pub struct KernelModule {
     pub signature: Option<Signature>,
 }
 
+/// Whether the name of a file is that of a module, compressed or not.
+#[must_use]
+pub fn is_module(path: &str) -> bool {
+    let name = [".xz", ".zst", ".gz"].iter().find_map(|suffix| path.strip_suffix(suffix)).unwrap_or(path);
+    name.ends_with(".ko")
+}
+
 /// A symbol and the checksum of its type, where symbols have versions (`CONFIG_MODVERSIONS`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Symbol {

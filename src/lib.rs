@@ -27,6 +27,7 @@
 //! | [`version`] | what a tree says its version is |
 //! | [`kbuild`], [`infer`] | what Makefiles make; the dkms.conf that follows, where there is none |
 //! | [`ko`], [`inspect`] | what a kernel module says about itself; the modules of a finished file |
+//! | [`diff`] | what differs between two finished packages |
 //! | [`driver`] | the model of what a vendor ships |
 //! | [`kernel`], [`headers`] | a kernel to build for; headers that are kept without being installed |
 //! | [`compile`], [`symvers`] | modules for kernels, as dkms would build them; whether a kernel can load them |
@@ -60,6 +61,7 @@ pub mod cli;
 pub mod compile;
 pub mod config;
 pub mod diagnostic;
+pub mod diff;
 pub mod dkms;
 pub mod driver;
 pub mod error;

@@ -2,6 +2,8 @@
 
 #![allow(clippy::print_stderr, clippy::disallowed_methods, reason = "this is the place for both")]
 
+mod sign;
+
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,7 +15,7 @@ use clap::Parser;
 use kpkg::bash::ConfShell;
 use kpkg::build::{Artifact, Prepared};
 use kpkg::cli::{
-    BuildArgs, CheckArgs, Cli, Command, Deny, InitArgs, KernelsAction, PackageArgs, ShowArgs, When,
+    BuildArgs, CheckArgs, Cli, Command, Deny, DiffArgs, InitArgs, KernelsAction, PackageArgs, ShowArgs, When,
 };
 use kpkg::diagnostic::{Diagnostic, Severity};
 use kpkg::error::{Error, Kind, Result};
@@ -21,7 +23,7 @@ use kpkg::input::Input;
 use kpkg::inspect::inspect;
 use kpkg::machine::Machine;
 use kpkg::output::Stop;
-use kpkg::{build, check, cli, kernel, machine, report};
+use kpkg::{build, check, cli, diff, kernel, machine, report};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 fn main() -> ExitCode {
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
             Err(_) if signals.stop.is_set() => signals.exit_code(),
             Err(error) => fail(&error, colored(args.color), args.json),
         },
+        Some(Command::Diff(args)) => run_diff(args),
         Some(Command::Init(args)) => {
             run_init(args, &signals).unwrap_or_else(|error| fail(&error, colored(args.color), false))
         }
@@ -175,7 +178,12 @@ fn run_build(args: &BuildArgs, signals: &Signals) -> ExitCode {
 
 fn try_build(args: &BuildArgs, color: bool, signals: &Signals) -> Result<ExitCode> {
     let options = options(args.options(), args.templates.as_deref(), signals)?;
-    let options = build::Options { prebuilt: prebuilt(args)?, ..options };
+    let signer = match (&args.sign, &args.sign_command) {
+        (Some(key), _) => Some(sign::with_key(key)),
+        (None, Some(command)) => Some(sign::with_command(command)),
+        (None, None) => None,
+    };
+    let options = build::Options { prebuilt: prebuilt(args)?, signer, ..options };
     let input = open(&args.package, signals)?;
     let progress = CompileProgress::new(args);
     let drivers = build::prepare(&input, &options, &|event| progress.tell(event));
@@ -420,6 +428,24 @@ fn run_check(args: &CheckArgs, signals: &Signals) -> Result<ExitCode> {
         Severity::Note => false,
     };
     Ok(if findings.iter().any(bad) { ExitCode::from(3) } else { code })
+}
+
+/// As diff(1) does, 1 means that there is a difference, and 2 trouble of any kind.
+fn run_diff(args: &DiffArgs) -> ExitCode {
+    let differences = match diff::diff(&args.old, &args.new) {
+        Ok(differences) => differences,
+        Err(error) => {
+            fail(&error, colored(args.color), args.json);
+            return ExitCode::from(2);
+        }
+    };
+    let text: String = if args.json {
+        differences.iter().map(|one| format!("{}\n", report::difference_json(one))).collect()
+    } else {
+        report::differences_text(&differences)
+    };
+    let printed = print(text.as_bytes());
+    if differences.is_empty() || printed != ExitCode::SUCCESS { printed } else { ExitCode::from(1) }
 }
 
 fn run_init(args: &InitArgs, signals: &Signals) -> Result<ExitCode> {

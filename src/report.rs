@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::build::{self, Artifact, Prepared};
 use crate::compile::Outcome;
 use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::diff::{Difference, Section};
 use crate::dkms::{Evaluation, Value as Directive, Verdict};
 use crate::driver::{ForKernel, Origin};
 use crate::error::Error;
@@ -216,6 +217,53 @@ pub fn check_summary(findings: &[Diagnostic], fixed: &[Diagnostic]) -> String {
         let _infallible = write!(text, "; `kpkg check --fix` repairs {fixable}");
     }
     text
+}
+
+/// What differs between two packages, for people: by section, `-` before what only the first has, `+` before what only the second has.
+#[must_use]
+pub fn differences_text(differences: &[Difference]) -> String {
+    let (mut text, mut section) = (String::new(), None);
+    for difference in differences {
+        if section != Some(difference.section) {
+            section = Some(difference.section);
+            let _infallible = writeln!(text, "{}", difference.section.name());
+        }
+        let what = &difference.what;
+        // the same name stands before the values of relations
+        let what = if difference.section == Section::Relations {
+            what.split_once(' ').map_or(what.as_str(), |(kind, _)| kind)
+        } else {
+            what.as_str()
+        };
+        let sides = [("-", &difference.old), ("+", &difference.new)];
+        if sides.iter().all(|(_, side)| side.as_ref().is_none_or(|side| !side.contains('\n'))) {
+            for (sign, side) in sides {
+                if let Some(side) = side {
+                    let _infallible = writeln!(text, "  {sign} {what}: {side}");
+                }
+            }
+            continue;
+        }
+        let [old, new] = [&difference.old, &difference.new].map(|side| match side {
+            Some(side) => format!("{}\n", side.trim_end_matches('\n')),
+            None => String::new(),
+        });
+        let _infallible = writeln!(text, "  {what}:");
+        let lines = similar::TextDiff::from_lines(&old, &new);
+        for line in lines.unified_diff().context_radius(2).to_string().lines() {
+            let _infallible = writeln!(text, "    {line}");
+        }
+    }
+    text
+}
+
+/// A difference between two packages as JSON.
+#[must_use]
+pub fn difference_json(difference: &Difference) -> Value {
+    json!({
+        "schema": SCHEMA, "reason": "difference", "section": difference.section, "what": difference.what,
+        "old": difference.old, "new": difference.new,
+    })
 }
 
 /// The answer of `kpkg explain`.

@@ -40,6 +40,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("config", &["diagnostic", "error"]),
     ("diagnostic", &[]),
+    ("diff", &["archive", "backend", "error", "ko"]),
     ("dkms", &["diagnostic"]),
     (
         "driver",
@@ -95,6 +96,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "build",
             "compile",
             "diagnostic",
+            "diff",
             "dkms",
             "driver",
             "error",
@@ -107,6 +109,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("request", &["config", "error", "package"]),
     ("sandbox", &["error", "output"]),
+    // of the program
+    ("sign", &["error", "output"]),
     ("source", &["diagnostic", "error"]),
     ("symvers", &["ko"]),
     ("template", &["error"]),
@@ -122,7 +126,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("zip::", &["unpack"]),
     ("use object::", &["ko"]),
     ("clap", &["cli", "main"]),
-    ("std::process", &["main", "sandbox"]),
+    ("std::process", &["main", "sandbox", "sign"]),
     ("std::env::", &["main"]),
     ("SystemTime::now", &[]),
     ("Instant::now", &[]),

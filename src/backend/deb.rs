@@ -91,6 +91,11 @@ fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Option<Found>> {
                 Ok(())
             })?;
         }
+        // dpkg skips those that begin so (deb(5))
+        else if name != "debian-binary" && !name.starts_with('_') {
+            let text = format!("it has an unknown member `{}`", name.escape_debug());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
         members.push(name);
     }
     if sums.is_none() {
@@ -110,15 +115,47 @@ fn read_sums(text: &str) -> BTreeMap<String, String> {
     text.lines().filter_map(line).collect()
 }
 
-/// The fields of a control file that [`Found`] keeps; deb822(5).
+/// The fields of a paragraph, in order: name, and the lines of its value; deb822(5).
+fn paragraph(text: &str) -> Vec<(String, String)> {
+    let mut fields: Vec<(String, String)> = Vec::new();
+    for line in text.lines().take_while(|line| !line.trim().is_empty()) {
+        if line.starts_with([' ', '\t']) {
+            if let Some((_, value)) = fields.last_mut() {
+                value.push('\n');
+                value.push_str(line);
+            }
+        } else if let Some((name, value)) = line.split_once(':') {
+            fields.push((name.to_owned(), value.trim().to_owned()));
+        }
+    }
+    fields
+}
+
+/// The relations of a .deb by their field, and the kind that [`Found`] has them under.
+const RELATIONS: [(&str, &str); 9] = [
+    ("Pre-Depends", "requires"),
+    ("Depends", "requires"),
+    ("Recommends", "recommends"),
+    ("Suggests", "suggests"),
+    ("Enhances", "supplements"),
+    ("Conflicts", "conflicts"),
+    ("Breaks", "conflicts"),
+    ("Replaces", "replaces"),
+    ("Provides", "provides"),
+];
+
+/// `a (>= 1) | b` as all formats write it: `a >= 1 | b`.
+fn neutral(text: &str) -> String {
+    let words = text.replace(['(', ')'], " ").replace('|', " | ");
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The fields of a control file that [`Found`] keeps.
 fn read_control(text: &str, found: &mut Found) {
-    let unfolded = text.replace("\n ", " ").replace("\n\t", " ");
+    let fields = paragraph(text);
     let field = |name: &str| {
-        let value = |line: &str| {
-            let (key, value) = line.split_once(':')?;
-            key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
-        };
-        unfolded.lines().find_map(value)
+        let found = fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.replace('\n', " "))
     };
     found.name = field("Package").unwrap_or_default();
     found.version = field("Version").unwrap_or_default();
@@ -129,6 +166,27 @@ fn read_control(text: &str, found: &mut Found) {
             value.split([',', '|']).map(|need| need.trim().split([' ', '(', ':']).next().unwrap_or_default());
         found.requires.extend(names.filter(|name| !name.is_empty()).map(str::to_owned));
     }
+    for (name, value) in &fields {
+        let known = |(field, _): &&(&str, &str)| field.eq_ignore_ascii_case(name);
+        if let Some((_, kind)) = RELATIONS.iter().find(known) {
+            let list = value.split(',').map(neutral).filter(|text| !text.is_empty());
+            found.relations.entry(kind).or_default().extend(list);
+            continue;
+        }
+        let value = match name.as_str() {
+            "Package" | "Version" | "Architecture" => continue,
+            "Maintainer" => ("maintainer", value.clone()),
+            "Homepage" => ("homepage", value.clone()),
+            "Description" => {
+                let (summary, rest) = value.split_once('\n').unwrap_or((value, ""));
+                found.metadata.insert("summary".to_owned(), summary.to_owned());
+                let lines = rest.lines().map(|line| if line.trim() == "." { "" } else { line.trim() });
+                ("description", lines.collect::<Vec<_>>().join("\n"))
+            }
+            own => (own, value.clone()),
+        };
+        found.metadata.insert(value.0.to_owned(), value.1);
+    }
     for name in ["Package", "Version", "Architecture", "Maintainer", "Description"] {
         if field(name).is_none_or(|value| value.is_empty()) {
             found.lacks.push(format!("the field `{name}`, which dpkg wants"));
@@ -138,7 +196,11 @@ fn read_control(text: &str, found: &mut Found) {
 
 impl Backend for Deb {
     fn read(&self, path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>> {
-        read(path, contents).map_err(|error| Error::io("cannot read the package", path, error).as_usage())
+        let found = read(path, contents).and_then(|found| match found {
+            None => source::read(path, contents),
+            found => Ok(found),
+        });
+        found.map_err(|error| Error::io("cannot read the package", path, error).as_usage())
     }
 
     fn formats(&self) -> &'static [Format] {

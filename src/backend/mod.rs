@@ -5,6 +5,7 @@
 mod deb;
 mod rpm;
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -72,6 +73,12 @@ pub struct Found {
     pub arch: String,
     /// The names of what it needs.
     pub requires: Vec<String>,
+    /// What else it says about itself: `summary`, `description`, `maintainer`, `homepage`, `license`, and fields that only the format
+    /// has under its own names.
+    pub metadata: BTreeMap<String, String>,
+    /// What it needs, offers and excludes, by kind, as the format writes it: `requires`, `conflicts`. Without what the format itself
+    /// takes.
+    pub relations: BTreeMap<&'static str, Vec<String>>,
     /// The maintainer scripts.
     pub scripts: Vec<FoundScript>,
     /// The files, links and folders.

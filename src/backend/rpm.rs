@@ -12,7 +12,9 @@ use std::io::{self, BufRead, Read, SeekFrom, Write};
 use std::path::Path;
 
 use digest::Digest;
-use rpm::{Header, HeaderEntry, IndexData, IndexSignatureTag, IndexTag, Lead, PackageMetadata};
+use rpm::{
+    DependencyFlags, Header, HeaderEntry, IndexData, IndexSignatureTag, IndexTag, Lead, PackageMetadata,
+};
 use sha1::Sha1;
 use sha2::Sha256;
 
@@ -57,6 +59,8 @@ fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>> {
     let mut found = Found { format: "rpm", name: text(metadata.get_name()), version, ..Found::default() };
     found.arch = text(metadata.get_arch());
     found.requires = metadata.get_requires().map_err(invalid)?.into_iter().map(|need| need.name).collect();
+    found.format = if header.entry_is_present(IndexTag::RPMTAG_SOURCEPACKAGE) { "srpm" } else { "rpm" };
+    read_metadata(&metadata, &mut found).map_err(invalid)?;
     let scripts = [
         ("%pretrans", metadata.get_pre_trans_script()),
         ("%pre", metadata.get_pre_install_script()),
@@ -85,7 +89,7 @@ fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>> {
         let mode = u32::from(entry.mode().raw_mode());
         weak = weak || entry.digest().is_some_and(|digest| digest.as_hex().len() < 64);
         found.files.push(FoundFile {
-            path: entry.path().to_string_lossy().into_owned(),
+            path: format!("/{}", entry.path().to_string_lossy().trim_start_matches('/')),
             mode: mode & 0o7777,
             owner: format!("{}:{}", entry.user(), entry.group()),
             is_folder: mode & 0o170_000 == 0o040_000,
@@ -101,6 +105,54 @@ fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>> {
         read_payload(reader, contents).map_err(unreadable)?;
     }
     Ok(Some(found))
+}
+
+/// What [`Found`] keeps beside name, version and files.
+fn read_metadata(metadata: &PackageMetadata, found: &mut Found) -> std::result::Result<(), rpm::Error> {
+    let texts = [
+        ("summary", metadata.get_summary()),
+        ("description", metadata.get_description()),
+        ("maintainer", metadata.get_packager()),
+        ("homepage", metadata.get_url()),
+        ("license", metadata.get_license()),
+        ("Group", metadata.get_group()),
+        ("Vendor", metadata.get_vendor()),
+    ];
+    for (name, text) in texts {
+        if let Some(text) = text.ok().filter(|text| !text.is_empty()) {
+            found.metadata.insert(name.to_owned(), text.to_owned());
+        }
+    }
+    if let Some(epoch) = metadata.get_epoch().ok().filter(|epoch| *epoch > 0) {
+        found.version = format!("{epoch}:{}", found.version);
+    }
+    let text = |need: rpm::Dependency| {
+        let has = |flag: DependencyFlags| need.flags.contains(flag);
+        let sign =
+            [("<", DependencyFlags::LESS), (">", DependencyFlags::GREATER), ("=", DependencyFlags::EQUAL)];
+        let sign: String = sign.into_iter().filter(|(_, flag)| has(*flag)).map(|(text, _)| text).collect();
+        let is_own = need.name.starts_with("rpmlib(");
+        (!is_own).then(|| {
+            if sign.is_empty() { need.name } else { format!("{} {sign} {}", need.name, need.version) }
+        })
+    };
+    let requires = if found.format == "srpm" { "build-requires" } else { "requires" };
+    for (kind, list) in [
+        (requires, metadata.get_requires()?),
+        ("recommends", metadata.get_recommends()?),
+        ("suggests", metadata.get_suggests()?),
+        ("supplements", metadata.get_supplements()?),
+        ("conflicts", metadata.get_conflicts()?),
+        ("replaces", metadata.get_obsoletes()?),
+        ("provides", metadata.get_provides()?),
+    ] {
+        let mut texts: Vec<_> = list.into_iter().filter_map(text).collect();
+        texts.dedup();
+        if !texts.is_empty() {
+            found.relations.insert(kind, texts);
+        }
+    }
+    Ok(())
 }
 
 /// The files of a cpio archive in the "new ASCII" format, cpio(5).

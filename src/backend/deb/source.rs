@@ -2,14 +2,19 @@
 //!
 //! The bytes of the upstream archive depend on the driver alone, so that every upload of one version has the same.
 
-use std::io::{self, SeekFrom};
+use std::fs::File;
+use std::io::{self, Read, SeekFrom};
+use std::path::Path;
 
 use digest::{Digest, Update};
 use md5::Md5;
 use sha1::Sha1;
 use sha2::Sha256;
 
-use super::{architecture, changelog_text, date, description, relation_text, script_name, spelled};
+use super::super::{Contents, ENTRIES, Found, FoundFile};
+use super::{
+    architecture, changelog_text, date, description, paragraph, relation_text, script_name, spelled,
+};
 use crate::archive::{self, Tapped};
 use crate::error::{Error, Result};
 use crate::output::{Output, Stream};
@@ -298,4 +303,126 @@ fn files_text(files: &[&SourceFile], place: impl Fn(&SourceFile) -> String) -> S
         .map(|file| format!(" {} {}{} {}\n", file.md5, file.size, place(file), file.name))
         .collect();
     format!("Files:\n{lines}")
+}
+
+// ---- reading ----------------------------------------------------------------------------------------------------------------
+
+/// How much is read of a `.dsc`.
+const DESCRIPTION: u64 = 1 << 20;
+
+/// Reads a `.dsc` and the archives beside it, which have to be those that it describes. The driver's files are found below `/`,
+/// those of the packaging below `/debian`.
+pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Option<Found>> {
+    let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
+    let mut bytes = Vec::new();
+    if path.extension().is_none_or(|ending| ending != "dsc") {
+        return Ok(None);
+    }
+    File::open(path)?.take(DESCRIPTION).read_to_end(&mut bytes)?;
+    let text = unsigned(&String::from_utf8_lossy(&bytes));
+    let fields = paragraph(&text);
+    let field = |name: &str| fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let lines =
+        |name: &str| field(name).unwrap_or_default().lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    if field("Format").is_none() || field("Source").is_none() || field("Files").is_none() {
+        return Err(invalid("it has no fields `Format`, `Source` and `Files`".to_owned()));
+    }
+    let mut found = Found { format: "dsc", ..Found::default() };
+    found.name = field("Source").unwrap_or_default().to_owned();
+    found.version = field("Version").unwrap_or_default().to_owned();
+    found.arch = field("Architecture").unwrap_or_default().to_owned();
+    for (name, value) in &fields {
+        match name.as_str() {
+            "Source" | "Version" | "Architecture" | "Files" => {}
+            "Maintainer" | "Homepage" => {
+                found.metadata.insert(name.to_ascii_lowercase(), value.clone());
+            }
+            "Build-Depends" | "Build-Depends-Indep" | "Build-Depends-Arch" => {
+                let list = value.split(',').map(super::neutral).filter(|text| !text.is_empty());
+                found.relations.entry("build-requires").or_default().extend(list);
+            }
+            sums if sums.starts_with("Checksums-") => {}
+            own => {
+                found.metadata.insert(own.to_owned(), value.clone());
+            }
+        }
+    }
+    if lines("Checksums-Sha256").is_empty() {
+        found.lacks.push("SHA-256 digests of the files".to_owned());
+    }
+    let folder = path.parent().unwrap_or(Path::new(""));
+    for line in lines("Files") {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let &[md5, size, name] = words.as_slice() else {
+            return Err(invalid(format!("`{}` is no line of `Files`", line.escape_debug())));
+        };
+        if name.contains('/') || name.starts_with('.') {
+            return Err(invalid(format!("`{}` is no name of a file beside it", name.escape_debug())));
+        }
+        let sha256 = lines("Checksums-Sha256").iter().find_map(|line| {
+            let mut words = line.split_whitespace();
+            let sum = words.next()?.to_owned();
+            (words.nth(1) == Some(name)).then_some(sum)
+        });
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("`{name}`: {error}"));
+        check(&folder.join(name), size, md5, sha256.as_deref()).map_err(named)?;
+        // signatures of archives are no archives
+        if name.contains(".tar.") && !name.ends_with(".asc") {
+            let packaging = name.contains(".debian.tar.");
+            read_archive(&folder.join(name), packaging, contents, &mut found).map_err(named)?;
+        }
+    }
+    Ok(Some(found))
+}
+
+/// Without the signature around it; lines that begin with a dash are escaped there (RFC 9580, 7.1).
+fn unsigned(text: &str) -> String {
+    let Some((_, signed)) = text.split_once("-----BEGIN PGP SIGNED MESSAGE-----") else {
+        return text.to_owned();
+    };
+    // behind its own fields, such as `Hash`
+    let body = signed.trim_start().lines().skip_while(|line| !line.trim().is_empty()).skip(1);
+    let body = body.take_while(|line| !line.starts_with("-----BEGIN PGP SIGNATURE"));
+    body.map(|line| format!("{}\n", line.strip_prefix("- ").unwrap_or(line))).collect()
+}
+
+fn check(path: &Path, size: &str, md5: &str, sha256: Option<&str>) -> io::Result<()> {
+    let mut sums = Sums::default();
+    let (mut file, mut count, mut buffer) = (File::open(path)?, 0, vec![0; 128 * 1024]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            read => {
+                sums.update(&buffer[..read]);
+                count += read as u64;
+            }
+        }
+    }
+    let own = sums.file(String::new(), count);
+    if size == count.to_string() && own.md5 == md5 && sha256.is_none_or(|sum| sum == own.sha256) {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidData, "it is not the file that the .dsc describes"))
+}
+
+fn read_archive(
+    path: &Path,
+    packaging: bool,
+    contents: &mut dyn Contents,
+    found: &mut Found,
+) -> io::Result<()> {
+    let reader = archive::decompressed(File::open(path)?)?;
+    archive::read_tar(reader, ENTRIES, &mut |entry, content| {
+        let name = entry.name.trim_start_matches("./").trim_end_matches('/');
+        // the driver's files lie below one folder, whatever it is called
+        let place = if packaging { Some(name) } else { name.split_once('/').map(|(_, rest)| rest) };
+        let Some(place) = place.filter(|place| !place.is_empty()) else { return Ok(()) };
+        let path = format!("/{place}");
+        if entry.is_file && contents.wants(&path) {
+            contents.take(&path, content)?;
+        }
+        let (mode, is_folder, target) = (entry.mode, entry.is_folder, entry.target);
+        found.files.push(FoundFile { path, mode, owner: entry.owner, is_folder, target, checksum: None });
+        Ok(())
+    })
 }

@@ -1,0 +1,280 @@
+//! Source packages: what archives and builders demand of their fields, and that the distributions' own builders make of them what
+//! kpkg writes at once. Builders that are not here are left out, except where `KPKG_TEST_STRICT` is set.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "tests run the program"
+)]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use support::Tree;
+
+const CONF: &str = "PACKAGE_NAME=\"Odd_Name\"\nPACKAGE_VERSION=\"1.0-rc1\"\nBUILT_MODULE_NAME[0]=\"odd\"\n\
+                    DEST_MODULE_LOCATION[0]=\"/updates\"\nPATCH[0]=\"fix.patch\"\nAUTOINSTALL=\"yes\"\n";
+
+/// A driver with a patch, an odd name, an empty folder, a link, scripts, a packaging folder of its own and files of udev.
+fn driver() -> Tree {
+    let tree = Tree::empty();
+    let source = "// SPDX-License-Identifier: GPL-2.0-only\nMODULE_AUTHOR(\"J <j@example.org>\");\n";
+    tree.file("d/dkms.conf", CONF).file("d/odd.c", source).file("d/patches/fix.patch", "--- a/odd.c\n");
+    tree.file("d/with blank and %percent [x]", "x")
+        .file("d/debian/README", "a folder of that name")
+        .file("d/90-odd.rules", "# r\n");
+    tree.file("d/image.png", "not really").file("d/archive.tar", "not really");
+    tree.file(
+        "d/kpkg.toml",
+        "[driver]\nhomepage = \"https://github.com/example/odd\"\n[files]\nudev = [\"90-odd.rules\"]\n",
+    );
+    fs::create_dir(tree.path().join("d/empty")).unwrap();
+    std::os::unix::fs::symlink("odd.c", tree.path().join("d/link.c")).unwrap();
+    tree
+}
+
+fn run(tree: &Tree, arguments: &[&str]) -> Output {
+    tree.command(arguments)
+        .env("SOURCE_DATE_EPOCH", "1700000000")
+        .env("KPKG_CACHE", tree.path().join("cache"))
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Whether a program is there; a failure where all have to be.
+fn is_here(program: &str) -> bool {
+    let here =
+        std::env::var("PATH").unwrap().split(':').any(|folder| Path::new(folder).join(program).exists());
+    assert!(here || std::env::var_os("KPKG_TEST_STRICT").is_none(), "{program} is missing");
+    if !here {
+        eprintln!("{program} is missing: left out");
+    }
+    here
+}
+
+fn field<'a>(text: &'a str, name: &str) -> &'a str {
+    text.lines().find_map(|line| line.strip_prefix(&format!("{name}: "))).unwrap_or_default()
+}
+
+#[test]
+fn a_dsc_is_built_to_the_package_that_is_written_at_once() {
+    let tree = driver();
+    let output = run(&tree, &["d", "-f", "deb,dsc", "-o", "out"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(
+        tree.names("out"),
+        [
+            "odd-name-dkms_1.0~rc1-1.debian.tar.xz",
+            "odd-name-dkms_1.0~rc1-1.dsc",
+            "odd-name-dkms_1.0~rc1-1_all.deb",
+            "odd-name-dkms_1.0~rc1-1_source.changes",
+            "odd-name-dkms_1.0~rc1.orig.tar.xz",
+        ]
+    );
+    if !is_here("dpkg-source") || !is_here("dh") {
+        return;
+    }
+    fs::create_dir(tree.path().join("built")).unwrap();
+    let unpack = Command::new("dpkg-source")
+        .args(["-x", "out/odd-name-dkms_1.0~rc1-1.dsc", "built/src"])
+        .current_dir(tree.path())
+        .output()
+        .unwrap();
+    assert!(unpack.status.success(), "{}", text(&unpack.stderr));
+    let build = Command::new("dpkg-buildpackage")
+        .args(["-us", "-uc", "-b"])
+        .current_dir(tree.path().join("built/src"))
+        .output()
+        .unwrap();
+    assert!(build.status.success(), "{}{}", text(&build.stdout), text(&build.stderr));
+    let name = "odd-name-dkms_1.0~rc1-1_all.deb";
+    let diff = run(&tree, &["diff", &format!("out/{name}"), &format!("built/{name}")]);
+    assert_eq!((diff.status.code(), text(&diff.stdout).as_str()), (Some(0), ""), "{}", text(&diff.stderr));
+}
+
+#[test]
+fn a_src_rpm_is_built_to_the_package_that_is_written_at_once() {
+    let tree = driver();
+    let output = run(&tree, &["d", "-f", "rpm,srpm", "-o", "out"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let name = "Odd_Name-dkms-1.0~rc1-1";
+    assert_eq!(tree.names("out"), [format!("{name}.noarch.rpm"), format!("{name}.src.rpm")]);
+    if !is_here("rpmbuild") {
+        return;
+    }
+    let source = format!("out/{name}.src.rpm");
+    // what Copr and Koji look at: a source package that names no source package (docs.pagure.org/copr; rpm's rpmtag.h)
+    let query = Command::new("rpm")
+        .args([
+            "-qp",
+            "--qf",
+            "%{SOURCEPACKAGE} %{SOURCERPM} %{ARCH} [%{FILENAMES} ][%{REQUIRENAME} ]",
+            &source,
+        ])
+        .current_dir(tree.path())
+        .output()
+        .unwrap();
+    assert_eq!(
+        text(&query.stdout),
+        "1 (none) noarch Odd_Name-1.0-rc1.tar.xz Odd_Name-dkms-files.tar.xz Odd_Name-dkms.spec tar xz \
+         rpmlib(CompressedFileNames) rpmlib(FileDigests) "
+    );
+    let build = Command::new("rpmbuild")
+        .args([
+            "--rebuild",
+            "--nodeps",
+            "--define",
+            &format!("_topdir {}/built", tree.path().display()),
+            &source,
+        ])
+        .current_dir(tree.path())
+        .output()
+        .unwrap();
+    assert!(build.status.success(), "{}", text(&build.stderr));
+    let built = format!("built/RPMS/noarch/{name}.noarch.rpm");
+    let diff = run(&tree, &["diff", &format!("out/{name}.noarch.rpm"), &built]);
+    assert_eq!((diff.status.code(), text(&diff.stdout).as_str()), (Some(0), ""), "{}", text(&diff.stderr));
+}
+
+/// Launchpad: help.launchpad.net/Packaging/PPA/Uploading; Open Build Service: openbuildservice.org's user guide, "Build Formats".
+#[test]
+fn fields_are_those_that_archives_demand() {
+    let tree = driver();
+    assert!(run(&tree, &["d", "-f", "dsc", "-t", "ubuntu-22.04,ubuntu-24.04", "-o", "out"]).status.success());
+    let read = |path: &str| fs::read(tree.path().join("out").join(path)).unwrap();
+    let mut versions = Vec::new();
+    for (target, series) in [("ubuntu-22.04", "jammy"), ("ubuntu-24.04", "noble")] {
+        let version = format!("1.0~rc1-1~{}.1", target.replace('-', ""));
+        let changes = text(&read(&format!("{target}/odd-name-dkms_{version}_source.changes")));
+        assert_eq!(field(&changes, "Distribution"), series);
+        assert_eq!(field(&changes, "Architecture"), "source");
+        assert_eq!(field(&changes, "Version"), version);
+        assert_eq!(field(&changes, "Binary"), "", "no binaries are uploaded");
+        assert_eq!(field(&changes, "Maintainer"), "J <j@example.org>");
+        let dsc = text(&read(&format!("{target}/odd-name-dkms_{version}.dsc")));
+        for name in ["Format", "Source", "Version", "Maintainer", "Build-Depends", "Standards-Version"] {
+            assert!(!field(&dsc, name).is_empty(), "{name}");
+        }
+        // every file with three sums, in both
+        for (listing, files) in [(&dsc, 2), (&changes, 3)] {
+            assert_eq!(listing.matches(" odd-name-dkms_").count(), 3 * files, "{listing}");
+        }
+        versions.push(version);
+    }
+    // archives take one upstream archive for a version
+    let upstream = |target: &str| read(&format!("{target}/odd-name-dkms_1.0~rc1.orig.tar.xz"));
+    assert!(upstream("ubuntu-22.04") == upstream("ubuntu-24.04"));
+    // each release's version is newer than the one before, and all are older than the version without a series
+    if is_here("dpkg") {
+        versions.push("1.0~rc1-1".to_owned());
+        for pair in versions.windows(2) {
+            let compare =
+                Command::new("dpkg").args(["--compare-versions", &pair[0], "lt", &pair[1]]).status();
+            assert!(compare.unwrap().success(), "{pair:?}");
+        }
+    }
+    let output = run(&tree, &["d", "-f", "dsc", "-o", "own", "--distribution", "UNRELEASED"]);
+    assert!(output.status.success());
+    let changes = fs::read_to_string(tree.path().join("own/odd-name-dkms_1.0~rc1-1_source.changes")).unwrap();
+    assert_eq!(field(&changes, "Distribution"), "UNRELEASED");
+}
+
+#[test]
+fn versions_that_formats_treat_differently_keep_their_parts() {
+    for (version, file, whole) in [
+        ("1.0-5", "odd-name-dkms_1.0-5-1.dsc", "1.0-5-1"),
+        ("2:1.0", "odd-name-dkms_1.0-1.dsc", "2:1.0-1"),
+        ("1.0~rc1", "odd-name-dkms_1.0~~rc1-1.dsc", "1.0~~rc1-1"),
+    ] {
+        let tree = driver();
+        tree.file("d/dkms.conf", CONF.replace("1.0-rc1", version));
+        let output = run(&tree, &["d", "-f", "dsc", "-o", "out"]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let dsc = fs::read_to_string(tree.path().join("out").join(file)).unwrap();
+        assert_eq!(field(&dsc, "Version"), whole);
+    }
+}
+
+#[test]
+fn what_cannot_be_uploaded_is_told_and_nothing_is_written() {
+    let tree = driver();
+    let fails = |arguments: &[&str], words: &str| {
+        let before = tree.names("out");
+        let output = run(&tree, &[&["d", "-f", "dsc", "-o", "out"], arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{words}");
+        assert!(text(&output.stderr).contains(words), "{words}: {}", text(&output.stderr));
+        assert_eq!(tree.names("out"), before, "{words}");
+    };
+    fails(&["--distribution", "no able"], "is no distribution");
+    fails(&["--prebuilt", "-k", "all"], "carry source, not compiled modules");
+    fails(&["--sign-command", "echo no >&2; false"], "does not sign: no");
+    fails(&["--sign-command", "cat"], "writes no text with a signature around it");
+    if is_here("gpg") {
+        fails(&["--sign", "nobody@example.org"], "No secret key");
+        tree.file("key.asc", "no key");
+        fails(&["--sign", "key.asc"], "gpg cannot read the key");
+    }
+    tree.file("d/kpkg.toml", "[driver]\nmaintainer = \"Nobody\"\n");
+    fails(&[], "`Nobody` is no name with an address");
+    // an archive that may have been uploaded is not replaced
+    tree.file("d/kpkg.toml", "");
+    assert!(run(&tree, &["d", "-f", "dsc", "-o", "out"]).status.success());
+    tree.file(
+        "d/odd.c",
+        "// SPDX-License-Identifier: GPL-2.0-only\nMODULE_AUTHOR(\"J <j@example.org>\");\n\n",
+    );
+    fails(&[], "is there already, of other bytes");
+}
+
+#[test]
+fn signatures_are_made_before_their_files_are_listed() {
+    let tree = driver();
+    if !is_here("gpg") {
+        return;
+    }
+    let home = tree.path().join("gnupg");
+    fs::create_dir(&home).unwrap();
+    fs::set_permissions(&home, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let gpg = |arguments: &[&str]| {
+        Command::new("gpg")
+            .env("GNUPGHOME", &home)
+            .args(["--batch", "--quiet"])
+            .args(arguments)
+            .output()
+            .unwrap()
+    };
+    assert!(
+        gpg(&["--passphrase", "", "--quick-gen-key", "J <j@example.org>", "rsa2048", "sign", "1d"])
+            .status
+            .success()
+    );
+    fs::write(tree.path().join("key.asc"), gpg(&["--armor", "--export-secret-keys"]).stdout).unwrap();
+    for (folder, key) in [("id", "j@example.org"), ("file", "key.asc")] {
+        let mut command = tree.command(&["d", "-f", "dsc", "-o", folder, "--sign", key]);
+        if folder == "id" {
+            command.env("GNUPGHOME", &home);
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        for name in ["odd-name-dkms_1.0~rc1-1.dsc", "odd-name-dkms_1.0~rc1-1_source.changes"] {
+            let path = tree.path().join(folder).join(name);
+            assert!(gpg(&["--verify", path.to_str().unwrap()]).status.success(), "{name}");
+        }
+        // the .changes lists the signed .dsc
+        let changes =
+            fs::read_to_string(tree.path().join(folder).join("odd-name-dkms_1.0~rc1-1_source.changes"))
+                .unwrap();
+        let size = fs::metadata(tree.path().join(folder).join("odd-name-dkms_1.0~rc1-1.dsc")).unwrap().len();
+        assert!(changes.contains(&format!(" {size} odd-name-dkms_1.0~rc1-1.dsc\n")));
+    }
+    let _ignored = Command::new("gpgconf").env("GNUPGHOME", &home).args(["--kill", "all"]).status();
+}
