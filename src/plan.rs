@@ -140,11 +140,6 @@ fn skeleton(
         diagnostics.push(Diagnostic::warning(&NO_MAINTAINER, text).hint(hint));
         "Unknown Maintainer <unknown@example.org>".to_owned()
     });
-    if !has_address(&maintainer) {
-        let text = format!("`{maintainer}` is no name with an address");
-        let hint = "write `maintainer = \"Name <address>\"` under `[driver]` in kpkg.toml";
-        diagnostics.push(Diagnostic::error(&NO_MAINTAINER, text).hint(hint));
-    }
     let license = about.license.clone().unwrap_or_else(|| {
         let hint = "write `license = \"GPL-2.0-only\"` or whatever it is under `[driver]` in kpkg.toml";
         diagnostics.push(Diagnostic::warning(&NO_LICENSE, "no licence was found in the sources").hint(hint));
@@ -176,21 +171,6 @@ fn skeleton(
     };
     package.changelog = changelog(driver, &package);
     package
-}
-
-/// `Name <address>`, in one line.
-fn has_address(maintainer: &str) -> bool {
-    let parts = maintainer.strip_suffix('>').and_then(|text| text.rsplit_once(" <"));
-    parts.is_some_and(|(name, address)| {
-        let (user, host) = address.split_once('@').unwrap_or_default();
-        let is_word =
-            |text: &str| !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || "<>@".contains(c));
-        !name.trim().is_empty()
-            && !name.contains(['<', '>'])
-            && !maintainer.contains(char::is_control)
-            && is_word(user)
-            && is_word(host)
-    })
 }
 
 // ---- names and versions -----------------------------------------------------------------------------------------------------

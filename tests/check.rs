@@ -48,6 +48,33 @@ fn a_good_tree_has_no_findings() {
 }
 
 #[test]
+fn templates_of_old_dkms_are_read_for_what_has_a_place_elsewhere() {
+    let control = "Source: DEBIAN_PACKAGE-dkms\nMaintainer: Jane <jane@example.org>\nHomepage: https://example.org\n\n\
+                   Package: DEBIAN_PACKAGE-dkms\nDepends: dkms (>= 1.95), toy-tools (>= 2), ${misc:Depends}\nDescription: MODULE_NAME\n";
+    let spec = "Summary: Toy\nRequires: dkms, toy-fw\n%post\necho x\n%files\n";
+    let tree = Tree::with_conf(CONF);
+    tree.file("toy-dkms-mkdsc/debian/control", control).file("toy-dkms-mkdsc/debian/postinst", "#!/bin/sh\n");
+    tree.file("toy-dkms-mkdsc/debian/toy.service", "").file("toy-dkms-mkrpm.spec", spec);
+    assert_eq!(codes(&tree, &[]), ["K0806", "K0806"]);
+    let text = String::from_utf8(tree.kpkg(&["check"]).stdout).unwrap();
+    for words in [
+        "`toy-dkms-mkdsc` is a template",
+        "understood: Maintainer: `[driver] maintainer = \"Jane <jane@example.org>\"`",
+        "understood: Homepage: `[driver] homepage = \"https://example.org\"`",
+        "understood: Depends: `[relations] requires = [\"toy-tools >= 2\"]`",
+        "by hand: postinst: what it does beside dkms goes to a file named under `[scripts.after-install]`",
+        "by hand: debian/toy.service",
+        "`toy-dkms-mkrpm.spec` is a template",
+        "understood: Summary: `[driver] summary = \"Toy\"`",
+        "understood: Requires: `[relations] requires = [\"toy-fw\"]`",
+        "by hand: %post: ",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(!text.contains("DEBIAN_PACKAGE") && !text.contains("= \"MODULE_NAME\""), "{text}");
+}
+
+#[test]
 fn a_bare_make_and_a_guard_for_kbuild() {
     let files = [("Makefile", GUARDED)];
     assert_eq!(of(&with("MAKE[0]=\"make KVER=$kernelver\""), &files), ["K0801"]);

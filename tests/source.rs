@@ -224,7 +224,7 @@ fn what_cannot_be_uploaded_is_told_and_nothing_is_written() {
         fails(&["--sign", "key.asc"], "gpg cannot read the key");
     }
     tree.file("d/kpkg.toml", "[driver]\nmaintainer = \"Nobody\"\n");
-    fails(&[], "`Nobody` is no name with an address");
+    fails(&[], "`Nobody` is no maintainer");
     // an archive that may have been uploaded is not replaced
     tree.file("d/kpkg.toml", "");
     assert!(run(&tree, &["d", "-f", "dsc", "-o", "out"]).status.success());

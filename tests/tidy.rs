@@ -70,7 +70,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("kbuild", &["dkms"]),
     ("kernel", &["dkms", "error", "headers", "machine", "output", "package", "version"]),
     ("ko", &["archive"]),
-    ("lint", &["backend", "diagnostic", "dkms", "driver", "kbuild", "version"]),
+    ("lint", &["backend", "diagnostic", "dkms", "driver", "kbuild", "source", "version"]),
     ("machine", &["dkms", "error"]),
     ("output", &["error"]),
     ("package", &[]),
@@ -291,7 +291,7 @@ fn no_distribution_is_named_in_code_or_templates() {
                 let documentation = lower.contains("policy")
                     || lower.contains("changelog.debian")
                     // names that the format gives to its files
-                    || lower.starts_with("debian/")
+                    || lower.contains("debian/")
                     || lower.contains(".debian.tar.")
                     || lower == "debian-binary"
                     // the folder of a tree's packaging

@@ -5,6 +5,7 @@
 
 mod bare_make;
 mod folder_name;
+mod old_templates;
 mod package_files;
 mod package_lacks;
 mod running_kernel;
@@ -39,8 +40,14 @@ struct PackageRule {
     check: fn(&Package<'_>) -> Vec<Diagnostic>,
 }
 
-const TREE_RULES: &[&TreeRule] =
-    &[&bare_make::RULE, &running_kernel::RULE, &folder_name::RULE, &version::RULE, &source_archive::RULE];
+const TREE_RULES: &[&TreeRule] = &[
+    &bare_make::RULE,
+    &running_kernel::RULE,
+    &folder_name::RULE,
+    &version::RULE,
+    &source_archive::RULE,
+    &old_templates::RULE,
+];
 
 const PACKAGE_RULES: &[&PackageRule] = &[&package_lacks::RULE, &package_files::RULE];
 

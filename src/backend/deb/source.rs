@@ -327,10 +327,14 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Optio
     if field("Format").is_none() || field("Source").is_none() || field("Files").is_none() {
         return Err(invalid("it has no fields `Format`, `Source` and `Files`".to_owned()));
     }
-    let mut found = Found { format: "dsc", ..Found::default() };
-    found.name = field("Source").unwrap_or_default().to_owned();
-    found.version = field("Version").unwrap_or_default().to_owned();
-    found.arch = field("Architecture").unwrap_or_default().to_owned();
+    let text = |name: &str| field(name).unwrap_or_default().to_owned();
+    let mut found = Found {
+        format: "dsc",
+        name: text("Source"),
+        version: text("Version"),
+        arch: text("Architecture"),
+        ..Found::default()
+    };
     for (name, value) in &fields {
         match name.as_str() {
             "Source" | "Version" | "Architecture" | "Files" => {}
