@@ -79,8 +79,17 @@ pub struct Version {
     pub upstream: String,
     /// A pre-release tag such as `rc1`, which sorts before the version without one.
     pub pre: Option<String>,
-    /// The package's own revision (`-1` in deb, Release in rpm).
+    /// The package's own revision (`-1` in deb, Release in rpm). Empty, or only an addition that begins with `~`, where driver and
+    /// packaging are released as one.
     pub revision: String,
+}
+
+impl Version {
+    /// Whether the package has revisions apart from the driver's versions.
+    #[must_use]
+    pub fn has_revision(&self) -> bool {
+        self.revision.starts_with(|first: char| first.is_ascii_alphanumeric())
+    }
 }
 
 /// For which machines a package is; each format has its own names for them.

@@ -282,7 +282,7 @@ fn changelog(driver: &Driver, package: &Package) -> Vec<Change> {
     let revision = &package.version.revision;
     let line = format!("Package {} {} from its source tree.", driver.name, driver.version);
     let mut changes = vec![change(revision, driver.stamp, line)];
-    if revision != "0" {
+    if revision != "0" && package.version.has_revision() {
         // entries have to follow each other in time
         let line = format!("Release {} of the driver {}.", driver.version, driver.name);
         changes.push(change("0", driver.stamp.saturating_sub(1), line));
@@ -394,6 +394,7 @@ struct PackageValues<'a> {
     source_folder: String,
     source_name: String,
     releases: String,
+    has_revision: bool,
     license_files: Vec<&'a str>,
 }
 
@@ -419,6 +420,7 @@ impl<'a> Values<'a> {
                 source_folder: format!("/{}", source_folder(driver)),
                 source_name: format!("{}-{}", driver.name, driver.version),
                 releases: releases(&package.homepage),
+                has_revision: package.version.has_revision(),
                 license_files: driver.license_files().collect(),
             },
             on_build_failure: request.on_build_failure,

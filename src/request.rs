@@ -99,10 +99,10 @@ impl Request {
     }
 }
 
-/// Both formats agree on letters, digits, `+`, `.` and `~` in a revision.
+/// Both formats agree on letters, digits, `+`, `.` and `~` in a revision; whether there has to be one is theirs to say.
 fn checked_release(release: String) -> Result<String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+.~".contains(&byte);
-    if !release.is_empty() && release.bytes().all(allowed) {
+    if release.bytes().all(allowed) {
         return Ok(release);
     }
     Err(Error::usage(format!("`{release}` is no release"))

@@ -65,6 +65,30 @@ fn field<'a>(text: &'a str, name: &str) -> &'a str {
     text.lines().find_map(|line| line.strip_prefix(&format!("{name}: "))).unwrap_or_default()
 }
 
+/// Unpacks and builds the one .dsc in `out`, and compares the .deb with the one in `out`.
+fn rebuilds(tree: &Tree) {
+    if !is_here("dpkg-source") || !is_here("dh") {
+        return;
+    }
+    let name = |end: &str| tree.names("out").into_iter().find(|name| name.ends_with(end)).unwrap();
+    fs::create_dir(tree.path().join("built")).unwrap();
+    let unpack = Command::new("dpkg-source")
+        .args(["-x", &format!("out/{}", name(".dsc")), "built/src"])
+        .current_dir(tree.path())
+        .output()
+        .unwrap();
+    assert!(unpack.status.success(), "{}", text(&unpack.stderr));
+    let build = Command::new("dpkg-buildpackage")
+        .args(["-us", "-uc", "-b"])
+        .current_dir(tree.path().join("built/src"))
+        .output()
+        .unwrap();
+    assert!(build.status.success(), "{}{}", text(&build.stdout), text(&build.stderr));
+    let name = name(".deb");
+    let diff = run(tree, &["diff", &format!("out/{name}"), &format!("built/{name}")]);
+    assert_eq!((diff.status.code(), text(&diff.stdout).as_str()), (Some(0), ""), "{}", text(&diff.stderr));
+}
+
 #[test]
 fn a_dsc_is_built_to_the_package_that_is_written_at_once() {
     let tree = driver();
@@ -80,25 +104,29 @@ fn a_dsc_is_built_to_the_package_that_is_written_at_once() {
             "odd-name-dkms_1.0~rc1.orig.tar.xz",
         ]
     );
-    if !is_here("dpkg-source") || !is_here("dh") {
-        return;
-    }
-    fs::create_dir(tree.path().join("built")).unwrap();
-    let unpack = Command::new("dpkg-source")
-        .args(["-x", "out/odd-name-dkms_1.0~rc1-1.dsc", "built/src"])
-        .current_dir(tree.path())
-        .output()
-        .unwrap();
-    assert!(unpack.status.success(), "{}", text(&unpack.stderr));
-    let build = Command::new("dpkg-buildpackage")
-        .args(["-us", "-uc", "-b"])
-        .current_dir(tree.path().join("built/src"))
-        .output()
-        .unwrap();
-    assert!(build.status.success(), "{}{}", text(&build.stdout), text(&build.stderr));
-    let name = "odd-name-dkms_1.0~rc1-1_all.deb";
-    let diff = run(&tree, &["diff", &format!("out/{name}"), &format!("built/{name}")]);
-    assert_eq!((diff.status.code(), text(&diff.stdout).as_str()), (Some(0), ""), "{}", text(&diff.stderr));
+    rebuilds(&tree);
+}
+
+#[test]
+fn a_package_without_a_revision_is_native() {
+    let tree = driver();
+    let output = run(&tree, &["d", "-f", "deb,dsc", "-o", "out", "--release", ""]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(
+        tree.names("out"),
+        [
+            "odd-name-dkms_1.0~rc1.dsc",
+            "odd-name-dkms_1.0~rc1.tar.xz",
+            "odd-name-dkms_1.0~rc1_all.deb",
+            "odd-name-dkms_1.0~rc1_source.changes",
+        ]
+    );
+    rebuilds(&tree);
+    let output = run(&tree, &["d", "-f", "dsc", "-t", "ubuntu-24.04", "-o", "series", "--release", ""]);
+    assert!(output.status.success());
+    assert!(tree.names("series").contains(&"odd-name-dkms_1.0~rc1~ubuntu24.04.1.dsc".to_owned()));
+    let output = run(&tree, &["d", "-f", "rpm", "-o", "out", "--release", ""]);
+    assert_eq!(output.status.code(), Some(2), "an .rpm has a release");
 }
 
 #[test]

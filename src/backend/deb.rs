@@ -342,7 +342,7 @@ impl Item<'_> {
 fn items(package: &Package) -> Vec<Item<'_>> {
     let mut items: Vec<_> = package.payload.entries().iter().map(item).collect();
     items.push(Item {
-        path: format!("usr/share/doc/{}/changelog.Debian.gz", package.name).into(),
+        path: format!("usr/share/doc/{}/{}.gz", package.name, changelog_name(package)).into(),
         kind: ItemKind::Bytes(gzip(changelog_text(package).as_bytes())),
         mode: 0o644,
     });
@@ -588,14 +588,15 @@ fn is_name(name: &str) -> bool {
     name.len() >= 2 && name.as_bytes().iter().all(allowed) && name.as_bytes()[0].is_ascii_alphanumeric()
 }
 
-/// `[EPOCH:]UPSTREAM[~PRE]-REVISION` (`deb-version(7)`).
+/// `[EPOCH:]UPSTREAM[~PRE]-REVISION` (`deb-version(7)`), without the last part in a native package.
 ///
 /// The mapping is injective over what [`is_version`] accepts: `_`, which the format lacks, becomes `++`; a `~` of the driver's own
 /// is doubled, since a single one stands for the dash before a pre-release tag; everything else is kept.
 fn spelled(version: &Version) -> String {
     let epoch = version.epoch.map(|epoch| format!("{epoch}:")).unwrap_or_default();
     let pre = version.pre.as_ref().map(|pre| format!("~{}", mapped(pre))).unwrap_or_default();
-    format!("{epoch}{}{pre}-{}", mapped(&version.upstream), version.revision)
+    let dash = if version.has_revision() { "-" } else { "" };
+    format!("{epoch}{}{pre}{dash}{}", mapped(&version.upstream), version.revision)
 }
 
 fn mapped(text: &str) -> String {
@@ -611,6 +612,13 @@ fn is_version(version: &Version) -> bool {
         && version.upstream.as_bytes()[0].is_ascii_digit()
         && version.pre.as_deref().is_none_or(part)
         && !version.revision.contains('-')
+        // the last dash is where the revision begins
+        && (version.has_revision() || !version.upstream.contains('-') && !version.pre.iter().any(|pre| pre.contains('-')))
+}
+
+/// The name without the compression's: a native package has no other changelog (Policy 12.7).
+fn changelog_name(package: &Package) -> &'static str {
+    if package.version.has_revision() { "changelog.Debian" } else { "changelog" }
 }
 
 /// `changelog.Debian` (`deb-changelog(5)`).

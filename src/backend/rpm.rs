@@ -970,5 +970,8 @@ fn is_version(version: &Version) -> bool {
     let part = |text: &str| {
         !text.is_empty() && text.bytes().all(allowed) && !super::doubled_separator(text, &['-', '_', '~'])
     };
-    part(&version.upstream) && version.pre.as_deref().is_none_or(part) && !version.revision.contains('-')
+    part(&version.upstream)
+        && version.pre.as_deref().is_none_or(part)
+        && version.has_revision()
+        && !version.revision.contains('-')
 }

@@ -27,9 +27,9 @@ const COMPRESSION: Compression = Compression { codec: Codec::Xz, level: 6 };
 /// The Policy that the packaging follows.
 const STANDARDS: &str = "4.6.2";
 
-/// The names of the artifacts.
+/// The names of the artifacts; a native package has one archive.
 struct Names {
-    upstream: String,
+    upstream: Option<String>,
     packaging: String,
     dsc: String,
     changes: String,
@@ -39,10 +39,11 @@ impl Names {
     fn new(package: &Package) -> Self {
         let name = &package.name;
         let full = spelled(&Version { epoch: None, ..package.version.clone() });
+        let has_revision = package.version.has_revision();
         let upstream = full.rsplit_once('-').map_or(full.as_str(), |(upstream, _)| upstream);
         Self {
-            upstream: format!("{name}_{upstream}.orig.tar.xz"),
-            packaging: format!("{name}_{full}.debian.tar.xz"),
+            upstream: has_revision.then(|| format!("{name}_{upstream}.orig.tar.xz")),
+            packaging: format!("{name}_{full}{}.tar.xz", if has_revision { ".debian" } else { "" }),
             dsc: format!("{name}_{full}.dsc"),
             changes: format!("{name}_{full}_source.changes"),
         }
@@ -51,24 +52,32 @@ impl Names {
 
 pub(super) fn artifacts(package: &Package) -> Vec<String> {
     let names = Names::new(package);
-    vec![names.upstream, names.packaging, names.dsc, names.changes]
+    names.upstream.into_iter().chain([names.packaging, names.dsc, names.changes]).collect()
 }
 
 /// Everything is made and signed before the first artifact appears.
 pub(super) fn write(package: &Package, source: &Source, out: &mut dyn Output) -> Result<()> {
     let names = Names::new(package);
-    let (mut upstream, mut upstream_data) =
-        tarball(names.upstream, &source.folder, &source.upstream, package.stamp, out)?;
-    let entries = packaging(package, source);
-    let (mut packaging, mut packaging_data) = tarball(names.packaging, "", &entries, package.stamp, out)?;
-    refuse_other_bytes(&upstream, out)?;
-    let dsc = out.signed(dsc_text(package, source, &[&upstream, &packaging]))?;
+    let mut archives = Vec::new();
+    let mut entries = packaging(package, source);
+    if let Some(name) = names.upstream {
+        let (file, data) = tarball(name, &source.folder, &source.upstream, package.stamp, out)?;
+        refuse_other_bytes(&file, out)?;
+        archives.push((file, data));
+        archives.push(tarball(names.packaging, "", &entries, package.stamp, out)?);
+    } else {
+        entries.extend(source.upstream.iter().filter(|entry| !is_packaging(entry)).cloned());
+        archives.push(tarball(names.packaging, &source.folder, &entries, package.stamp, out)?);
+    }
+    let mut files: Vec<_> = archives.iter().map(|(file, _)| file).collect();
+    let dsc = out.signed(dsc_text(package, source, &files))?;
     let mut sums = Sums::default();
     sums.update(dsc.as_bytes());
     let described = sums.file(names.dsc.clone(), dsc.len() as u64);
-    let changes = out.signed(changes_text(package, source, &[&described, &upstream, &packaging]))?;
+    files.insert(0, &described);
+    let changes = out.signed(changes_text(package, source, &files))?;
     let stop = out.stop().clone();
-    for (file, data) in [(&mut upstream, &mut upstream_data), (&mut packaging, &mut packaging_data)] {
+    for (file, data) in &mut archives {
         out.artifact(&file.name, &mut |stream| {
             let failed = |error| Error::io("cannot write", &file.name, error);
             data.seek(SeekFrom::Start(0)).map_err(failed)?;
@@ -153,6 +162,12 @@ fn tarball(
     Ok((sums.file(name, count), data))
 }
 
+/// Whether a file of the driver's lies where the packaging does: dpkg-source takes a folder of that name out of the upstream archive.
+fn is_packaging(entry: &Entry) -> bool {
+    let folder = "debian";
+    entry.path == folder || entry.path.starts_with("debian/")
+}
+
 /// The folder `debian`.
 fn packaging(package: &Package, source: &Source) -> Vec<Entry> {
     let name = &package.name;
@@ -178,10 +193,8 @@ fn packaging(package: &Package, source: &Source) -> Vec<Entry> {
         };
         entries.push(Entry { path, ..entry.clone() });
     }
-    // dpkg-source takes a folder of that name out of the driver's own source
-    let folder = "debian";
-    let own = |entry: &&Entry| entry.path == folder || entry.path.starts_with("debian/");
-    for entry in source.upstream.iter().filter(own) {
+    // they would be lost among the packaging
+    for entry in source.upstream.iter().filter(|entry| is_packaging(entry)) {
         let path = format!("debian/payload/usr/src/{}/{}", source.folder, entry.path);
         entries.push(Entry { path, ..entry.clone() });
     }
@@ -243,7 +256,7 @@ fn dsc_text(package: &Package, source: &Source, files: &[&SourceFile]) -> String
     let extra = |name: &str| package.fields.get(name).map_or("-", String::as_str);
     let arch = architecture(package.arch);
     let head = fields(&[
-        ("Format", "3.0 (quilt)".to_owned()),
+        ("Format", format!("3.0 ({})", if package.version.has_revision() { "quilt" } else { "native" })),
         ("Source", package.name.clone()),
         ("Binary", package.name.clone()),
         ("Architecture", arch.to_owned()),
