@@ -12,10 +12,12 @@
 mod support;
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use support::Tree;
+use kpkg::backend::Contents;
+use support::{Tree, golden};
 
 const CONF: &str = "PACKAGE_NAME=\"Odd_Name\"\nPACKAGE_VERSION=\"1.0-rc1\"\nBUILT_MODULE_NAME[0]=\"odd\"\n\
                     DEST_MODULE_LOCATION[0]=\"/updates\"\nPATCH[0]=\"fix.patch\"\nAUTOINSTALL=\"yes\"\n";
@@ -171,6 +173,45 @@ fn a_src_rpm_is_built_to_the_package_that_is_written_at_once() {
     let built = format!("built/RPMS/noarch/{name}.noarch.rpm");
     let diff = run(&tree, &["diff", &format!("out/{name}.noarch.rpm"), &built]);
     assert_eq!((diff.status.code(), text(&diff.stdout).as_str()), (Some(0), ""), "{}", text(&diff.stderr));
+}
+
+/// The texts that say how packages are built.
+struct Texts(Vec<(String, String)>);
+
+impl Contents for Texts {
+    fn wants(&self, path: &str) -> bool {
+        path.ends_with(".spec")
+            || path.starts_with("/debian/") && !path.ends_with("rm") && !path.ends_with("inst")
+    }
+
+    fn take(&mut self, path: &str, content: &mut dyn Read) -> std::io::Result<()> {
+        let mut text = String::new();
+        content.read_to_string(&mut text)?;
+        self.0.push((path.to_owned(), text));
+        Ok(())
+    }
+}
+
+#[test]
+fn texts_are_the_golden_ones() {
+    let tree = Tree::empty();
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/greeter");
+    assert!(run(&tree, &[example, "-q", "-f", "dsc,srpm", "-o", "out"]).status.success());
+    for (format, name) in [("dsc", "greeter-dkms_1.2.0-1.dsc"), ("srpm", "greeter-dkms-1.2.0-1.src.rpm")] {
+        let mut texts = Texts(Vec::new());
+        let path = tree.path().join("out").join(name);
+        kpkg::backend::for_format(format).unwrap().read(&path, &mut texts).unwrap().unwrap();
+        assert!(!texts.0.is_empty());
+        for (path, text) in texts.0 {
+            // what runs is among the goldens of scripts
+            let scripts = text
+                .split_once("\n%pre\n")
+                .and_then(|(head, rest)| Some((head, rest.split_once("\n%files\n")?.1)));
+            let text =
+                scripts.map_or(text.clone(), |(head, tail)| format!("{head}\n[scripts]\n%files\n{tail}"));
+            golden(&format!("source/{format}{path}"), &text);
+        }
+    }
 }
 
 /// Launchpad: help.launchpad.net/Packaging/PPA/Uploading; Open Build Service: openbuildservice.org's user guide, "Build Formats".

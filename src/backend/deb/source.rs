@@ -43,7 +43,11 @@ impl Names {
         let upstream = full.rsplit_once('-').map_or(full.as_str(), |(upstream, _)| upstream);
         Self {
             upstream: has_revision.then(|| format!("{name}_{upstream}.orig.tar.xz")),
-            packaging: format!("{name}_{full}{}.tar.xz", if has_revision { ".debian" } else { "" }),
+            packaging: if has_revision {
+                format!("{name}_{full}.debian.tar.xz")
+            } else {
+                format!("{name}_{full}.tar.xz")
+            },
             dsc: format!("{name}_{full}.dsc"),
             changes: format!("{name}_{full}_source.changes"),
         }
