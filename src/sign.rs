@@ -1,7 +1,9 @@
 //! Signs source packages with OpenPGP, by gpg or a command of the user's; a part of the program, not of the library.
 
+use std::fs::Permissions;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -16,22 +18,14 @@ pub(crate) fn with_key(key: &str) -> Signer {
     let key = key.to_owned();
     Signer(Arc::new(move |text| {
         let file = Path::new(&key);
-        let home = if file.is_file() { Some(imported(file)?) } else { None };
-        let mut command = gpg(home.as_ref().map(tempfile::TempDir::path));
+        let home = if file.is_file() { Some(Home::with(file)?) } else { None };
+        let mut command = gpg(home.as_ref().map(|home| home.0.path()));
         if home.is_none() {
             command.args(["--local-user", &key]);
         }
         // SHA-1, the default of old versions, is refused by archives
         command.args(["--digest-algo", "SHA256", "--clearsign"]);
-        let signed = run(command, "gpg", text);
-        if let Some(home) = home {
-            // the agent that gpg started would outlive its folder
-            let _ignored = Command::new("gpgconf")
-                .args(["--homedir".as_ref(), home.path().as_os_str(), "--kill".as_ref(), "all".as_ref()])
-                .stderr(Stdio::null())
-                .status();
-        }
-        signed
+        run(command, "gpg", text)
     }))
 }
 
@@ -54,19 +48,34 @@ fn gpg(home: Option<&Path>) -> Command {
     command
 }
 
-/// A folder of gpg's that holds nothing but the key of a file.
-fn imported(file: &Path) -> Result<tempfile::TempDir> {
-    let home = tempfile::Builder::new()
-        .prefix("kpkg-gpg-")
-        .tempdir()
-        .map_err(|error| Error::io("cannot make a folder for the key in", PathBuf::from("/tmp"), error))?;
-    let mut command = gpg(Some(home.path()));
-    command.arg("--import").arg(file).stdin(Stdio::null());
-    let output = command.output().map_err(|error| missing("gpg", error))?;
-    if output.status.success() {
-        return Ok(home);
+/// A folder of gpg's that holds nothing but the key of a file, and goes with it.
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn with(file: &Path) -> Result<Self> {
+        let home = tempfile::Builder::new()
+            .prefix("kpkg-gpg-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir()
+            .map_err(|error| Error::io("cannot make a folder for the key in", std::env::temp_dir(), error))?;
+        let home = Self(home);
+        let mut command = gpg(Some(home.0.path()));
+        command.arg("--import").arg(file).stdin(Stdio::null());
+        let output = command.output().map_err(|error| missing("gpg", error))?;
+        if output.status.success() {
+            return Ok(home);
+        }
+        Err(Error::usage(format!("gpg cannot read the key: {}", first_lines(&output.stderr))).at(file))
     }
-    Err(Error::usage(format!("gpg cannot read the key: {}", last_line(&output.stderr))).at(file))
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // the agent that gpg started would outlive its folder
+        let mut command = Command::new("gpgconf");
+        command.arg("--homedir").arg(self.0.path()).args(["--kill", "all"]);
+        let _ignored = command.stdin(Stdio::null()).stderr(Stdio::null()).status();
+    }
 }
 
 fn missing(program: &str, error: std::io::Error) -> Error {
@@ -77,11 +86,11 @@ fn missing(program: &str, error: std::io::Error) -> Error {
     Error::io("cannot run", program, error)
 }
 
-fn last_line(bytes: &[u8]) -> String {
+/// gpg says what is wrong first, and last that it failed.
+fn first_lines(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
-    let said: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    // gpg says what is wrong first, and last that it failed
-    said.iter().take(2).copied().collect::<Vec<_>>().join("; ")
+    let said = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    said.take(2).collect::<Vec<_>>().join("; ")
 }
 
 fn run(mut command: Command, name: &str, text: &str) -> Result<String> {
@@ -96,7 +105,7 @@ fn run(mut command: Command, name: &str, text: &str) -> Result<String> {
     if output.status.success() && signed.starts_with(BEGIN) {
         return Ok(signed);
     }
-    let why = match last_line(&output.stderr) {
+    let why = match first_lines(&output.stderr) {
         said if !said.is_empty() => said,
         _ if output.status.success() => "it writes no text with a signature around it".to_owned(),
         _ => format!("it ends with {}", output.status),

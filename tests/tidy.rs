@@ -127,7 +127,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("use object::", &["ko"]),
     ("clap", &["cli", "main"]),
     ("std::process", &["main", "sandbox", "sign"]),
-    ("std::env::", &["main"]),
+    ("std::env::", &["main", "sign"]),
     ("SystemTime::now", &[]),
     ("Instant::now", &[]),
     ("brush_parser", &["dkms"]),
