@@ -384,19 +384,52 @@ pub struct TarEntry {
     pub same_as: Option<String>,
 }
 
+/// How long a name may be in a tar that is read, and how much an extended header may hold.
+const LONG: u64 = 1 << 16;
+
 /// Calls `look` with every entry of a tar and its content; at most so many entries.
+///
+/// Long names and extended headers are put together here: the `tar` crate would read them whole, whatever they claim to hold.
 pub fn read_tar(
     reader: impl Read,
     most: usize,
     look: &mut dyn FnMut(TarEntry, &mut dyn Read) -> io::Result<()>,
 ) -> io::Result<()> {
-    let too_many = || io::Error::new(io::ErrorKind::InvalidData, format!("it has more than {most} entries"));
-    for (count, entry) in tar::Archive::new(reader).entries()?.enumerate() {
+    let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
+    let (mut long_name, mut long_link) = (None, None);
+    for (count, entry) in tar::Archive::new(reader).entries()?.raw(true).enumerate() {
         if count >= most {
-            return Err(too_many());
+            return Err(invalid(format!("it has more than {most} entries")));
         }
         let mut entry = entry?;
-        let header = entry.header();
+        let header = entry.header().clone();
+        let kind = header.entry_type();
+        if kind.is_gnu_longname() || kind.is_gnu_longlink() || kind.is_pax_local_extensions() {
+            if header.entry_size()? > LONG {
+                return Err(invalid("one of its names is too long".to_owned()));
+            }
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes)?;
+            if kind.is_pax_local_extensions() {
+                for extension in tar::PaxExtensions::new(&bytes) {
+                    let extension = extension?;
+                    match extension.key_bytes() {
+                        b"path" => long_name = Some(extension.value_bytes().to_vec()),
+                        b"linkpath" => long_link = Some(extension.value_bytes().to_vec()),
+                        _ => {}
+                    }
+                }
+            } else {
+                while bytes.last() == Some(&0) {
+                    bytes.pop();
+                }
+                *(if kind.is_gnu_longname() { &mut long_name } else { &mut long_link }) = Some(bytes);
+            }
+            continue;
+        }
+        if kind.is_pax_global_extensions() {
+            continue;
+        }
         let named = |name: Option<&str>, id: u64| match name {
             Some(name) if !name.is_empty() => name.to_owned(),
             _ if id == 0 => "root".to_owned(),
@@ -404,10 +437,12 @@ pub fn read_tar(
         };
         let user = named(header.username().unwrap_or_default(), header.uid()?);
         let group = named(header.groupname().unwrap_or_default(), header.gid()?);
-        let link = entry.link_name_bytes().map(|link| String::from_utf8_lossy(&link).into_owned());
-        let kind = header.entry_type();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let name = long_name.take().unwrap_or_else(|| header.path_bytes().into_owned());
+        let link = long_link.take().or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned));
+        let link = link.map(|link| text(&link));
         let found = TarEntry {
-            name: String::from_utf8_lossy(&entry.path_bytes()).into_owned(),
+            name: text(&name),
             mode: header.mode()? & 0o7777,
             owner: format!("{user}:{group}"),
             is_folder: kind.is_dir(),
@@ -566,6 +601,45 @@ mod tests {
             }
             assert_eq!(out.len() as u64, tar_length(name, member), "{name}");
         }
+    }
+
+    #[test]
+    fn long_names_are_put_together_and_bounded() {
+        let long = "x/".repeat(200);
+        let mut bytes = Vec::new();
+        tar_header(&mut bytes, &long, Member::Symlink(&long), 0o777, 1).unwrap();
+        // another tar of the same kind of names, as pax has them
+        let record = |key: &str, value: &str| {
+            let rest = format!(" {key}={value}\n");
+            (10..1000)
+                .map(|size: usize| format!("{size}{rest}"))
+                .find(|text| text.split(' ').next() == Some(&text.len().to_string()))
+                .unwrap()
+        };
+        let extended = record("path", &long);
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(tar::EntryType::XHeader);
+        header.set_size(extended.len() as u64);
+        header.set_cksum();
+        bytes.extend(header.as_bytes());
+        bytes.extend(extended.as_bytes());
+        tar_padding(&mut bytes, extended.len() as u64).unwrap();
+        tar_header(&mut bytes, "short", Member::File(0), 0o644, 1).unwrap();
+        tar_end(&mut bytes).unwrap();
+        let mut found = Vec::new();
+        read_tar(&bytes[..], 9, &mut |entry, _| {
+            found.push((entry.name, entry.target));
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(found, [(long.clone(), Some(long.clone())), (long, None)]);
+        // a name that never ends
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::GNULongName);
+        header.set_size(1 << 40);
+        header.set_cksum();
+        let endless = header.as_bytes().chain(io::repeat(b'x'));
+        assert!(read_tar(endless, 9, &mut |_, _| Ok(())).is_err());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::ko::{KernelModule, is_module};
 
 /// How many bytes of content a package may have: more than any driver, and an end for archives that only pretend.
-const CONTENT: u64 = 64 << 30;
+const CONTENT: u64 = 16 << 30;
 
 /// Where a difference is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -122,7 +122,7 @@ impl Read for Seen<'_> {
         let count = self.inner.read(bytes)?;
         self.size += count as u64;
         *self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidData, "its files hold more than 64 GiB, or pretend to")
+            io::Error::new(io::ErrorKind::InvalidData, "its files hold more than 16 GiB, or pretend to")
         })?;
         self.md5.update(&bytes[..count]);
         self.sha256.update(&bytes[..count]);

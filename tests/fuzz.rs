@@ -335,3 +335,29 @@ fn the_reader_of_makefiles() {
         drop(kbuild::wrapper(&tree, ""));
     });
 }
+
+#[test]
+fn the_reader_of_packages() {
+    let folder = tempfile::tempdir().unwrap();
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/greeter");
+    let out = folder.path().join("out");
+    let status = std::process::Command::new(env!("CARGO_BIN_EXE_kpkg"))
+        .args([example, "-q", "-f", "all", "--compression", "none", "-o"])
+        .arg(&out)
+        .stdout(std::process::Stdio::null())
+        .status();
+    assert!(status.unwrap().success());
+    let named = |end: &str| {
+        let mut paths = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path());
+        paths.find(|path| path.to_str().unwrap().ends_with(end)).unwrap()
+    };
+    let good = named(".deb");
+    for (name, end) in [("deb", ".deb"), ("rpm", "noarch.rpm"), ("src.rpm", ".src.rpm"), ("dsc", ".dsc")] {
+        let input = out.join(format!("input.{name}"));
+        fuzz_from(name, 300, &[fs::read(named(end)).unwrap()], |bytes| {
+            fs::write(&input, bytes).unwrap();
+            drop(kpkg::diff::diff(&input, &good));
+        });
+        fs::remove_file(&input).unwrap();
+    }
+}

@@ -52,7 +52,8 @@ fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>> {
     if !file.fill_buf().map_err(unreadable)?.starts_with(&[0xed, 0xab, 0xee, 0xdb]) {
         return Ok(None);
     }
-    let metadata = PackageMetadata::parse(&mut file).map_err(invalid)?;
+    let headers = read_headers(&mut file).map_err(unreadable)?;
+    let metadata = PackageMetadata::parse(&mut headers.as_slice()).map_err(invalid)?;
     let header = &metadata.header;
     let text = |value: std::result::Result<&str, rpm::Error>| value.unwrap_or_default().to_owned();
     let version = format!("{}-{}", text(metadata.get_version()), text(metadata.get_release()));
@@ -105,6 +106,67 @@ fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>> {
         read_payload(reader, contents).map_err(unreadable)?;
     }
     Ok(Some(found))
+}
+
+/// Lead, signature header and header as they stand in the file, when every entry of their indexes lies within its store: the `rpm`
+/// crate, which reads them next, takes that for granted.
+fn read_headers(reader: &mut dyn Read) -> io::Result<Vec<u8>> {
+    const LEAD: usize = 96;
+    let mut bytes = vec![0; LEAD];
+    reader.read_exact(&mut bytes)?;
+    // the store of the signature header is padded to 8 bytes (`lib/signature.c`)
+    for unit in [8, 1] {
+        let intro = bytes.len();
+        read_more(reader, &mut bytes, 16)?;
+        let number = |at: usize, bytes: &[u8]| {
+            let field: [u8; 4] = bytes[at..at + 4].try_into().unwrap_or_default();
+            u64::from(u32::from_be_bytes(field))
+        };
+        let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("its header {what}"));
+        let (count, size) = (number(intro + 8, &bytes), number(intro + 12, &bytes));
+        // rpm's own limit for the index is 64 Ki entries (`hdrchkTags`)
+        if count > 1 << 16 || size > LARGEST_HEADER {
+            return Err(invalid("is larger than rpm allows"));
+        }
+        let (index, store) = (bytes.len(), bytes.len() + to_usize(count * 16));
+        read_more(reader, &mut bytes, count * 16 + size + archive::padding(size, unit))?;
+        let end = store + to_usize(size);
+        for entry in (index..store).step_by(16) {
+            let (kind, offset, length) =
+                (number(entry + 4, &bytes), number(entry + 8, &bytes), number(entry + 12, &bytes));
+            let data =
+                bytes.get(store + to_usize(offset)..end).ok_or_else(|| invalid("points out of itself"))?;
+            let fits = match kind {
+                // NULL; CHAR, INT8, BIN; INT16; INT32; INT64
+                0 => true,
+                1 | 2 | 7 => length <= data.len() as u64,
+                3 => length * 2 <= data.len() as u64,
+                4 => length * 4 <= data.len() as u64,
+                5 => length * 8 <= data.len() as u64,
+                // STRING, STRING_ARRAY, I18NSTRING
+                6 | 8 | 9 => {
+                    data.iter().filter(|byte| **byte == 0).take(to_usize(length)).count() as u64 == length
+                }
+                _ => false,
+            };
+            if !fits || length == 0 && kind != 0 {
+                return Err(invalid("points out of itself"));
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+fn to_usize(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// Reads so many bytes, and takes memory only as they come.
+fn read_more(reader: &mut dyn Read, bytes: &mut Vec<u8>, count: u64) -> io::Result<()> {
+    if reader.take(count).read_to_end(bytes)? as u64 == count {
+        return Ok(());
+    }
+    Err(io::ErrorKind::UnexpectedEof.into())
 }
 
 /// What [`Found`] keeps beside name, version and files.
