@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::headers::HeaderPackage;
 use crate::inspect::ModuleFile;
 use crate::ko::{KernelModule, Symbol};
-use crate::package::{Content, EntryKind, Package};
+use crate::package::{Content, Entry, EntryKind, Package, Payload};
 use crate::source::LeftOut;
 
 /// The version of the JSON that kpkg prints; grows when a key changes its meaning or goes.
@@ -559,8 +559,13 @@ pub fn files_text(prepared: &Prepared) -> String {
     let mut text = String::new();
     for job in &prepared.jobs {
         let _infallible = writeln!(text, "# {} for {}", job.package.name, job.target.name);
-        let entries = job.package.payload.entries();
-        for entry in entries {
+        // a source package has what is installed and, first, how it is built
+        let (packaging, below): (&[Entry], _) = match &job.package.payload {
+            Payload::Source(source) => (&source.packaging, format!("{}/", source.folder)),
+            Payload::Install(_) => (&[], "/".to_owned()),
+        };
+        let installed = job.package.payload.entries().iter().map(|entry| (below.as_str(), entry));
+        for (below, entry) in packaging.iter().map(|entry| ("", entry)).chain(installed) {
             let suffix = match &entry.kind {
                 EntryKind::Directory => "/".to_owned(),
                 EntryKind::Symlink { target } => format!(" -> {target}"),
@@ -568,7 +573,7 @@ pub fn files_text(prepared: &Prepared) -> String {
                 EntryKind::File { content: Content::Disk { .. }, .. } => String::new(),
             };
             let _infallible =
-                writeln!(text, "{:04o} {:>9} /{}{suffix}", entry.mode(), entry.size(), entry.path);
+                writeln!(text, "{:04o} {:>9} {below}{}{suffix}", entry.mode(), entry.size(), entry.path);
         }
     }
     if !prepared.driver.left_out.is_empty() {
