@@ -197,6 +197,9 @@ pub struct BuildArgs {
     /// The release that .dsc packages are uploaded for, such as unstable or noble [default: the target's]
     #[arg(long, value_name = "NAME", env = "KPKG_DISTRIBUTION")]
     pub distribution: Option<String>,
+    /// Write a .buildinfo beside the .changes: what the source package was made by
+    #[arg(long, env = "KPKG_BUILDINFO", action = clap::ArgAction::SetTrue)]
+    pub buildinfo: bool,
     /// Sign .dsc and .changes by gpg with this key: its id, or a file that holds the secret key
     #[arg(long, value_name = "KEY", conflicts_with = "sign_command", env = "KPKG_SIGN")]
     pub sign: Option<String>,

@@ -177,7 +177,8 @@ fn run_build(args: &BuildArgs, signals: &Signals) -> ExitCode {
 }
 
 fn try_build(args: &BuildArgs, color: bool, signals: &Signals) -> Result<ExitCode> {
-    let options = options(args.options(), args.templates.as_deref(), signals)?;
+    let mut options = options(args.options(), args.templates.as_deref(), signals)?;
+    options.request.made_on = args.buildinfo.then(|| std::env::consts::ARCH.to_owned());
     let signer = match (&args.sign, &args.sign_command) {
         (Some(key), _) => Some(sign::with_key(key)),
         (None, Some(command)) => Some(sign::with_command(command)),

@@ -290,6 +290,8 @@ pub struct Source {
     pub build_requires: Vec<Relation>,
     /// The release of the distribution that it is uploaded for.
     pub distribution: String,
+    /// The machine that it was made on, where a description of that shall go along.
+    pub made_on: Option<Arch>,
 }
 
 /// One file, folder or link of the payload.

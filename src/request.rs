@@ -8,7 +8,7 @@ use crate::config::{
     Around, Config, FilesConfig, Initramfs, ModulesConfig, OnBuildFailure, RelationsConfig, ScriptsConfig,
 };
 use crate::error::{Error, Result};
-use crate::package::{Codec, Compression, Relation, RelationKind, When};
+use crate::package::{Arch, Codec, Compression, Relation, RelationKind, When};
 
 /// What the command line says; each counts instead of `kpkg.toml`.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +25,8 @@ pub struct Options {
     pub debug: bool,
     /// `--distribution`.
     pub distribution: Option<String>,
+    /// `--buildinfo`: the machine, as `uname -m` prints it.
+    pub made_on: Option<String>,
 }
 
 /// The request for one format.
@@ -52,6 +54,8 @@ pub struct Request {
     pub debug: bool,
     /// The release that source packages are uploaded for, instead of the target's.
     pub distribution: Option<String>,
+    /// See [`crate::package::Source::made_on`].
+    pub made_on: Option<Arch>,
     /// Files of the tree that belong to modules.
     pub files: FilesConfig,
     /// What is set for modules.
@@ -89,6 +93,7 @@ impl Request {
             initramfs: options.initramfs.unwrap_or(config.prebuilt.initramfs),
             combine: options.combine,
             debug: options.debug,
+            made_on: options.made_on.as_deref().and_then(Arch::of_machine),
             distribution: options.distribution.clone().map(checked_distribution).transpose()?,
             files: config.files.clone(),
             modules: checked_modules(&config.modules)?,

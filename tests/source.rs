@@ -251,10 +251,17 @@ fn fields_are_those_that_archives_demand() {
             assert!(compare.unwrap().success(), "{pair:?}");
         }
     }
-    let output = run(&tree, &["d", "-f", "dsc", "-o", "own", "--distribution", "UNRELEASED"]);
+    let output = run(&tree, &["d", "-f", "dsc", "-o", "own", "--distribution", "UNRELEASED", "--buildinfo"]);
     assert!(output.status.success());
+    let name = "odd-name-dkms_1.0~rc1-1_source.buildinfo";
+    let buildinfo = fs::read_to_string(tree.path().join("own").join(name)).unwrap();
+    for name in ["Format", "Source", "Architecture", "Version", "Build-Architecture", "Build-Date"] {
+        assert!(!field(&buildinfo, name).is_empty(), "{name}: {buildinfo}");
+    }
+    assert!(buildinfo.contains("Installed-Build-Depends:\n kpkg (= "), "{buildinfo}");
     let changes = fs::read_to_string(tree.path().join("own/odd-name-dkms_1.0~rc1-1_source.changes")).unwrap();
     assert_eq!(field(&changes, "Distribution"), "UNRELEASED");
+    assert!(changes.contains(&format!(" {} kernel optional {name}\n", buildinfo.len())), "{changes}");
 }
 
 #[test]

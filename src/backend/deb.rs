@@ -208,8 +208,8 @@ impl Backend for Deb {
     }
 
     fn artifacts(&self, package: &Package) -> Vec<String> {
-        if let Payload::Source(_) = package.payload {
-            return source::artifacts(package);
+        if let Payload::Source(source) = &package.payload {
+            return source::artifacts(package, source);
         }
         let version = spelled(&Version { epoch: None, ..package.version.clone() });
         vec![format!("{}_{version}_{}.deb", package.name, architecture(package.arch))]

@@ -61,6 +61,7 @@ fn source(
         files,
         packaging,
         build_requires: target.source.requires.iter().map(relation).collect::<Result<_>>()?,
+        made_on: request.made_on,
         distribution: request.distribution.clone().unwrap_or_else(|| target.source.distribution.clone()),
     })
 }

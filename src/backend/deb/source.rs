@@ -19,7 +19,8 @@ use crate::archive::{self, Tapped};
 use crate::error::{Error, Result};
 use crate::output::{Output, Stream};
 use crate::package::{
-    Codec, Compression, Content, Entry, EntryKind, Package, RelationKind, Role, Source, Version, wrapped,
+    Arch, Codec, Compression, Content, Entry, EntryKind, Package, RelationKind, Role, Source, Version,
+    wrapped,
 };
 
 /// What every dpkg-source reads (it refuses Zstandard), and what distributions use.
@@ -32,11 +33,12 @@ struct Names {
     upstream: Option<String>,
     packaging: String,
     dsc: String,
+    buildinfo: Option<String>,
     changes: String,
 }
 
 impl Names {
-    fn new(package: &Package) -> Self {
+    fn new(package: &Package, source: &Source) -> Self {
         let name = &package.name;
         let full = spelled(&Version { epoch: None, ..package.version.clone() });
         let has_revision = package.version.has_revision();
@@ -49,19 +51,21 @@ impl Names {
                 format!("{name}_{full}.tar.xz")
             },
             dsc: format!("{name}_{full}.dsc"),
+            buildinfo: source.made_on.map(|_| format!("{name}_{full}_source.buildinfo")),
             changes: format!("{name}_{full}_source.changes"),
         }
     }
 }
 
-pub(super) fn artifacts(package: &Package) -> Vec<String> {
-    let names = Names::new(package);
-    names.upstream.into_iter().chain([names.packaging, names.dsc, names.changes]).collect()
+pub(super) fn artifacts(package: &Package, source: &Source) -> Vec<String> {
+    let names = Names::new(package, source);
+    let first = names.upstream.into_iter().chain([names.packaging, names.dsc]);
+    first.chain(names.buildinfo).chain([names.changes]).collect()
 }
 
 /// Everything is made and signed before the first artifact appears.
 pub(super) fn write(package: &Package, source: &Source, out: &mut dyn Output) -> Result<()> {
-    let names = Names::new(package);
+    let names = Names::new(package, source);
     let mut archives = Vec::new();
     let mut entries = packaging(package, source);
     if let Some(name) = names.upstream {
@@ -75,10 +79,16 @@ pub(super) fn write(package: &Package, source: &Source, out: &mut dyn Output) ->
     }
     let mut files: Vec<_> = archives.iter().map(|(file, _)| file).collect();
     let dsc = out.signed(dsc_text(package, source, &files))?;
-    let mut sums = Sums::default();
-    sums.update(dsc.as_bytes());
-    let described = sums.file(names.dsc.clone(), dsc.len() as u64);
+    let described = SourceFile::of(&names.dsc, &dsc);
+    let buildinfo = match (&names.buildinfo, source.made_on) {
+        (Some(name), Some(arch)) => {
+            let text = out.signed(buildinfo_text(package, arch, &described))?;
+            Some((name, SourceFile::of(name, &text), text))
+        }
+        _ => None,
+    };
     files.insert(0, &described);
+    files.extend(buildinfo.iter().map(|(_, file, _)| file));
     let changes = out.signed(changes_text(package, source, &files))?;
     let stop = out.stop().clone();
     for (file, data) in &mut archives {
@@ -89,7 +99,9 @@ pub(super) fn write(package: &Package, source: &Source, out: &mut dyn Output) ->
             io::copy(data.as_mut(), stream).map(drop).map_err(failed)
         })?;
     }
-    for (name, text) in [(&names.dsc, &dsc), (&names.changes, &changes)] {
+    let first = std::iter::once((&names.dsc, &dsc));
+    let second = buildinfo.iter().map(|(name, _, text)| (*name, text));
+    for (name, text) in first.chain(second).chain([(&names.changes, &changes)]) {
         out.artifact(name, &mut |stream| {
             stream.write_all(text.as_bytes()).map_err(|error| Error::io("cannot write", name, error))
         })?;
@@ -137,6 +149,14 @@ impl Update for Sums {
         Digest::update(&mut self.md5, bytes);
         Digest::update(&mut self.sha1, bytes);
         Digest::update(&mut self.sha256, bytes);
+    }
+}
+
+impl SourceFile {
+    fn of(name: &str, text: &str) -> Self {
+        let mut sums = Sums::default();
+        sums.update(text.as_bytes());
+        sums.file(name.to_owned(), text.len() as u64)
     }
 }
 
@@ -274,6 +294,24 @@ fn dsc_text(package: &Package, source: &Source, files: &[&SourceFile]) -> String
     let (section, priority) = (extra("Section"), extra("Priority"));
     let list = format!("Package-List:\n {} deb {section} {priority} arch={arch}\n", package.name);
     format!("{head}{list}{}{}", sums_text(files), files_text(files, |_| String::new()))
+}
+
+/// `_source.buildinfo`: deb-buildinfo(5). No package was installed for it but kpkg itself.
+fn buildinfo_text(package: &Package, arch: Arch, dsc: &SourceFile) -> String {
+    let head = fields(&[
+        ("Format", "1.0".to_owned()),
+        ("Source", package.name.clone()),
+        ("Architecture", "source".to_owned()),
+        ("Version", spelled(&package.version)),
+    ]);
+    let md5 = format!("Checksums-Md5:\n {} {} {}\n", dsc.md5, dsc.size, dsc.name);
+    let tail = fields(&[
+        ("Build-Architecture", architecture(arch).to_owned()),
+        ("Build-Date", date(package.stamp)),
+        ("Installed-Build-Depends", format!("\n kpkg (= {})", env!("CARGO_PKG_VERSION"))),
+        ("Environment", format!("\n SOURCE_DATE_EPOCH=\"{}\"", package.stamp)),
+    ]);
+    format!("{head}{md5}{}{tail}", sums_text(&[dsc])).replace(": \n", ":\n")
 }
 
 /// `_source.changes`: what an upload consists of.
