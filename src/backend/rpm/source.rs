@@ -5,12 +5,13 @@
 use std::io::{self, Read, SeekFrom, Write};
 
 use digest::Digest;
-use rpm::{HeaderEntry, IndexData, IndexTag};
+use rpm::IndexTag;
 use sha2::Sha256;
 
 use super::{
-    Dependency, Digests, EQUAL, LESS, Listing, RPMLIB, TRAILER, Tags, architecture, assembled, changelog,
-    cpio_padding, dependency, dependency_list, evr, file_lists, identity, newc_header, payload_tags, version,
+    Dependency, Digests, EQUAL, LESS, Listing, NEWC_HEADER, RPMLIB, TRAILER, Tags, architecture, assembled,
+    changelog, cpio_padding, dependency, dependency_list, evr, file_lists, identity, newc_header,
+    payload_tags, version,
 };
 use crate::archive::{self, Compressor, Tapped};
 use crate::error::{Error, Result};
@@ -90,8 +91,8 @@ fn member(name: String, size: u64, digest: String, data: Box<dyn Stream>) -> Mem
 /// Names have no folder in a source package.
 fn payload_length(entries: &[Entry]) -> u64 {
     let padded = |length: u64| length + cpio_padding(length);
-    let entry = |entry: &Entry| padded(110 + entry.path.len() as u64 + 1) + padded(entry.size());
-    entries.iter().map(entry).sum::<u64>() + padded(110 + TRAILER.len() as u64 + 1)
+    let entry = |entry: &Entry| padded(NEWC_HEADER + entry.path.len() as u64 + 1) + padded(entry.size());
+    entries.iter().map(entry).sum::<u64>() + padded(NEWC_HEADER + TRAILER.len() as u64 + 1)
 }
 
 fn write_payload(
@@ -107,7 +108,9 @@ fn write_payload(
     for (index, member) in members.iter_mut().enumerate() {
         let size = member.entry.size();
         let (inode, small) = (u32::try_from(index + 1), u32::try_from(size));
-        let (inode, small) = (inode.map_err(io::Error::other)?, small.map_err(io::Error::other)?);
+        let too_large =
+            |_| io::Error::other("an archive of more than 4 GiB does not fit into a source package");
+        let (inode, small) = (inode.map_err(too_large)?, small.map_err(too_large)?);
         newc_header(&mut cpio, &member.entry.path, inode, 0o100_644, 1, package.stamp, small)?;
         member.data.seek(SeekFrom::Start(0))?;
         if io::copy(&mut member.data.as_mut().take(size), &mut cpio)? != size {
@@ -171,9 +174,7 @@ fn metadata(
         tags.texts(T::RPMTAG_BUILDARCHS, vec![architecture(package.arch).to_owned()]);
     }
     payload_tags(&mut tags, PAYLOAD, digests);
-    let entries: Vec<HeaderEntry> = tags.0;
-    debug_assert!(!entries.iter().any(|entry| matches!(&entry.data, IndexData::Null)), "no empty tags");
-    let (mut bytes, length) = assembled(package, entries, digests, false)?;
+    let (mut bytes, length) = assembled(package, tags.0, digests, false)?;
     // the lead's kind of package: 0 binary, 1 source (`rpmlead.c`)
     bytes[7] = 1;
     Ok((bytes, length))
