@@ -504,7 +504,10 @@ fn prepare_driver(
     for Aim { target, format, backend } in aims {
         let request = Request::new(&options.request, config, &target.format, &read_script)?;
         let planned = match given.kernels {
-            None if format.is_source => plan::plan_source(&driver, target, &request, &templates)?,
+            None if format.is_source => {
+                let shape = target.sources.get(format.name).cloned().unwrap_or_default();
+                plan::plan_source(&driver, target, &shape, &request, &templates)?
+            }
             None => plan::plan(&driver, target, &request, &templates)?,
             Some(all) => {
                 let ready = ready(all, &kernels, target, request.debug)?;

@@ -110,7 +110,7 @@ pub struct PackageArgs {
     /// Every driver of a folder that has several
     #[arg(long, conflicts_with = "dkms_conf", env = "KPKG_ALL", action = clap::ArgAction::SetTrue)]
     pub all: bool,
-    /// The formats: deb, rpm, dsc, srpm, or all [default: deb,rpm]
+    /// The formats: deb, rpm, dsc, srpm, or all of these; kmod, a source package of modules for kmodtool and akmods [default: deb,rpm]
     #[arg(short, long, value_name = "FORMAT", value_delimiter = ',', env = "KPKG_FORMAT")]
     pub format: Vec<String>,
     /// The releases to package for, such as debian-12 or rhel-9; with several, artifacts go to OUT/TARGET/
@@ -448,7 +448,7 @@ impl PackageArgs {
     pub fn options(&self) -> build::Options {
         let all = self.format.iter().any(|format| format == "all");
         let formats = if all {
-            backend::formats().map(|format| format.name.to_owned()).collect()
+            backend::formats().filter(|format| format.is_usual).map(|format| format.name.to_owned()).collect()
         } else {
             self.format.clone()
         };

@@ -282,6 +282,8 @@ pub struct Source {
     pub folder: String,
     /// The driver's source, below that folder.
     pub upstream: Vec<Entry>,
+    /// Whether the package itself is built of it; else the packaging says which others are.
+    pub is_built: bool,
     /// What the built package holds beside the source, as it is installed.
     pub files: Vec<Entry>,
     /// How it is built: texts, by path.

@@ -2,7 +2,7 @@
 //!
 //! Data only: no layer knows conditions, and nothing here knows a distribution by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -38,7 +38,8 @@ struct Layer {
     prebuilt: Option<PrebuiltLayer>,
     folders: Option<Folders>,
     document: Option<Vec<Document>>,
-    source: Option<SourceLayer>,
+    #[serde(default)]
+    source: BTreeMap<String, SourceLayer>,
     fields: Option<BTreeMap<String, String>>,
     #[serde(default)]
     release: BTreeMap<String, Layer>,
@@ -105,6 +106,7 @@ struct PrebuiltLayer {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct SourceLayer {
+    package: Option<String>,
     requires: Option<Vec<String>>,
     distribution: Option<String>,
     suffix: Option<String>,
@@ -124,9 +126,11 @@ pub struct PackagingFile {
     pub executable: bool,
 }
 
-/// What source packages look like.
-#[derive(Debug, Clone)]
+/// What source packages of a format look like.
+#[derive(Debug, Clone, Default)]
 pub struct Source {
+    /// The package's name, where it is not that of the one package that is built of it; `{name}` is the driver.
+    pub package: Option<String>,
     /// What building takes, in the notation of `Relation::parse`.
     pub requires: Vec<String>,
     /// The release that packages are uploaded for, as archives name it.
@@ -254,8 +258,8 @@ pub struct Target {
     pub scripts: Vec<(When, String)>,
     /// What prebuilt packages look like.
     pub prebuilt: Prebuilt,
-    /// What source packages look like.
-    pub source: Source,
+    /// What source packages look like, by format.
+    pub sources: BTreeMap<String, Source>,
     /// The folders of files that belong to modules.
     pub folders: Folders,
     /// The documents of every source-only package.
@@ -341,23 +345,29 @@ fn resolve(name: &str, above: &[&Layer], layer: &Layer) -> Result<Target> {
             .collect(),
         scripts: scripts.into_list(),
         prebuilt: prebuilt(&layers, &missing)?,
-        source: source(&layers),
+        sources: sources(&layers),
         folders: layers.iter().find_map(|layer| layer.folders.clone()).ok_or_else(|| missing("folders"))?,
         documents: layers.iter().find_map(|layer| layer.document.clone()).unwrap_or_default(),
         fields: layers.iter().find_map(|layer| layer.fields.clone()).unwrap_or_default(),
     })
 }
 
-fn source(layers: &[Layer]) -> Source {
-    fn first<T>(layers: &[Layer], pick: impl Fn(&SourceLayer) -> Option<T>) -> Option<T> {
-        layers.iter().filter_map(|layer| layer.source.as_ref()).find_map(pick)
-    }
-    Source {
-        requires: first(layers, |layer| layer.requires.clone()).unwrap_or_default(),
-        distribution: first(layers, |layer| layer.distribution.clone()).unwrap_or_default(),
-        suffix: first(layers, |layer| layer.suffix.clone()).unwrap_or_default(),
-        files: first(layers, |layer| layer.file.clone()).unwrap_or_default(),
-    }
+fn sources(layers: &[Layer]) -> BTreeMap<String, Source> {
+    let formats: BTreeSet<_> = layers.iter().flat_map(|layer| layer.source.keys()).collect();
+    let source = |format: &String| {
+        fn first<T>(layers: &[&SourceLayer], pick: impl Fn(&SourceLayer) -> Option<T>) -> Option<T> {
+            layers.iter().find_map(|layer| pick(layer))
+        }
+        let layers: Vec<_> = layers.iter().filter_map(|layer| layer.source.get(format)).collect();
+        Source {
+            package: first(&layers, |layer| layer.package.clone()),
+            requires: first(&layers, |layer| layer.requires.clone()).unwrap_or_default(),
+            distribution: first(&layers, |layer| layer.distribution.clone()).unwrap_or_default(),
+            suffix: first(&layers, |layer| layer.suffix.clone()).unwrap_or_default(),
+            files: first(&layers, |layer| layer.file.clone()).unwrap_or_default(),
+        }
+    };
+    formats.into_iter().map(|format| (format.clone(), source(format))).collect()
 }
 
 fn prebuilt(layers: &[Layer], missing: &dyn Fn(&str) -> Error) -> Result<Prebuilt> {

@@ -40,6 +40,8 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("prebuilt/ours", include_str!("../templates/prebuilt/ours.hbs")),
     ("prebuilt/state", include_str!("../templates/prebuilt/state.hbs")),
     ("rpm/source/spec.txt", include_str!("../templates/rpm/source/spec.txt.hbs")),
+    ("rpm/kmod/build-modules", include_str!("../templates/rpm/kmod/build-modules.hbs")),
+    ("rpm/kmod/spec.txt", include_str!("../templates/rpm/kmod/spec.txt.hbs")),
     ("rpm/prebuilt/belongs", include_str!("../templates/rpm/prebuilt/belongs.hbs")),
     ("rpm/prebuilt/renew", include_str!("../templates/rpm/prebuilt/renew.hbs")),
     ("rpm/prebuilt/post", include_str!("../templates/rpm/prebuilt/post.hbs")),

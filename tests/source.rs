@@ -175,19 +175,96 @@ fn a_src_rpm_is_built_to_the_package_that_is_written_at_once() {
     assert_eq!((diff.status.code(), text(&diff.stdout).as_str()), (Some(0), ""), "{}", text(&diff.stderr));
 }
 
-/// The texts that say how packages are built.
-struct Texts(Vec<(String, String)>);
+/// What Fedora's kmodtool prints for `--for-kernels`, as far as the spec needs it: a package for each kernel, and where to build for it.
+const KMODTOOL: &str = r#"#!/bin/sh
+while [ $# -gt 0 ]; do
+    case $1 in --kmodname) name=${2%-kmod} ;; --for-kernels) kernels=$2 ;; --akmod) akmod=yes ;; esac
+    shift
+done
+printf '%%define kmodinstdir_prefix /lib/modules/\n%%define kmodinstdir_postfix /extra/%s/\n' "$name"
+for kernel in $kernels; do
+    versions="$versions${kernel}___HEADERS "
+    printf '%%package -n kmod-%s-%s\nSummary: x\nProvides: %s-kmod = %%{version}-%%{release}\n' "$name" "$kernel" "$name"
+    printf '%%description -n kmod-%s-%s\nx\n%%files -n kmod-%s-%s\n/lib/modules/%s/extra/%s/\n' "$name" "$kernel" "$name" "$kernel" "$kernel" "$name"
+done
+[ -z "$kernels" ] || printf '%%define kernel_versions %s\n' "$versions"
+[ -z "$akmod" ] || printf '%%define akmod_install mkdir -p %%{buildroot}/usr/src/akmods; rpmbuild --define "_sourcedir %%{_sourcedir}" --define "_srcrpmdir %%{buildroot}/usr/src/akmods" -bs --nodeps %%{_specdir}/%%{name}.spec\n%%package -n akmod-%s\nSummary: x\n%%description -n akmod-%s\nx\n%%files -n akmod-%s\n/usr/src/akmods/*\n' "$name" "$name" "$name"
+"#;
 
-impl Contents for Texts {
+#[test]
+fn a_kmod_source_package_builds_modules_for_the_kernels_that_are_named() {
+    let tree = driver();
+    let conf = CONF.replace("AUTOINSTALL", "PATCH_MATCH[0]=\"^7\"\nMAKE=\"make -C $kernel_source_dir M=$dkms_tree/$module/$module_version/build && find $dkms_tree/$module/$module_version/build -name odd.ko | grep -q .\"\n\
+        STRIP=no\nPRE_BUILD=\"pre.sh a\"\nDEST_MODULE_NAME[0]=\"better\"\nBUILD_EXCLUSIVE_KERNEL=\"^[56]\"\nAUTOINSTALL");
+    tree.file("d/dkms.conf", conf).script("d/pre.sh", "#!/bin/sh\necho \"$1\" >pre\n");
+    tree.file(
+        "headers/Makefile",
+        "all:\n\tcat $(M)/pre $(M)/odd.c >$(M)/odd.ko; echo $(KERNELRELEASE) >>$(M)/odd.ko\n",
+    );
+    assert!(run(&tree, &["d", "-q", "-f", "kmod", "-o", "out"]).status.success());
+    assert_eq!(tree.names("out"), ["Odd_Name-kmod-1.0~rc1-1.src.rpm"]);
+    if !is_here("rpmbuild") {
+        return;
+    }
+    let headers = tree.path().join("headers").display().to_string();
+    tree.script("bin/kmodtool", &KMODTOOL.replace("HEADERS", &headers));
+    let build = |folder: &str, kernels: Option<&str>| {
+        let mut command = Command::new("rpmbuild");
+        command
+            .args(["--rebuild", "--nodeps", "out/Odd_Name-kmod-1.0~rc1-1.src.rpm"])
+            .current_dir(tree.path());
+        command.args(["--define", &format!("_topdir {}", tree.path().join(folder).display())]);
+        if let Some(kernels) = kernels {
+            command.args(["--define", &format!("kernels {kernels}")]);
+        }
+        let path = format!("{}:{}", tree.path().join("bin").display(), std::env::var("PATH").unwrap());
+        command.env("PATH", path).output().unwrap()
+    };
+    let output = build("named", Some("5.14.0-1.x86_64 6.4.0-2.x86_64"));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let machine = std::env::consts::ARCH;
+    for kernel in ["5.14.0-1.x86_64", "6.4.0-2.x86_64"] {
+        let path =
+            tree.path().join(format!("named/RPMS/{machine}/kmod-Odd_Name-{kernel}-1.0~rc1-1.{machine}.rpm"));
+        let mut modules = Vec::new();
+        let module = |path: &str| path.ends_with(".ko");
+        kpkg::backend::for_format("rpm")
+            .unwrap()
+            .read(&path, &mut Those(&module, &mut modules))
+            .unwrap()
+            .unwrap();
+        let (place, content) = &modules[0];
+        assert_eq!(place, &format!("/lib/modules/{kernel}/extra/Odd_Name/better.ko"));
+        assert!(content.starts_with("a\n// SPDX") && content.ends_with(&format!("{kernel}\n")), "{content}");
+    }
+    // one that dkms.conf excludes is told, and nothing is built
+    let output = build("excluded", Some("4.18.0-1.x86_64"));
+    assert!(
+        text(&output.stderr).contains("4.18.0-1.x86_64: dkms.conf excludes it: BUILD_EXCLUSIVE_KERNEL ^[56]")
+    );
+    assert!(!output.status.success() && tree.names("excluded/RPMS").is_empty());
+    // without kernels the package that builds them elsewhere, and the files that all share
+    let output = build("akmod", None);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(
+        tree.names(&format!("akmod/RPMS/{machine}")),
+        [format!("akmod-Odd_Name-1.0~rc1-1.{machine}.rpm")]
+    );
+    assert_eq!(tree.names("akmod/RPMS/noarch"), ["Odd_Name-kmod-common-1.0~rc1-1.noarch.rpm"]);
+}
+
+/// Collects the texts of some files.
+struct Those<'a>(&'a dyn Fn(&str) -> bool, &'a mut Vec<(String, String)>);
+
+impl Contents for Those<'_> {
     fn wants(&self, path: &str) -> bool {
-        path.ends_with(".spec")
-            || path.starts_with("/debian/") && !path.ends_with("rm") && !path.ends_with("inst")
+        (self.0)(path)
     }
 
     fn take(&mut self, path: &str, content: &mut dyn Read) -> std::io::Result<()> {
         let mut text = String::new();
         content.read_to_string(&mut text)?;
-        self.0.push((path.to_owned(), text));
+        self.1.push((path.to_owned(), text));
         Ok(())
     }
 }
@@ -196,13 +273,25 @@ impl Contents for Texts {
 fn texts_are_the_golden_ones() {
     let tree = Tree::empty();
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/greeter");
-    assert!(run(&tree, &[example, "-q", "-f", "dsc,srpm", "-o", "out"]).status.success());
-    for (format, name) in [("dsc", "greeter-dkms_1.2.0-1.dsc"), ("srpm", "greeter-dkms-1.2.0-1.src.rpm")] {
-        let mut texts = Texts(Vec::new());
+    assert!(run(&tree, &[example, "-q", "-f", "dsc,srpm,kmod", "-o", "out"]).status.success());
+    for (format, name) in [
+        ("dsc", "greeter-dkms_1.2.0-1.dsc"),
+        ("srpm", "greeter-dkms-1.2.0-1.src.rpm"),
+        ("kmod", "greeter-kmod-1.2.0-1.src.rpm"),
+    ] {
+        let mut texts = Vec::new();
         let path = tree.path().join("out").join(name);
-        kpkg::backend::for_format(format).unwrap().read(&path, &mut texts).unwrap().unwrap();
-        assert!(!texts.0.is_empty());
-        for (path, text) in texts.0 {
+        let wanted = |path: &str| {
+            let script = path.ends_with("rm") || path.ends_with("inst");
+            path.ends_with(".spec") || path == "/build-modules" || path.starts_with("/debian/") && !script
+        };
+        kpkg::backend::for_format(format)
+            .unwrap()
+            .read(&path, &mut Those(&wanted, &mut texts))
+            .unwrap()
+            .unwrap();
+        assert!(!texts.is_empty());
+        for (path, text) in texts {
             // what runs is among the goldens of scripts
             let scripts = text
                 .split_once("\n%pre\n")

@@ -204,7 +204,10 @@ impl Backend for Deb {
     }
 
     fn formats(&self) -> &'static [Format] {
-        &[Format { name: "deb", is_source: false }, Format { name: "dsc", is_source: true }]
+        &[
+            Format { name: "deb", is_source: false, is_usual: true },
+            Format { name: "dsc", is_source: true, is_usual: true },
+        ]
     }
 
     fn artifacts(&self, package: &Package) -> Vec<String> {

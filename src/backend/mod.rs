@@ -21,6 +21,8 @@ pub struct Format {
     pub name: &'static str,
     /// Whether its packages are built by others first.
     pub is_source: bool,
+    /// Whether it belongs to all formats that a user may ask for at once.
+    pub is_usual: bool,
 }
 
 /// One family of formats.

@@ -278,7 +278,11 @@ impl Backend for Rpm {
     }
 
     fn formats(&self) -> &'static [Format] {
-        &[Format { name: "rpm", is_source: false }, Format { name: "srpm", is_source: true }]
+        &[
+            Format { name: "rpm", is_source: false, is_usual: true },
+            Format { name: "srpm", is_source: true, is_usual: true },
+            Format { name: "kmod", is_source: true, is_usual: false },
+        ]
     }
 
     fn artifacts(&self, package: &Package) -> Vec<String> {

@@ -3,19 +3,30 @@
 use crate::driver::Driver;
 use crate::error::{Error, Result};
 use crate::package::{Content, Entry, EntryKind, Package, Payload, Relation, RelationKind, Role, Source};
-use crate::profile::Target;
+use crate::profile::{self, Target};
 use crate::request::Request;
 use crate::template::Templates;
 
-use super::{Plan, SOURCE_TREE, Values, source_folder};
+use super::{Plan, SOURCE_TREE, Values, base_name, source_folder};
 
-/// Plans the source packages of a driver for a target: for each package of [`super::plan`] one that gives it.
-pub fn plan(driver: &Driver, target: &Target, request: &Request, templates: &Templates) -> Result<Plan> {
-    let release = format!("{}{}", request.release, target.source.suffix);
+/// Plans the source packages of a driver for a target, in the shape of one of its formats: for each package of [`super::plan`] one that
+/// gives it, or gives others in its place.
+pub fn plan(
+    driver: &Driver,
+    target: &Target,
+    shape: &profile::Source,
+    request: &Request,
+    templates: &Templates,
+) -> Result<Plan> {
+    let release = format!("{}{}", request.release, shape.suffix);
     let request = Request { release, ..request.clone() };
     let mut plan = super::plan(driver, target, &request, templates)?;
     for package in &mut plan.packages {
-        let source = source(package, driver, target, &request, templates)?;
+        let source = source(package, driver, (target, shape), &request, templates)?;
+        if let Some(pattern) = &shape.package {
+            let base = base_name(driver, target, &request, &mut Vec::new());
+            package.name = pattern.replace("{name}", &base);
+        }
         package.payload = Payload::Source(Box::new(source));
     }
     Ok(plan)
@@ -24,7 +35,7 @@ pub fn plan(driver: &Driver, target: &Target, request: &Request, templates: &Tem
 fn source(
     package: &Package,
     driver: &Driver,
-    target: &Target,
+    (target, shape): (&Target, &profile::Source),
     request: &Request,
     templates: &Templates,
 ) -> Result<Source> {
@@ -34,12 +45,14 @@ fn source(
         match entry.path.strip_prefix(&root) {
             Some("") => {}
             Some(path) => upstream.push(Entry { path: path[1..].to_owned(), ..entry.clone() }),
+            // documents are of the package that this one is not
+            None if shape.package.is_some() && entry.role == Role::Documentation => {}
             None => files.push(entry.clone()),
         }
     }
     let values = Values::new(driver, target, request, package);
     let mut packaging = Vec::new();
-    for file in &target.source.files {
+    for file in &shape.files {
         let text = templates.render(&file.template, &values)?;
         if text.trim().is_empty() {
             continue;
@@ -58,10 +71,11 @@ fn source(
     Ok(Source {
         folder: root[SOURCE_TREE.len() + 1..].to_owned(),
         upstream,
+        is_built: shape.package.is_none(),
         files,
         packaging,
-        build_requires: target.source.requires.iter().map(relation).collect::<Result<_>>()?,
+        build_requires: shape.requires.iter().map(relation).collect::<Result<_>>()?,
         made_on: request.made_on,
-        distribution: request.distribution.clone().unwrap_or_else(|| target.source.distribution.clone()),
+        distribution: request.distribution.clone().unwrap_or_else(|| shape.distribution.clone()),
     })
 }

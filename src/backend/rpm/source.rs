@@ -17,7 +17,7 @@ use crate::archive::{self, Compressor, Tapped};
 use crate::error::{Error, Result};
 use crate::output::{Output, Stream};
 use crate::package::{
-    Codec, Compression, Content, Entry, EntryKind, Package, Relation, RelationKind, Role, Source, When,
+    Arch, Codec, Compression, Content, Entry, EntryKind, Package, Relation, RelationKind, Role, Source, When,
     wrapped,
 };
 
@@ -27,6 +27,18 @@ const COMPRESSION: Compression = Compression { codec: Codec::Xz, level: 6 };
 const PAYLOAD: Compression = Compression { codec: Codec::Gzip, level: 1 };
 /// `RPMFILE_SPECFILE` (`rpmfiles.h`).
 const SPEC_FILE: u32 = 1 << 5;
+
+/// What the packaging has beside the spec, and the spec's own part.
+fn scripts(source: &Source) -> impl Iterator<Item = (&str, &str)> {
+    texts(source).filter(|(path, _)| !path.ends_with(".spec"))
+}
+
+fn texts(source: &Source) -> impl Iterator<Item = (&str, &str)> {
+    source.packaging.iter().filter_map(|entry| match &entry.kind {
+        EntryKind::File { content: Content::Text(text), .. } => Some((entry.path.as_str(), text.as_str())),
+        _ => None,
+    })
+}
 
 /// The names of the two archives.
 fn archives(package: &Package, source: &Source) -> [String; 2] {
@@ -56,11 +68,13 @@ pub(super) fn write(package: &Package, source: &Source, out: &mut dyn Output) ->
             archive::tarball(tapped, folder, entries, COMPRESSION, package.stamp, out.stop())?;
         members.push(member(name, count, format!("{:x}", tap.finalize()), data));
     }
-    let spec = spec_text(package, source);
-    let mut data = out.scratch()?;
-    data.write_all(spec.as_bytes()).map_err(failed)?;
-    let digest = format!("{:x}", Sha256::digest(&spec));
-    members.push(member(format!("{}.spec", package.name), spec.len() as u64, digest, data));
+    let spec = (format!("{}.spec", package.name), spec_text(package, source));
+    let others = scripts(source).map(|(path, text)| (path.to_owned(), text.to_owned()));
+    for (name, text) in std::iter::once(spec).chain(others) {
+        let mut data = out.scratch()?;
+        data.write_all(text.as_bytes()).map_err(failed)?;
+        members.push(member(name, text.len() as u64, format!("{:x}", Sha256::digest(&text)), data));
+    }
     members.sort_by(|one, other| one.entry.path.cmp(&other.entry.path));
 
     let name = artifact(package);
@@ -142,7 +156,8 @@ fn metadata(
     identity(&mut tags, package);
     tags.number(T::RPMTAG_SOURCEPACKAGE, 1);
     let [upstream, files] = archives(package, source);
-    tags.texts(T::RPMTAG_SOURCE, vec![upstream, files]);
+    let sources = [upstream, files].into_iter().chain(scripts(source).map(|(path, _)| path.to_owned()));
+    tags.texts(T::RPMTAG_SOURCE, sources.collect());
     changelog(&mut tags, package);
     let listing = Listing {
         entries,
@@ -170,7 +185,7 @@ fn metadata(
         [T::RPMTAG_REQUIRENAME, T::RPMTAG_REQUIREFLAGS, T::RPMTAG_REQUIREVERSION],
         requires,
     );
-    if package.arch == crate::package::Arch::Any {
+    if package.arch == Arch::Any && source.is_built {
         tags.texts(T::RPMTAG_BUILDARCHS, vec![architecture(package.arch).to_owned()]);
     }
     payload_tags(&mut tags, PAYLOAD, digests);
@@ -232,14 +247,16 @@ fn spec_text(package: &Package, source: &Source) -> String {
     line("Vendor", &extra("Vendor"));
     line("Packager", &plain(&package.maintainer));
     line("URL", &plain(&package.homepage));
-    if package.arch == crate::package::Arch::Any {
+    if package.arch == Arch::Any && source.is_built {
         line("BuildArch", architecture(package.arch));
     }
     let [upstream, files] = archives(package, source);
     line("Source0", &plain(&upstream));
     line("Source1", &plain(&files));
+    scripts(source).enumerate().for_each(|(at, (path, _))| line(&format!("Source{}", at + 2), &plain(path)));
     line("AutoReqProv", "no");
     source.build_requires.iter().for_each(|need| line("BuildRequires", &relation(need)));
+    let relations: &[Relation] = if source.is_built { &package.relations } else { &[] };
     for (kind, name) in [
         (RelationKind::Requires, "Requires"),
         (RelationKind::Recommends, "Recommends"),
@@ -249,16 +266,33 @@ fn spec_text(package: &Package, source: &Source) -> String {
         (RelationKind::Provides, "Provides"),
         (RelationKind::Supplements, "Supplements"),
     ] {
-        let list = package.relations.iter().filter(|relation| relation.kind == kind);
+        let list = relations.iter().filter(|relation| relation.kind == kind);
         list.for_each(|one| line(name, &relation(one)));
     }
     let paragraphs: Vec<_> = package.paragraphs().into_iter().map(|lines| lines.join("\n")).collect();
     text.push_str(&format!("\n%description\n{}\n", plain(&paragraphs.join("\n\n"))));
-    for file in &source.packaging {
-        if let EntryKind::File { content: Content::Text(body), .. } = &file.kind {
-            text.push_str(&format!("\n{body}"));
-        }
+    for (_, body) in texts(source).filter(|(path, _)| path.ends_with(".spec")) {
+        text.push_str(&format!("\n{body}"));
     }
+    if source.is_built {
+        text.push_str(&built_text(package, source));
+    }
+    text.push_str("\n%changelog\n");
+    for change in &package.changelog {
+        let date = jiff::Timestamp::from_second(i64::from(change.time)).unwrap_or_default();
+        let date = date.strftime("%a %b %d %Y");
+        text.push_str(&format!("* {date} {} - {}\n", plain(&change.author), evr(&change.version)));
+        for line in &change.lines {
+            text.push_str(&format!("- {}\n", plain(&wrapped(line).join("\n  "))));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Scripts and files of the package itself.
+fn built_text(package: &Package, source: &Source) -> String {
+    let mut text = String::new();
     for script in &package.scripts {
         let name = match script.when {
             When::BeforeInstall => "%pre",
@@ -281,16 +315,6 @@ fn spec_text(package: &Package, source: &Source) -> String {
             _ => "",
         };
         text.push_str(&format!("{mark}{}\n", path(&entry.path)));
-    }
-    text.push_str("\n%changelog\n");
-    for change in &package.changelog {
-        let date = jiff::Timestamp::from_second(i64::from(change.time)).unwrap_or_default();
-        let date = date.strftime("%a %b %d %Y");
-        text.push_str(&format!("* {date} {} - {}\n", plain(&change.author), evr(&change.version)));
-        for line in &change.lines {
-            text.push_str(&format!("- {}\n", plain(&wrapped(line).join("\n  "))));
-        }
-        text.push('\n');
     }
     text
 }
