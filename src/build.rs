@@ -631,40 +631,37 @@ struct Aim {
 
 /// The targets asked for, each in those of the formats asked for that it uses.
 fn aims(options: &Options, config: &Config) -> Result<Vec<Aim>> {
+    type Writer = (&'static dyn Backend, &'static Format);
     let known = |name: &String| {
-        let names: Vec<_> = backend::formats().map(|format| format.name).collect();
-        backend::formats().find(|format| format.name == name).ok_or_else(|| {
+        backend::writers().find(|(_, format)| format.name == name).ok_or_else(|| {
+            let names: Vec<_> = backend::formats().map(|format| format.name).collect();
             Error::usage(format!("there is no format `{name}`"))
                 .hint(format!("known are {}, and `all`", names.join(", ")))
         })
     };
-    let asked: Vec<&'static Format> = options.formats.iter().map(known).collect::<Result<_>>()?;
-    if let Some(source) = asked.iter().find(|format| format.is_source && options.prebuilt.is_some()) {
+    let asked: Vec<Writer> = options.formats.iter().map(known).collect::<Result<_>>()?;
+    if let Some((_, source)) = asked.iter().find(|(_, format)| format.is_source && options.prebuilt.is_some())
+    {
         return Err(Error::usage(format!("`{}` packages carry source, not compiled modules", source.name))
             .hint("leave `--prebuilt` out, or name another format"));
     }
-    let usual = || backend::formats().filter(|format| !format.is_source).collect();
-    let formats: Vec<&'static Format> = if asked.is_empty() { usual() } else { asked.clone() };
-    let aim = |target: Target, format: &'static Format| {
-        let backend = backend::for_format(format.name)
-            .ok_or_else(|| Error::usage(format!("nothing writes the format `{}`", format.name)))?;
-        Ok(Aim { target, format, backend })
-    };
-    let uses = |target: &Target, format: &Format| {
-        backend::for_format(format.name).is_some_and(|backend| backend.formats()[0].name == target.format)
-    };
+    let usual = || backend::writers().filter(|(_, format)| !format.is_source).collect();
+    let writers: Vec<Writer> = if asked.is_empty() { usual() } else { asked.clone() };
+    // the format that targets name
+    let family = |backend: &dyn Backend| backend.formats()[0].name;
     let named = if options.targets.is_empty() { &config.packaging.targets } else { &options.targets };
     if named.is_empty() {
-        // the portable target of a format bears its name
-        let portable = |format: &Format| {
-            backend::for_format(format.name).map_or(format.name, |backend| backend.formats()[0].name)
+        // its portable target bears its name
+        let portable = |(backend, format): Writer| {
+            Ok(Aim { target: profile::target(family(backend))?, format, backend })
         };
-        return formats.iter().map(|format| aim(profile::target(portable(format))?, format)).collect();
+        return writers.into_iter().map(portable).collect();
     }
     let mut aims: Vec<Aim> = Vec::new();
     for name in named {
         let target = profile::target(name)?;
-        let wanted: Vec<_> = formats.iter().filter(|format| uses(&target, format)).collect();
+        let wanted: Vec<_> =
+            writers.iter().filter(|(backend, _)| family(*backend) == target.format).collect();
         if wanted.is_empty() && !options.targets.is_empty() {
             return Err(Error::usage(format!(
                 "`{name}` uses {}, which `--format` leaves out",
@@ -673,12 +670,11 @@ fn aims(options: &Options, config: &Config) -> Result<Vec<Aim>> {
             .hint("name a target of the format, or leave `--format` out"));
         }
         if aims.iter().all(|other| other.target.name != target.name) {
-            for format in wanted {
-                aims.push(aim(target.clone(), format)?);
-            }
+            let aim = |(backend, format): &Writer| Aim { target: target.clone(), format, backend: *backend };
+            aims.extend(wanted.into_iter().map(aim));
         }
     }
-    for format in asked {
+    for (_, format) in asked {
         if aims.iter().all(|aim| aim.format != format) {
             return Err(Error::usage(format!("no target uses the format `{}`", format.name))
                 .hint(format!("add one, such as `--target {}`", format.name)));

@@ -195,9 +195,9 @@ fn is_archive(path: &str) -> bool {
 }
 
 fn members(reader: &mut dyn Read, found: &mut Vec<(String, Content)>) -> io::Result<()> {
+    let mut left = CONTENT;
     archive::read_tar(archive::decompressed(reader)?, 1_000_000, &mut |entry, content| {
         if entry.is_file {
-            let mut left = CONTENT;
             let mut seen =
                 Seen { inner: content, size: 0, left: &mut left, md5: Md5::new(), sha256: Sha256::new() };
             io::copy(&mut seen, &mut io::sink())?;
@@ -212,7 +212,14 @@ fn members(reader: &mut dyn Read, found: &mut Vec<(String, Content)>) -> io::Res
 impl Look {
     fn facts(mut self, found: Found) -> io::Result<Facts> {
         let mut facts = Facts::new();
-        let mut add = |section, name: String, value: String| facts.insert((section, name), value);
+        // what stands several times under a name, such as two bounds of a relation, is compared together
+        let mut add = |section, name: String, value: String| {
+            let place: &mut String = facts.entry((section, name)).or_default();
+            if !place.is_empty() {
+                place.push_str(", ");
+            }
+            place.push_str(&value);
+        };
         for (name, value) in
             [("name", found.name), ("version", found.version), ("architecture", found.arch)].map(owned)
         {

@@ -51,12 +51,13 @@ fn every_kind_of_difference_is_told() {
     tree.file("d/after.sh", "echo after\n");
     tree.file(
         "d/kpkg.toml",
-        "[driver]\nsummary = \"Another\"\n[relations]\nrequires = [\"extra >= 2\"]\n[scripts.before-remove]\nafter = \"after.sh\"\n",
+        "[driver]\nsummary = \"Another\"\n[relations]\nrequires = [\"extra >= 2\", \"extra >= 3\"]\n[scripts.before-remove]\nafter = \"after.sh\"\n",
     );
     packages(&tree, "two", &[]);
-    for (name, requires) in
-        [(NAMES[0], "  + requires: extra >= 2\n"), (NAMES[1], "  + requires: extra >= 2\n")]
-    {
+    for (name, requires) in [
+        (NAMES[0], "  + requires: extra >= 2, extra >= 3\n"),
+        (NAMES[1], "  + requires: extra >= 2, extra >= 3\n"),
+    ] {
         let (code, text, _) = run(&tree, &["diff", &format!("one/{name}"), &format!("two/{name}")]);
         assert_eq!(code, Some(1));
         for words in [

@@ -123,15 +123,20 @@ const ENTRIES: usize = 1_000_000;
 /// All of them.
 pub const BACKENDS: &[&dyn Backend] = &[&deb::Deb, &rpm::Rpm];
 
+/// Every format with the backend that writes it, in the order of [`BACKENDS`].
+pub fn writers() -> impl Iterator<Item = (&'static dyn Backend, &'static Format)> {
+    BACKENDS.iter().flat_map(|backend| backend.formats().iter().map(|format| (*backend, format)))
+}
+
 /// The backend that writes `format`.
 #[must_use]
 pub fn for_format(format: &str) -> Option<&'static dyn Backend> {
-    BACKENDS.iter().copied().find(|backend| backend.formats().iter().any(|known| known.name == format))
+    writers().find(|(_, known)| known.name == format).map(|(backend, _)| backend)
 }
 
 /// Every format, in the order of [`BACKENDS`].
 pub fn formats() -> impl Iterator<Item = &'static Format> {
-    BACKENDS.iter().flat_map(|backend| backend.formats())
+    writers().map(|(_, format)| format)
 }
 
 /// The findings of this layer.

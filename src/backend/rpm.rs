@@ -461,9 +461,17 @@ fn write_payload(
         }
         archive::zeros(&mut cpio, cpio_padding(entry.size())).map_err(failed)?;
     }
-    newc_header(&mut cpio, TRAILER, 0, 0, 1, 0, 0).map_err(failed)?;
+    end_payload(cpio, files).map_err(failed)
+}
+
+/// A payload on its way: before compression, and as it is stored.
+type Cpio<W> = Tapped<Compressor<Tapped<W, Sha256>>, Sha256>;
+
+/// The trailer, and what is known behind it.
+fn end_payload<W: Write>(mut cpio: Cpio<W>, files: Vec<String>) -> io::Result<Digests> {
+    newc_header(&mut cpio, TRAILER, 0, 0, 1, 0, 0)?;
     let (uncompressed, uncompressed_size) = (cpio.tap, cpio.count);
-    let stored = cpio.out.finish().map_err(failed)?;
+    let stored = cpio.out.finish()?;
     Ok(Digests {
         files,
         payload: format!("{:x}", stored.tap.finalize()),

@@ -112,13 +112,8 @@ pub(super) fn write(package: &Package, source: &Source, out: &mut dyn Output) ->
 /// An archive of the upstream version may be in use already: archives refuse another one of that name.
 fn refuse_other_bytes(file: &SourceFile, out: &dyn Output) -> Result<()> {
     let Some(mut there) = out.earlier(&file.name)? else { return Ok(()) };
-    let (mut sha256, mut buffer) = (Sha256::new(), vec![0; 128 * 1024]);
-    loop {
-        match there.read(&mut buffer).map_err(|error| Error::io("cannot read", &file.name, error))? {
-            0 => break,
-            count => Digest::update(&mut sha256, &buffer[..count]),
-        }
-    }
+    let mut sha256 = Sha256::new();
+    io::copy(&mut there, &mut sha256).map_err(|error| Error::io("cannot read", &file.name, error))?;
     if format!("{:x}", sha256.finalize()) == file.sha256 {
         return Ok(());
     }
@@ -446,18 +441,9 @@ fn unsigned(text: &str) -> String {
 }
 
 fn check(path: &Path, size: &str, md5: &str, sha256: Option<&str>) -> io::Result<()> {
-    let mut sums = Sums::default();
-    let (mut file, mut count, mut buffer) = (File::open(path)?, 0, vec![0; 128 * 1024]);
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            read => {
-                sums.update(&buffer[..read]);
-                count += read as u64;
-            }
-        }
-    }
-    let own = sums.file(String::new(), count);
+    let mut seen = Tapped::new(io::sink(), Sums::default());
+    io::copy(&mut File::open(path)?, &mut seen)?;
+    let (own, count) = (seen.tap.file(String::new(), seen.count), seen.count);
     if size == count.to_string() && own.md5 == md5 && sha256.is_none_or(|sum| sum == own.sha256) {
         return Ok(());
     }

@@ -10,8 +10,8 @@ use sha2::Sha256;
 
 use super::{
     Dependency, Digests, EQUAL, LESS, Listing, NEWC_HEADER, RPMLIB, TRAILER, Tags, architecture, assembled,
-    changelog, cpio_padding, dependency, dependency_list, evr, file_lists, identity, newc_header,
-    payload_tags, version,
+    changelog, cpio_padding, dependency, dependency_list, end_payload, evr, file_lists, identity,
+    newc_header, payload_tags, version,
 };
 use crate::archive::{self, Compressor, Tapped};
 use crate::error::{Error, Result};
@@ -132,16 +132,7 @@ fn write_payload(
         }
         archive::zeros(&mut cpio, cpio_padding(size))?;
     }
-    newc_header(&mut cpio, TRAILER, 0, 0, 1, 0, 0)?;
-    let (uncompressed, uncompressed_size) = (cpio.tap, cpio.count);
-    let stored = cpio.out.finish()?;
-    Ok(Digests {
-        files,
-        payload: format!("{:x}", stored.tap.finalize()),
-        uncompressed: format!("{:x}", uncompressed.finalize()),
-        payload_size: stored.count,
-        uncompressed_size,
-    })
+    end_payload(cpio, files)
 }
 
 /// The header: what building takes stands where other packages have what installing takes.
