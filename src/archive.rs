@@ -2,6 +2,9 @@
 //!
 //! Shared by the backends; knows neither packages of a format nor where artifacts go.
 
+mod compress;
+mod md5;
+
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, Read, Write};
@@ -9,13 +12,13 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::output::Stop;
+use crate::output::Means;
 use crate::package::{Codec, Compression, Content, Entry, EntryKind};
+pub use compress::Compressor;
+pub use md5::Md5s;
 
 /// How much is read at a time.
 const CHUNK: usize = 128 * 1024;
-/// Below this many bytes a codec is given its whole input as one block on one thread, with a window fitted to it.
-const SMALL: u64 = 4 << 20;
 
 /// The first bytes of what [`decompressed`] can read.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -43,116 +46,6 @@ pub fn decompressed<'a>(source: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>
     })
 }
 
-/// A compressing writer. Its bytes depend on the input, the codec, the level and the length, never on the number of threads.
-pub enum Compressor<W: Write> {
-    /// Stored.
-    None(W),
-    /// gzip.
-    Gzip(flate2::write::GzEncoder<W>),
-    /// xz.
-    Xz(liblzma::write::XzEncoder<W>),
-    /// Zstandard.
-    Zstd(zstd::stream::write::Encoder<'static, W>),
-}
-
-impl<W: Write> Compressor<W> {
-    /// A compressor for `length` bytes of input that writes to `out`.
-    pub fn new(out: W, compression: Compression, length: u64) -> io::Result<Self> {
-        let Compression { codec, level } = compression;
-        Ok(match codec {
-            Codec::None => Self::None(out),
-            // no name, no time (gzip -n); operating system 255 = unknown, as flate2 writes it
-            Codec::Gzip => Self::Gzip(flate2::GzBuilder::new().write(out, flate2::Compression::new(level))),
-            Codec::Xz => Self::Xz(liblzma::write::XzEncoder::new_stream(out, xz_stream(level, length)?)),
-            Codec::Zstd => Self::Zstd(zstd_encoder(out, level, length)?),
-        })
-    }
-
-    /// Writes what is left and returns the writer below.
-    pub fn finish(self) -> io::Result<W> {
-        match self {
-            Self::None(out) => Ok(out),
-            Self::Gzip(encoder) => encoder.finish(),
-            Self::Xz(encoder) => encoder.finish(),
-            Self::Zstd(encoder) => encoder.finish(),
-        }
-    }
-}
-
-impl<W: Write> Write for Compressor<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::None(out) => out.write(bytes),
-            Self::Gzip(encoder) => encoder.write(bytes),
-            Self::Xz(encoder) => encoder.write(bytes),
-            Self::Zstd(encoder) => encoder.write(bytes),
-        }
-    }
-
-    /// Does nothing: flushing in the middle would make the output larger.
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn threads() -> u32 {
-    std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1)).min(8)
-}
-
-/// One block on one thread up to [`xz_block`] bytes; beyond that the multi-threaded encoder, whose output depends on the block
-/// size and not on the thread count (`xz(1)`, `--block-size`).
-fn xz_stream(level: u32, length: u64) -> io::Result<liblzma::stream::Stream> {
-    use liblzma::stream::{Check, Filters, LzmaOptions, MtStreamBuilder, Stream};
-    let mut options = LzmaOptions::new_preset(level)?;
-    let dictionary = xz_dictionary(level);
-    let block = dictionary * 3;
-    if length <= block {
-        let fitted = length.next_power_of_two().clamp(64 << 10, dictionary);
-        options.dict_size(u32::try_from(fitted).unwrap_or(u32::MAX));
-        let mut filters = Filters::new();
-        filters.lzma2(&options);
-        return Ok(Stream::new_stream_encoder(&filters, Check::Crc64)?);
-    }
-    let mut filters = Filters::new();
-    filters.lzma2(&options);
-    Ok(MtStreamBuilder::new()
-        .threads(threads())
-        .block_size(block)
-        .filters(filters)
-        .check(Check::Crc64)
-        .encoder()?)
-}
-
-/// The dictionary of a preset, in bytes (`xz(1)`, table of presets).
-fn xz_dictionary(level: u32) -> u64 {
-    match level {
-        0 => 256 << 10,
-        1 => 1 << 20,
-        2 => 2 << 20,
-        3 | 4 => 4 << 20,
-        5 | 6 => 8 << 20,
-        7 => 16 << 20,
-        8 => 32 << 20,
-        _ => 64 << 20,
-    }
-}
-
-/// The content size is pledged, so that window and tables fit the input; worker threads only for large inputs, and then always,
-/// because the output with one worker differs from the output without any.
-fn zstd_encoder<W: Write>(
-    out: W,
-    level: u32,
-    length: u64,
-) -> io::Result<zstd::stream::write::Encoder<'static, W>> {
-    let mut encoder = zstd::stream::write::Encoder::new(out, i32::try_from(level).unwrap_or(19))?;
-    encoder.set_pledged_src_size(Some(length))?;
-    encoder.include_checksum(true)?;
-    if length > SMALL {
-        encoder.multithread(threads())?;
-    }
-    Ok(encoder)
-}
-
 /// Something that sees the bytes on their way: a digest.
 pub trait Tap {
     /// The next bytes.
@@ -165,8 +58,14 @@ impl<D: digest::Update> Tap for D {
     }
 }
 
+impl Tap for Md5s {
+    fn see(&mut self, bytes: &[u8]) {
+        Md5s::see(self, bytes);
+    }
+}
+
 /// A tap that does not look.
-struct Blind;
+pub struct Blind;
 
 impl digest::Update for Blind {
     fn update(&mut self, _: &[u8]) {}
@@ -202,55 +101,71 @@ impl<W: Write, T: Tap> Write for Tapped<W, T> {
     }
 }
 
-/// Copies a content's bytes to `out` and shows them to `tap`: the one place where source bytes are read.
-///
-/// A file that is no regular file any more, or whose length is not the planned one, is an error: the archive's header already
-/// states its size. `failed` turns a write error into ours.
-pub fn copy_content(
-    content: &Content,
-    out: &mut dyn Write,
-    tap: &mut dyn Tap,
-    stop: &Stop,
-    failed: &dyn Fn(io::Error) -> Error,
-) -> Result<()> {
-    match content {
-        Content::Text(text) => {
-            tap.see(text.as_bytes());
-            out.write_all(text.as_bytes()).map_err(failed)
-        }
-        Content::Disk { path, size } => copy_file(path, *size, out, tap, stop, failed),
-    }
+/// Reads the contents of entries: the one place where source bytes are read.
+pub struct Reader<'a> {
+    buffer: Vec<u8>,
+    means: &'a Means,
 }
 
-fn copy_file(
-    path: &Path,
-    size: u64,
-    out: &mut dyn Write,
-    tap: &mut dyn Tap,
-    stop: &Stop,
-    failed: &dyn Fn(io::Error) -> Error,
-) -> Result<()> {
-    let mut file = open_regular(path)?;
-    let changed = || {
-        Error::failed("changed while it was read:")
-            .at(path)
-            .hint("let nothing write to the tree while it is packaged")
-    };
-    let mut left = size;
-    let mut buffer = vec![0; usize::try_from(size.clamp(1, CHUNK as u64)).unwrap_or(CHUNK)];
-    while left > 0 {
-        stop.check()?;
-        let want = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        let got = file.read(&mut buffer[..want]).map_err(|error| Error::io("cannot read", path, error))?;
-        if got == 0 {
-            return Err(changed());
-        }
-        tap.see(&buffer[..got]);
-        out.write_all(&buffer[..got]).map_err(failed)?;
-        left -= got as u64;
+impl<'a> Reader<'a> {
+    /// Has read nothing.
+    #[must_use]
+    pub fn new(means: &'a Means) -> Self {
+        Self { buffer: Vec::new(), means }
     }
-    let more = file.read(&mut buffer[..1]).map_err(|error| Error::io("cannot read", path, error))?;
-    if more == 0 { Ok(()) } else { Err(changed()) }
+
+    /// Copies a content's bytes to `out` and shows them to `tap`.
+    ///
+    /// A file that is no regular file any more, or whose length is not the planned one, is an error: the archive's header already
+    /// states its size. `failed` turns a write error into ours.
+    pub fn copy(
+        &mut self,
+        content: &Content,
+        out: &mut dyn Write,
+        tap: &mut dyn Tap,
+        failed: &dyn Fn(io::Error) -> Error,
+    ) -> Result<()> {
+        match content {
+            Content::Text(text) => {
+                tap.see(text.as_bytes());
+                out.write_all(text.as_bytes()).map_err(failed)
+            }
+            Content::Disk { path, size } => self.copy_file(path, *size, out, tap, failed),
+        }
+    }
+
+    fn copy_file(
+        &mut self,
+        path: &Path,
+        size: u64,
+        out: &mut dyn Write,
+        tap: &mut dyn Tap,
+        failed: &dyn Fn(io::Error) -> Error,
+    ) -> Result<()> {
+        // one byte more than a chunk, so that the end of a small file shows in its one read
+        self.buffer.resize(CHUNK + 1, 0);
+        let mut file = open_regular(path)?;
+        let mut left = size;
+        loop {
+            self.means.stop.check()?;
+            let want = usize::try_from(left).unwrap_or(usize::MAX).min(CHUNK) + 1;
+            let got =
+                file.read(&mut self.buffer[..want]).map_err(|error| Error::io("cannot read", path, error))?;
+            if got as u64 > left || got == 0 && left > 0 {
+                return Err(Error::failed("changed while it was read:")
+                    .at(path)
+                    .hint("let nothing write to the tree while it is packaged"));
+            }
+            let bytes = &self.buffer[..got];
+            tap.see(bytes);
+            out.write_all(bytes).map_err(failed)?;
+            left -= got as u64;
+            // fewer than asked for: the end of a regular file
+            if left == 0 && got < want {
+                return Ok(());
+            }
+        }
+    }
 }
 
 /// Opens a file that must still be a regular one: not a link, not a pipe that would block for ever.
@@ -360,7 +275,8 @@ pub fn compressed_module(bytes: &[u8], codec: Codec) -> io::Result<Vec<u8>> {
         return encoder.finish();
     }
     let compression = Compression { codec, level: codec.default_level() };
-    let mut compressor = Compressor::new(Vec::new(), compression, bytes.len() as u64)?;
+    let compressor = Compressor::new(Vec::new(), compression, bytes.len() as u64, &Means::default());
+    let mut compressor = compressor.map_err(io::Error::other)?;
     compressor.write_all(bytes)?;
     compressor.finish()
 }
@@ -462,7 +378,7 @@ pub fn tarball<W: Write>(
     entries: &[Entry],
     compression: Compression,
     stamp: u32,
-    stop: &Stop,
+    means: &Means,
 ) -> Result<W> {
     /// A folder, or one of the entries.
     struct Piece<'a> {
@@ -493,12 +409,13 @@ pub fn tarball<W: Write>(
 
     let failed = |error| Error::io("cannot write", "the temporary file", error);
     let length = pieces.iter().map(|piece| tar_length(&piece.name, piece.member())).sum::<u64>() + TAR_END;
-    let mut tar = Compressor::new(out, compression, length).map_err(failed)?;
+    let mut tar = Compressor::new(out, compression, length, means)?;
+    let mut reader = Reader::new(means);
     for piece in &pieces {
         let mode = piece.entry.map_or(0o755, Entry::mode);
         tar_header(&mut tar, &piece.name, piece.member(), mode, stamp).map_err(failed)?;
         if let Some(Entry { kind: EntryKind::File { content, .. }, .. }) = piece.entry {
-            copy_content(content, &mut tar, &mut Blind, stop, &failed)?;
+            reader.copy(content, &mut tar, &mut Blind, &failed)?;
             tar_padding(&mut tar, content.size()).map_err(failed)?;
         }
     }
@@ -552,7 +469,8 @@ mod tests {
     use super::*;
 
     fn compress(compression: Compression, bytes: &[u8]) -> Vec<u8> {
-        let mut compressor = Compressor::new(Vec::new(), compression, bytes.len() as u64).unwrap();
+        let mut compressor =
+            Compressor::new(Vec::new(), compression, bytes.len() as u64, &Means::default()).unwrap();
         compressor.write_all(bytes).unwrap();
         compressor.finish().unwrap()
     }
@@ -648,11 +566,11 @@ mod tests {
         let path = folder.path().join("f");
         std::fs::write(&path, "12345").unwrap();
         for (size, good) in [(4, false), (5, true), (6, false)] {
-            let content = Content::Disk { path: path.clone(), size };
-            let mut tap = <md5::Md5 as digest::Digest>::new();
-            let result = copy_content(&content, &mut Vec::new(), &mut tap, &Stop::default(), &|error| {
-                Error::io("x", "y", error)
-            });
+            let content = Content::Disk { path: path.as_path().into(), size };
+            let mut tap = <::md5::Md5 as digest::Digest>::new();
+            let means = Means::default();
+            let result = Reader::new(&means)
+                .copy(&content, &mut Vec::new(), &mut tap, &|error| Error::io("x", "y", error));
             assert_eq!(result.is_ok(), good, "{size}");
         }
     }

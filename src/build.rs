@@ -23,7 +23,7 @@ use crate::input::{self, Input};
 use crate::kernel::{self, Kernel};
 use crate::lint;
 use crate::machine::Machine;
-use crate::output::{self, Dir, Output, Signer, Stop, Written};
+use crate::output::{self, Dir, Means, Output, Signer, Stop, Written};
 use crate::package::{Codec, Package};
 use crate::plan::{self, KernelModules, ReadyModule};
 use crate::profile::{self, Target};
@@ -59,8 +59,8 @@ pub struct Options {
     pub stamp: Option<u32>,
     /// Who signs what can be signed.
     pub signer: Option<Signer>,
-    /// The stop flag.
-    pub stop: Stop,
+    /// What writing may use, and the stop flag.
+    pub means: Means,
 }
 
 /// Which modules to compile, and how.
@@ -129,7 +129,7 @@ pub struct Prepared {
     pub root: PathBuf,
     finished: Option<Finished>,
     signer: Option<Signer>,
-    stop: Stop,
+    means: Means,
 }
 
 /// One package for one target.
@@ -229,7 +229,7 @@ pub fn init(input: &Input, options: &Options) -> Result<(Vec<NewFile>, Vec<Diagn
         &driver::Options {
             version: options.driver_version.clone(),
             output: Some(options.output.clone()),
-            stop: options.stop.clone(),
+            stop: options.means.stop.clone(),
             ..driver::Options::default()
         },
     )?;
@@ -268,7 +268,8 @@ pub fn prepare(input: &Input, options: &Options, tell: Tell<'_>) -> Result<Vec<P
         },
     )?;
     let findings = [input.diagnostics.clone(), findings].concat();
-    let kernels = options.prebuilt.as_ref().map(|prebuilt| kernels(prebuilt, &options.stop)).transpose()?;
+    let kernels =
+        options.prebuilt.as_ref().map(|prebuilt| kernels(prebuilt, &options.means.stop)).transpose()?;
     let given = Given { input, config: &config, aims: &aims, kernels: kernels.as_deref(), options, tell };
     let mut drivers = Vec::new();
     for found in &found {
@@ -369,7 +370,7 @@ impl Given<'_> {
             stamp: self.options.stamp,
             machines: self.machines(),
             conf_shell: self.options.conf_shell,
-            stop: self.options.stop.clone(),
+            stop: self.options.means.stop.clone(),
         };
         Driver::read(self.input, found, self.config, &options)
     }
@@ -398,7 +399,7 @@ impl Given<'_> {
             jobs: prebuilt.jobs,
             timeout: prebuilt.timeout,
             keep_going: prebuilt.keep_going,
-            stop: self.options.stop.clone(),
+            stop: self.options.means.stop.clone(),
         };
         let done = AtomicUsize::new(0);
         compile::compile(driver, kernels, before, &options, &|event| {
@@ -548,7 +549,7 @@ fn prepare_driver(
             .as_ref()
             .map(|prebuilt| Finished::new(prebuilt.cache.join("packages"), prebuilt.cache.join("builds"))),
         signer: options.signer.clone(),
-        stop: options.stop.clone(),
+        means: options.means.clone(),
     })
 }
 
@@ -576,7 +577,7 @@ impl Prepared {
                 there
             } else {
                 let out = folders.entry(&job.folder).or_insert_with(|| {
-                    Dir::new(&job.folder, self.stop.clone()).with_signer(self.signer.clone())
+                    Dir::new(&job.folder, self.means.clone()).with_signer(self.signer.clone())
                 });
                 let before = out.written().len();
                 job.backend.write(&job.package, out as &mut dyn Output)?;

@@ -38,7 +38,7 @@ pub fn check(
             return Ok(build::without_repetition(lint::conf_file(path, &bytes)));
         }
     }
-    let input = Input::open(path, revision, scratch, &options.stop)?;
+    let input = Input::open(path, revision, scratch, &options.means.stop)?;
     let drivers = match build::prepare(&input, options, &|_| ()) {
         Ok(drivers) => drivers,
         Err(error) if error.kind() == Kind::Usage && !error.findings().is_empty() => {

@@ -2,6 +2,7 @@
 //!
 //! Nothing else knows clap, and nothing here does any work.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -12,6 +13,7 @@ use crate::build;
 use crate::config::Initramfs;
 use crate::error::{Error, Result};
 use crate::machine;
+use crate::output::MemoryLimit;
 use crate::request;
 
 /// Turns a Linux driver's source tree and dkms.conf into packages.
@@ -209,6 +211,13 @@ pub struct BuildArgs {
     /// A folder whose templates replace the built-in ones of the same name
     #[arg(long, value_name = "DIR", env = "KPKG_TEMPLATES")]
     pub templates: Option<PathBuf>,
+    /// How many threads may compress; the packages are the same with any number [default: one for each processor, at most 8]
+    #[arg(long, value_name = "N", env = "KPKG_THREADS")]
+    pub threads: Option<NonZeroU32>,
+    /// How much memory they may take together, such as 512M: fewer threads are used, and it is an error when one takes more [default: a
+    /// quarter of the machine's, and always one thread]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, env = "KPKG_MEMORY")]
+    pub memory: Option<u64>,
     /// Decide and check everything, print the paths, write nothing
     #[arg(long, env = "KPKG_DRY_RUN", action = clap::ArgAction::SetTrue)]
     pub dry_run: bool,
@@ -299,6 +308,12 @@ impl BuildArgs {
         options.request.combine = self.prebuilt.combine;
         options.request.debug = self.prebuilt.debug;
         options.request.initramfs = self.prebuilt.initramfs.map(InitramfsWhen::initramfs);
+        if let Some(threads) = self.threads {
+            options.means.threads = threads;
+        }
+        if let Some(bytes) = self.memory {
+            options.means.memory = MemoryLimit::Strict(bytes);
+        }
         options
     }
 }
@@ -467,6 +482,15 @@ impl PackageArgs {
             ..build::Options::default()
         }
     }
+}
+
+/// Bytes, with `K`, `M` or `G` behind them for powers of 1024.
+fn parse_size(text: &str) -> std::result::Result<u64, String> {
+    let units = [("K", 10), ("M", 20), ("G", 30)];
+    let with_unit = |(unit, shift): (&str, u32)| Some((text.strip_suffix(unit)?, shift));
+    let (number, shift) = units.into_iter().find_map(with_unit).unwrap_or((text, 0));
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
+    bytes.ok_or_else(|| "give bytes, or a number with K, M or G, such as 512M".to_owned())
 }
 
 /// The completions for a shell.

@@ -908,7 +908,7 @@ fn source_digest(driver: &Driver, stop: &Stop) -> Result<String> {
                     continue;
                 }
                 sha256.update(size.to_le_bytes());
-                let failed = |error| Error::io("cannot read", on_disk, error);
+                let failed = |error| Error::io("cannot read", on_disk.as_ref(), error);
                 let mut content = File::open(on_disk).map_err(failed)?;
                 loop {
                     match content.read(&mut buffer).map_err(failed)? {

@@ -354,7 +354,7 @@ pub const CONF_NAME: &str = "dkms.conf";
 fn place_conf(files: &mut Vec<SourceFile>, path: &Path, size: usize) {
     files.retain(|file| file.path != CONF_NAME);
     let at = files.partition_point(|file| file.path.as_str() < CONF_NAME);
-    let kind = SourceKind::File { on_disk: path.to_owned(), size: size as u64, executable: false };
+    let kind = SourceKind::File { on_disk: path.into(), size: size as u64, executable: false };
     files.insert(at, SourceFile { path: CONF_NAME.to_owned(), kind });
 }
 
@@ -484,7 +484,7 @@ fn check_files(facts: &Facts, conf: &Conf, tree: &Tree<'_>, findings: &mut Vec<D
             });
             let finding = Diagnostic::warning(&DEAD_HOOK, text).hint(format!("run `chmod +x {script}`"));
             match on_disk {
-                Some(path) => finding.fix(Edit::MakeExecutable(path)),
+                Some(path) => finding.fix(Edit::MakeExecutable(path.to_path_buf())),
                 None => finding,
             }
         } else {

@@ -261,7 +261,8 @@ mod tests {
 
     /// The command that is made for a tree of the given files.
     fn make(texts: &[(&'static str, &'static str)]) -> String {
-        let kind = || SourceKind::File { on_disk: "x".into(), size: 1, executable: false };
+        let kind =
+            || SourceKind::File { on_disk: std::path::Path::new("x").into(), size: 1, executable: false };
         let files: Vec<_> =
             texts.iter().map(|(path, _)| SourceFile { path: (*path).to_owned(), kind: kind() }).collect();
         let tree = Files(texts.iter().copied().collect());

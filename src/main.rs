@@ -22,7 +22,7 @@ use kpkg::error::{Error, Kind, Result};
 use kpkg::input::Input;
 use kpkg::inspect::inspect;
 use kpkg::machine::Machine;
-use kpkg::output::Stop;
+use kpkg::output::{Means, MemoryLimit, Stop};
 use kpkg::{build, check, cli, diff, kernel, machine, report};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -92,11 +92,11 @@ impl Signals {
 
 /// Options of the library with what the environment adds.
 fn options(given: build::Options, templates: Option<&Path>, signals: &Signals) -> Result<build::Options> {
-    let stop = signals.stop.clone();
+    let means = Means { stop: signals.stop.clone(), ..given.means };
     Ok(build::Options {
         templates: templates.map(Path::to_owned),
         stamp: source_date_epoch()?,
-        stop,
+        means,
         ..given
     })
 }
@@ -155,6 +155,13 @@ fn source_date_epoch() -> Result<Option<u32>> {
     })
 }
 
+/// The memory of this machine in bytes (`sysinfo(2)`).
+fn physical_memory() -> u64 {
+    let info = rustix::system::sysinfo();
+    #[allow(clippy::useless_conversion, reason = "it has 32 bits on machines of 32 bits")]
+    u64::from(info.totalram).saturating_mul(info.mem_unit.into())
+}
+
 fn colored(when: When) -> bool {
     colored_on(when, std::io::stderr().is_terminal())
 }
@@ -184,6 +191,10 @@ fn try_build(args: &BuildArgs, color: bool, signals: &Signals) -> Result<ExitCod
         (None, Some(command)) => Some(sign::with_command(command)),
         (None, None) => None,
     };
+    if args.memory.is_none() {
+        // the default of `xz -T0` (xz(1), `--memlimit-mt-compress`)
+        options.means.memory = MemoryLimit::Gentle(physical_memory() / 4);
+    }
     let options = build::Options { prebuilt: prebuilt(args)?, signer, ..options };
     let input = open(&args.package, signals)?;
     let progress = CompileProgress::new(args);
@@ -403,8 +414,7 @@ fn try_show(args: &ShowArgs, color: bool, signals: &Signals) -> Result<ExitCode>
 }
 
 fn run_check(args: &CheckArgs, signals: &Signals) -> Result<ExitCode> {
-    let options =
-        build::Options { stop: signals.stop.clone(), stamp: source_date_epoch()?, ..args.options() };
+    let options = options(args.options(), None, signals)?;
     let mut findings = Vec::new();
     for path in &args.paths {
         findings.extend(check::check(path, args.revision.as_deref(), &std::env::temp_dir(), &options)?);
@@ -459,7 +469,7 @@ fn run_init(args: &InitArgs, signals: &Signals) -> Result<ExitCode> {
     let options = build::Options {
         driver_version: args.driver_version.clone(),
         output: "dist".into(),
-        stop: signals.stop.clone(),
+        means: Means { stop: signals.stop.clone(), ..Means::default() },
         ..build::Options::default()
     };
     let (files, findings) = build::init(&input, &options)?;

@@ -6,15 +6,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Cursor, Read, Seek, SeekFrom, Write};
+use std::num::NonZeroU32;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tempfile::{SpooledData, SpooledTempFile};
+
 use crate::error::{Error, Result};
 
 /// How much is collected before it is handed to the system.
 const BUFFER: usize = 128 * 1024;
+/// How much is moved from file to file at a time.
+const PIECE: u64 = 64 << 20;
 
 /// A stop flag that a signal handler may set; whoever writes or reads looks at it.
 #[derive(Debug, Clone, Default)]
@@ -39,9 +44,76 @@ impl Stop {
     }
 }
 
-/// What a backend writes to.
-pub trait Stream: Read + Write + Seek {}
-impl<T: Read + Write + Seek> Stream for T {}
+/// What writing may use of the machine. It changes no byte of an artifact.
+#[derive(Debug, Clone)]
+pub struct Means {
+    /// Whether to go on.
+    pub stop: Stop,
+    /// How many threads may compress.
+    pub threads: NonZeroU32,
+    /// How much memory they may take together.
+    pub memory: MemoryLimit,
+}
+
+/// A limit on the memory of a compressor, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemoryLimit {
+    /// Fewer threads are used, but always one.
+    Gentle(u64),
+    /// It is an error when one thread takes more.
+    Strict(u64),
+}
+
+impl Default for Means {
+    /// As many threads as there are processors, and eight at most; as much memory as they take.
+    fn default() -> Self {
+        let most = NonZeroU32::new(8).unwrap_or(NonZeroU32::MIN);
+        let processors = std::thread::available_parallelism().ok().and_then(|count| count.try_into().ok());
+        Self {
+            stop: Stop::default(),
+            threads: processors.unwrap_or(NonZeroU32::MIN).min(most),
+            memory: MemoryLimit::Gentle(u64::MAX),
+        }
+    }
+}
+
+/// What a backend writes an artifact to.
+pub trait Stream: Write + Seek {
+    /// Moves what a scratch holds behind what was written; the scratch is empty then.
+    fn append(&mut self, scratch: &mut Scratch) -> io::Result<()>;
+}
+
+/// What a backend puts aside until it is needed: in memory while it is small, else in a temporary file. It vanishes when it is dropped.
+#[derive(Debug)]
+pub struct Scratch(SpooledTempFile);
+
+impl Scratch {
+    /// In a file of that folder, once it is larger than `most` bytes.
+    fn new(folder: &Path, most: usize) -> Self {
+        Self(tempfile::spooled_tempfile_in(most, folder))
+    }
+
+    /// What it holds, from the beginning; it is empty then.
+    pub fn read(&mut self) -> io::Result<impl Read + use<>> {
+        let mut file = self.take();
+        file.rewind()?;
+        Ok(file)
+    }
+
+    fn take(&mut self) -> SpooledTempFile {
+        std::mem::replace(&mut self.0, SpooledTempFile::new(0))
+    }
+}
+
+impl Write for Scratch {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
 
 /// Where a backend puts its artifacts.
 pub trait Output {
@@ -51,8 +123,8 @@ pub trait Output {
     /// in one step.
     fn artifact(&mut self, name: &str, fill: &mut dyn FnMut(&mut dyn Stream) -> Result<()>) -> Result<()>;
 
-    /// An empty temporary stream that vanishes when it is dropped.
-    fn scratch(&self) -> Result<Box<dyn Stream>>;
+    /// An empty scratch.
+    fn scratch(&self) -> Result<Scratch>;
 
     /// What an artifact of that name holds that an earlier run wrote.
     fn earlier(&self, name: &str) -> Result<Option<Box<dyn Read>>>;
@@ -60,8 +132,8 @@ pub trait Output {
     /// A text with a signature around it, where artifacts are signed.
     fn signed(&self, text: String) -> Result<String>;
 
-    /// The stop flag.
-    fn stop(&self) -> &Stop;
+    /// What writing may use.
+    fn means(&self) -> &Means;
 }
 
 /// Signs texts: gives them back with an OpenPGP signature around them (RFC 9580, section 7, cleartext signatures).
@@ -90,7 +162,7 @@ pub struct Written {
 #[derive(Debug)]
 pub struct Dir {
     path: PathBuf,
-    stop: Stop,
+    means: Means,
     signer: Option<Signer>,
     written: Vec<Written>,
 }
@@ -98,8 +170,8 @@ pub struct Dir {
 impl Dir {
     /// A folder, made with its parents when the first artifact is written.
     #[must_use]
-    pub fn new(path: impl Into<PathBuf>, stop: Stop) -> Self {
-        Self { path: path.into(), stop, signer: None, written: Vec::new() }
+    pub fn new(path: impl Into<PathBuf>, means: Means) -> Self {
+        Self { path: path.into(), means, signer: None, written: Vec::new() }
     }
 
     /// Signs what can be signed.
@@ -136,10 +208,13 @@ impl Output for Dir {
         if self.written.iter().any(|written| written.path == path) {
             return Err(duplicate(name));
         }
-        self.stop.check()?;
+        self.means.stop.check()?;
         let temporary = self.temporary()?;
-        let mut stream =
-            Checked { inner: BufferedFile::new(temporary.as_file()), stop: &self.stop, path: &path };
+        let mut stream = Checked {
+            inner: BufWriter::with_capacity(BUFFER, temporary.as_file()),
+            stop: &self.means.stop,
+            path: &path,
+        };
         fill(&mut stream)?;
         let cannot_write = |error| Error::io("cannot write", &path, error);
         stream.flush().map_err(cannot_write)?;
@@ -147,7 +222,7 @@ impl Output for Dir {
         // it is meant to be handed on
         temporary.as_file().set_permissions(fs::Permissions::from_mode(PUBLIC)).map_err(cannot_write)?;
         temporary.as_file().sync_all().map_err(cannot_write)?;
-        self.stop.check()?;
+        self.means.stop.check()?;
         let file = temporary.persist(&path).map_err(|error| Error::io("cannot write", &path, error.error))?;
         sync_folder(&self.path);
         let size = file.metadata().map_err(cannot_write)?.len();
@@ -155,11 +230,9 @@ impl Output for Dir {
         Ok(())
     }
 
-    fn scratch(&self) -> Result<Box<dyn Stream>> {
+    fn scratch(&self) -> Result<Scratch> {
         self.ready()?;
-        let file = tempfile::tempfile_in(&self.path)
-            .map_err(|error| Error::io("cannot make a temporary file in", &self.path, error))?;
-        Ok(Box::new(file))
+        Ok(Scratch::new(&self.path, BUFFER))
     }
 
     fn earlier(&self, name: &str) -> Result<Option<Box<dyn Read>>> {
@@ -178,8 +251,8 @@ impl Output for Dir {
         }
     }
 
-    fn stop(&self) -> &Stop {
-        &self.stop
+    fn means(&self) -> &Means {
+        &self.means
     }
 }
 
@@ -226,53 +299,25 @@ fn sync_folder(path: &Path) {
     }
 }
 
-/// A file that collects small writes; seeking and reading empty the buffer first.
-struct BufferedFile<'a> {
-    writer: BufWriter<&'a File>,
-}
-
-impl<'a> BufferedFile<'a> {
-    fn new(file: &'a File) -> Self {
-        Self { writer: BufWriter::with_capacity(BUFFER, file) }
-    }
-}
-
-impl Write for BufferedFile<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.writer.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.writer.flush()
-    }
-}
-
-impl Read for BufferedFile<'_> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.writer.flush()?;
-        let mut file: &File = self.writer.get_ref();
-        file.read(bytes)
-    }
-}
-
-impl Seek for BufferedFile<'_> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.writer.seek(to)
-    }
-}
-
-/// Looks at the stop flag before each write.
-struct Checked<'a, S> {
-    inner: S,
+/// A file that collects small writes, and looks at the stop flag before each.
+struct Checked<'a> {
+    inner: BufWriter<&'a File>,
     stop: &'a Stop,
     path: &'a Path,
 }
 
-impl<S: Write> Write for Checked<'_, S> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+impl Checked<'_> {
+    fn check(&self) -> io::Result<()> {
         if self.stop.is_set() {
             return Err(io::Error::other(format!("interrupted while writing {}", self.path.display())));
         }
+        Ok(())
+    }
+}
+
+impl Write for Checked<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.check()?;
         self.inner.write(bytes)
     }
 
@@ -281,22 +326,42 @@ impl<S: Write> Write for Checked<'_, S> {
     }
 }
 
-impl<S: Read> Read for Checked<'_, S> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.inner.read(bytes)
+impl Seek for Checked<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.inner.seek(to)
     }
 }
 
-impl<S: Seek> Seek for Checked<'_, S> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.inner.seek(to)
+impl Stream for Checked<'_> {
+    fn append(&mut self, scratch: &mut Scratch) -> io::Result<()> {
+        match scratch.take().into_inner() {
+            SpooledData::InMemory(bytes) => self.write_all(bytes.get_ref()),
+            SpooledData::OnDisk(mut file) => {
+                file.rewind()?;
+                self.inner.flush()?;
+                // between two files the kernel copies; in pieces, to look at the stop flag
+                let mut out: &File = self.inner.get_ref();
+                loop {
+                    self.check()?;
+                    if io::copy(&mut (&mut file).take(PIECE), &mut out)? < PIECE {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Stream for Cursor<Vec<u8>> {
+    fn append(&mut self, scratch: &mut Scratch) -> io::Result<()> {
+        io::copy(&mut scratch.read()?, self).map(drop)
     }
 }
 
 /// Memory: for tests, and for programs that send artifacts elsewhere.
 #[derive(Debug, Default)]
 pub struct Memory {
-    stop: Stop,
+    means: Means,
     files: BTreeMap<String, Vec<u8>>,
 }
 
@@ -325,8 +390,8 @@ impl Output for Memory {
         Ok(())
     }
 
-    fn scratch(&self) -> Result<Box<dyn Stream>> {
-        Ok(Box::new(Cursor::new(Vec::new())))
+    fn scratch(&self) -> Result<Scratch> {
+        Ok(Scratch::new(Path::new(""), usize::MAX))
     }
 
     fn earlier(&self, _name: &str) -> Result<Option<Box<dyn Read>>> {
@@ -337,8 +402,8 @@ impl Output for Memory {
         Ok(text)
     }
 
-    fn stop(&self) -> &Stop {
-        &self.stop
+    fn means(&self) -> &Means {
+        &self.means
     }
 }
 
@@ -365,7 +430,7 @@ mod tests {
     #[test]
     fn an_artifact_appears_whole_or_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
-        let mut dir = Dir::new(folder.path().join("a/b"), Stop::default());
+        let mut dir = Dir::new(folder.path().join("a/b"), Means::default());
         let error = dir.artifact("x.deb", &mut |stream| {
             stream.write_all(b"half").unwrap();
             Err(Error::failed("no"))
@@ -386,7 +451,8 @@ mod tests {
     fn a_stop_ends_the_writing_and_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let stop = Stop::default();
-        let mut dir = Dir::new(folder.path(), stop.clone());
+        let means = Means { stop: stop.clone(), ..Means::default() };
+        let mut dir = Dir::new(folder.path(), means);
         let error = dir
             .artifact("x.deb", &mut |stream| {
                 stop.flag().store(true, Ordering::Relaxed);

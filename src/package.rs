@@ -3,7 +3,8 @@
 //! Depends on nothing of ours. Names no format: how a version, a relation or a script is spelled is a backend's business.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -355,13 +356,18 @@ pub enum EntryKind {
 pub enum Content {
     /// A file, read once while the artifact is written.
     Disk {
-        /// Where.
-        path: PathBuf,
+        /// Where; shared by the packages of all targets.
+        #[serde(serialize_with = "path_text")]
+        path: Arc<Path>,
         /// How many bytes it had when the plan was made; another size later is an error.
         size: u64,
     },
     /// Text made by the plan.
     Text(String),
+}
+
+fn path_text<S: serde::Serializer>(path: &Arc<Path>, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    path.as_ref().serialize(serializer)
 }
 
 impl Content {

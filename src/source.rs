@@ -25,6 +25,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bstr::ByteSlice;
 
@@ -217,7 +218,7 @@ pub enum SourceKind {
     /// A regular file; a hard link is a file of its own.
     File {
         /// Where its content is.
-        on_disk: PathBuf,
+        on_disk: Arc<Path>,
         /// Its length in bytes when the tree was read.
         size: u64,
         /// Whether anybody may execute it.
@@ -717,7 +718,7 @@ impl Walk<'_> {
             }
             self.newest_file = self.newest_file.max(metadata.mtime());
             let executable = metadata.mode() & 0o111 != 0;
-            SourceKind::File { on_disk, size: metadata.len(), executable }
+            SourceKind::File { on_disk: on_disk.into(), size: metadata.len(), executable }
         };
         if let Some(path) = self.usable(path, &entry.name) {
             self.files.push(SourceFile { path, kind });

@@ -43,7 +43,7 @@ fn prepared(example: &str, target: &str) -> Prepared {
         stamp: Some(1_700_000_000),
         ..Options::default()
     };
-    let input = Input::open(&folder, None, Path::new("/tmp"), &options.stop).unwrap();
+    let input = Input::open(&folder, None, Path::new("/tmp"), &options.means.stop).unwrap();
     let mut drivers = build::prepare(&input, &options, &|_| ())
         .unwrap_or_else(|error| panic!("{example} {target}: {error} {:?}", error.findings()));
     drivers.remove(0)

@@ -18,7 +18,7 @@ use std::path::Path;
 use std::process::{Command, Output as Finished};
 
 use kpkg::backend;
-use kpkg::output::{Dir, Memory, Output, Stop};
+use kpkg::output::{Dir, Means, Memory, Output};
 use kpkg::package::{
     Arch, Capability, Change, Codec, Compression, Content, Entry, EntryKind, Package, Payload, Relation,
     RelationKind, Role, Version,
@@ -187,7 +187,7 @@ fn write(format: &str, package: &Package, folder: &Path) -> std::path::PathBuf {
     let backend = backend::for_format(format).unwrap();
     let problems = backend.check(package);
     assert!(problems.is_empty(), "{problems:?}");
-    let mut out = Dir::new(folder, Stop::default());
+    let mut out = Dir::new(folder, Means::default());
     backend.write(package, &mut out).unwrap();
     let path = out.written()[0].path.clone();
     let mut memory = Memory::new();

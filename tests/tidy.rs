@@ -19,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("bash", &["dkms", "error", "machine", "output", "sandbox"]),
     ("build", &["*"]),
     ("check", &["*"]),
-    ("cli", &["backend", "bash", "build", "config", "error", "machine", "request"]),
+    ("cli", &["backend", "bash", "build", "config", "error", "machine", "output", "request"]),
     (
         "compile",
         &[
@@ -121,7 +121,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// What only some modules may name in code.
 const OWNERS: &[(&str, &[&str])] = &[
     ("handlebars::", &["template"]),
-    ("use rpm::", &["backend/rpm", "backend/rpm/source"]),
+    ("use rpm::", &["backend/rpm", "backend/rpm/header", "backend/rpm/source"]),
     ("tar::", &["archive", "unpack"]),
     ("zip::", &["unpack"]),
     ("use object::", &["ko"]),

@@ -7,21 +7,19 @@ mod source;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
-use digest::Digest;
 use jiff::fmt::rfc2822;
-use md5::Md5;
 
 use super::{
     Backend, Contents, ENTRIES, Format, Found, FoundFile, FoundScript, TEXT, TOO_LARGE, UNSPEAKABLE_NAME,
     UNSPEAKABLE_RELATION, UNSPEAKABLE_SCRIPT, UNSPEAKABLE_VERSION,
 };
-use crate::archive::{self, Compressor, Member, TAR_END, Tap};
+use crate::archive::{self, Compressor, Md5s, Member, TAR_END, Tapped};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
-use crate::output::{Output, Stream};
+use crate::output::{Means, Output};
 use crate::package::{
     Arch, Bound, Capability, Change, Codec, Comparison, Compression, Content, Entry, EntryKind, Module,
     Package, Payload, Relation, RelationKind, Version, When, wrapped,
@@ -270,11 +268,8 @@ impl Backend for Deb {
         }
         let items = items(package);
         let mut data = out.scratch()?;
-        let sums = write_data(package, &items, data.as_mut(), out)?;
-        let control = control_member(package, &items, &sums)
-            .map_err(|error| Error::io("cannot compress", "control.tar", error))?;
-        let length = data.stream_position().and_then(|length| data.seek(SeekFrom::Start(0)).map(|_| length));
-        let length = length.map_err(|error| Error::io("cannot read", "the temporary file", error))?;
+        let (sums, length) = write_data(package, &items, &mut data, out.means())?;
+        let control = control_member(package, &items, &sums, out.means())?;
         if length > LARGEST_MEMBER {
             return Err(Error::failed(
                 "the package is larger than 9,999,999,999 bytes, which is all that a .deb can carry",
@@ -289,7 +284,7 @@ impl Backend for Deb {
             ar_member(stream, "debian-binary", package.stamp, b"2.0\n").map_err(failed)?;
             ar_member(stream, &format!("control.tar{suffix}"), package.stamp, &control).map_err(failed)?;
             ar_header(stream, &format!("data.tar{suffix}"), package.stamp, length).map_err(failed)?;
-            io::copy(data.as_mut(), stream).map_err(failed)?;
+            stream.append(&mut data).map_err(failed)?;
             ar_padding(stream, length).map_err(failed)
         })
     }
@@ -382,40 +377,43 @@ fn data_length(items: &[Item<'_>]) -> u64 {
     items.iter().map(|item| archive::tar_length(&item.tar_name(), item.member())).sum::<u64>() + TAR_END
 }
 
-/// Writes the data member to `data` and returns the text of `md5sums`.
+/// Writes the data member to `data`; returns the text of `md5sums`, and how long the member is.
 fn write_data(
     package: &Package,
     items: &[Item<'_>],
-    data: &mut dyn Stream,
-    out: &dyn Output,
-) -> Result<String> {
+    data: &mut dyn Write,
+    means: &Means,
+) -> Result<(String, u64)> {
     let failed = |error| Error::io("cannot write", "the temporary file", error);
-    let mut tar = Compressor::new(data, package.compression, data_length(items)).map_err(failed)?;
-    let mut sums = String::new();
+    let counted = Tapped::new(data, archive::Blind);
+    let mut tar = Compressor::new(counted, package.compression, data_length(items), means)?;
+    let mut reader = archive::Reader::new(means);
+    let mut sums = Md5s::default();
+    let mut paths = Vec::new();
     for item in items {
         archive::tar_header(&mut tar, &item.tar_name(), item.member(), item.mode, package.stamp)
             .map_err(failed)?;
-        let mut md5 = Md5::new();
         match &item.kind {
             ItemKind::Directory | ItemKind::Symlink(_) => continue,
-            ItemKind::Content(content) => {
-                archive::copy_content(content, &mut tar, &mut md5, out.stop(), &failed)?;
-            }
+            ItemKind::Content(content) => reader.copy(content, &mut tar, &mut sums, &failed)?,
             ItemKind::Bytes(bytes) => {
-                md5.see(bytes);
+                sums.see(bytes);
                 tar.write_all(bytes).map_err(failed)?;
             }
         }
+        sums.end();
+        paths.push(&item.path);
         archive::tar_padding(&mut tar, item.size()).map_err(failed)?;
-        sums.push_str(&format!("{:x}  {}\n", md5.finalize(), item.path));
     }
     archive::tar_end(&mut tar).map_err(failed)?;
-    tar.finish().map_err(failed)?;
-    Ok(sums)
+    let length = tar.finish().map_err(failed)?.count;
+    let lines = sums.finish().into_iter().zip(paths);
+    let text = lines.map(|(sum, path)| format!("{:032x}  {path}\n", u128::from_be_bytes(sum))).collect();
+    Ok((text, length))
 }
 
 /// The control member, compressed: `control`, `md5sums`, `triggers` and the scripts, in byte order.
-fn control_member(package: &Package, items: &[Item<'_>], sums: &str) -> io::Result<Vec<u8>> {
+fn control_member(package: &Package, items: &[Item<'_>], sums: &str, means: &Means) -> Result<Vec<u8>> {
     let control = control_text(package, installed_size(package, items));
     let triggers: String = package.triggers.iter().map(|line| format!("{line}\n")).collect();
     let mut files: Vec<(&str, &str, u16)> = vec![("control", &control, 0o644), ("md5sums", sums, 0o644)];
@@ -436,15 +434,18 @@ fn control_member(package: &Package, items: &[Item<'_>], sums: &str) -> io::Resu
         .sum::<u64>()
         + archive::tar_length("./", Member::Directory)
         + TAR_END;
-    let mut tar = Compressor::new(Vec::new(), package.compression, length)?;
-    archive::tar_header(&mut tar, "./", Member::Directory, 0o755, package.stamp)?;
-    for (name, text, mode) in members() {
-        archive::tar_header(&mut tar, name, Member::File(text.len() as u64), mode, package.stamp)?;
-        tar.write_all(text.as_bytes())?;
-        archive::tar_padding(&mut tar, text.len() as u64)?;
-    }
-    archive::tar_end(&mut tar)?;
-    tar.finish()
+    let mut tar = Compressor::new(Vec::new(), package.compression, length, means)?;
+    let mut write = || -> io::Result<()> {
+        archive::tar_header(&mut tar, "./", Member::Directory, 0o755, package.stamp)?;
+        for (name, text, mode) in members() {
+            archive::tar_header(&mut tar, name, Member::File(text.len() as u64), mode, package.stamp)?;
+            tar.write_all(text.as_bytes())?;
+            archive::tar_padding(&mut tar, text.len() as u64)?;
+        }
+        archive::tar_end(&mut tar)
+    };
+    let written = write().and_then(|()| tar.finish());
+    written.map_err(|error| Error::io("cannot compress", "control.tar", error))
 }
 
 /// In KiB, as dpkg-gencontrol and dpkg-deb count it: every file rounded up, one for each folder and link, one more, and the
@@ -651,7 +652,7 @@ fn date(time: u32) -> String {
 /// What `gzip -9n` means: the best level, no name, no time (Policy 12.7).
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let best = Compression { codec: Codec::Gzip, level: 9 };
-    let mut encoder = match Compressor::new(Vec::new(), best, bytes.len() as u64) {
+    let mut encoder = match Compressor::new(Vec::new(), best, bytes.len() as u64, &Means::default()) {
         Ok(encoder) => encoder,
         Err(error) => unreachable!("a gzip encoder in memory: {error}"),
     };

@@ -4,17 +4,17 @@
 //! a hole is left, the payload is streamed, and the header is written last. Never renders a template and never decides what is in
 //! a package. Sources of the rules: rpm's `include/rpm/rpmtag.h`, `docs/manual/format_v4.md`, and rpmbuild 4.18's own output.
 
+mod header;
 mod source;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufRead, Read, SeekFrom, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::path::Path;
 
 use digest::Digest;
-use rpm::{
-    DependencyFlags, Header, HeaderEntry, IndexData, IndexSignatureTag, IndexTag, Lead, PackageMetadata,
-};
+use header::{Signature, Tags};
+use rpm::{DependencyFlags, IndexTag, PackageMetadata};
 use sha1::Sha1;
 use sha2::Sha256;
 
@@ -25,7 +25,7 @@ use super::{
 use crate::archive::{self, Compressor, Tapped};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
-use crate::output::{Output, Stream};
+use crate::output::{Means, Output, Stream};
 use crate::package::{
     Arch, Bound, Capability, Codec, Comparison, Compression, Entry, EntryKind, Module, Package, Payload,
     Relation, RelationKind, Role, Version, When,
@@ -326,9 +326,7 @@ impl Backend for Rpm {
             let message = format!("an .rpm has no trigger `{line}`");
             found.push(Diagnostic::error(&UNSPEAKABLE_SCRIPT, message));
         }
-        if metadata(package, &Digests::unknown(package)).map_or(u64::MAX, |(_, length)| length)
-            > LARGEST_HEADER
-        {
+        if metadata(package, &Digests::unknown(package)).len() as u64 > LARGEST_HEADER {
             found.push(Diagnostic::error(&TOO_LARGE, "more files than the header of an .rpm can list"));
         }
         found
@@ -339,28 +337,34 @@ impl Backend for Rpm {
             return source::write(package, source, out);
         }
         let name = self.artifacts(package).remove(0);
-        let stop = out.stop().clone();
-        let (_, hole) = metadata(package, &Digests::unknown(package))?;
+        let means = out.means().clone();
+        let hole = metadata(package, &Digests::unknown(package)).len() as u64;
         out.artifact(&name, &mut |stream| {
             let failed = |error| Error::io("cannot write", &name, error);
             archive::zeros(stream, hole).map_err(failed)?;
-            let digests = write_payload(package, stream, &stop, &failed)?;
-            let (bytes, length) = metadata(package, &digests)?;
-            if length != hole {
-                return Err(Error::failed(format!(
-                    "the header of `{name}` changed its length from {hole} to {length}"
-                )));
-            }
-            stream.seek(SeekFrom::Start(0)).map_err(failed)?;
-            stream.write_all(&bytes).map_err(failed)
+            let digests = write_payload(package, stream, &means, &failed)?;
+            fill(stream, hole, &metadata(package, &digests)).map_err(failed)
         })
     }
 }
 
+/// Writes lead and headers into the hole that was left for them.
+fn fill(stream: &mut dyn Stream, hole: u64, bytes: &[u8]) -> io::Result<()> {
+    if bytes.len() as u64 != hole {
+        let text = format!("the header changed its length from {hole} to {}", bytes.len());
+        return Err(io::Error::other(text));
+    }
+    stream.rewind()?;
+    stream.write_all(bytes)
+}
+
+/// SHA-256 of a file's content; nothing for what is no regular file.
+type FileDigest = Option<[u8; 32]>;
+
 /// What is known only after the payload was written.
 struct Digests {
-    /// SHA-256 of each entry's content, empty for what is no regular file.
-    files: Vec<String>,
+    /// Of each entry.
+    files: Vec<FileDigest>,
     /// SHA-256 of the payload as it is stored.
     payload: String,
     /// SHA-256 of the payload before compression.
@@ -374,12 +378,12 @@ struct Digests {
 impl Digests {
     /// Values of the same width, for measuring the header.
     fn unknown(package: &Package) -> Self {
-        let file = |entry: &Entry| if is_file(entry) { UNKNOWN_SHA256.to_owned() } else { String::new() };
+        let file = |entry: &Entry| is_file(entry).then_some([0; 32]);
         Self::of(entries(package).iter().map(file).collect(), payload_length(package))
     }
 
     /// With those of the files, before the payload is written.
-    fn of(files: Vec<String>, uncompressed_size: u64) -> Self {
+    fn of(files: Vec<FileDigest>, uncompressed_size: u64) -> Self {
         Self {
             files,
             payload: UNKNOWN_SHA256.to_owned(),
@@ -436,12 +440,13 @@ fn payload_length(package: &Package) -> u64 {
 fn write_payload(
     package: &Package,
     stream: &mut dyn Stream,
-    stop: &crate::output::Stop,
+    means: &Means,
     failed: &dyn Fn(io::Error) -> Error,
 ) -> Result<Digests> {
     let length = payload_length(package);
     let stored = Tapped::new(stream, Sha256::new());
-    let compressor = Compressor::new(stored, package.compression, length).map_err(failed)?;
+    let compressor = Compressor::new(stored, package.compression, length, means)?;
+    let mut reader = archive::Reader::new(means);
     let mut cpio = Tapped::new(compressor, Sha256::new());
     let mut files = Vec::with_capacity(entries(package).len());
     let large = is_large(package);
@@ -449,14 +454,14 @@ fn write_payload(
         cpio_header(&mut cpio, entry, index, package.stamp, large).map_err(failed)?;
         let mut digest = Sha256::new();
         match &entry.kind {
-            EntryKind::Directory => files.push(String::new()),
+            EntryKind::Directory => files.push(None),
             EntryKind::Symlink { target } => {
                 cpio.write_all(target.as_bytes()).map_err(failed)?;
-                files.push(String::new());
+                files.push(None);
             }
             EntryKind::File { content, .. } => {
-                archive::copy_content(content, &mut cpio, &mut digest, stop, failed)?;
-                files.push(format!("{:x}", digest.finalize()));
+                reader.copy(content, &mut cpio, &mut digest, failed)?;
+                files.push(Some(digest.finalize().into()));
             }
         }
         archive::zeros(&mut cpio, cpio_padding(entry.size())).map_err(failed)?;
@@ -468,7 +473,7 @@ fn write_payload(
 type Cpio<W> = Tapped<Compressor<Tapped<W, Sha256>>, Sha256>;
 
 /// The trailer, and what is known behind it.
-fn end_payload<W: Write>(mut cpio: Cpio<W>, files: Vec<String>) -> io::Result<Digests> {
+fn end_payload<W: Write>(mut cpio: Cpio<W>, files: Vec<FileDigest>) -> io::Result<Digests> {
     newc_header(&mut cpio, TRAILER, 0, 0, 1, 0, 0)?;
     let (uncompressed, uncompressed_size) = (cpio.tap, cpio.count);
     let stored = cpio.out.finish()?;
@@ -520,88 +525,27 @@ fn file_mode(entry: &Entry) -> u16 {
 
 // ---- header -----------------------------------------------------------------------------------------------------------------
 
-/// Lead, signature header and header as bytes, and how many.
-fn metadata(package: &Package, digests: &Digests) -> Result<(Vec<u8>, u64)> {
-    assembled(package, header_entries(package, digests), digests, is_large(package))
+/// Lead, signature header and header.
+fn metadata(package: &Package, digests: &Digests) -> Vec<u8> {
+    assembled(package, header_tags(package, digests), digests, is_large(package))
 }
 
-fn assembled(
-    package: &Package,
-    entries: Vec<HeaderEntry>,
-    digests: &Digests,
-    large: bool,
-) -> Result<(Vec<u8>, u64)> {
-    let failed =
-        |error: rpm::Error| Error::failed(format!("cannot write the header of `{}`: {error}", package.name));
-    let header: Header<IndexTag> = Header::from_entries(entries, IndexTag::RPMTAG_HEADERIMMUTABLE);
-    let signature = Header::from_entries([], IndexSignatureTag::HEADER_SIGNATURES);
-    let lead_name = format!("{}-{}-{}", package.name, version(&package.version), package.version.revision);
-    let mut metadata = PackageMetadata { lead: Lead::new(&lead_name), signature, header };
-    let header_bytes = metadata.header_bytes().map_err(failed)?;
-    let entries = signature_entries(&header_bytes, digests, large);
-    metadata.signature = Header::from_entries(entries, IndexSignatureTag::HEADER_SIGNATURES);
-    let mut bytes = Vec::with_capacity(header_bytes.len() + 1024);
-    metadata.write(&mut bytes).map_err(failed)?;
-    let length = bytes.len() as u64;
-    Ok((bytes, length))
+fn assembled(package: &Package, tags: Tags, digests: &Digests, large: bool) -> Vec<u8> {
+    let header = tags.header();
+    let signature = Signature {
+        sha1: format!("{:x}", Sha1::digest(&header)),
+        sha256: format!("{:x}", Sha256::digest(&header)),
+        size: header.len() as u64 + digests.payload_size,
+        payload: digests.uncompressed_size,
+        // decided by what is known before the payload is written, so that the width of the header does not change
+        is_large: large || digests.uncompressed_size + (header.len() as u64) > LARGEST_PLAIN_FILE,
+    };
+    let name = format!("{}-{}-{}", package.name, version(&package.version), package.version.revision);
+    let is_source = matches!(package.payload, Payload::Source(_));
+    [header::lead(&name, is_source), signature.encoded(), header].concat()
 }
 
-/// SHA-1 (269) and SHA-256 (273) of the header, and the sizes. No MD5 over header and payload: it would need the header before the
-/// payload, and rpm 4.14 and later verify the payload by its digest in the header instead.
-fn signature_entries(header: &[u8], digests: &Digests, large: bool) -> Vec<HeaderEntry> {
-    let mut entries = vec![
-        HeaderEntry::new(269, IndexData::StringTag(format!("{:x}", Sha1::digest(header)))),
-        HeaderEntry::new(273, IndexData::StringTag(format!("{:x}", Sha256::digest(header)))),
-    ];
-    let size = header.len() as u64 + digests.payload_size;
-    // the choice depends on facts known before the payload is written, so that the width of the header does not change
-    if large || digests.uncompressed_size + (header.len() as u64) > LARGEST_PLAIN_FILE {
-        entries.push(HeaderEntry::new(270, IndexData::Int64(vec![size])));
-        entries.push(HeaderEntry::new(271, IndexData::Int64(vec![digests.uncompressed_size])));
-    } else {
-        let small = |value: u64| IndexData::Int32(vec![u32::try_from(value).unwrap_or(u32::MAX)]);
-        entries.push(HeaderEntry::new(1000, small(size)));
-        entries.push(HeaderEntry::new(1007, small(digests.uncompressed_size)));
-    }
-    entries
-}
-
-/// Collects the entries of a header by tag.
-#[derive(Default)]
-struct Tags(Vec<HeaderEntry>);
-
-impl Tags {
-    fn push(&mut self, tag: IndexTag, data: IndexData) {
-        self.0.push(HeaderEntry::new(tag as u32, data));
-    }
-
-    fn text(&mut self, tag: IndexTag, text: impl Into<String>) {
-        self.push(tag, IndexData::StringTag(text.into()));
-    }
-
-    /// A text in the one language there is.
-    fn translated(&mut self, tag: IndexTag, text: impl Into<String>) {
-        self.push(tag, IndexData::I18NString(vec![text.into()]));
-    }
-
-    fn number(&mut self, tag: IndexTag, number: u32) {
-        self.push(tag, IndexData::Int32(vec![number]));
-    }
-
-    fn texts(&mut self, tag: IndexTag, texts: Vec<String>) {
-        self.push(tag, IndexData::StringArray(texts));
-    }
-
-    fn numbers(&mut self, tag: IndexTag, numbers: Vec<u32>) {
-        self.push(tag, IndexData::Int32(numbers));
-    }
-
-    fn shorts(&mut self, tag: IndexTag, numbers: Vec<u16>) {
-        self.push(tag, IndexData::Int16(numbers));
-    }
-}
-
-fn header_entries(package: &Package, digests: &Digests) -> Vec<HeaderEntry> {
+fn header_tags(package: &Package, digests: &Digests) -> Tags {
     let mut tags = Tags::default();
     identity(&mut tags, package);
     let source =
@@ -620,13 +564,13 @@ fn header_entries(package: &Package, digests: &Digests) -> Vec<HeaderEntry> {
     file_lists(&mut tags, &listing);
     relations(&mut tags, package);
     payload_tags(&mut tags, package.compression, digests);
-    tags.0
+    tags
 }
 
 fn identity(tags: &mut Tags, package: &Package) {
     use IndexTag as T;
     let extra = |name: &str| package.fields.get(name).cloned();
-    tags.texts(T::RPMTAG_HEADERI18NTABLE, vec!["C".to_owned()]);
+    tags.texts(T::RPMTAG_HEADERI18NTABLE, ["C"]);
     tags.text(T::RPMTAG_NAME, &package.name);
     tags.text(T::RPMTAG_VERSION, version(&package.version));
     tags.text(T::RPMTAG_RELEASE, &package.version.revision);
@@ -684,12 +628,12 @@ fn changelog(tags: &mut Tags, package: &Package) {
     }
     // rpm sets every entry to noon of its day, as the format of specs has no time of day
     let noon = |time: u32| time - time % 86_400 + 43_200;
-    tags.numbers(T::RPMTAG_CHANGELOGTIME, package.changelog.iter().map(|change| noon(change.time)).collect());
+    tags.numbers(T::RPMTAG_CHANGELOGTIME, package.changelog.iter().map(|change| noon(change.time)));
     let names =
         package.changelog.iter().map(|change| format!("{} - {}", change.author, evr(&change.version)));
-    tags.texts(T::RPMTAG_CHANGELOGNAME, names.collect());
+    tags.texts(T::RPMTAG_CHANGELOGNAME, names);
     let text = |lines: &[String]| lines.iter().map(|line| format!("- {line}")).collect::<Vec<_>>().join("\n");
-    tags.texts(T::RPMTAG_CHANGELOGTEXT, package.changelog.iter().map(|change| text(&change.lines)).collect());
+    tags.texts(T::RPMTAG_CHANGELOGTEXT, package.changelog.iter().map(|change| text(&change.lines)));
 }
 
 /// What the lists of files are made of.
@@ -709,7 +653,7 @@ fn file_lists(tags: &mut Tags, listing: &Listing<'_>) {
     let Listing { entries, digests, .. } = listing;
     let total: u64 = entries.iter().map(Entry::size).sum();
     if total > LARGEST_PLAIN_FILE {
-        tags.push(T::RPMTAG_LONGSIZE, IndexData::Int64(vec![total]));
+        tags.longs(T::RPMTAG_LONGSIZE, [total]);
     } else {
         tags.number(T::RPMTAG_SIZE, u32::try_from(total).unwrap_or(u32::MAX));
     }
@@ -719,33 +663,36 @@ fn file_lists(tags: &mut Tags, listing: &Listing<'_>) {
     let sizes =
         entries.iter().map(|entry| if let EntryKind::Directory = entry.kind { 0 } else { entry.size() });
     if listing.is_large {
-        tags.push(T::RPMTAG_LONGFILESIZES, IndexData::Int64(sizes.collect()));
+        tags.longs(T::RPMTAG_LONGFILESIZES, sizes);
     } else {
-        tags.numbers(
-            T::RPMTAG_FILESIZES,
-            sizes.map(|size| u32::try_from(size).unwrap_or(u32::MAX)).collect(),
-        );
+        tags.numbers(T::RPMTAG_FILESIZES, sizes.map(|size| u32::try_from(size).unwrap_or(u32::MAX)));
     }
-    let all = |value: u32| vec![value; entries.len()];
-    let text = |value: &str| vec![value.to_owned(); entries.len()];
-    tags.shorts(T::RPMTAG_FILEMODES, entries.iter().map(file_mode).collect());
-    tags.shorts(T::RPMTAG_FILERDEVS, vec![0; entries.len()]);
+    let all = |value: u32| std::iter::repeat_n(value, entries.len());
+    let text = |value: &'static str| std::iter::repeat_n(value, entries.len());
+    tags.shorts(T::RPMTAG_FILEMODES, entries.iter().map(file_mode));
+    tags.shorts(T::RPMTAG_FILERDEVS, entries.iter().map(|_| 0));
     tags.numbers(T::RPMTAG_FILEMTIMES, all(listing.stamp));
-    tags.texts(T::RPMTAG_FILEDIGESTS, digests.files.clone());
-    tags.texts(T::RPMTAG_FILELINKTOS, entries.iter().map(link_target).collect());
-    tags.numbers(T::RPMTAG_FILEFLAGS, entries.iter().map(listing.flags).collect());
+    tags.texts(T::RPMTAG_FILEDIGESTS, digests.files.iter().map(hexadecimal));
+    tags.texts(T::RPMTAG_FILELINKTOS, entries.iter().map(link_target));
+    tags.numbers(T::RPMTAG_FILEFLAGS, entries.iter().map(listing.flags));
     tags.texts(T::RPMTAG_FILEUSERNAME, text("root"));
     tags.texts(T::RPMTAG_FILEGROUPNAME, text("root"));
     tags.numbers(T::RPMTAG_FILEVERIFYFLAGS, all(u32::MAX));
     tags.numbers(T::RPMTAG_FILEDEVICES, all(1));
-    tags.numbers(T::RPMTAG_FILEINODES, (1..).take(entries.len()).collect());
+    tags.numbers(T::RPMTAG_FILEINODES, (1..).take(entries.len()));
     tags.texts(T::RPMTAG_FILELANGS, text(""));
     tags.number(T::RPMTAG_FILEDIGESTALGO, SHA256);
     directories(tags, entries, listing.top);
 }
 
-fn link_target(entry: &Entry) -> String {
-    if let EntryKind::Symlink { target } = &entry.kind { target.clone() } else { String::new() }
+/// The digits of a digest; nothing where there is none.
+fn hexadecimal(digest: &FileDigest) -> String {
+    let (halves, _) = digest.as_ref().map(|bytes| bytes.as_chunks::<16>()).unwrap_or_default();
+    halves.iter().map(|half| format!("{:032x}", u128::from_be_bytes(*half))).collect()
+}
+
+fn link_target(entry: &Entry) -> &str {
+    if let EntryKind::Symlink { target } = &entry.kind { target } else { "" }
 }
 
 /// `RPMFILE_DOC`, `RPMFILE_LICENSE` (`rpmfiles.h`).
@@ -757,24 +704,27 @@ fn file_flags(entry: &Entry) -> u32 {
     }
 }
 
+fn folder_and_name(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
+
 /// The paths as a list of folders, and for each file its name and the index of its folder.
 fn directories(tags: &mut Tags, entries: &[Entry], top: &str) {
     use IndexTag as T;
     let mut names: Vec<String> = Vec::new();
     let mut index_of = std::collections::HashMap::new();
-    let (mut indexes, mut bases) = (Vec::with_capacity(entries.len()), Vec::with_capacity(entries.len()));
+    let mut indexes = Vec::with_capacity(entries.len());
     for entry in entries {
-        let (folder, base) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
+        let (folder, _) = folder_and_name(&entry.path);
         let next = names.len();
         let index = *index_of.entry(folder).or_insert_with(|| {
             names.push(if folder.is_empty() { top.to_owned() } else { format!("/{folder}/") });
             next
         });
         indexes.push(u32::try_from(index).unwrap_or(u32::MAX));
-        bases.push(base.to_owned());
     }
     tags.numbers(T::RPMTAG_DIRINDEXES, indexes);
-    tags.texts(T::RPMTAG_BASENAMES, bases);
+    tags.texts(T::RPMTAG_BASENAMES, entries.iter().map(|entry| folder_and_name(&entry.path).1));
     tags.texts(T::RPMTAG_DIRNAMES, names);
 }
 
@@ -803,7 +753,7 @@ fn relations(tags: &mut Tags, package: &Package) {
         .chain(of_modules(package))
         .collect();
     let requires = of(RelationKind::Requires).chain(interpreters(package)).chain(rpmlib(package)).collect();
-    let lists = [
+    let lists: [([IndexTag; 3], Vec<Dependency>); 7] = [
         ([T::RPMTAG_PROVIDENAME, T::RPMTAG_PROVIDEFLAGS, T::RPMTAG_PROVIDEVERSION], provides),
         ([T::RPMTAG_REQUIRENAME, T::RPMTAG_REQUIREFLAGS, T::RPMTAG_REQUIREVERSION], requires),
         (
@@ -828,16 +778,16 @@ fn relations(tags: &mut Tags, package: &Package) {
         ),
     ];
     for (names, list) in lists {
-        dependency_list(tags, names, list);
+        dependency_list(tags, names, &list);
     }
 }
 
 /// Names, flags and versions of dependencies of one kind.
-fn dependency_list(tags: &mut Tags, [name, flags, version]: [IndexTag; 3], list: Vec<Dependency>) {
+fn dependency_list(tags: &mut Tags, [name, flags, version]: [IndexTag; 3], list: &[Dependency]) {
     if !list.is_empty() {
-        tags.texts(name, list.iter().map(|dependency| dependency.name.clone()).collect());
-        tags.numbers(flags, list.iter().map(|dependency| dependency.flags).collect());
-        tags.texts(version, list.into_iter().map(|dependency| dependency.version).collect());
+        tags.texts(name, list.iter().map(|dependency| &dependency.name));
+        tags.numbers(flags, list.iter().map(|dependency| dependency.flags));
+        tags.texts(version, list.iter().map(|dependency| &dependency.version));
     }
 }
 
@@ -994,9 +944,9 @@ fn payload_tags(tags: &mut Tags, compression: Compression, digests: &Digests) {
         tags.text(T::RPMTAG_PAYLOADCOMPRESSOR, compressor);
         tags.text(T::RPMTAG_PAYLOADFLAGS, compression.level.to_string());
     }
-    tags.texts(T::RPMTAG_PAYLOADSHA256, vec![digests.payload.clone()]);
+    tags.texts(T::RPMTAG_PAYLOADSHA256, [&digests.payload]);
     tags.number(T::RPMTAG_PAYLOADSHA256ALGO, SHA256);
-    tags.texts(T::RPMTAG_PAYLOADSHA256ALT, vec![digests.uncompressed.clone()]);
+    tags.texts(T::RPMTAG_PAYLOADSHA256ALT, [&digests.uncompressed]);
 }
 
 // ---- spelling ---------------------------------------------------------------------------------------------------------------

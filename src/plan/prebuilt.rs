@@ -171,7 +171,7 @@ impl Maker<'_> {
                 self.target.prebuilt.folder.replace("{name}", &self.base).replace("{kernel}", &kernel.kernel);
             entries.push(folder(place.clone()));
             for module in &kernel.modules {
-                let content = Content::Disk { path: module.file.clone(), size: module.size };
+                let content = Content::Disk { path: module.file.as_path().into(), size: module.size };
                 entries.push(Entry {
                     path: format!("{place}/{}.ko{}", module.name, module.suffix),
                     kind: EntryKind::File { content, executable: false },
@@ -338,7 +338,7 @@ impl Maker<'_> {
             let entry = |(file, size, place): &(PathBuf, u64, String)| Entry {
                 path: place.clone(),
                 kind: EntryKind::File {
-                    content: Content::Disk { path: file.clone(), size: *size },
+                    content: Content::Disk { path: file.as_path().into(), size: *size },
                     executable: false,
                 },
                 role: Role::Plain,

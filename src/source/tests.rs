@@ -229,7 +229,7 @@ fn order_is_by_byte_and_modes_are_normalised() {
     else {
         panic!("{selection:?}")
     };
-    assert_eq!((on_disk, *size), (&tree.path("a/a/x"), 5));
+    assert_eq!((on_disk.as_ref(), *size), (tree.path("a/a/x").as_path(), 5));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! The bytes of the upstream archive depend on the driver alone, so that every upload of one version has the same.
 
 use std::fs::File;
-use std::io::{self, Read, SeekFrom};
+use std::io::{self, Read};
 use std::path::Path;
 
 use digest::{Digest, Update};
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::archive::{self, Tapped};
 use crate::error::{Error, Result};
-use crate::output::{Output, Stream};
+use crate::output::{Output, Scratch};
 use crate::package::{
     Arch, Codec, Compression, Content, Entry, EntryKind, Package, RelationKind, Role, Source, Version,
     wrapped,
@@ -90,13 +90,9 @@ pub(super) fn write(package: &Package, source: &Source, out: &mut dyn Output) ->
     files.insert(0, &described);
     files.extend(buildinfo.iter().map(|(_, file, _)| file));
     let changes = out.signed(changes_text(package, source, &files))?;
-    let stop = out.stop().clone();
     for (file, data) in &mut archives {
         out.artifact(&file.name, &mut |stream| {
-            let failed = |error| Error::io("cannot write", &file.name, error);
-            data.seek(SeekFrom::Start(0)).map_err(failed)?;
-            stop.check()?;
-            io::copy(data.as_mut(), stream).map(drop).map_err(failed)
+            stream.append(data).map_err(|error| Error::io("cannot write", &file.name, error))
         })?;
     }
     let first = std::iter::once((&names.dsc, &dsc));
@@ -174,10 +170,10 @@ fn tarball(
     entries: &[Entry],
     stamp: u32,
     out: &dyn Output,
-) -> Result<(SourceFile, Box<dyn Stream>)> {
+) -> Result<(SourceFile, Scratch)> {
     let tapped = Tapped::new(out.scratch()?, Sums::default());
     let Tapped { out: data, tap: sums, count } =
-        archive::tarball(tapped, folder, entries, COMPRESSION, stamp, out.stop())?;
+        archive::tarball(tapped, folder, entries, COMPRESSION, stamp, out.means())?;
     Ok((sums.file(name, count), data))
 }
 

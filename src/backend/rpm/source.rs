@@ -2,20 +2,21 @@
 //!
 //! What the spec builds is the package that would have been written at once.
 
-use std::io::{self, Read, SeekFrom, Write};
+use std::io::{self, Write};
+use std::path::Path;
 
 use digest::Digest;
 use rpm::IndexTag;
 use sha2::Sha256;
 
 use super::{
-    Dependency, Digests, EQUAL, LESS, Listing, NEWC_HEADER, RPMLIB, TRAILER, Tags, architecture, assembled,
-    changelog, cpio_padding, dependency, dependency_list, end_payload, evr, file_lists, identity,
-    newc_header, payload_tags, version,
+    Dependency, Digests, EQUAL, FileDigest, LESS, Listing, NEWC_HEADER, RPMLIB, TRAILER, Tags, architecture,
+    assembled, changelog, cpio_padding, dependency, dependency_list, end_payload, evr, file_lists, fill,
+    identity, newc_header, payload_tags, version,
 };
 use crate::archive::{self, Compressor, Tapped};
 use crate::error::{Error, Result};
-use crate::output::{Output, Stream};
+use crate::output::{Means, Output, Scratch, Stream};
 use crate::package::{
     Arch, Codec, Compression, Content, Entry, EntryKind, Package, Relation, RelationKind, Role, Source, When,
     wrapped,
@@ -52,8 +53,8 @@ pub(super) fn artifact(package: &Package) -> String {
 /// A file of the package with its bytes.
 struct Member {
     entry: Entry,
-    digest: String,
-    data: Box<dyn Stream>,
+    digest: [u8; 32],
+    data: Scratch,
 }
 
 pub(super) fn write(package: &Package, source: &Source, out: &mut dyn Output) -> Result<()> {
@@ -65,39 +66,35 @@ pub(super) fn write(package: &Package, source: &Source, out: &mut dyn Output) ->
     {
         let tapped = Tapped::new(out.scratch()?, Sha256::new());
         let Tapped { out: data, tap, count } =
-            archive::tarball(tapped, folder, entries, COMPRESSION, package.stamp, out.stop())?;
-        members.push(member(name, count, format!("{:x}", tap.finalize()), data));
+            archive::tarball(tapped, folder, entries, COMPRESSION, package.stamp, out.means())?;
+        members.push(member(name, count, tap.finalize().into(), data));
     }
     let spec = (format!("{}.spec", package.name), spec_text(package, source));
     let others = scripts(source).map(|(path, text)| (path.to_owned(), text.to_owned()));
     for (name, text) in std::iter::once(spec).chain(others) {
         let mut data = out.scratch()?;
         data.write_all(text.as_bytes()).map_err(failed)?;
-        members.push(member(name, text.len() as u64, format!("{:x}", Sha256::digest(&text)), data));
+        members.push(member(name, text.len() as u64, Sha256::digest(&text).into(), data));
     }
     members.sort_by(|one, other| one.entry.path.cmp(&other.entry.path));
 
     let name = artifact(package);
     let entries: Vec<_> = members.iter().map(|member| member.entry.clone()).collect();
-    let files: Vec<_> = members.iter().map(|member| member.digest.clone()).collect();
+    let files: Vec<_> = members.iter().map(|member| Some(member.digest)).collect();
     let length = payload_length(&entries);
-    let (_, hole) = metadata(package, source, &entries, &Digests::of(files.clone(), length))?;
+    let hole = metadata(package, source, &entries, &Digests::of(files.clone(), length)).len() as u64;
+    let means = out.means().clone();
     out.artifact(&name, &mut |stream| {
         let failed = |error| Error::io("cannot write", &name, error);
         archive::zeros(stream, hole).map_err(failed)?;
-        let digests = write_payload(package, &mut members, files.clone(), stream).map_err(failed)?;
-        let (bytes, length) = metadata(package, source, &entries, &digests)?;
-        if length != hole {
-            return Err(Error::failed(format!("the header of `{name}` changed its length")));
-        }
-        stream.seek(SeekFrom::Start(0)).map_err(failed)?;
-        stream.write_all(&bytes).map_err(failed)
+        let digests = write_payload(package, &mut members, files.clone(), stream, &means, &failed)?;
+        fill(stream, hole, &metadata(package, source, &entries, &digests)).map_err(failed)
     })
 }
 
-fn member(name: String, size: u64, digest: String, data: Box<dyn Stream>) -> Member {
+fn member(name: String, size: u64, digest: [u8; 32], data: Scratch) -> Member {
     // the path of what is in the temporary stream; only its size is looked at
-    let content = Content::Disk { path: name.clone().into(), size };
+    let content = Content::Disk { path: Path::new(&name).into(), size };
     let entry = Entry { path: name, kind: EntryKind::File { content, executable: false }, role: Role::Plain };
     Member { entry, digest, data }
 }
@@ -112,43 +109,42 @@ fn payload_length(entries: &[Entry]) -> u64 {
 fn write_payload(
     package: &Package,
     members: &mut [Member],
-    files: Vec<String>,
+    files: Vec<FileDigest>,
     stream: &mut dyn Stream,
-) -> io::Result<Digests> {
+    means: &Means,
+    failed: &dyn Fn(io::Error) -> Error,
+) -> Result<Digests> {
     let entries: Vec<_> = members.iter().map(|member| member.entry.clone()).collect();
     let stored = Tapped::new(stream, Sha256::new());
-    let compressor = Compressor::new(stored, PAYLOAD, payload_length(&entries))?;
+    let compressor = Compressor::new(stored, PAYLOAD, payload_length(&entries), means)?;
     let mut cpio = Tapped::new(compressor, Sha256::new());
     for (index, member) in members.iter_mut().enumerate() {
         let size = member.entry.size();
         let (inode, small) = (u32::try_from(index + 1), u32::try_from(size));
         let too_large =
-            |_| io::Error::other("an archive of more than 4 GiB does not fit into a source package");
+            |_| failed(io::Error::other("an archive of more than 4 GiB does not fit into a source package"));
         let (inode, small) = (inode.map_err(too_large)?, small.map_err(too_large)?);
-        newc_header(&mut cpio, &member.entry.path, inode, 0o100_644, 1, package.stamp, small)?;
-        member.data.seek(SeekFrom::Start(0))?;
-        if io::copy(&mut member.data.as_mut().take(size), &mut cpio)? != size {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        newc_header(&mut cpio, &member.entry.path, inode, 0o100_644, 1, package.stamp, small)
+            .map_err(failed)?;
+        let written =
+            member.data.read().and_then(|mut data| io::copy(&mut data, &mut cpio)).map_err(failed)?;
+        if written != size {
+            return Err(failed(io::ErrorKind::UnexpectedEof.into()));
         }
-        archive::zeros(&mut cpio, cpio_padding(size))?;
+        archive::zeros(&mut cpio, cpio_padding(size)).map_err(failed)?;
     }
-    end_payload(cpio, files)
+    end_payload(cpio, files).map_err(failed)
 }
 
 /// The header: what building takes stands where other packages have what installing takes.
-fn metadata(
-    package: &Package,
-    source: &Source,
-    entries: &[Entry],
-    digests: &Digests,
-) -> Result<(Vec<u8>, u64)> {
+fn metadata(package: &Package, source: &Source, entries: &[Entry], digests: &Digests) -> Vec<u8> {
     use IndexTag as T;
     let mut tags = Tags::default();
     identity(&mut tags, package);
     tags.number(T::RPMTAG_SOURCEPACKAGE, 1);
     let [upstream, files] = archives(package, source);
     let sources = [upstream, files].into_iter().chain(scripts(source).map(|(path, _)| path.to_owned()));
-    tags.texts(T::RPMTAG_SOURCE, sources.collect());
+    tags.texts(T::RPMTAG_SOURCE, sources);
     changelog(&mut tags, package);
     let listing = Listing {
         entries,
@@ -163,27 +159,24 @@ fn metadata(
     dependency_list(
         &mut tags,
         [T::RPMTAG_PROVIDENAME, T::RPMTAG_PROVIDEFLAGS, T::RPMTAG_PROVIDEVERSION],
-        vec![own],
+        &[own],
     );
     let rpmlib =
         [("CompressedFileNames", "3.0.4-1"), ("FileDigests", "4.6.0-1")].map(|(feature, version)| {
             let name = format!("rpmlib({feature})");
             Dependency { name, flags: RPMLIB | LESS | EQUAL, version: version.to_owned() }
         });
-    let requires = source.build_requires.iter().map(dependency).chain(rpmlib).collect();
+    let requires: Vec<_> = source.build_requires.iter().map(dependency).chain(rpmlib).collect();
     dependency_list(
         &mut tags,
         [T::RPMTAG_REQUIRENAME, T::RPMTAG_REQUIREFLAGS, T::RPMTAG_REQUIREVERSION],
-        requires,
+        &requires,
     );
     if package.arch == Arch::Any && source.is_built {
-        tags.texts(T::RPMTAG_BUILDARCHS, vec![architecture(package.arch).to_owned()]);
+        tags.texts(T::RPMTAG_BUILDARCHS, [architecture(package.arch)]);
     }
     payload_tags(&mut tags, PAYLOAD, digests);
-    let (mut bytes, length) = assembled(package, tags.0, digests, false)?;
-    // the lead's kind of package: 0 binary, 1 source (`rpmlead.c`)
-    bytes[7] = 1;
-    Ok((bytes, length))
+    assembled(package, tags, digests, false)
 }
 
 // ---- spec -------------------------------------------------------------------------------------------------------------------
