@@ -5,6 +5,12 @@
 //! Prints one line: wall seconds, CPU seconds of all threads (user and system), MiB of memory beside the file, bytes of output. The
 //! settings are those of `xz -T THREADS` and `zstd -T THREADS`; with 0 threads the encoder that has none is taken.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::cast_precision_loss,
+    reason = "a program that measures and prints"
+)]
+
 use std::io::{self, Write};
 use std::time::Instant;
 

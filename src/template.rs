@@ -3,6 +3,8 @@
 //! Strict: a misspelt name is an error with line and column. Every value is quoted for the language it lands in; only the helper
 //! `raw` inserts text as it is, and only text of the packager's own may be given to it.
 
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -60,14 +62,32 @@ const TEMPLATES: &[(&str, &str)] = &[
 /// A name that ends in `.txt` is running text, every other one is a POSIX shell script: that is the language its values are quoted
 /// for.
 pub struct Templates {
+    texts: BTreeMap<String, Text>,
+    /// Those that were parsed, as reading all takes longer than most runs.
+    parsed: RefCell<Parsed>,
+}
+
+/// A template as it was written.
+struct Text {
+    text: Cow<'static, str>,
+    /// The file, where it is the user's.
+    path: Option<PathBuf>,
+}
+
+struct Parsed {
     shell: Handlebars<'static>,
     text: Handlebars<'static>,
-    origins: BTreeMap<String, Option<PathBuf>>,
+}
+
+impl Parsed {
+    fn registry(&mut self, name: &str) -> &mut Handlebars<'static> {
+        if is_text(name) { &mut self.text } else { &mut self.shell }
+    }
 }
 
 impl std::fmt::Debug for Templates {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Templates").field("origins", &self.origins).finish_non_exhaustive()
+        f.debug_list().entries(self.list()).finish()
     }
 }
 
@@ -76,40 +96,65 @@ impl Templates {
     ///
     /// An override that does not parse is an error with its place; a name that replaces nothing may still be a partial.
     pub fn new(overrides: &[(String, PathBuf, String)]) -> Result<Self> {
-        let mut templates =
-            Self { shell: registry(shell_word), text: registry(plain_text), origins: BTreeMap::new() };
-        for (name, text) in TEMPLATES {
-            templates.add(name, None, text)?;
-        }
-        for (name, path, text) in overrides {
-            templates.add(name, Some(path), text)?;
+        let own = |(name, text): &(&str, &'static str)| {
+            ((*name).to_owned(), Text { text: Cow::Borrowed(text), path: None })
+        };
+        let users = |(name, path, text): &(String, PathBuf, String)| {
+            (name.clone(), Text { text: Cow::Owned(text.clone()), path: Some(path.clone()) })
+        };
+        let texts = TEMPLATES.iter().map(own).chain(overrides.iter().map(users)).collect();
+        let parsed = Parsed { shell: registry(shell_word), text: registry(plain_text) };
+        let templates = Self { texts, parsed: RefCell::new(parsed) };
+        for (name, ..) in overrides {
+            templates.parse(name)?;
         }
         Ok(templates)
     }
 
-    fn add(&mut self, name: &str, path: Option<&Path>, text: &str) -> Result<()> {
-        let registry = if is_text(name) { &mut self.text } else { &mut self.shell };
+    /// Parses a template and the partials that it uses.
+    fn parse(&self, name: &str) -> Result<()> {
+        let Some(Text { text, .. }) = self.texts.get(name) else { return Ok(()) };
+        let mut parsed = self.parsed.borrow_mut();
+        let registry = parsed.registry(name);
+        if registry.has_template(name) {
+            return Ok(());
+        }
         registry.register_template_string(name, text).map_err(|error| {
-            let place = path.map_or_else(|| format!("{name}.hbs"), |path| path.display().to_string());
-            Error::usage(format!("the template `{place}` cannot be read: {}", error.reason()))
+            Error::usage(format!("the template `{}` cannot be read: {}", self.place(name), error.reason()))
         })?;
-        self.origins.insert(name.to_owned(), path.map(Path::to_path_buf));
+        drop(parsed);
+        for (at, _) in text.match_indices('>') {
+            let (before, behind) = text.split_at(at);
+            if !before.ends_with("{{") && !before.ends_with("{{#") && !before.ends_with("{{~") {
+                continue;
+            }
+            let end = |next: char| next.is_whitespace() || "}~(".contains(next);
+            let partial = behind[1..].trim_start().split(end).next().unwrap_or_default();
+            // a name that is computed may be any
+            let any = partial.is_empty();
+            for name in self.texts.keys().filter(|name| any || *name == partial) {
+                self.parse(name)?;
+            }
+        }
         Ok(())
+    }
+
+    /// The file of a template.
+    fn place(&self, name: &str) -> String {
+        let path = self.texts.get(name).and_then(|text| text.path.as_ref());
+        path.map_or_else(|| format!("{name}.hbs"), |path| path.display().to_string())
     }
 
     /// The names, and the file of those that the user replaced.
     pub fn list(&self) -> impl Iterator<Item = (&str, Option<&Path>)> {
-        self.origins.iter().map(|(name, path)| (name.as_str(), path.as_deref()))
+        self.texts.iter().map(|(name, text)| (name.as_str(), text.path.as_deref()))
     }
 
     /// Renders a template.
     pub fn render(&self, name: &str, values: &impl Serialize) -> Result<String> {
-        let registry = if is_text(name) { &self.text } else { &self.shell };
-        registry.render(name, values).map_err(|error| {
-            let place = match self.origins.get(name) {
-                Some(Some(path)) => path.display().to_string(),
-                _ => format!("{name}.hbs"),
-            };
+        self.parse(name)?;
+        self.parsed.borrow_mut().registry(name).render(name, values).map_err(|error| {
+            let place = self.place(name);
             let line = error.line_no.map(|line| format!(":{line}")).unwrap_or_default();
             let column = error.column_no.map(|column| format!(":{column}")).unwrap_or_default();
             Error::usage(format!(
@@ -184,6 +229,30 @@ mod tests {
     fn a_misspelt_name_is_an_error_with_its_place() {
         let error = render("x\n  {{valu}}", "").unwrap_err().to_string();
         assert!(error.contains("t.hbs:2:"), "{error}");
+    }
+
+    #[test]
+    fn every_built_in_template_parses_with_its_partials() {
+        let templates = Templates::new(&[]).unwrap();
+        for (name, text) in TEMPLATES {
+            templates.parse(name).unwrap();
+            for (at, _) in text.match_indices("{{>") {
+                let partial = text[at + 3..].trim_start().split(['}', ' ']).next().unwrap();
+                assert!(
+                    templates.parsed.borrow_mut().registry(name).has_template(partial),
+                    "{name}: {partial}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_partial_may_have_a_computed_name() {
+        let overrides = [("t", "{{> (lookup this \"value\")}}"), ("other", "found")]
+            .map(|(name, text)| (name.to_owned(), PathBuf::from(name), text.to_owned()));
+        let templates = Templates::new(&overrides).unwrap();
+        assert_eq!(templates.render("t", &Values { value: "other" }).unwrap(), "found");
+        assert!(templates.parsed.borrow_mut().registry("dkms/leave").has_template("dkms/leave"));
     }
 
     #[test]

@@ -120,7 +120,8 @@ impl Shape {
             let mib = |bytes: u64| bytes.div_ceil(1 << 20);
             let Compression { codec, level } = compression;
             return Err(Error::usage(format!(
-                "{codec:?} at level {level} takes {} MiB of memory, and {} are allowed",
+                "{} at level {level} takes {} MiB of memory, and {} are allowed",
+                codec.name(),
                 mib(self.base + self.thread),
                 mib(limit)
             ))

@@ -326,7 +326,9 @@ impl Backend for Rpm {
             let message = format!("an .rpm has no trigger `{line}`");
             found.push(Diagnostic::error(&UNSPEAKABLE_SCRIPT, message));
         }
-        if metadata(package, &Digests::unknown(package)).len() as u64 > LARGEST_HEADER {
+        if header_at_most(package) > LARGEST_HEADER
+            && metadata(package, &Digests::unknown(package)).len() as u64 > LARGEST_HEADER
+        {
             found.push(Diagnostic::error(&TOO_LARGE, "more files than the header of an .rpm can list"));
         }
         found
@@ -367,8 +369,6 @@ struct Digests {
     files: Vec<FileDigest>,
     /// SHA-256 of the payload as it is stored.
     payload: String,
-    /// SHA-256 of the payload before compression.
-    uncompressed: String,
     /// Bytes of the payload as it is stored.
     payload_size: u64,
     /// Bytes of the payload before compression.
@@ -384,13 +384,7 @@ impl Digests {
 
     /// With those of the files, before the payload is written.
     fn of(files: Vec<FileDigest>, uncompressed_size: u64) -> Self {
-        Self {
-            files,
-            payload: UNKNOWN_SHA256.to_owned(),
-            uncompressed: UNKNOWN_SHA256.to_owned(),
-            payload_size: 0,
-            uncompressed_size,
-        }
+        Self { files, payload: UNKNOWN_SHA256.to_owned(), payload_size: 0, uncompressed_size }
     }
 }
 
@@ -445,9 +439,8 @@ fn write_payload(
 ) -> Result<Digests> {
     let length = payload_length(package);
     let stored = Tapped::new(stream, Sha256::new());
-    let compressor = Compressor::new(stored, package.compression, length, means)?;
+    let mut cpio = Compressor::new(stored, package.compression, length, means)?;
     let mut reader = archive::Reader::new(means);
-    let mut cpio = Tapped::new(compressor, Sha256::new());
     let mut files = Vec::with_capacity(entries(package).len());
     let large = is_large(package);
     for (index, entry) in entries(package).iter().enumerate() {
@@ -466,24 +459,19 @@ fn write_payload(
         }
         archive::zeros(&mut cpio, cpio_padding(entry.size())).map_err(failed)?;
     }
-    end_payload(cpio, files).map_err(failed)
+    end_payload(cpio, files, length).map_err(failed)
 }
 
-/// A payload on its way: before compression, and as it is stored.
-type Cpio<W> = Tapped<Compressor<Tapped<W, Sha256>>, Sha256>;
-
 /// The trailer, and what is known behind it.
-fn end_payload<W: Write>(mut cpio: Cpio<W>, files: Vec<FileDigest>) -> io::Result<Digests> {
+fn end_payload<W: Write>(
+    mut cpio: Compressor<Tapped<W, Sha256>>,
+    files: Vec<FileDigest>,
+    uncompressed_size: u64,
+) -> io::Result<Digests> {
     newc_header(&mut cpio, TRAILER, 0, 0, 1, 0, 0)?;
-    let (uncompressed, uncompressed_size) = (cpio.tap, cpio.count);
-    let stored = cpio.out.finish()?;
-    Ok(Digests {
-        files,
-        payload: format!("{:x}", stored.tap.finalize()),
-        uncompressed: format!("{:x}", uncompressed.finalize()),
-        payload_size: stored.count,
-        uncompressed_size,
-    })
+    let stored = cpio.finish()?;
+    let payload = format!("{:x}", stored.tap.finalize());
+    Ok(Digests { files, payload, payload_size: stored.count, uncompressed_size })
 }
 
 fn cpio_header(out: &mut dyn Write, entry: &Entry, index: usize, stamp: u32, large: bool) -> io::Result<()> {
@@ -524,6 +512,12 @@ fn file_mode(entry: &Entry) -> u16 {
 }
 
 // ---- header -----------------------------------------------------------------------------------------------------------------
+
+/// More than the header can take, at little cost: names, a digest and 40 bytes of numbers for each file, and some room for all else.
+fn header_at_most(package: &Package) -> u64 {
+    let texts = |entry: &Entry| entry.path.len() as u64 * 2 + link_target(entry).len() as u64 + 128;
+    entries(package).iter().map(texts).sum::<u64>() + (64 << 20)
+}
 
 /// Lead, signature header and header.
 fn metadata(package: &Package, digests: &Digests) -> Vec<u8> {
@@ -931,6 +925,8 @@ fn rpmlib(package: &Package) -> Vec<Dependency> {
     needs.into_iter().map(need).collect()
 }
 
+/// Without PAYLOADSHA256ALT, the digest of the payload before compression: rpm takes it for payloads that were compressed anew, and it
+/// would hash every byte a second time.
 fn payload_tags(tags: &mut Tags, compression: Compression, digests: &Digests) {
     use IndexTag as T;
     tags.text(T::RPMTAG_PAYLOADFORMAT, "cpio");
@@ -946,7 +942,6 @@ fn payload_tags(tags: &mut Tags, compression: Compression, digests: &Digests) {
     }
     tags.texts(T::RPMTAG_PAYLOADSHA256, [&digests.payload]);
     tags.number(T::RPMTAG_PAYLOADSHA256ALGO, SHA256);
-    tags.texts(T::RPMTAG_PAYLOADSHA256ALT, [&digests.uncompressed]);
 }
 
 // ---- spelling ---------------------------------------------------------------------------------------------------------------

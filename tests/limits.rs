@@ -1,0 +1,123 @@
+//! What a run may use of the machine changes no byte, and what happens to the tree meanwhile is told.
+
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, unreachable_pub, reason = "tests run the program")]
+
+mod support;
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+
+use kpkg::build::{self, Options};
+use kpkg::input::Input;
+use support::Tree;
+
+/// Text that packs somewhat, the same every time.
+fn text(length: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(length + 4);
+    let mut state = 1_u32;
+    while bytes.len() < length {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        write!(bytes, "{:x} ", state >> 20).unwrap();
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+/// So large that every codec cuts it among threads at its lowest levels.
+fn large() -> Tree {
+    let tree = Tree::toy();
+    for name in ["one.h", "two.h", "three.h"] {
+        tree.file(name, text(3 << 20));
+    }
+    tree
+}
+
+fn artifacts(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut found: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
+        .collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn the_number_of_threads_changes_no_byte() {
+    let tree = large();
+    for codec in ["zstd:1", "xz:0", "gzip:1"] {
+        let packed: Vec<_> = ["1", "2", "8"]
+            .map(|threads| {
+                let arguments =
+                    ["-f", "deb,rpm", "--compression", codec, "--threads", threads, "-o", threads];
+                let output = tree.command(&arguments).env("SOURCE_DATE_EPOCH", "1").output().unwrap();
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+                let found = artifacts(&tree.path().join(threads));
+                fs::remove_dir_all(tree.path().join(threads)).unwrap();
+                found
+            })
+            .into();
+        assert_eq!(packed[0].len(), 2);
+        assert!(packed.iter().all(|found| *found == packed[0]), "{codec}");
+    }
+}
+
+#[test]
+fn a_memory_limit_below_what_one_thread_takes_is_an_error() {
+    let tree = large();
+    for (codec, memory, good) in [
+        ("zstd:19", "100M", false),
+        ("zstd:1", "1G", true),
+        ("xz:6", "32M", false),
+        ("xz:0", "32M", true),
+        ("gzip:9", "64K", false),
+        ("none", "1", true),
+    ] {
+        let arguments = ["-f", "deb", "--compression", codec, "--memory", memory, "-o", "out"];
+        let output = tree.command(&arguments).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(if good { 0 } else { 2 }), "{codec} {memory}: {told}");
+        let made = artifacts(&tree.path().join("out"));
+        assert_eq!(made.len(), usize::from(good), "{made:?}");
+        if !good {
+            let (name, level) = codec.split_once(':').unwrap();
+            assert!(told.contains(&format!("{name} at level {level} takes ")), "{told}");
+            assert!(told.contains("MiB") && told.contains("--memory"), "{told}");
+        }
+        let _ignored = fs::remove_dir_all(tree.path().join("out"));
+    }
+}
+
+#[test]
+fn a_size_that_is_none_is_refused() {
+    let tree = Tree::toy();
+    for size in ["", "x", "12Q", "-1", "99999999999999999999", "18446744073709551615G"] {
+        let output = tree.command(&["--memory", size]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{size}");
+    }
+    assert_eq!(tree.command(&["--threads", "0"]).output().unwrap().status.code(), Some(2));
+}
+
+#[test]
+fn a_file_that_grows_or_shrinks_before_it_is_read_ends_the_run() {
+    for length in [0_u64, 99, 101, 300_000] {
+        for format in ["deb", "rpm", "dsc", "srpm"] {
+            let tree = Tree::toy();
+            tree.file("data.h", text(100));
+            let out = tree.path().join("out");
+            let input =
+                Input::open(tree.path(), None, Path::new("/tmp"), &kpkg::output::Stop::default()).unwrap();
+            let options =
+                Options { formats: vec![format.to_owned()], output: out.clone(), ..Options::default() };
+            let prepared = build::prepare(&input, &options, &|_| {}).unwrap();
+            let file = OpenOptions::new().write(true).open(tree.path().join("data.h")).unwrap();
+            file.set_len(length).unwrap();
+            (&file).flush().unwrap();
+            let error = prepared[0].write(&mut |_| {}).unwrap_err().to_string();
+            assert!(error.contains("changed while it was read") && error.contains("data.h"), "{error}");
+            let left = fs::read_dir(&out).map_or(0, Iterator::count);
+            assert_eq!(left, 0, "{format}, {length} bytes");
+        }
+    }
+}
