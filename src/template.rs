@@ -8,8 +8,10 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use handlebars::template::TemplateElement;
 use handlebars::{
-    Context, Handlebars, Helper, HelperResult, Output as Out, RenderContext, RenderErrorReason,
+    Context, Handlebars, Helper, HelperResult, Output as Out, RenderContext, RenderErrorReason, Template,
+    TemplateError,
 };
 use serde::Serialize;
 
@@ -119,7 +121,7 @@ impl Templates {
         if registry.has_template(name) {
             return Ok(());
         }
-        registry.register_template_string(name, text).map_err(|error| {
+        register(registry, name, text).map_err(|error| {
             Error::usage(format!("the template `{}` cannot be read: {}", self.place(name), error.reason()))
         })?;
         drop(parsed);
@@ -177,6 +179,23 @@ fn registry(escape: fn(&str) -> String) -> Handlebars<'static> {
     registry.register_escape_fn(escape);
     registry.register_helper("raw", Box::new(raw));
     registry
+}
+
+/// Parses a template as far as it has expressions. What stands behind the line of the last one, mostly a large script, is text as it is.
+fn register(registry: &mut Handlebars<'_>, name: &str, text: &str) -> std::result::Result<(), TemplateError> {
+    let last = text.rfind("}}").map_or(0, |at| at + 2);
+    let head = text[last..].find('\n').map_or(text.len(), |end| last + end + 1);
+    // `~}}` takes away blanks and newlines behind it
+    let head = if text[..last].ends_with("~}}") { text.len() } else { head };
+    registry.register_template_string(name, &text[..head])?;
+    if let Some(template) = registry.get_template(name).filter(|_| head < text.len()) {
+        let mut template = template.clone();
+        template.elements.push(TemplateElement::RawString(text[head..].to_owned()));
+        // a place for each element; that of a text is never asked for
+        template.mapping.extend(Template::compile("x")?.mapping);
+        registry.register_template(name, template);
+    }
+    Ok(())
 }
 
 /// Inserts a text as it is; empty for an absent one.
@@ -243,6 +262,28 @@ mod tests {
                     "{name}: {partial}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn text_behind_the_last_expression_stays_as_it_is() {
+        for text in [
+            "",
+            "x",
+            "x\n\n",
+            "{{value}}",
+            "{{value}}\n\n  y\n",
+            "{{value}} {\n}} \n z",
+            "{{#if value}}\n a\n{{/if}}\n\n b\n",
+            "  {{#if value}}\n a\n  {{/if}}   \n b",
+            "{{value~}}\n\n  y\n",
+            "{{! a comment }}\ny\n",
+            "a {{value}} \\ \n \\ b",
+        ] {
+            let whole = registry(plain_text).render_template(text, &Values { value: "v" });
+            let mut registry = registry(plain_text);
+            register(&mut registry, "t.txt", text).unwrap();
+            assert_eq!(registry.render("t.txt", &Values { value: "v" }).unwrap(), whole.unwrap(), "{text:?}");
         }
     }
 
