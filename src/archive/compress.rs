@@ -115,18 +115,19 @@ impl Shape {
     fn threads(&self, compression: Compression, means: &Means) -> Result<u32> {
         let wanted = if self.block.is_some() { u64::from(means.threads.get()) } else { 1 };
         let (MemoryLimit::Gentle(limit) | MemoryLimit::Strict(limit)) = means.memory;
-        let fitting = limit.saturating_sub(self.base) / self.thread.max(1);
-        if fitting == 0 && matches!(means.memory, MemoryLimit::Strict(_)) && self.thread > 0 {
+        let least = self.base + self.thread;
+        if least > limit && matches!(means.memory, MemoryLimit::Strict(_)) {
             let mib = |bytes: u64| bytes.div_ceil(1 << 20);
             let Compression { codec, level } = compression;
             return Err(Error::usage(format!(
                 "{} at level {level} takes {} MiB of memory, and {} are allowed",
                 codec.name(),
-                mib(self.base + self.thread),
+                mib(least),
                 mib(limit)
             ))
             .hint("raise `--memory`, or choose a lower level with `--compression`"));
         }
+        let fitting = limit.saturating_sub(self.base) / self.thread.max(1);
         Ok(u32::try_from(wanted.min(fitting)).unwrap_or(u32::MAX).max(1))
     }
 }

@@ -25,8 +25,8 @@ pub struct Md5s {
     bytes: Vec<u8>,
     /// Where in `bytes` each complete message ends.
     ends: Vec<usize>,
-    /// The first message in `bytes`, where its beginning is hashed already.
-    begun: Option<Begun>,
+    /// How far the first message in `bytes` is hashed.
+    begun: Begun,
     digests: Vec<[u8; 16]>,
 }
 
@@ -37,15 +37,17 @@ struct Begun {
     length: u64,
 }
 
-impl Begun {
-    const NOTHING: Self = Self { state: START, length: 0 };
+impl Default for Begun {
+    fn default() -> Self {
+        Self { state: START, length: 0 }
+    }
 }
 
 impl Md5s {
     /// The next piece of the message.
     pub fn see(&mut self, mut piece: &[u8]) {
         while self.bytes.len() + piece.len() >= BATCH {
-            let (now, later) = piece.split_at(BATCH.saturating_sub(self.bytes.len()).min(piece.len()));
+            let (now, later) = piece.split_at(BATCH - self.bytes.len());
             self.bytes.extend_from_slice(now);
             self.hash();
             piece = later;
@@ -70,13 +72,13 @@ impl Md5s {
         let mut jobs = Vec::with_capacity(self.ends.len() + 1);
         let mut start = 0;
         for &end in &self.ends {
-            jobs.push(Job::new(self.begun.take(), &self.bytes[start..end], true));
+            jobs.push(Job::new(std::mem::take(&mut self.begun), &self.bytes[start..end], true));
             start = end;
         }
         let whole = (self.bytes.len() - start) / BLOCK * BLOCK;
-        jobs.push(Job::new(self.begun.take(), &self.bytes[start..start + whole], false));
+        jobs.push(Job::new(std::mem::take(&mut self.begun), &self.bytes[start..start + whole], false));
         let mut results = run(&jobs);
-        self.begun = results.pop();
+        self.begun = results.pop().unwrap_or_default();
         self.digests.extend(results.into_iter().map(|begun| digest(begun.state)));
         self.bytes.drain(..start + whole);
         self.ends.clear();
@@ -101,8 +103,7 @@ struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    fn new(begun: Option<Begun>, bytes: &'a [u8], is_complete: bool) -> Self {
-        let mut begun = begun.unwrap_or(Begun::NOTHING);
+    fn new(mut begun: Begun, bytes: &'a [u8], is_complete: bool) -> Self {
         begun.length += bytes.len() as u64;
         let (blocks, rest) = bytes.as_chunks();
         let mut job = Self { begun, blocks, end: [[0; BLOCK]; 2], ends: 0 };

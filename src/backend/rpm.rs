@@ -513,7 +513,7 @@ fn file_mode(entry: &Entry) -> u16 {
 
 // ---- header -----------------------------------------------------------------------------------------------------------------
 
-/// More than the header can take, at little cost: names, a digest and 40 bytes of numbers for each file, and some room for all else.
+/// More than the header can take, at little cost: names, 128 bytes of digest and numbers for each file, and room for all else.
 fn header_at_most(package: &Package) -> u64 {
     let texts = |entry: &Entry| entry.path.len() as u64 * 2 + link_target(entry).len() as u64 + 128;
     entries(package).iter().map(texts).sum::<u64>() + (64 << 20)
