@@ -24,8 +24,8 @@ use crate::package::{
 
 /// What every rpmbuild reads.
 const COMPRESSION: Compression = Compression { codec: Codec::Xz, level: 6 };
-/// The archives are compressed already; level 1 would make them 5 % larger.
-const PAYLOAD: Compression = Compression { codec: Codec::Gzip, level: 2 };
+/// The archives are compressed already.
+const PAYLOAD: Compression = Compression { codec: Codec::Gzip, level: 1 };
 /// `RPMFILE_SPECFILE` (`rpmfiles.h`).
 const SPEC_FILE: u32 = 1 << 5;
 
