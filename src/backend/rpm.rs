@@ -475,17 +475,17 @@ fn end_payload<W: Write>(
 }
 
 fn cpio_header(out: &mut dyn Write, entry: &Entry, index: usize, stamp: u32, large: bool) -> io::Result<()> {
-    let inode = u32::try_from(index + 1).map_err(io::Error::other)?;
+    let index = u32::try_from(index).map_err(io::Error::other)?;
     if large {
-        write!(out, "07070X{index:08x}")?;
+        out.write_all(b"07070X")?;
+        out.write_all(&digits(index))?;
         return archive::zeros(out, cpio_padding(STRIPPED_HEADER));
     }
     let size = u32::try_from(entry.size()).map_err(io::Error::other)?;
     let links = if matches!(entry.kind, EntryKind::Directory) { 2 } else { 1 };
-    newc_header(out, &cpio_name(entry), inode, u32::from(file_mode(entry)), links, stamp, size)
+    newc_header(out, &cpio_name(entry), index + 1, u32::from(file_mode(entry)), links, stamp, size)
 }
 
-/// Magic, inode, mode, uid, gid, links, mtime, size, device (2), special device (2), name length, checksum; name; padding.
 fn newc_header(
     out: &mut dyn Write,
     name: &str,
@@ -495,10 +495,25 @@ fn newc_header(
     stamp: u32,
     size: u32,
 ) -> io::Result<()> {
-    let name_size = name.len() + 1;
-    write!(out, "070701{inode:08x}{mode:08x}{0:08x}{0:08x}{links:08x}{stamp:08x}{size:08x}", 0)?;
-    write!(out, "{0:08x}{0:08x}{0:08x}{0:08x}{name_size:08x}{0:08x}{name}\0", 0)?;
-    archive::zeros(out, cpio_padding(NEWC_HEADER + name_size as u64))
+    let name_size = u32::try_from(name.len() + 1).map_err(io::Error::other)?;
+    // magic; inode, mode, uid, gid, links, mtime, size, device (2), special device (2), name length, checksum; name
+    let fields = [inode, mode, 0, 0, links, stamp, size, 0, 0, 0, 0, name_size, 0];
+    let mut header = Vec::with_capacity(128 + name.len());
+    header.extend(b"070701");
+    header.extend(fields.into_iter().flat_map(digits));
+    header.extend(name.as_bytes());
+    header.push(0);
+    out.write_all(&header)?;
+    archive::zeros(out, cpio_padding(header.len() as u64))
+}
+
+/// A number in hexadecimal digits.
+fn digits(number: u32) -> [u8; 8] {
+    let bytes = number.to_be_bytes();
+    std::array::from_fn(|at| {
+        let half = if at % 2 == 0 { bytes[at / 2] >> 4 } else { bytes[at / 2] & 15 };
+        b"0123456789abcdef"[usize::from(half)]
+    })
 }
 
 /// File type and permission bits as `stat(2)` has them.
