@@ -228,7 +228,7 @@ pub fn tar_header(
     header.set_groupname("root")?;
     fill(&mut header.as_old_mut().name, name);
     fill(&mut header.as_old_mut().linkname, target);
-    header.set_cksum();
+    set_sum(&mut header);
     out.write_all(header.as_bytes())
 }
 
@@ -236,6 +236,15 @@ pub fn tar_header(
 fn fill(field: &mut [u8; NAME_FIELD], text: &str) {
     let length = text.len().min(NAME_FIELD);
     field[..length].copy_from_slice(&text.as_bytes()[..length]);
+}
+
+/// As GNU tar and dpkg-deb write it, which packs a little better: six digits, a zero byte and a blank instead of seven digits and a zero
+/// byte.
+fn set_sum(header: &mut tar::Header) {
+    header.set_cksum();
+    let field = &mut header.as_old_mut().cksum;
+    field.copy_within(1.., 0);
+    field[field.len() - 1] = b' ';
 }
 
 fn long_field(out: &mut dyn Write, kind: tar::EntryType, text: &str) -> io::Result<()> {
@@ -248,7 +257,7 @@ fn long_field(out: &mut dyn Write, kind: tar::EntryType, text: &str) -> io::Resu
     header.set_uid(0);
     header.set_gid(0);
     header.set_mtime(0);
-    header.set_cksum();
+    set_sum(&mut header);
     out.write_all(header.as_bytes())?;
     out.write_all(text.as_bytes())?;
     out.write_all(&[0])?;

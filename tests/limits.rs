@@ -7,6 +7,7 @@ mod support;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
+use std::process::Command;
 
 use kpkg::build::{self, Options};
 use kpkg::input::Input;
@@ -118,5 +119,34 @@ fn a_file_that_grows_or_shrinks_before_it_is_read_ends_the_run() {
             let left = fs::read_dir(&out).map_or(0, Iterator::count);
             assert_eq!(left, 0, "{format}, {length} bytes");
         }
+    }
+}
+
+#[test]
+fn a_deb_is_no_larger_than_what_dpkg_deb_makes_of_its_files() {
+    if Command::new("dpkg-deb").arg("--version").output().is_err() {
+        return support::missing("dpkg-deb");
+    }
+    let tree = Tree::toy();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    assert!(Command::new("cp").arg("-r").args([&source, tree.path()]).status().unwrap().success());
+    for codec in ["gzip:9", "xz:6", "zstd:3", "zstd:19"] {
+        let out = tempfile::tempdir().unwrap();
+        let arguments = ["-f", "deb", "--compression", codec, "-o", out.path().to_str().unwrap()];
+        assert!(tree.command(&arguments).output().unwrap().status.success());
+        let ours = fs::read_dir(&out).unwrap().next().unwrap().unwrap().path();
+        let (files, theirs) = (out.path().join("files"), out.path().join("theirs"));
+        let (name, level) = codec.split_once(':').unwrap();
+        for command in [
+            Command::new("dpkg-deb").arg("-R").args([&ours, &files]),
+            Command::new("dpkg-deb")
+                .args(["-b", "--root-owner-group", &format!("-Z{name}"), &format!("-z{level}")])
+                .args([&files, &theirs]),
+        ] {
+            let output = command.output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+        let size = |path: &Path| fs::metadata(path).unwrap().len();
+        assert!(size(&ours) <= size(&theirs), "{codec}: {} and {} bytes", size(&ours), size(&theirs));
     }
 }

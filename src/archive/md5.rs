@@ -9,7 +9,7 @@ const LANES: usize = 8;
 const BLOCK: usize = 64;
 type Block = [u8; BLOCK];
 /// How many bytes are collected before they are hashed: so many that the lanes are full, so few that they are still in a cache.
-const BATCH: usize = 1 << 20;
+const BATCH: usize = 2 << 20;
 
 /// One word of each lane.
 type Words<const N: usize> = [u32; N];

@@ -336,7 +336,8 @@ impl Item<'_> {
     }
 }
 
-/// Payload, changelog (Policy 12.7) and every folder above them, by path: dpkg refuses members without parents.
+/// Payload, changelog (Policy 12.7) and every folder above them: dpkg refuses members without parents. In the order of dpkg-deb, which
+/// compares paths name by name, so that `one/two` comes before `one.h`.
 fn items(package: &Package) -> Vec<Item<'_>> {
     let mut items: Vec<_> = package.payload.entries().iter().map(item).collect();
     items.push(Item {
@@ -359,7 +360,7 @@ fn items(package: &Package) -> Vec<Item<'_>> {
     }
     items.push(Item::folder(String::new()));
     items.extend(parents.into_iter().map(Item::folder));
-    items.sort_by(|one, other| one.path.as_bytes().cmp(other.path.as_bytes()));
+    items.sort_by(|one, other| one.path.split('/').cmp(other.path.split('/')));
     items
 }
 
