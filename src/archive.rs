@@ -4,6 +4,7 @@
 
 mod compress;
 mod md5;
+mod sha256;
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
@@ -16,6 +17,7 @@ use crate::output::Means;
 use crate::package::{Codec, Compression, Content, Entry, EntryKind};
 pub use compress::Compressor;
 pub use md5::Md5s;
+pub use sha256::Sha256s;
 
 /// How much is read at a time.
 const CHUNK: usize = 128 * 1024;

@@ -25,6 +25,7 @@ use kpkg::package::{
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use sha2::{Digest, Sha256};
 
 /// Whether `tool` can be used; says so when not.
 fn usable(tool: &str) -> bool {
@@ -273,13 +274,18 @@ fn the_rpm_crate_reads_back_what_was_written() {
         let mut out = Memory::new();
         backend::for_format("rpm").unwrap().write(&package, &mut out).unwrap();
         let bytes = out.files().values().next().unwrap();
-        let read = rpm::PackageMetadata::parse(&mut &bytes[..]).unwrap();
+        let rpm::Package { metadata: read, payload: stored } = rpm::Package::parse(&mut &bytes[..]).unwrap();
         assert_eq!(read.get_name().unwrap(), package.name);
         let entries = package.payload.entries();
         let paths: Vec<_> =
             read.get_file_entries().unwrap().iter().map(|file| file.path().display().to_string()).collect();
         let planned: Vec<_> = entries.iter().map(|entry| format!("/{}", entry.path)).collect();
         assert_eq!(paths, planned);
+        let mut payload = Sha256::new();
+        std::io::copy(&mut kpkg::archive::decompressed(&stored[..]).unwrap(), &mut payload).unwrap();
+        let said =
+            read.header.get_entry_data_as_string_array(rpm::IndexTag::RPMTAG_PAYLOADSHA256ALT).unwrap();
+        assert_eq!(said, [format!("{:x}", payload.finalize())], "digest of the payload before compression");
     });
 }
 

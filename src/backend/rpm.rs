@@ -22,7 +22,7 @@ use super::{
     Backend, Contents, ENTRIES, Format, Found, FoundFile, FoundScript, TOO_LARGE, UNSPEAKABLE_NAME,
     UNSPEAKABLE_RELATION, UNSPEAKABLE_SCRIPT, UNSPEAKABLE_VERSION,
 };
-use crate::archive::{self, Compressor, Tapped};
+use crate::archive::{self, Blind, Compressor, Sha256s, Tapped};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 use crate::output::{Means, Output, Stream};
@@ -369,6 +369,8 @@ struct Digests {
     files: Vec<FileDigest>,
     /// SHA-256 of the payload as it is stored.
     payload: String,
+    /// SHA-256 of the payload before compression.
+    uncompressed: String,
     /// Bytes of the payload as it is stored.
     payload_size: u64,
     /// Bytes of the payload before compression.
@@ -384,7 +386,13 @@ impl Digests {
 
     /// With those of the files, before the payload is written.
     fn of(files: Vec<FileDigest>, uncompressed_size: u64) -> Self {
-        Self { files, payload: UNKNOWN_SHA256.to_owned(), payload_size: 0, uncompressed_size }
+        Self {
+            files,
+            payload: UNKNOWN_SHA256.to_owned(),
+            uncompressed: UNKNOWN_SHA256.to_owned(),
+            payload_size: 0,
+            uncompressed_size,
+        }
     }
 }
 
@@ -437,15 +445,14 @@ fn write_payload(
     means: &Means,
     failed: &dyn Fn(io::Error) -> Error,
 ) -> Result<Digests> {
-    let length = payload_length(package);
     let stored = Tapped::new(stream, Sha256::new());
-    let mut cpio = Compressor::new(stored, package.compression, length, means)?;
+    let compressor = Compressor::new(stored, package.compression, payload_length(package), means)?;
+    let mut cpio = Tapped::new(compressor, Sha256s::new());
     let mut reader = archive::Reader::new(means);
     let mut files = Vec::with_capacity(entries(package).len());
     let large = is_large(package);
     for (index, entry) in entries(package).iter().enumerate() {
         cpio_header(&mut cpio, entry, index, package.stamp, large).map_err(failed)?;
-        let mut digest = Sha256::new();
         match &entry.kind {
             EntryKind::Directory => files.push(None),
             EntryKind::Symlink { target } => {
@@ -453,25 +460,26 @@ fn write_payload(
                 files.push(None);
             }
             EntryKind::File { content, .. } => {
-                reader.copy(content, &mut cpio, &mut digest, failed)?;
-                files.push(Some(digest.finalize().into()));
+                cpio.tap.begin();
+                reader.copy(content, &mut cpio, &mut Blind, failed)?;
+                files.push(Some(cpio.tap.end()));
             }
         }
         archive::zeros(&mut cpio, cpio_padding(entry.size())).map_err(failed)?;
     }
-    end_payload(cpio, files, length).map_err(failed)
+    end_payload(cpio, files).map_err(failed)
 }
 
+/// A payload on its way: before compression, and as it is stored.
+type Cpio<W> = Tapped<Compressor<Tapped<W, Sha256>>, Sha256s>;
+
 /// The trailer, and what is known behind it.
-fn end_payload<W: Write>(
-    mut cpio: Compressor<Tapped<W, Sha256>>,
-    files: Vec<FileDigest>,
-    uncompressed_size: u64,
-) -> io::Result<Digests> {
+fn end_payload<W: Write>(mut cpio: Cpio<W>, files: Vec<FileDigest>) -> io::Result<Digests> {
     newc_header(&mut cpio, TRAILER, 0, 0, 1, 0, 0)?;
-    let stored = cpio.finish()?;
+    let (uncompressed, uncompressed_size) = (hexadecimal(&Some(cpio.tap.finish())), cpio.count);
+    let stored = cpio.out.finish()?;
     let payload = format!("{:x}", stored.tap.finalize());
-    Ok(Digests { files, payload, payload_size: stored.count, uncompressed_size })
+    Ok(Digests { files, payload, uncompressed, payload_size: stored.count, uncompressed_size })
 }
 
 fn cpio_header(out: &mut dyn Write, entry: &Entry, index: usize, stamp: u32, large: bool) -> io::Result<()> {
@@ -940,8 +948,6 @@ fn rpmlib(package: &Package) -> Vec<Dependency> {
     needs.into_iter().map(need).collect()
 }
 
-/// Without PAYLOADSHA256ALT, the digest of the payload before compression: rpm takes it for payloads that were compressed anew, and it
-/// would hash every byte a second time.
 fn payload_tags(tags: &mut Tags, compression: Compression, digests: &Digests) {
     use IndexTag as T;
     tags.text(T::RPMTAG_PAYLOADFORMAT, "cpio");
@@ -957,6 +963,8 @@ fn payload_tags(tags: &mut Tags, compression: Compression, digests: &Digests) {
     }
     tags.texts(T::RPMTAG_PAYLOADSHA256, [&digests.payload]);
     tags.number(T::RPMTAG_PAYLOADSHA256ALGO, SHA256);
+    // for payloads that are compressed anew (rpm 4.16 and later)
+    tags.texts(T::RPMTAG_PAYLOADSHA256ALT, [&digests.uncompressed]);
 }
 
 // ---- spelling ---------------------------------------------------------------------------------------------------------------

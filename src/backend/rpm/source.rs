@@ -14,7 +14,7 @@ use super::{
     assembled, changelog, cpio_padding, dependency, dependency_list, end_payload, evr, file_lists, fill,
     identity, newc_header, payload_tags, version,
 };
-use crate::archive::{self, Compressor, Tapped};
+use crate::archive::{self, Compressor, Sha256s, Tapped};
 use crate::error::{Error, Result};
 use crate::output::{Means, Output, Scratch, Stream};
 use crate::package::{
@@ -116,8 +116,8 @@ fn write_payload(
 ) -> Result<Digests> {
     let entries: Vec<_> = members.iter().map(|member| member.entry.clone()).collect();
     let stored = Tapped::new(stream, Sha256::new());
-    let length = payload_length(&entries);
-    let mut cpio = Compressor::new(stored, PAYLOAD, length, means)?;
+    let compressor = Compressor::new(stored, PAYLOAD, payload_length(&entries), means)?;
+    let mut cpio = Tapped::new(compressor, Sha256s::new());
     for (index, member) in members.iter_mut().enumerate() {
         let size = member.entry.size();
         let (inode, small) = (u32::try_from(index + 1), u32::try_from(size));
@@ -133,7 +133,7 @@ fn write_payload(
         }
         archive::zeros(&mut cpio, cpio_padding(size)).map_err(failed)?;
     }
-    end_payload(cpio, files, length).map_err(failed)
+    end_payload(cpio, files).map_err(failed)
 }
 
 /// The header: what building takes stands where other packages have what installing takes.
