@@ -1,7 +1,7 @@
 //! SHA-256 (FIPS 180-4) of a stream and of the parts of it, at once.
 //!
-//! Each round waits for the one before, so that a processor with instructions for SHA-256 is idle half of the time. A block of the stream
-//! and a block of the part in turn are so near to each other that it computes both beside each other.
+//! Each round waits for the one before, so that a processor with instructions for SHA-256 has time to spare. A block of the stream and a
+//! block of the part in turn are so near to each other that it computes both beside each other.
 
 use digest::generic_array::GenericArray;
 
@@ -16,38 +16,27 @@ const START: [u32; 8] =
     [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
 /// The digests of a stream and of its parts.
+#[derive(Default)]
 pub struct Sha256s {
     stream: Message,
     part: Option<Message>,
 }
 
 impl Sha256s {
-    /// An empty stream.
-    #[must_use]
-    pub fn new() -> Self {
-        Self { stream: Message::new(), part: None }
-    }
-
     /// A part begins with the next byte.
     pub fn begin(&mut self) {
-        self.part = Some(Message::new());
+        self.part = Some(Message::default());
     }
 
     /// The part ended with the last byte: its digest. That of nothing where none was begun.
     pub fn end(&mut self) -> [u8; 32] {
-        self.part.take().unwrap_or_else(Message::new).finish()
+        self.part.take().unwrap_or_default().finish()
     }
 
     /// The digest of the stream.
     #[must_use]
     pub fn finish(self) -> [u8; 32] {
         self.stream.finish()
-    }
-}
-
-impl Default for Sha256s {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -81,11 +70,13 @@ struct Message {
     last: Block,
 }
 
-impl Message {
-    fn new() -> Self {
+impl Default for Message {
+    fn default() -> Self {
         Self { state: START, length: 0, last: [0; BLOCK] }
     }
+}
 
+impl Message {
     /// Takes the next bytes: completes the last block, keeps those of the next one that is not whole, and returns the blocks between, which
     /// are for [`Self::compress`].
     fn take<'a>(&mut self, mut bytes: &'a [u8]) -> &'a [Block] {
@@ -145,7 +136,7 @@ mod tests {
     fn digests_are_those_of_the_stream_and_of_each_part_alone() {
         let lengths = [0, 1, 55, 56, 63, 64, 65, 119, 120, 128, 1000, 70_000, 3];
         for piece in [1 << 20, 977, 64, 1] {
-            let (mut both, mut stream) = (Sha256s::new(), Sha256::new());
+            let (mut both, mut stream) = (Sha256s::default(), Sha256::new());
             for length in lengths {
                 let between = vec![7; length % 113];
                 between.chunks(piece).for_each(|piece| both.see(piece));

@@ -447,7 +447,7 @@ fn write_payload(
 ) -> Result<Digests> {
     let stored = Tapped::new(stream, Sha256::new());
     let compressor = Compressor::new(stored, package.compression, payload_length(package), means)?;
-    let mut cpio = Tapped::new(compressor, Sha256s::new());
+    let mut cpio = Tapped::new(compressor, Sha256s::default());
     let mut reader = archive::Reader::new(means);
     let mut files = Vec::with_capacity(entries(package).len());
     let large = is_large(package);

@@ -117,7 +117,7 @@ fn write_payload(
     let entries: Vec<_> = members.iter().map(|member| member.entry.clone()).collect();
     let stored = Tapped::new(stream, Sha256::new());
     let compressor = Compressor::new(stored, PAYLOAD, payload_length(&entries), means)?;
-    let mut cpio = Tapped::new(compressor, Sha256s::new());
+    let mut cpio = Tapped::new(compressor, Sha256s::default());
     for (index, member) in members.iter_mut().enumerate() {
         let size = member.entry.size();
         let (inode, small) = (u32::try_from(index + 1), u32::try_from(size));
