@@ -265,6 +265,7 @@ pub fn prepare(input: &Input, options: &Options, tell: Tell<'_>) -> Result<Vec<P
             conf: options.dkms_conf.as_deref(),
             all: options.all,
             root: config.source.root.as_deref(),
+            map: &[],
         },
     )?;
     let findings = [input.diagnostics.clone(), findings].concat();

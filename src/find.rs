@@ -2,33 +2,52 @@
 //!
 //! Looks at names, at Makefiles and at what the files themselves point to; decides nothing about packages and runs nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::dkms::{self, Conf, Fact, Facts, Inputs};
+use crate::dkms::{self, Conf, Facts, Inputs, ReadTree};
 use crate::error::{Error, Result};
-use crate::source::{self, read_start};
+use crate::kbuild::{self, Kbuild, join};
+use crate::layout::{self, Lack, Layout};
+use crate::source::{self, Moved, read_start};
 
 /// The findings of this layer.
-pub const CODES: &[&Code] = &[&ELSEWHERE, &SEVERAL];
+pub const CODES: &[&Code] = &[&ELSEWHERE, &SEVERAL, &TIE, &MOVED];
 
 const ELSEWHERE: Code = Code {
     id: "K0108",
     title: "dkms.conf was found elsewhere, or the source has another root",
     explanation: "dkms wants a file `dkms.conf` in the root of the source. Many drivers keep it in another folder or under\n\
                   another name (`dkms.conf.in`, `NAME.dkms`) and move it while they are packaged. kpkg takes the file it\n\
-                  finds, and as the root the folder that has what the file points to: Makefiles, BUILT_MODULE_LOCATION,\n\
-                  patches and scripts. `--dkms-conf` chooses another file, and `root` in the `[source]` table of\n\
-                  kpkg.toml another root.",
+                  finds, and as the root the folder that has what the file points to: the folders that MAKE enters, the\n\
+                  modules that Makefiles make there, their sources, patches and scripts. `--dkms-conf` chooses another\n\
+                  file, and `root` in the `[source]` table of kpkg.toml another root.",
 };
 const SEVERAL: Code = Code {
     id: "K0109",
-    title: "the tree has several dkms.conf files",
+    title: "the tree has several dkms.conf files, or several drivers",
     explanation: "One that lies in the root counts before others, then `dkms.conf` before `dkms.conf.in`, `*.dkms` and other\n\
                   names, and a shallow one before a deep one. When they are for different drivers, nothing is chosen:\n\
-                  `--dkms-conf FILE` names one, and `--all` packages every one of them.",
+                  `--dkms-conf FILE` names one, and `--all` packages every one of them. Folders with Makefiles of modules\n\
+                  that have nothing to do with each other are several drivers as well: none reads files of the other, uses\n\
+                  what it exports, or is named beside it in a Makefile above both.",
+};
+const TIE: Code = Code {
+    id: "K0111",
+    title: "two folders have what dkms.conf points to",
+    explanation: "dkms.conf lies in neither of them, and both have the folders, Makefiles, modules and sources that it points\n\
+                  to. `root` in the `[source]` table of kpkg.toml says which one becomes /usr/src/NAME-VERSION.",
+};
+const MOVED: Code = Code {
+    id: "K0112",
+    title: "files are packaged in another place than they have in the tree",
+    explanation: "No folder of the tree has everything that dkms.conf points to. With the files beside dkms.conf in the root, or\n\
+                  with a folder of the right name where it is looked for, one has: so the vendor's own packaging moves\n\
+                  them, and so does kpkg. `map` in the `[source]` table of kpkg.toml says it, or something else, for good.",
 };
 
 /// More entries than this are not looked at.
@@ -37,6 +56,10 @@ const ENTRIES: usize = 500_000;
 const CONF: u64 = 1 << 20;
 /// How many folders with a Makefile can be the root.
 const FOLDERS: usize = 200;
+/// How many folders of one name may lie elsewhere.
+const MAPS: usize = 8;
+/// How many roots that do not fit are told.
+const TRIED: usize = 4;
 
 /// A driver in a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +68,19 @@ pub struct Found {
     pub root: PathBuf,
     /// The dkms.conf that counts; nothing where there is none and one has to be inferred.
     pub conf: Option<PathBuf>,
+    /// What lies elsewhere in the package than below the root.
+    pub map: Vec<Moved>,
+    /// Where no folder has everything: those that were looked at, the best first.
+    pub tried: Vec<Tried>,
+}
+
+/// A folder that was looked at as a root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    /// The folder.
+    pub root: PathBuf,
+    /// How many things it lacks.
+    pub lacks: usize,
 }
 
 /// What the caller says.
@@ -56,6 +92,8 @@ pub struct Options<'a> {
     pub all: bool,
     /// The root, relative to the folder.
     pub root: Option<&'a str>,
+    /// What lies elsewhere in the package.
+    pub map: &'a [Moved],
 }
 
 /// The drivers in `folder`; one, unless all are asked for.
@@ -66,31 +104,84 @@ pub fn find(folder: &Path, options: &Options<'_>) -> Result<(Vec<Found>, Vec<Dia
             .hint("give the folder of a driver: `kpkg DIR`"));
     }
     let mut findings = Vec::new();
+    let listing = Listing::new(folder)?;
     let confs = match options.conf {
         Some(path) if path.exists() => vec![path.to_owned()],
         Some(path) => vec![folder.join(path)],
         None if !options.all && below(folder, "dkms.conf").exists() => vec![below(folder, "dkms.conf")],
-        None => choose(folder, options.all, &mut findings)?,
+        None => choose(&listing, options.all, &mut findings)?,
     };
     let mut found = Vec::new();
     for conf in &confs {
-        let root = match options.root {
-            Some(root) => named_root(folder, root)?,
-            None => root_of(folder, conf)?,
+        let driver = if options.root.is_some() || !options.map.is_empty() {
+            let root = named_root(folder, options.root.unwrap_or("."))?;
+            Found { root, conf: Some(conf.clone()), map: options.map.to_vec(), tried: Vec::new() }
+        } else {
+            root_of(&listing, conf, &mut findings)?
         };
-        if root != folder || conf.parent() != Some(&root) && *conf != below(&root, "dkms.conf") {
+        let root = &driver.root;
+        if root != folder || conf.parent() != Some(root) && *conf != below(root, "dkms.conf") {
             let text =
                 format!("the dkms.conf is `{}`, and the source is `{}`", conf.display(), root.display());
             findings.push(Diagnostic::note(&ELSEWHERE, text));
         }
-        found.push(Found { root, conf: Some(conf.clone()) });
+        found.push(driver);
     }
-    if found.is_empty() {
-        let root = options.root.map_or_else(|| Ok(folder.to_owned()), |root| named_root(folder, root))?;
-        found.push(Found { root, conf: None });
+    let is_said = options.root.is_some() || !options.map.is_empty();
+    if found.is_empty() || options.all && options.conf.is_none() && !is_said {
+        let covered = found.iter().filter_map(|driver| relative(folder, &driver.root)).collect::<Vec<_>>();
+        let bare = if is_said { Vec::new() } else { without_conf(&listing, &covered) };
+        let driver = |root: PathBuf| Found { root, conf: None, map: options.map.to_vec(), tried: Vec::new() };
+        match bare.as_slice() {
+            [_, _, ..] if !options.all => return Err(several(folder, &[], &bare)),
+            [_, _, ..] => found.extend(bare.iter().map(|bare| driver(below(folder, &bare.root)))),
+            [only] if !found.is_empty() => found.push(driver(below(folder, &only.root))),
+            _ if found.is_empty() => {
+                let root =
+                    options.root.map_or_else(|| Ok(folder.to_owned()), |root| named_root(folder, root))?;
+                found.push(driver(root));
+            }
+            _ => {}
+        }
     }
     Ok((found, findings))
 }
+
+/// A folder as it is called below another one.
+fn relative(folder: &Path, path: &Path) -> Option<String> {
+    let inside =
+        if folder == Path::new(".") && path != folder { path } else { path.strip_prefix(folder).ok()? };
+    inside.to_str().map(str::to_owned)
+}
+
+/// An error that lists drivers to choose from.
+fn several(folder: &Path, confs: &[(String, String)], bare: &[Bare]) -> Error {
+    let count = confs.len() + bare.len();
+    let text = if bare.is_empty() {
+        format!("`{}` has the dkms.conf files of {count} drivers", folder.display())
+    } else {
+        format!("`{}` has {count} drivers", folder.display())
+    };
+    let mut finding = Diagnostic::error(&SEVERAL, text);
+    for (name, path) in confs {
+        finding = finding.with_note(format!("`{name}`: `{}`", below(folder, path).display()));
+    }
+    for driver in bare {
+        let names = driver.modules.iter().take(NAMED).cloned().collect::<Vec<_>>().join("`, `");
+        let more = if driver.modules.len() > NAMED { " and more" } else { "" };
+        let place = below(folder, &driver.root);
+        finding = finding.with_note(format!("`{names}`{more}: `{}`, without a dkms.conf", place.display()));
+    }
+    let choice = match (confs, bare) {
+        ([(_, path), ..], _) => format!("`--dkms-conf {path}`"),
+        (_, [first, ..]) => format!("`kpkg {}`", below(folder, &first.root).display()),
+        _ => String::new(),
+    };
+    Error::diagnostics(vec![finding.hint(format!("choose one, {choice}, or package all of them, `--all`"))])
+}
+
+/// How many modules of a driver are named.
+const NAMED: usize = 3;
 
 /// A path as the user would write it: without `./` in front.
 #[must_use]
@@ -143,14 +234,15 @@ struct Candidate {
     order: (bool, u8, usize, String),
 }
 
-fn candidates(folder: &Path) -> Result<Vec<Candidate>> {
+fn candidates(listing: &Listing<'_>) -> Vec<Candidate> {
+    let folder = listing.folder;
     let mut found = Vec::new();
-    walk(folder, &mut |path, is_folder| {
+    for path in listing.files.keys() {
         let name = path.rsplit('/').next().unwrap_or(path);
-        let (Some(rank), false) = (name_rank(name), is_folder) else { return };
-        let Some(bytes) = read_start(&folder.join(path), CONF) else { return };
+        let Some(rank) = name_rank(name) else { continue };
+        let Some(bytes) = read_start(&folder.join(path), CONF) else { continue };
         if !sets_a_directive(&bytes) || rank == 3 && bytes.starts_with(b"#!") {
-            return;
+            continue;
         }
         let aside = path.split('/').rev().skip(1).any(|part| {
             let part = part.to_ascii_lowercase();
@@ -163,9 +255,9 @@ fn candidates(folder: &Path) -> Result<Vec<Candidate>> {
             path: path.to_owned(),
             name,
         });
-    })?;
+    }
     found.sort_by(|one, other| one.order.cmp(&other.order));
-    Ok(found)
+    found
 }
 
 /// Whether a text has a line that assigns to what every dkms.conf has.
@@ -178,8 +270,9 @@ pub fn sets_a_directive(bytes: &[u8]) -> bool {
     })
 }
 
-fn choose(folder: &Path, all: bool, findings: &mut Vec<Diagnostic>) -> Result<Vec<PathBuf>> {
-    let found = candidates(folder)?;
+fn choose(listing: &Listing<'_>, all: bool, findings: &mut Vec<Diagnostic>) -> Result<Vec<PathBuf>> {
+    let folder = listing.folder;
+    let found = candidates(listing);
     // one for each driver: the first of its name; one without a name of its own is a form of another
     let mut drivers: Vec<&Candidate> = Vec::new();
     for candidate in &found {
@@ -199,14 +292,18 @@ fn choose(folder: &Path, all: bool, findings: &mut Vec<Diagnostic>) -> Result<Ve
         return Ok(drivers.first().map(|driver| path(driver)).into_iter().collect());
     };
     if !others.is_empty() {
-        let text = format!("`{}` has the dkms.conf files of {} drivers", folder.display(), plain.len());
-        let mut finding = Diagnostic::error(&SEVERAL, text);
-        for driver in &plain {
-            let name = driver.name.as_deref().unwrap_or("?");
-            finding = finding.with_note(format!("`{name}`: `{}`", path(driver).display()));
-        }
-        let hint = format!("choose one, `--dkms-conf {}`, or package all of them, `--all`", first.path);
-        return Err(Error::diagnostics(vec![finding.hint(hint)]));
+        let named = |driver: &&&Candidate| {
+            (driver.name.clone().unwrap_or_else(|| "?".to_owned()), driver.path.clone())
+        };
+        let confs: Vec<_> = plain.iter().map(|driver| named(&driver)).collect();
+        let covered: Vec<String> = plain
+            .iter()
+            .filter_map(|driver| {
+                let root = root_of(listing, &path(driver), &mut Vec::new()).ok()?.root;
+                relative(folder, &root)
+            })
+            .collect();
+        return Err(several(folder, &confs, &without_conf(listing, &covered)));
     }
     // a form of the same driver that ranks higher without saying its name counts
     let chosen = found.first().filter(|best| !best.order.0 && best.order < first.order).unwrap_or(first);
@@ -222,32 +319,144 @@ fn choose(folder: &Path, all: bool, findings: &mut Vec<Diagnostic>) -> Result<Ve
     Ok(vec![path(chosen)])
 }
 
-/// Calls `look` with every path below `folder`, and whether it is a folder; not into what is never source.
-fn walk(folder: &Path, look: &mut dyn FnMut(&str, bool)) -> Result<()> {
-    let mut folders = vec![String::new()];
-    let mut entries = 0;
-    while let Some(inside) = folders.pop() {
-        let path = below(folder, &inside);
-        let read = fs::read_dir(&path).map_err(|error| Error::io("cannot read", &path, error).as_usage())?;
-        for entry in read {
-            let entry = entry.map_err(|error| Error::io("cannot read", &path, error).as_usage())?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            entries += 1;
-            if entries > ENTRIES {
-                return Ok(());
-            }
-            let relative = if inside.is_empty() { name.clone() } else { format!("{inside}/{name}") };
-            match entry.file_type() {
-                Ok(kind) if kind.is_dir() && !source::is_never_source(&name) => {
-                    look(&relative, true);
-                    folders.push(relative);
+/// The files of a folder, listed once.
+struct Listing<'a> {
+    folder: &'a Path,
+    /// Every file, and whether it can be executed.
+    files: BTreeMap<String, bool>,
+    /// The names in every folder, sorted.
+    folders: BTreeMap<String, Vec<String>>,
+}
+
+impl<'a> Listing<'a> {
+    /// Not into what is never source; links to files of the folder count as files.
+    fn new(folder: &'a Path) -> Result<Self> {
+        let top = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+        let mut listing =
+            Self { folder, files: BTreeMap::new(), folders: BTreeMap::from([(String::new(), Vec::new())]) };
+        let mut left = vec![String::new()];
+        let mut entries = 0;
+        while let Some(inside) = left.pop() {
+            let path = below(folder, &inside);
+            let failed = |error| Error::io("cannot read", &path, error).as_usage();
+            let mut names = Vec::new();
+            for entry in fs::read_dir(&path).map_err(failed)? {
+                let entry = entry.map_err(failed)?;
+                let Ok(name) = entry.file_name().into_string() else { continue };
+                entries += 1;
+                if entries > ENTRIES {
+                    return Ok(listing);
                 }
-                Ok(kind) if kind.is_file() => look(&relative, false),
-                _ => {}
+                let relative = join(&inside, &name);
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() && !source::is_never_source(&name) => {
+                        listing.folders.insert(relative.clone(), Vec::new());
+                        left.push(relative);
+                    }
+                    Ok(kind) if kind.is_file() => {
+                        let executable = entry.metadata().is_ok_and(|file| file.mode() & 0o111 != 0);
+                        listing.files.insert(relative, executable);
+                    }
+                    Ok(kind) if kind.is_symlink() => {
+                        let target = fs::canonicalize(entry.path());
+                        if !target.is_ok_and(|target| target.starts_with(&top) && target.is_file()) {
+                            continue;
+                        }
+                        listing.files.insert(relative, false);
+                    }
+                    _ => continue,
+                }
+                names.push(name);
+            }
+            names.sort();
+            listing.folders.insert(inside, names);
+        }
+        Ok(listing)
+    }
+
+    /// The folder as a tree of its own, with what `map` puts elsewhere.
+    fn view(&'a self, root: &str, map: &[Moved]) -> View<'a> {
+        let moved = (!map.is_empty()).then(|| {
+            let prefix = if root.is_empty() { String::new() } else { format!("{root}/") };
+            let own = self.files.range(prefix.clone()..).take_while(|(path, _)| path.starts_with(&prefix));
+            let own = own.map(|(path, _)| (source::moved(&path[prefix.len()..], map), path.clone()));
+            let files: BTreeMap<String, String> = own.collect();
+            let mut folders: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+            for path in files.keys() {
+                let mut path = path.as_str();
+                loop {
+                    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+                    folders.entry(folder.to_owned()).or_default().insert(name.to_owned());
+                    if folder.is_empty() {
+                        break;
+                    }
+                    path = folder;
+                }
+            }
+            MovedFiles { files, folders }
+        });
+        View { listing: self, root: root.to_owned(), moved }
+    }
+}
+
+/// Files that a map puts elsewhere.
+struct MovedFiles {
+    /// Where each is, below the listed folder.
+    files: BTreeMap<String, String>,
+    folders: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// A folder of a listing as a tree of its own.
+struct View<'a> {
+    listing: &'a Listing<'a>,
+    root: String,
+    moved: Option<MovedFiles>,
+}
+
+impl View<'_> {
+    /// Where a file is, below the listed folder.
+    fn place(&self, path: &str) -> Option<String> {
+        match &self.moved {
+            Some(moved) => moved.files.get(path).cloned(),
+            None => Some(join(&self.root, path)).filter(|path| self.listing.files.contains_key(path)),
+        }
+    }
+}
+
+impl ReadTree for View<'_> {
+    fn read(&self, path: &str, limit: usize) -> Option<Vec<u8>> {
+        let path = self.place(path)?;
+        let mut bytes = Vec::new();
+        let file = fs::File::open(self.listing.folder.join(path)).ok()?;
+        file.take(limit as u64).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.place(path).is_some() || self.is_dir(path)
+    }
+
+    fn is_dir(&self, path: &str) -> bool {
+        path.is_empty()
+            || match &self.moved {
+                Some(moved) => moved.folders.contains_key(path),
+                None => self.listing.folders.contains_key(&join(&self.root, path)),
+            }
+    }
+
+    fn list(&self, dir: &str) -> Vec<String> {
+        match &self.moved {
+            Some(moved) => moved.folders.get(dir).into_iter().flatten().cloned().collect(),
+            None => {
+                let folder = if dir.is_empty() { self.root.clone() } else { join(&self.root, dir) };
+                self.listing.folders.get(&folder).cloned().unwrap_or_default()
             }
         }
     }
-    Ok(())
+
+    fn is_executable(&self, path: &str) -> bool {
+        self.place(path).and_then(|path| self.listing.files.get(&path).copied()).unwrap_or(false)
+    }
 }
 
 // ---- which root ---------------------------------------------------------------------------------------------------------------
@@ -263,172 +472,200 @@ fn facts(path: &Path, bytes: &[u8]) -> Facts {
     dkms::facts(&conf, &dkms::evaluate(&conf, &inputs)).0
 }
 
-/// What a dkms.conf says is below the root of its source.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Clone)]
-enum Need {
-    /// A folder with a Makefile.
-    Makefile(String),
-    /// The Makefile of this folder makes this object.
-    Object(String, String),
-    /// A file.
-    File(String),
-}
-
-fn needs(facts: &Facts) -> Vec<Need> {
-    let mut needs = Vec::new();
-    for module in &facts.modules {
-        let location = match &module.location {
-            Fact::Absent => String::new(),
-            Fact::Known(location) => location.clone(),
-            Fact::Unknown => continue,
-        };
-        if let Some(name) = module.name.known().filter(|name| !dkms::is_placeholder(name)) {
-            needs.push(Need::Object(location, name.clone()));
-        }
-    }
-    for rule in &facts.make {
-        needs.extend(rule.command.known().map(|command| make_needs(command)).unwrap_or_default());
-    }
-    if facts.make.is_empty() {
-        needs.push(Need::Makefile(String::new()));
-    }
-    needs.extend(
-        facts.patches.iter().filter_map(|patch| Some(Need::File(format!("patches/{}", patch.file.known()?)))),
-    );
-    needs.extend(facts.hooks.iter().filter_map(|hook| Some(Need::File(hook.script.known()?.clone()))));
-    needs.sort();
-    needs.dedup();
-    needs
-}
-
-/// What follows the driver's folder in a path below `/var/lib/dkms/NAME/VERSION/{build,source}` or `/usr/src/NAME-VERSION`; files
-/// say their name and version in both ways, with `$module` and in their own words.
-fn in_driver(path: &str) -> Option<&str> {
-    if let Some(rest) = path.strip_prefix("/var/lib/dkms/") {
-        let mut parts = rest.splitn(4, '/').skip(2);
-        return matches!(parts.next(), Some("build" | "source")).then(|| parts.next().unwrap_or_default());
-    }
-    let rest = path.strip_prefix("/usr/src/").filter(|rest| !rest.starts_with("linux"))?;
-    Some(rest.split_once('/').map_or("", |(_, inside)| inside))
-}
-
-/// The folders that a command line goes to.
-fn make_needs(command: &str) -> Vec<Need> {
-    let mut needs = Vec::new();
-    let mut words = command.split_whitespace().map(|word| word.trim_matches(['\'', '"', ';'])).peekable();
-    let mut bare = false;
-    let mut goes = false;
-    let inside = |path: &str| {
-        let path = in_driver(path).unwrap_or(path).trim_matches('/');
-        (!path.contains("..") && !path.contains('$')).then(|| path.trim_start_matches("./").to_owned())
-    };
-    while let Some(word) = words.next() {
-        let target = match word {
-            "-C" | "cd" => words.peek().copied(),
-            word if word.starts_with("--directory=") => word.strip_prefix("--directory="),
-            word if word.starts_with("-C") => word.strip_prefix("-C"),
-            word => ["M=", "SUBDIRS=", "KBUILD_EXTMOD="].iter().find_map(|name| word.strip_prefix(name)),
-        };
-        if let Some(target) = target {
-            goes = true;
-            if in_driver(target).is_some() || !target.starts_with(['/', '$', '`']) {
-                needs.extend(inside(target).filter(|path| path != ".").map(Need::Makefile));
-            }
-        } else if word == "make" || word.ends_with("/make") {
-            bare = true;
-        } else if let Some(script) = word.strip_prefix("./") {
-            needs.push(Need::File(script.to_owned()));
-        }
-    }
-    if bare && !goes {
-        needs.push(Need::Makefile(String::new()));
-    }
-    needs
-}
-
-/// How badly a folder fits, by what counts most: folders in which make finds no Makefile, other things that are missing, and what
-/// is there (negative, so that less is better).
-fn misfit(root: &Path, needs: &[Need]) -> (usize, usize, isize) {
-    let (mut makefiles, mut others, mut there) = (0, 0, 0);
-    for need in needs {
-        let weight = match need {
-            Need::Makefile(folder) => isize::from(makefile(&root.join(folder)).is_some()),
-            Need::File(path) => isize::from(root.join(path).exists()),
-            Need::Object(folder, name) => makes(root, folder, name),
-        };
-        let missing = if matches!(need, Need::Makefile(_)) { &mut makefiles } else { &mut others };
-        *missing += usize::from(weight == 0);
-        there -= weight;
-    }
-    (makefiles, others, there)
-}
-
 const MAKEFILES: [&str; 4] = ["Kbuild", "GNUmakefile", "makefile", "Makefile"];
 
-/// The texts of the Makefiles of a folder.
-fn makefile(folder: &Path) -> Option<String> {
-    let texts: Vec<_> = MAKEFILES.iter().filter_map(|name| read_start(&folder.join(name), CONF)).collect();
-    (!texts.is_empty()).then(|| String::from_utf8_lossy(&texts.concat()).into_owned())
+/// A folder that may be the root.
+struct Root {
+    /// Relative to the listed folder; empty for that folder.
+    path: String,
+    map: Vec<Moved>,
+    layout: Layout,
 }
 
-/// 2: a Makefile there makes the object; 1: there is a Makefile, or one above makes it; 0: neither.
-fn makes(root: &Path, folder: &str, name: &str) -> isize {
-    let object = |text: &str| {
-        let plain = |text: &str| text.replace('-', "_");
-        plain(text).contains(&format!("{}.o", plain(name)))
+/// The bytes of a dkms.conf, through a link that stays in the folder.
+fn conf_bytes(folder: &Path, conf: &Path) -> Option<Vec<u8>> {
+    let target = fs::canonicalize(conf).ok()?;
+    let top = fs::canonicalize(folder).ok()?;
+    let is_link = fs::symlink_metadata(conf).is_ok_and(|metadata| metadata.is_symlink());
+    if is_link && !target.starts_with(top) { None } else { read_start(&target, CONF) }
+}
+
+/// The folder in which what the file points to is there: the file's own, one above it, or else one that has a Makefile; and where
+/// none has everything, one in which some files lie elsewhere.
+fn root_of(listing: &Listing<'_>, conf: &Path, findings: &mut Vec<Diagnostic>) -> Result<Found> {
+    let folder = listing.folder;
+    let found = |path: &str, map: Vec<Moved>, tried: Vec<Tried>| Found {
+        root: below(folder, path),
+        conf: Some(conf.to_owned()),
+        map,
+        tried,
     };
-    match makefile(&root.join(folder)) {
-        Some(text) if object(&text) => 2,
-        Some(_) => 1,
-        None => {
-            let mut above = folder;
-            while let Some((shorter, _)) = above.rsplit_once('/') {
-                above = shorter;
-                if makefile(&root.join(above)).is_some_and(|text| object(&text)) {
-                    return 1;
-                }
+    let inside = conf.strip_prefix(folder).or_else(|_| conf.strip_prefix("./")).unwrap_or(conf);
+    let is_inside = folder == Path::new(".") && conf.is_relative() || conf.starts_with(folder);
+    let own = match inside.parent().and_then(Path::to_str) {
+        Some(own) if is_inside && listing.folders.contains_key(own) => own.to_owned(),
+        _ => String::new(),
+    };
+    let Some(bytes) = conf_bytes(folder, conf) else { return Ok(found(&own, Vec::new(), Vec::new())) };
+    let facts = facts(conf, &bytes);
+    let look = |path: &str, map: Vec<Moved>| {
+        let layout = layout::examine(&listing.view(path, &map), &facts);
+        Root { path: path.to_owned(), map, layout }
+    };
+    let mut above = vec![own.as_str()];
+    while let Some((shorter, _)) = above.last().and_then(|path| path.rsplit_once('/')) {
+        above.push(shorter);
+    }
+    if !own.is_empty() {
+        above.push("");
+    }
+    let mut roots: Vec<Root> = above.iter().map(|path| look(path, Vec::new())).collect();
+    if let Some(first) = roots.iter().find(|root| root.layout.holds()) {
+        return Ok(found(&first.path.clone(), Vec::new(), Vec::new()));
+    }
+    let deeper: BTreeSet<(usize, &String)> = listing
+        .folders
+        .iter()
+        .filter(|(path, names)| {
+            !above.contains(&path.as_str()) && names.iter().any(|name| MAKEFILES.contains(&name.as_str()))
+        })
+        .map(|(path, _)| (path.matches('/').count(), path))
+        .collect();
+    roots.extend(deeper.into_iter().take(FOLDERS).map(|(_, path)| look(path, Vec::new())));
+    // stable: own folder, those above, then shallow ones
+    roots.sort_by_key(|root| root.layout.misfit());
+    if roots[0].layout.lacks.is_empty() {
+        refuse_a_tie(listing, conf, &roots, &above)?;
+        return Ok(found(&roots[0].path, Vec::new(), Vec::new()));
+    }
+    let maps: Vec<(String, Vec<Moved>)> = roots
+        .iter()
+        .filter(|root| above.contains(&root.path.as_str()))
+        .flat_map(|root| maps(listing, root, &own).into_iter().map(|map| (root.path.clone(), map)))
+        .collect();
+    let mut moved: Vec<Root> = maps.into_iter().map(|(path, map)| look(&path, map)).collect();
+    moved.sort_by_key(|root| root.layout.misfit());
+    if let Some(best) = moved.into_iter().next().filter(|best| best.layout.lacks.is_empty()) {
+        findings.push(moved_finding(&below(folder, &best.path), &best.map));
+        return Ok(found(&best.path, best.map, Vec::new()));
+    }
+    let tried = roots
+        .iter()
+        .take(TRIED)
+        .map(|root| Tried { root: below(folder, &root.path), lacks: root.layout.lacks.len() });
+    let tried = tried.collect();
+    Ok(found(&roots[0].path, Vec::new(), tried))
+}
+
+/// Two folders beside each other that fit alike are no reason to take the first.
+fn refuse_a_tie(listing: &Listing<'_>, conf: &Path, roots: &[Root], above: &[&str]) -> Result<()> {
+    let [first, rest @ ..] = roots else { return Ok(()) };
+    if above.contains(&first.path.as_str()) {
+        return Ok(());
+    }
+    let nested = |one: &str, other: &str| kbuild::is_below(other, one);
+    let other = rest.iter().find(|other| {
+        other.layout.misfit() == first.layout.misfit()
+            && !nested(&first.path, &other.path)
+            && !nested(&other.path, &first.path)
+            && kbuild::is_aside(&other.path) == kbuild::is_aside(&first.path)
+    });
+    let Some(other) = other else { return Ok(()) };
+    let text = format!(
+        "what `{}` points to is in `{}` and in `{}`",
+        conf.display(),
+        below(listing.folder, &first.path).display(),
+        below(listing.folder, &other.path).display()
+    );
+    let hint = format!("choose one: `root = \"{}\"` under `[source]` in kpkg.toml", first.path);
+    Err(Error::diagnostics(vec![Diagnostic::error(&TIE, text).hint(hint)]))
+}
+
+/// What may lie elsewhere in the package than in the tree, so that a root has what it lacks: the files beside dkms.conf in the root,
+/// or a folder of the right name in the place where it is looked for.
+fn maps(listing: &Listing<'_>, root: &Root, own: &str) -> Vec<Vec<Moved>> {
+    let mut maps = Vec::new();
+    let inside = own.strip_prefix(&root.path).map(|path| path.trim_start_matches('/')).unwrap_or_default();
+    if !inside.is_empty() {
+        maps.push(vec![Moved { from: format!("{inside}/*"), to: ".".to_owned() }]);
+    }
+    for lack in &root.layout.lacks {
+        let (Lack::Folder { path, .. } | Lack::Makefile { folder: path, .. }) = lack else { continue };
+        let Some((_, name)) = path.rsplit_once('/') else { continue };
+        let start = if root.path.is_empty() { String::new() } else { format!("{}/", root.path) };
+        let named = listing.folders.iter().filter_map(|(folder, names)| {
+            let from = folder.strip_prefix(&start)?;
+            let is_named = from == name || from.ends_with(&format!("/{name}"));
+            (is_named && names.iter().any(|name| MAKEFILES.contains(&name.as_str()))).then_some(from)
+        });
+        let moved = |from: &str| vec![Moved { from: format!("{from}/"), to: format!("{path}/") }];
+        maps.extend(named.take(MAPS).map(moved));
+    }
+    maps
+}
+
+fn moved_finding(root: &Path, map: &[Moved]) -> Diagnostic {
+    let lines: Vec<_> = map.iter().map(|moved| format!("\"{}\" = \"{}\"", moved.from, moved.to)).collect();
+    let text = format!(
+        "no folder has everything that dkms.conf points to; with files moved, `{}` has",
+        root.display()
+    );
+    Diagnostic::warning(&MOVED, text)
+        .hint(format!("say so in kpkg.toml: `[source]` with `map = {{ {} }}`", lines.join(", ")))
+}
+
+// ---- drivers without a dkms.conf ----------------------------------------------------------------------------------------------
+
+/// The drivers below a folder that no dkms.conf is for: modules that have nothing to do with each other are several.
+fn without_conf(listing: &Listing<'_>, covered: &[String]) -> Vec<Bare> {
+    let is_covered = |folder: &str| covered.iter().any(|root| kbuild::is_below(folder, root));
+    let folders: BTreeSet<(usize, &String)> = listing
+        .folders
+        .iter()
+        .filter(|(path, names)| {
+            names.iter().any(|name| matches!(name.as_str(), "Makefile" | "Kbuild")) && !is_covered(path)
+        })
+        .map(|(path, _)| (if path.is_empty() { 0 } else { path.matches('/').count() + 1 }, path))
+        .collect();
+    let folders: Vec<String> = folders.into_iter().take(FOLDERS).map(|(_, path)| path.clone()).collect();
+    let tree = listing.view("", &[]);
+    let mut groups: Vec<Vec<Kbuild>> = Vec::new();
+    for kbuild in kbuild::read(&tree, &folders) {
+        // one that several groups belong to joins them
+        let (mut related, others): (Vec<_>, Vec<_>) = groups
+            .into_iter()
+            .partition(|group| group.iter().any(|other| kbuild::are_related(&tree, &kbuild, other)));
+        related.push(vec![kbuild]);
+        groups = others;
+        groups.push(related.into_iter().flatten().collect());
+    }
+    let mut bare: Vec<Bare> = groups.iter().map(|group| Bare::new(&tree, group)).collect();
+    bare.sort_by(|one, other| one.root.cmp(&other.root));
+    bare
+}
+
+/// A driver without a dkms.conf.
+struct Bare {
+    /// The folder that has all of it, relative to the listed one.
+    root: String,
+    modules: Vec<String>,
+}
+
+impl Bare {
+    fn new(tree: &dyn ReadTree, group: &[Kbuild]) -> Self {
+        let mut root = group[0].top.clone();
+        let reads = group.iter().flat_map(|kbuild| {
+            let outside = kbuild::reads_outside(tree, kbuild);
+            [kbuild.top.clone(), kbuild.wrapper.folder.clone()].into_iter().chain(outside)
+        });
+        for path in reads {
+            while !kbuild::is_below(&path, &root) {
+                root = root.rsplit_once('/').map_or(String::new(), |(shorter, _)| shorter.to_owned());
             }
-            let top = !folder.is_empty() && makefile(root).is_some_and(|text| object(&text));
-            isize::from(top)
         }
+        let modules = group.iter().flat_map(|kbuild| &kbuild.modules).map(|module| module.name.clone());
+        Self { root, modules: modules.collect() }
     }
-}
-
-/// The folder that fits best what the file points to: its own, one above it, or else one that has a Makefile.
-fn root_of(folder: &Path, conf: &Path) -> Result<PathBuf> {
-    let own = conf.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(folder, |parent| parent);
-    let Some(bytes) = read_start(conf, CONF) else { return Ok(own.to_owned()) };
-    let needs = needs(&facts(conf, &bytes));
-    let mut roots: Vec<PathBuf> = Vec::new();
-    for root in own.ancestors() {
-        if !root.starts_with(folder) && root != folder {
-            break;
-        }
-        roots.push(if root.as_os_str().is_empty() { folder.to_owned() } else { root.to_owned() });
-        if root == folder {
-            break;
-        }
-    }
-    if roots.last().map(PathBuf::as_path) != Some(folder) {
-        roots.push(folder.to_owned());
-    }
-    let best = |roots: Vec<PathBuf>| {
-        let scored = roots.into_iter().enumerate().map(|(order, root)| (misfit(&root, &needs), order, root));
-        scored.min_by(|one, other| (one.0, one.1).cmp(&(other.0, other.1)))
-    };
-    let Some((fit, _, root)) = best(roots.clone()) else { return Ok(own.to_owned()) };
-    // where make finds its way, the modules may be moved by the command or made by a Makefile of another kind
-    if fit.0 == 0 {
-        return Ok(root);
-    }
-    let mut deeper: BTreeMap<(usize, String), PathBuf> = BTreeMap::new();
-    walk(folder, &mut |path, is_folder| {
-        if is_folder && MAKEFILES.iter().any(|name| folder.join(path).join(name).is_file()) {
-            deeper.insert((path.matches('/').count(), path.to_owned()), below(folder, path));
-        }
-    })?;
-    roots.extend(deeper.into_values().take(FOLDERS));
-    Ok(best(roots).map_or(root, |(_, _, root)| root))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Knows the part of GNU make's language that such files use; what it cannot know stays unknown, and runs nothing.
 //! Sources of rules: `Documentation/kbuild/modules.rst` and `makefiles.rst` of Linux, the GNU make manual.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::dkms::{ReadTree, tree_path};
@@ -31,6 +31,8 @@ pub struct KbuildModule {
     pub option: Option<String>,
     /// The Makefile that names it.
     pub from: String,
+    /// What it is linked from on every kernel, without `.o`, relative to the root; those that lie above it begin with `../`.
+    pub objects: Vec<String>,
 }
 
 /// How the driver's own Makefile starts the kernel's build.
@@ -90,8 +92,9 @@ pub fn read(tree: &dyn ReadTree, folders: &[String]) -> Vec<Kbuild> {
     for top in folders {
         let mut found = Found::default();
         let given = start(top).map(|start| start.wrapper.variables.clone()).unwrap_or_default();
+        let given = Given { arguments: BTreeMap::new(), environment: given };
         collect(tree, top, top, &given, &mut found);
-        let Found { mut modules, roots, seen } = found;
+        let Found { mut modules, roots, seen, .. } = found;
         modules
             .sort_by(|one: &KbuildModule, other| (&one.folder, &one.name).cmp(&(&other.folder, &other.name)));
         modules.dedup_by(|one, other| one.name == other.name && one.folder == other.folder);
@@ -122,8 +125,220 @@ pub fn read(tree: &dyn ReadTree, folders: &[String]) -> Vec<Kbuild> {
     chosen
 }
 
+/// What a call of make is given beside its Makefile.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Given {
+    /// On the command line: these count more than what a Makefile says.
+    pub arguments: BTreeMap<String, String>,
+    /// In the environment: these count where a Makefile says nothing.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// A file that a Makefile reads and that is not there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Missing {
+    /// Relative to the root; one that lies above it begins with `../`.
+    pub path: String,
+    /// The Makefile that reads it.
+    pub by: String,
+    /// The line there, counted from 1.
+    pub line: usize,
+}
+
+/// What kbuild makes of a folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Made {
+    /// The modules, by folder and name.
+    pub modules: Vec<KbuildModule>,
+    /// Whether there may be others, because something in the Makefiles is not known here.
+    pub is_open: bool,
+    /// The Makefiles that were read.
+    pub makefiles: Vec<String>,
+    /// What is included and not there.
+    pub missing: Vec<Missing>,
+    /// Folders that the compiler looks for headers in, relative to the root; one above it begins with `../`.
+    pub includes: Vec<String>,
+    /// The targets of rules that make files: names, and patterns with `%`.
+    pub rules: Vec<String>,
+}
+
+/// What kbuild makes when it is given the folder `top` as `M`; nothing where that folder has no Makefile.
+#[must_use]
+pub fn made(tree: &dyn ReadTree, top: &str, given: &Given) -> Option<Made> {
+    kbuild_file(tree, top)?;
+    let mut found = Found::default();
+    collect(tree, top, top, given, &mut found);
+    let Found { mut modules, is_open, makefiles, missing, includes, rules, .. } = found;
+    modules.sort_by(|one, other| (&one.folder, &one.name).cmp(&(&other.folder, &other.name)));
+    modules.dedup_by(|one, other| one.name == other.name && one.folder == other.folder);
+    Some(Made { modules, is_open, makefiles, missing, includes: includes.into_iter().collect(), rules })
+}
+
+/// What make runs when it is called in a folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Called {
+    /// The Makefile.
+    pub makefile: String,
+    /// The command lines, expanded; `@BUILD@` stands for the root.
+    pub lines: Vec<String>,
+    /// A target that nothing makes; empty where no target is named and the Makefile has none.
+    pub no_target: Option<String>,
+    /// Whether it may run other commands, because something in the Makefile is not known here.
+    pub is_open: bool,
+    /// What is included and not there.
+    pub missing: Vec<Missing>,
+}
+
+/// What make runs when it is called in `folder` for `targets`, or for its own first one; nothing where there is no Makefile.
+#[must_use]
+pub fn called(
+    tree: &dyn ReadTree,
+    folder: &str,
+    file: Option<&str>,
+    given: &Given,
+    targets: &[String],
+) -> Option<Called> {
+    let usual = ["GNUmakefile", "makefile", "Makefile"];
+    let names = file.as_ref().map_or(&usual[..], std::slice::from_ref);
+    let makefile =
+        names.iter().map(|name| join(folder, name)).find(|path| tree.exists(path) && !tree.is_dir(path))?;
+    let mut make = Make::new(tree, folder, folder, None);
+    make.set("MAKE", "make");
+    make.give(given);
+    make.file(&makefile);
+    let first = make.first_target();
+    let wanted = if targets.is_empty() { first.iter().cloned().collect() } else { targets.to_vec() };
+    let makes = |target: &String| {
+        let has_rule = make.rules.iter().flat_map(|rule| &rule.targets).any(|made| {
+            made == target || made.contains('%') && stem(target, made).is_some() || made.contains([OPEN, '@'])
+        });
+        has_rule || tree.exists(&join(folder, target))
+    };
+    let no_target = match (&first, targets) {
+        (None, []) => Some(String::new()),
+        _ => wanted.iter().find(|target| !makes(target)).cloned(),
+    };
+    let here = format!("@BUILD@/{folder}");
+    let lines = make.recipes_of(wanted).into_iter().map(|(_, line)| make.expand(line, 0));
+    let lines: Vec<_> = lines.map(|line| line.replace("@TOP@", here.trim_end_matches('/'))).collect();
+    let is_open = make.is_open.get();
+    Some(Called {
+        makefile,
+        lines,
+        no_target: no_target.filter(|_| !is_open),
+        is_open,
+        missing: make.missing.into_inner(),
+    })
+}
+
+/// A path relative to the root, without `.`, empty parts and `..` but for those in front that lead above it.
+#[must_use]
+pub fn place(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+/// What the Makefiles of a folder point to outside of it, relative to the root, as far as it is there.
+#[must_use]
+pub fn reads_outside(tree: &dyn ReadTree, kbuild: &Kbuild) -> Vec<String> {
+    let given = Given { arguments: BTreeMap::new(), environment: kbuild.wrapper.variables.clone() };
+    let Some(made) = made(tree, &kbuild.top, &given) else { return Vec::new() };
+    let objects = made.modules.iter().flat_map(|module| &module.objects);
+    let objects = objects.map(|object| object.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned());
+    let read =
+        made.makefiles.iter().map(|path| path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned());
+    let all: BTreeSet<String> = objects.chain(read).chain(made.includes).collect();
+    let is_outside =
+        |path: &String| !is_below(path, &kbuild.top) && !path.starts_with("..") && tree.is_dir(path);
+    all.into_iter().filter(is_outside).collect()
+}
+
+/// Whether a path is a folder or lies below it.
+#[must_use]
+pub fn is_below(path: &str, folder: &str) -> bool {
+    folder.is_empty()
+        || path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether two folders of modules belong together: one is in the other, they read the same files or each other's, a Makefile above
+/// both names both, or one exports what the other uses.
+#[must_use]
+pub fn are_related(tree: &dyn ReadTree, one: &Kbuild, other: &Kbuild) -> bool {
+    let (first, second) = (&one.top, &other.top);
+    if is_below(first, second) || is_below(second, first) || one.wrapper.folder == other.wrapper.folder {
+        return true;
+    }
+    let (reads, others) = (reads_outside(tree, one), reads_outside(tree, other));
+    let reads_it =
+        |reads: &[String], top: &str| reads.iter().any(|path| is_below(path, top) && !top.is_empty());
+    reads_it(&reads, second)
+        || reads_it(&others, first)
+        || reads.iter().any(|path| !path.is_empty() && others.contains(path))
+        || is_named_by_one_makefile(tree, first, second)
+        || uses_exports(tree, one, other)
+        || uses_exports(tree, other, one)
+}
+
+/// Whether a Makefile in a folder above both names the next folder of either way.
+fn is_named_by_one_makefile(tree: &dyn ReadTree, one: &str, other: &str) -> bool {
+    let mut above = String::new();
+    loop {
+        let next = |path: &str| {
+            let inside = path.strip_prefix(above.as_str()).unwrap_or(path).trim_start_matches('/').to_owned();
+            inside.split('/').next().unwrap_or_default().to_owned()
+        };
+        let (first, second) = (next(one), next(other));
+        let texts = ["Kbuild", "GNUmakefile", "makefile", "Makefile"];
+        let text: String = texts
+            .iter()
+            .filter_map(|name| tree.read(&join(&above, name), BYTES))
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .collect();
+        let words: BTreeSet<&str> =
+            text.split(|next: char| !next.is_ascii_alphanumeric() && !"_-".contains(next)).collect();
+        if words.contains(first.as_str()) && words.contains(second.as_str()) {
+            return true;
+        }
+        if first != second || first.is_empty() {
+            return false;
+        }
+        above = join(&above, &first);
+    }
+}
+
+/// Whether the sources of one name a symbol that those of the other export.
+fn uses_exports(tree: &dyn ReadTree, exporter: &Kbuild, user: &Kbuild) -> bool {
+    let texts = |kbuild: &Kbuild| -> Vec<String> {
+        let objects = kbuild.modules.iter().flat_map(|module| &module.objects).take(SOURCES);
+        let bytes = objects.filter_map(|object| tree.read(&format!("{object}.c"), BYTES));
+        bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect()
+    };
+    let mut exports: BTreeSet<String> = BTreeSet::new();
+    for text in texts(exporter) {
+        for (at, word) in text.match_indices("EXPORT_SYMBOL") {
+            let rest = text[at + word.len()..].trim_start_matches("_GPL").trim_start();
+            let name = rest.strip_prefix('(').and_then(|rest| rest.split([')', ',']).next());
+            exports.extend(name.map(|name| name.trim().to_owned()));
+        }
+    }
+    let is_word = |next: char| next.is_ascii_alphanumeric() || next == '_';
+    !exports.is_empty()
+        && texts(user).iter().any(|text| text.split(|next| !is_word(next)).any(|word| exports.contains(word)))
+}
+
+/// How many sources are read for what they export and use.
+const SOURCES: usize = 200;
+
 /// A folder of tests, examples or the like.
-fn is_aside(folder: &str) -> bool {
+#[must_use]
+pub fn is_aside(folder: &str) -> bool {
     folder.split('/').any(|part| {
         let part = part.to_ascii_lowercase();
         ["test", "example", "sample", "doc", "tool", "demo"].iter().any(|start| part.starts_with(start))
@@ -131,7 +346,8 @@ fn is_aside(folder: &str) -> bool {
 }
 
 /// `folder/name`, or `name` in the root.
-fn join(folder: &str, name: &str) -> String {
+#[must_use]
+pub fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
@@ -149,50 +365,64 @@ struct Found {
     seen: BTreeSet<String>,
     modules: Vec<KbuildModule>,
     roots: BTreeSet<String>,
+    is_open: bool,
+    makefiles: Vec<String>,
+    missing: Vec<Missing>,
+    includes: BTreeSet<String>,
+    rules: Vec<String>,
 }
 
 /// The modules of a folder and of those it goes down to.
-fn collect(
-    tree: &dyn ReadTree,
-    top: &str,
-    folder: &str,
-    inherited: &BTreeMap<String, String>,
-    found: &mut Found,
-) {
+fn collect(tree: &dyn ReadTree, top: &str, folder: &str, given: &Given, found: &mut Found) {
     if found.seen.len() > 2000 || !found.seen.insert(folder.to_owned()) {
         return;
     }
-    let Some(path) = kbuild_file(tree, folder) else { return };
+    let Some(path) = kbuild_file(tree, folder) else {
+        found.is_open = true;
+        return;
+    };
     let mut make = Make::new(tree, top, folder, Some("6.1.0"));
-    for (name, value) in inherited {
-        make.set(name, value);
-    }
+    make.give(given);
     make.file(&path);
-    let mut exported = make.exported();
-    exported.extend(inherited.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let mut below_given = given.clone();
+    // what this folder exports counts less than what came with the call
+    for (name, value) in make.exported() {
+        below_given.environment.entry(name).or_insert(value);
+    }
     // what is given on the command line counts everywhere
-    exported.extend(make.roots.iter().map(|name| (name.clone(), "@ROOT@".to_owned())));
+    let roots = make.roots.iter().map(|name| (name.clone(), "@ROOT@".to_owned()));
+    below_given.environment.extend(roots);
     found.roots.append(&mut make.roots);
+    found.makefiles.append(&mut make.read);
+    found.includes.extend(make.include_folders());
+    let targets = make.rules.iter().flat_map(|rule| &rule.targets);
+    found.rules.extend(targets.filter(|target| target.contains(['.', '%', OPEN])).cloned());
     let mut below = Vec::new();
     for (option, words) in make.objects() {
         for word in words {
             if let Some(name) = word.strip_suffix(".o") {
-                let (part, name) = name.rsplit_once('/').unwrap_or(("", name));
-                let Some(folder) = tree_path(&join(folder, part)) else { continue };
+                let (part, base) = name.rsplit_once('/').unwrap_or(("", name));
+                let Some(folder) = tree_path(&join(folder, part)) else {
+                    found.is_open = true;
+                    continue;
+                };
                 found.modules.push(KbuildModule {
-                    name: name.to_owned(),
+                    name: base.to_owned(),
                     folder,
                     option: option.clone(),
                     from: path.clone(),
+                    objects: make.parts(name),
                 });
             } else if let Some(part) = word.strip_suffix('/') {
                 below.extend(tree_path(&join(folder, part)).map(|folder| (folder, option.clone())));
             }
         }
     }
+    found.is_open |= make.is_open.get();
+    found.missing.append(&mut make.missing.into_inner());
     for (folder, option) in below {
         let from = found.modules.len();
-        collect(tree, top, &folder, &exported, found);
+        collect(tree, top, &folder, &below_given, found);
         for module in &mut found.modules[from..] {
             module.option = module.option.take().or_else(|| option.clone());
         }
@@ -294,6 +524,16 @@ struct Make<'a> {
     depth: usize,
     /// How many references are still expanded; names that name each other would take all time.
     left: Cell<usize>,
+    /// The variables that no assignment of the file changes.
+    fixed: BTreeSet<String>,
+    /// Whether something was met that is not known here and may change what is made.
+    is_open: Cell<bool>,
+    /// The files that were read.
+    read: Vec<String>,
+    /// Files that are included and not there.
+    missing: RefCell<Vec<Missing>>,
+    /// The file and line that are read.
+    here: (String, usize),
 }
 
 /// Where a conditional stands.
@@ -317,6 +557,11 @@ impl<'a> Make<'a> {
             roots: BTreeSet::new(),
             depth: 0,
             left: Cell::new(REFERENCES),
+            fixed: BTreeSet::new(),
+            is_open: Cell::new(false),
+            read: Vec::new(),
+            missing: RefCell::default(),
+            here: (String::new(), 0),
         };
         if let Some(release) = release {
             for (name, value) in [
@@ -336,6 +581,67 @@ impl<'a> Make<'a> {
         let variable =
             Variable { text: value.to_owned(), raw: value.to_owned(), is_simple: true, exported: false };
         self.variables.insert(name.to_owned(), variable);
+    }
+
+    fn give(&mut self, given: &Given) {
+        for (name, value) in &given.environment {
+            self.set(name, value);
+        }
+        for (name, value) in &given.arguments {
+            self.set(name, value);
+            self.fixed.insert(name.clone());
+        }
+    }
+
+    /// The objects of a module that it has on every kernel, relative to the root; `name` may have folders in front.
+    fn parts(&self, name: &str) -> Vec<String> {
+        let base = name.rsplit('/').next().unwrap_or(name);
+        let lists = [name, base]
+            .into_iter()
+            .flat_map(|name| ["-objs", "-y", "-m"].into_iter().map(move |suffix| format!("{name}{suffix}")));
+        let lists: BTreeSet<String> = lists.filter(|list| self.variables.contains_key(list)).collect();
+        let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let shown = |word: &str| place(&join(&self.folder, &join(folder, word)));
+        if lists.is_empty() {
+            return vec![shown(base)];
+        }
+        let words: Vec<String> = lists.iter().map(|list| self.value(list, 0)).collect();
+        let words = words.iter().flat_map(|words| words.split_whitespace());
+        words
+            .filter(|word| !word.contains([OPEN, CLOSE, '$']))
+            .filter_map(|word| word.strip_suffix(".o"))
+            .map(|word| match word.strip_prefix("@TOP@/") {
+                Some(inside) => place(&join(&self.top, inside)),
+                None => shown(word),
+            })
+            .collect()
+    }
+
+    /// The folders of `-I` in what is given to the compiler.
+    fn include_folders(&self) -> Vec<String> {
+        let flags = |name: &&String| {
+            let plain = name.strip_prefix("subdir-").unwrap_or(name);
+            ["ccflags-", "asflags-", "CFLAGS_", "EXTRA_CFLAGS", "KBUILD_CFLAGS", "CPPFLAGS", "LINUXINCLUDE"]
+                .iter()
+                .any(|start| plain.starts_with(start))
+        };
+        let mut folders = Vec::new();
+        for name in self.variables.keys().filter(flags) {
+            let value = self.value(name, 0);
+            let mut words = value.split_whitespace();
+            while let Some(word) = words.next() {
+                let Some(folder) = word.strip_prefix("-I") else { continue };
+                let folder = if folder.is_empty() { words.next().unwrap_or_default() } else { folder };
+                let folder = folder.trim_matches(['"', '\'']);
+                folders.extend(match folder.strip_prefix("@TOP@") {
+                    Some(inside) => Some(place(&join(&self.top, inside))),
+                    None if folder.starts_with('/') || folder.contains([OPEN, '@']) => None,
+                    // since Linux 6.13 the compiler runs in the folder of M, before in that of the kernel
+                    None => Some(place(&join(&self.top, folder))),
+                });
+            }
+        }
+        folders
     }
 
     fn exported(&self) -> BTreeMap<String, String> {
@@ -364,13 +670,16 @@ impl<'a> Make<'a> {
                 }
                 list => match list.strip_prefix(OPEN).and_then(|list| list.strip_suffix(CLOSE)) {
                     Some(option) if option.starts_with("CONFIG_") => Some(option.to_owned()),
-                    _ => continue,
+                    _ => {
+                        self.is_open.set(self.is_open.get() || list.contains(OPEN));
+                        continue;
+                    }
                 },
             };
-            let words = self.value(name, 0);
-            let words =
-                words.split_whitespace().filter(|word| !word.contains([OPEN, CLOSE, '$'])).map(str::to_owned);
-            found.push((option, words.collect()));
+            let value = self.value(name, 0);
+            let is_known = |word: &&str| !word.contains([OPEN, CLOSE, '$']);
+            self.is_open.set(self.is_open.get() || !value.split_whitespace().all(|word| is_known(&word)));
+            found.push((option, value.split_whitespace().filter(is_known).map(str::to_owned).collect()));
         }
         found
     }
@@ -418,13 +727,26 @@ impl<'a> Make<'a> {
         wrapper
     }
 
+    /// The target that is made where none is named.
+    fn first_target(&self) -> Option<String> {
+        if let Some(goal) = self.variables.get(".DEFAULT_GOAL").map(|_| self.value(".DEFAULT_GOAL", 0)) {
+            return Some(goal.trim().to_owned());
+        }
+        let is_goal = |target: &&String| !target.starts_with('.') && !target.contains('%');
+        self.rules.iter().flat_map(|rule| &rule.targets).find(is_goal).cloned()
+    }
+
     /// The lines that the default target runs, each with the target that it belongs to.
     fn default_recipes(&self) -> Vec<(String, &String)> {
         let first = self
             .rules
             .iter()
             .find(|rule| rule.targets.iter().any(|target| !target.starts_with('.') && !target.contains('%')));
-        let mut left = first.map(|rule| rule.targets.clone()).unwrap_or_default();
+        self.recipes_of(first.map(|rule| rule.targets.clone()).unwrap_or_default())
+    }
+
+    /// The lines that targets and what they need run, each with the target that it belongs to.
+    fn recipes_of(&self, mut left: Vec<String>) -> Vec<(String, &String)> {
         let mut seen = BTreeSet::new();
         let mut lines = Vec::new();
         while let Some(target) = left.pop() {
@@ -466,18 +788,29 @@ impl<'a> Make<'a> {
         }
         let Some(bytes) = self.tree.read(path, BYTES) else { return };
         self.depth += 1;
+        self.read.push(path.to_owned());
+        let above = std::mem::replace(&mut self.here, (path.to_owned(), 0));
         self.text(&String::from_utf8_lossy(&bytes));
+        self.here = above;
         self.depth -= 1;
     }
 
     fn text(&mut self, text: &str) {
         let mut branches: Vec<Branch> = Vec::new();
         let mut in_rule = false;
-        let mut in_define = false;
-        for line in logical_lines(text) {
+        // the name of a variable of several lines, and what it has so far
+        let mut definition: Option<(String, String)> = None;
+        for (number, line) in logical_lines(text) {
+            self.here.1 = number;
             let active = branches.iter().all(|branch| branch.active);
-            if in_define {
-                in_define = line.trim() != "endef";
+            if let Some((name, mut text)) = definition.take() {
+                if line.trim() != "endef" {
+                    text.push_str(line.trim());
+                    text.push('\n');
+                    definition = Some((name, text));
+                } else if active {
+                    self.assign(&name, "=", text.trim_end());
+                }
                 continue;
             }
             if line.starts_with('\t') && in_rule {
@@ -501,12 +834,18 @@ impl<'a> Make<'a> {
                 continue;
             }
             in_rule = false;
-            if line.starts_with("define ") {
-                in_define = true;
+            if line.contains("$(eval") || line.contains("${eval") || line.contains("$(call") {
+                self.is_open.set(true);
+            }
+            if let Some(name) = line.strip_prefix("define ") {
+                let name = name.trim().trim_end_matches(['=', ':', '?', '+']).trim();
+                definition = Some((name.to_owned(), String::new()));
+            } else if let Some(paths) = line.strip_prefix("include ") {
+                self.include(paths, true);
             } else if let Some(paths) =
-                ["include ", "-include ", "sinclude "].iter().find_map(|word| line.strip_prefix(word))
+                ["-include ", "sinclude "].iter().find_map(|word| line.strip_prefix(word))
             {
-                self.include(paths);
+                self.include(paths, false);
             } else if let Some((name, operator, value)) = assignment(line) {
                 self.assign(name, operator, value);
             } else if let Some(name) = line.strip_prefix("export ") {
@@ -539,6 +878,7 @@ impl<'a> Make<'a> {
         match word {
             "ifeq" | "ifneq" | "ifdef" | "ifndef" => {
                 let is = active && self.condition(word, rest.trim()) == Some(true);
+                self.is_open.set(self.is_open.get() || active && self.is_guess(word, rest.trim()));
                 branches.push(Branch { active: is, open: active && !is });
                 true
             }
@@ -560,6 +900,21 @@ impl<'a> Make<'a> {
                 true
             }
             _ => false,
+        }
+    }
+
+    /// Whether what a conditional says hangs on the kernel or the machine.
+    fn is_guess(&self, word: &str, text: &str) -> bool {
+        match word {
+            "ifdef" | "ifndef" => {
+                let value = self.value(text, 0);
+                value.contains(OPEN) || text.starts_with("CONFIG_") && !self.variables.contains_key(text)
+            }
+            _ => {
+                let expanded = self.expand(text, 0);
+                let versions = ["$(VERSION", "$(PATCHLEVEL", "$(SUBLEVEL", "${VERSION", "${PATCHLEVEL"];
+                expanded.contains(OPEN) || versions.iter().any(|name| text.contains(name))
+            }
         }
     }
 
@@ -585,20 +940,30 @@ impl<'a> Make<'a> {
         }
     }
 
-    fn include(&mut self, paths: &str) {
+    fn include(&mut self, paths: &str, must_exist: bool) {
         for path in paths.split_whitespace() {
             self.note_root(path);
         }
         let paths = self.expand(paths, 0);
-        for path in paths.split_whitespace().filter(|path| !path.contains([OPEN, CLOSE])) {
+        for path in paths.split_whitespace() {
+            if path.starts_with('/') || path.contains([OPEN, CLOSE]) {
+                self.is_open.set(true);
+                continue;
+            }
             let inside = match (path.strip_prefix("@TOP@"), path.strip_prefix("@ROOT@/")) {
-                (Some(inside), _) => tree_path(&join(&self.top, inside)),
-                (_, Some(inside)) => tree_path(inside),
-                _ if path.starts_with('/') => None,
-                _ => tree_path(&join(&self.folder, path)),
+                (Some(inside), _) => place(&join(&self.top, inside)),
+                (_, Some(inside)) => place(inside),
+                // make looks from the folder that it runs in
+                _ => place(&join(&self.folder, path)),
             };
-            if let Some(inside) = inside {
+            if self.tree.exists(&inside) && !inside.starts_with("..") {
                 self.file(&inside);
+            } else if must_exist {
+                self.is_open.set(true);
+                if !path.contains(['*', '%']) {
+                    let (by, line) = self.here.clone();
+                    self.missing.borrow_mut().push(Missing { path: inside, by, line });
+                }
             }
         }
     }
@@ -626,7 +991,7 @@ impl<'a> Make<'a> {
         };
         let name = self.expand(name, 0);
         let name = name.trim();
-        if name.is_empty() || name.contains(' ') {
+        if name.is_empty() || name.contains(' ') || self.fixed.contains(name) {
             return;
         }
         let old = self.variables.get(name).cloned();
@@ -863,22 +1228,22 @@ fn relative(top: &str, folder: &str) -> String {
     folder.strip_prefix(top).unwrap_or(folder).trim_start_matches('/').to_owned()
 }
 
-/// Lines with what a backslash at their end continues.
-fn logical_lines(text: &str) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
+/// Lines with what a backslash at their end continues, and the number of the first of them, counted from 1.
+fn logical_lines(text: &str) -> Vec<(usize, String)> {
+    let mut lines: Vec<(usize, String)> = Vec::new();
     let mut continued = false;
-    for line in text.lines() {
+    for (index, line) in text.lines().enumerate() {
         let line = line.trim_end_matches('\r');
         let (part, goes_on) = match line.strip_suffix('\\') {
             Some(part) => (part, true),
             None => (line, false),
         };
         match lines.last_mut() {
-            Some(last) if continued => {
+            Some((_, last)) if continued => {
                 last.push(' ');
                 last.push_str(part.trim_start());
             }
-            _ => lines.push(part.to_owned()),
+            _ => lines.push((index + 1, part.to_owned())),
         }
         continued = goes_on;
     }

@@ -74,6 +74,7 @@ pub mod inspect;
 pub mod kbuild;
 pub mod kernel;
 pub mod ko;
+pub mod layout;
 pub mod lint;
 pub mod machine;
 pub mod output;

@@ -300,6 +300,35 @@ pub fn is_never_source(name: &str) -> bool {
     listed(VERSION_CONTROL, name.as_bytes()) || name.starts_with(".kpkg-")
 }
 
+/// Files that lie elsewhere in the package than in the tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// `folder/` for a folder with all that is in it, `folder/*` for what is in it, or a file; relative to the root.
+    pub from: String,
+    /// Where it goes: `folder/` or a path, or `.` for the root.
+    pub to: String,
+}
+
+/// The place that a path of the tree has in the package; the most specific of the moves counts.
+#[must_use]
+pub fn moved(path: &str, map: &[Moved]) -> String {
+    let place = |moved: &Moved| {
+        let to = moved.to.trim_start_matches("./").trim_end_matches('/');
+        let to = if to == "." { "" } else { to };
+        let join = |name: &str| if to.is_empty() { name.to_owned() } else { format!("{to}/{name}") };
+        let from = moved.from.trim_start_matches("./");
+        if let Some(folder) = from.strip_suffix("/*").or_else(|| from.strip_suffix('/')) {
+            return Some(join(path.strip_prefix(folder)?.strip_prefix('/')?));
+        }
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let into_folder = to.is_empty() || moved.to.ends_with('/');
+        (path == from).then(|| if into_folder { join(name) } else { to.to_owned() })
+    };
+    let mut places: Vec<_> = map.iter().filter_map(|moved| Some((moved.from.len(), place(moved)?))).collect();
+    places.sort();
+    places.pop().map_or_else(|| path.to_owned(), |(_, place)| place)
+}
+
 /// Decides for every path below `root` whether it is packaged.
 ///
 /// Fails with all findings, at most 20 of a kind, when the tree has something that cannot be packaged; with the path
