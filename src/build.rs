@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::backend::{self, Backend, Format};
 use crate::bash::{self, ConfShell};
 use crate::compile::{self, Before, Event, Failure, Outcome};
-use crate::config::{self, Config};
+use crate::config::{self, Config, SourceConfig};
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::dkms::{self, Conf, Evaluation};
 use crate::driver::{self, Driver};
@@ -28,6 +28,7 @@ use crate::package::{Codec, Package};
 use crate::plan::{self, KernelModules, ReadyModule};
 use crate::profile::{self, Target};
 use crate::request::{self, Request};
+use crate::source::Moved;
 use crate::template::Templates;
 
 /// What to do.
@@ -259,13 +260,14 @@ pub fn prepare(input: &Input, options: &Options, tell: Tell<'_>) -> Result<Vec<P
     let folder = input.folder.as_path();
     let config = read_config(folder)?;
     let aims = aims(options, &config)?;
+    let map = moves(&config.source)?;
     let (found, findings) = find::find(
         folder,
         &find::Options {
             conf: options.dkms_conf.as_deref(),
             all: options.all,
             root: config.source.root.as_deref(),
-            map: &[],
+            map: &map,
         },
     )?;
     let findings = [input.diagnostics.clone(), findings].concat();
@@ -622,6 +624,28 @@ fn read_config(folder: &Path) -> Result<Config> {
         }
         Err(error) => Err(Error::io("cannot read", path, error).as_usage()),
     }
+}
+
+/// What lies elsewhere in the package, checked.
+fn moves(config: &SourceConfig) -> Result<Vec<Moved>> {
+    let inside = |path: &str| {
+        !path.is_empty()
+            && !path.starts_with('/')
+            && !path.split('/').any(|part| part == "..")
+            && !path.chars().any(char::is_control)
+    };
+    let moved = |(from, to): (&String, &String)| {
+        if inside(from) && inside(to) && !from.trim_end_matches("/*").contains('*') {
+            return Ok(Moved { from: from.clone(), to: to.clone() });
+        }
+        let text = format!(
+            "`\"{}\" = \"{}\"` under `map` in kpkg.toml is no move",
+            from.escape_debug(),
+            to.escape_debug()
+        );
+        Err(Error::usage(text).hint("write `\"folder/\" = \"other/\"`, `\"folder/*\" = \".\"` or `\"file\" = \"other\"`, both below the root"))
+    };
+    config.map.iter().map(moved).collect()
 }
 
 /// A target, and the format that it is packaged in.

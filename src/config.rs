@@ -71,6 +71,9 @@ pub struct DriverConfig {
 pub struct SourceConfig {
     /// The folder that becomes `/usr/src/NAME-VERSION`, relative to this file; `.` is the file's own.
     pub root: Option<String>,
+    /// What lies elsewhere in the package than in the tree, both relative to the root: `{ "drbd/" = "src/drbd/" }` moves a folder,
+    /// `{ "conf/*" = "." }` what is in a folder to the root, `{ "Makefile.oot" = "Makefile" }` a file.
+    pub map: BTreeMap<String, String>,
     /// Patterns of files to leave out, in the notation of `.gitignore`.
     pub exclude: Vec<String>,
     /// Patterns of files that stay although kpkg would leave them out, in the notation of `.gitignore`.

@@ -4,6 +4,7 @@
 
 mod about;
 mod conf;
+mod lacks;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -41,6 +42,8 @@ pub struct Driver {
     pub version: String,
     /// In the order of dkms.conf.
     pub modules: Vec<Module>,
+    /// Whether there may be other modules than these, because dkms.conf names some by what is not known here.
+    pub modules_unknown: bool,
     /// The files of the source, by path.
     #[serde(skip)]
     pub tree: Vec<SourceFile>,
@@ -148,8 +151,22 @@ pub struct Options {
 }
 
 /// The findings of this layer.
-pub const CODES: &[&Code] =
-    &[&NO_CONF, &MISSING_PATCH, &DEAD_HOOK, &NORMALISED, &BAD_VERSION, &COLON, &PER_KERNEL, &VERSION_FROM];
+pub const CODES: &[&Code] = &[
+    &NO_CONF,
+    &MISSING_PATCH,
+    &DEAD_HOOK,
+    &NORMALISED,
+    &BAD_VERSION,
+    &COLON,
+    &PER_KERNEL,
+    &VERSION_FROM,
+    &lacks::NOTHING_THERE,
+    &lacks::NOT_MADE_THERE,
+    &lacks::NO_SOURCE,
+    &lacks::NOT_INCLUDED,
+    &lacks::NO_SUBMODULE,
+    &lacks::UNKNOWN_FOLDER,
+];
 
 const NO_CONF: Code = Code {
     id: "K0101",
@@ -232,6 +249,7 @@ impl Driver {
             },
         )?;
         let mut findings = std::mem::take(&mut selection.diagnostics);
+        selection.files = source::move_files(selection.files, &found.map)?;
         let wanted = Wanted {
             name: config.driver.name.clone(),
             version: options.version.clone().or_else(|| config.driver.version.clone()),
@@ -259,8 +277,10 @@ impl Driver {
             .settle(&path, &bytes, &tree, &|modules| claims(input, &found.root, &selection.files, modules));
         let facts = &packaged.facts;
         findings.extend(packaged.findings.iter().cloned());
-        check_files(facts, &packaged.conf, &tree, &mut findings);
-        if findings.iter().any(|finding| finding.severity == Severity::Error) {
+        check_scripts(facts, &packaged.conf, &tree, &mut findings);
+        findings.extend(packaged.lacks(input, found, &tree, &selection.left_out));
+        if let Some(first) = findings.iter_mut().find(|finding| finding.severity == Severity::Error) {
+            first.notes.extend(lacks::generated(&tree));
             return Err(Error::diagnostics(findings));
         }
         // without these, `settle` reported an error
@@ -297,6 +317,7 @@ impl Driver {
                 version: inferred_conf.as_ref().map_or(version_from, |made| made.version_from.clone()),
                 is_plain,
             },
+            modules_unknown: facts.modules_unknown,
             limits: limits(facts),
             needs_dkms: needs_dkms(facts),
             kernels,
@@ -381,8 +402,11 @@ fn inferred(input: &Input, root: &Path, files: &[SourceFile], wanted: &Wanted) -
             "there is no dkms.conf in `{}`, and no Makefile that makes a module",
             input.shown.display()
         );
-        let hint = "go to the folder of a driver, or name it: `kpkg DIR`";
-        Error::diagnostics(vec![Diagnostic::error(&NO_CONF, text).hint(hint)])
+        let finding = Diagnostic::error(&NO_CONF, text);
+        Error::diagnostics(vec![match lacks::generated(&tree) {
+            Some(sentence) => finding.hint(sentence),
+            None => finding.hint("go to the folder of a driver, or name it: `kpkg DIR`"),
+        }])
     })
 }
 
@@ -457,39 +481,20 @@ pub fn read_conf(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Patches and scripts that dkms.conf names have to be in the package.
-fn check_files(facts: &Facts, conf: &Conf, tree: &Tree<'_>, findings: &mut Vec<Diagnostic>) {
-    for patch in facts.patches.iter().filter_map(|patch| patch.file.known()) {
-        let path = format!("patches/{patch}");
-        if !tree.exists(&path) {
-            let finding =
-                Diagnostic::error(&MISSING_PATCH, format!("the patch `{path}` is not in the source"));
-            findings.push(conf.mark(finding, "PATCH").hint("add the file, or drop the entry from PATCH"));
-        }
-    }
+/// Scripts that dkms.conf names have to be executable in the package.
+fn check_scripts(facts: &Facts, conf: &Conf, tree: &Tree<'_>, findings: &mut Vec<Diagnostic>) {
     for hook in &facts.hooks {
         let Some(script) = hook.script.known() else { continue };
         let directive = hook.kind.directive();
         let Some(path) = dkms::tree_path(script) else { continue };
-        let finding = if !tree.exists(&path) {
-            let text =
-                format!("{directive} names `{script}`, which is not in the source: dkms goes on without it");
-            Diagnostic::warning(&DEAD_HOOK, text).hint("add the file, or drop the directive")
-        } else if !tree.is_executable(&path) {
-            let text =
-                format!("{directive} names `{script}`, which is not executable: dkms goes on without it");
-            let on_disk = tree.find(&path).and_then(|file| match &file.kind {
-                SourceKind::File { on_disk, .. } => Some(on_disk.clone()),
-                _ => None,
-            });
-            let finding = Diagnostic::warning(&DEAD_HOOK, text).hint(format!("run `chmod +x {script}`"));
-            match on_disk {
-                Some(path) => finding.fix(Edit::MakeExecutable(path.to_path_buf())),
-                None => finding,
-            }
-        } else {
+        if !tree.exists(&path) || tree.is_executable(&path) {
             continue;
-        };
+        }
+        let text = format!("{directive} names `{script}`, which is not executable: dkms goes on without it");
+        let mut finding = Diagnostic::warning(&DEAD_HOOK, text).hint(format!("run `chmod +x {script}`"));
+        if let Some(SourceKind::File { on_disk, .. }) = tree.find(&path).map(|file| &file.kind) {
+            finding = finding.fix(Edit::MakeExecutable(on_disk.to_path_buf()));
+        }
         findings.push(conf.mark(finding, directive));
     }
 }

@@ -523,6 +523,12 @@ fn root_of(listing: &Listing<'_>, conf: &Path, findings: &mut Vec<Diagnostic>) -
     if let Some(first) = roots.iter().find(|root| root.layout.holds()) {
         return Ok(found(&first.path.clone(), Vec::new(), Vec::new()));
     }
+    // dkms takes the folder of a file of this name for the root, and only a folder that cannot be it is none
+    let is_plain = inside.file_name().is_some_and(|name| name == "dkms.conf");
+    let cannot = |lack: &Lack| matches!(lack, Lack::Folder { .. } | Lack::Makefile { .. } | Lack::Sources);
+    if is_plain && !roots[0].layout.lacks.iter().any(cannot) {
+        return Ok(found(&own, Vec::new(), Vec::new()));
+    }
     let deeper: BTreeSet<(usize, &String)> = listing
         .folders
         .iter()

@@ -108,6 +108,8 @@ pub struct Layout {
     pub reads: BTreeSet<String>,
     /// A folder that a command goes to and that is not known, with who says the command.
     pub unknown: Option<(String, String)>,
+    /// Whether something runs that is not known here and may make anything.
+    pub is_open: bool,
 }
 
 impl Layout {
@@ -486,7 +488,7 @@ impl<'a> Walk<'a> {
     /// Each module has to be made where dkms.conf says.
     fn modules(&mut self, facts: &Facts) {
         let made: Vec<KbuildModule> = self.made.values().flat_map(|made| made.modules.clone()).collect();
-        let knows_all = !self.made.is_empty() && self.made.values().all(|made| !made.is_open);
+        let knows_all = self.made.values().all(|made| !made.is_open);
         let at = |module: &KbuildModule| place(&join(&module.folder, &module.name));
         for module in &facts.modules {
             let Some(built) = module.built().map(|built| place(&built)) else { continue };
@@ -581,6 +583,7 @@ impl<'a> Walk<'a> {
     }
 
     fn finish(mut self) -> Layout {
+        self.layout.is_open = self.is_open;
         self.layout.lacks.sort();
         self.layout.lacks.dedup();
         self.layout.doubts.sort();

@@ -42,9 +42,11 @@ pub fn size(bytes: u64) -> String {
 #[must_use]
 pub fn driver_line(prepared: &Prepared) -> String {
     let driver = &prepared.driver;
-    let modules = match driver.modules.len() {
-        1 => "1 module".to_owned(),
-        count => format!("{count} modules"),
+    let modules = match (driver.modules.len(), driver.modules_unknown) {
+        (0, true) => "modules unknown".to_owned(),
+        (1, false) => "1 module".to_owned(),
+        (count, false) => format!("{count} modules"),
+        (count, true) => format!("{count} or more modules"),
     };
     let license = driver.about.license.as_deref().unwrap_or("no licence found");
     format!(
@@ -318,7 +320,8 @@ pub fn plan_text(prepared: &Prepared) -> String {
     let driver = &prepared.driver;
     let modules: Vec<_> = driver.modules.iter().map(|module| module.name.as_str()).collect();
     line(&mut text, "driver", &format!("{} {}", driver.name, driver.version));
-    line(&mut text, "modules", &modules.join(", "));
+    let unknown = driver.modules_unknown.then_some("what is not known here");
+    line(&mut text, "modules", &modules.into_iter().chain(unknown).collect::<Vec<_>>().join(", "));
     if !driver.origin.is_usual() {
         line(&mut text, "from", &origin_line(&driver.origin));
     }

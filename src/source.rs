@@ -70,9 +70,10 @@ const LINK_OUT: Code = Code {
     explanation: "\
 A symbolic link points to an absolute path or, followed step by step, out of the
 driver's tree. On the target machine there is something else at that place, or
-nothing. Replace the link by what it points to, make it relative to a file in
-the tree, or leave it out with a pattern under `exclude` in the `[source]` table
-of kpkg.toml.",
+nothing, so the link is left out; when the build needs it, that is an error.
+Replace the link by what it points to, make it relative to a file in the tree,
+or leave it out with a pattern under `exclude` in the `[source]` table of
+kpkg.toml.",
 };
 
 /// A link to nothing.
@@ -124,6 +125,9 @@ of kpkg.toml, or name it `.o_shipped`, as the kernel's build system expects.",
 
 /// Every code that this module reports.
 pub const CODES: &[&Code] = &[&SPECIAL, &NAME, &LINK_OUT, &LINK_DANGLING, &REPOSITORY, &UNTRACKED, &BLOB];
+
+/// Why a link is left out.
+const LEAVES: &str = "symbolic link that leaves the tree";
 
 /// How many findings of one kind are spelled out.
 const MAX_OF_A_KIND: usize = 20;
@@ -327,6 +331,46 @@ pub fn moved(path: &str, map: &[Moved]) -> String {
     let mut places: Vec<_> = map.iter().filter_map(|moved| Some((moved.from.len(), place(moved)?))).collect();
     places.sort();
     places.pop().map_or_else(|| path.to_owned(), |(_, place)| place)
+}
+
+/// The files with those that `map` moves where they go; two that would lie in one place are an error.
+pub fn move_files(files: Vec<SourceFile>, map: &[Moved]) -> Result<Vec<SourceFile>> {
+    if map.is_empty() {
+        return Ok(files);
+    }
+    let mut placed: BTreeMap<String, (String, SourceKind)> = BTreeMap::new();
+    for file in files.into_iter().filter(|file| file.kind != SourceKind::Directory) {
+        let place = moved(&file.path, map);
+        if let Some((other, _)) = placed.get(&place) {
+            return Err(Error::usage(format!("`{other}` and `{}` would both be `{place}`", file.path))
+                .hint("correct `map` under `[source]` in kpkg.toml, or leave one out with `exclude`"));
+        }
+        for (at, _) in place.match_indices('/') {
+            let folder = || (place[..at].to_owned(), SourceKind::Directory);
+            placed.entry(place[..at].to_owned()).or_insert_with(folder);
+        }
+        placed.insert(place, (file.path, file.kind));
+    }
+    Ok(placed.into_iter().map(|(path, (_, kind))| SourceFile { path, kind }).collect())
+}
+
+/// The rule of git that ignores a path below `root`, whether it exists or not.
+#[must_use]
+pub fn ignored(root: &Path, path: &str) -> Option<String> {
+    let top = fs::canonicalize(root).ok()?;
+    let Found::Repository(mut repository) = Repository::around(&top) else { return None };
+    let inside = top.strip_prefix(repository.top()).ok()?.join(path);
+    let inside = inside.as_os_str().as_bytes();
+    if !repository.tracks_below(top.strip_prefix(repository.top()).ok()?.as_os_str().as_bytes()) {
+        return None;
+    }
+    for folder in ancestors(inside) {
+        if let Some(rule) = (!folder.is_empty()).then(|| repository.ignores(folder, true)).flatten() {
+            return Some(rule);
+        }
+        repository.enter(folder).ok()?;
+    }
+    repository.ignores(inside, false)
 }
 
 /// Decides for every path below `root` whether it is packaged.
@@ -803,14 +847,20 @@ impl Walk<'_> {
 
     fn finish(mut self, committed: Option<i64>) -> Result<Selection> {
         self.files.sort_unstable_by(|one, other| one.path.cmp(&other.path));
-        self.left_out.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+        let mut leaving = Vec::new();
         for file in &self.files {
             if let SourceKind::Symlink { target } = &file.kind
                 && let Some(finding) = check_link(&self.files, self.root, &file.path, target)
             {
+                if finding.code.id == LINK_OUT.id {
+                    leaving.push(file.path.clone());
+                }
                 self.problems.add(finding);
             }
         }
+        self.files.retain(|file| leaving.binary_search(&file.path).is_err());
+        self.left_out.extend(leaving.into_iter().map(|path| LeftOut { path, rule: LEAVES.to_owned() }));
+        self.left_out.sort_unstable_by(|one, other| one.path.cmp(&other.path));
         let (count, mut names) = self.untracked;
         if count > 0 {
             names.sort_unstable();
@@ -959,7 +1009,7 @@ fn check_link(files: &[SourceFile], root: &Path, path: &str, target: &str) -> Op
                 format!("{begin} leaves the driver's tree{through}")
             };
             let hint = "replace it by what it points to, or list it under `exclude` in the `[source]` table of kpkg.toml";
-            Some(Diagnostic::error(&LINK_OUT, message).hint(hint))
+            Some(Diagnostic::warning(&LINK_OUT, format!("{message}, and is left out")).hint(hint))
         }
         Leads::Nowhere(place) => {
             let exists = fs::symlink_metadata(root.join(&place)).is_ok();

@@ -54,6 +54,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "infer",
             "input",
             "kbuild",
+            "layout",
             "machine",
             "output",
             "source",

@@ -4,14 +4,18 @@
 
 use std::path::Path;
 
+use super::lacks::Packaged;
 use super::tree::Tree;
 use super::{BAD_VERSION, ForKernel, NORMALISED, PER_KERNEL, VERSION_FROM};
 use crate::bash::{self, ConfShell};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::dkms::{self, Conf, Evaluation, Fact, Facts, Inputs};
 use crate::error::{Error, Result};
+use crate::find::Found;
+use crate::input::Input;
 use crate::machine::Machine;
 use crate::output::Stop;
+use crate::source::LeftOut;
 use crate::version::{self, Claim};
 
 fn checked_version(version: String) -> Result<String> {
@@ -235,6 +239,27 @@ impl PackagedConf {
         let (facts, found) = dkms::facts(&conf, &evaluation);
         let findings = evaluation.diagnostics.into_iter().chain(found).collect();
         Self { conf, facts, findings, rewritten: None }
+    }
+
+    /// What the build points to and the package lacks.
+    pub(super) fn lacks(
+        &self,
+        input: &Input,
+        found: &Found,
+        tree: &Tree<'_>,
+        left_out: &[LeftOut],
+    ) -> Vec<Diagnostic> {
+        let (Some(name), Some(version)) = (self.facts.name.known(), self.facts.version.known()) else {
+            return Vec::new();
+        };
+        let inputs = Inputs {
+            processors: Some(1),
+            module: Some((name.clone(), version.clone())),
+            source_tree: Some(tree),
+            ..Inputs::of_some_kernel()
+        };
+        let facts = dkms::facts(&self.conf, &dkms::evaluate(&self.conf, &inputs)).0;
+        Packaged { input, found, tree, left_out, conf: &self.conf, facts: &facts }.findings()
     }
 
     /// What dkms does for the kernel of a machine; findings about values that no kernel may change.
