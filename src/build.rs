@@ -286,7 +286,7 @@ pub fn prepare(input: &Input, options: &Options, tell: Tell<'_>) -> Result<Vec<P
             found,
             driver,
             outcomes,
-            [findings.clone(), of_driver].concat(),
+            [findings.clone(), found.findings.clone(), of_driver].concat(),
         )?);
     }
     let jobs = prepared.iter().flat_map(|prepared: &Prepared| &prepared.jobs);

@@ -277,7 +277,7 @@ impl Driver {
             .settle(&path, &bytes, &tree, &|modules| claims(input, &found.root, &selection.files, modules));
         let facts = &packaged.facts;
         findings.extend(packaged.findings.iter().cloned());
-        check_scripts(facts, &packaged.conf, &tree, &mut findings);
+        let executable = check_scripts(facts, &packaged.conf, &tree, is_plain, &mut findings);
         findings.extend(packaged.lacks(input, found, &tree, &selection.left_out));
         if let Some(first) = findings.iter_mut().find(|finding| finding.severity == Severity::Error) {
             first.notes.extend(lacks::generated(&tree));
@@ -330,7 +330,7 @@ impl Driver {
                 .into_iter()
                 .collect(),
             left_out: selection.left_out,
-            tree: selection.files,
+            tree: with_executable(selection.files, &executable),
         };
         Ok((driver, findings))
     }
@@ -366,6 +366,16 @@ impl Driver {
         let size = |file: &SourceFile| if let SourceKind::File { size, .. } = file.kind { size } else { 0 };
         self.tree.iter().map(size).sum()
     }
+}
+
+/// The files with some that become executable.
+fn with_executable(mut files: Vec<SourceFile>, paths: &[String]) -> Vec<SourceFile> {
+    for file in &mut files {
+        if let (SourceKind::File { executable, .. }, true) = (&mut file.kind, paths.contains(&file.path)) {
+            *executable = true;
+        }
+    }
+    files
 }
 
 /// Where dkms looks for its file, in the root of the source.
@@ -481,13 +491,27 @@ pub fn read_conf(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Scripts that dkms.conf names have to be executable in the package.
-fn check_scripts(facts: &Facts, conf: &Conf, tree: &Tree<'_>, findings: &mut Vec<Diagnostic>) {
+/// Scripts that dkms.conf names have to be executable in the package. Where the file does not lie where dkms wants it, the vendor's own
+/// packaging puts them in place, and so does this one: the paths of those that become executable.
+fn check_scripts(
+    facts: &Facts,
+    conf: &Conf,
+    tree: &Tree<'_>,
+    is_plain: bool,
+    findings: &mut Vec<Diagnostic>,
+) -> Vec<String> {
+    let mut executable = Vec::new();
     for hook in &facts.hooks {
         let Some(script) = hook.script.known() else { continue };
         let directive = hook.kind.directive();
         let Some(path) = dkms::tree_path(script) else { continue };
         if !tree.exists(&path) || tree.is_executable(&path) {
+            continue;
+        }
+        if !is_plain {
+            let text = format!("{directive} names `{script}`, which is not executable; in the package it is");
+            findings.push(conf.mark(Diagnostic::note(&DEAD_HOOK, text), directive));
+            executable.push(path);
             continue;
         }
         let text = format!("{directive} names `{script}`, which is not executable: dkms goes on without it");
@@ -497,6 +521,7 @@ fn check_scripts(facts: &Facts, conf: &Conf, tree: &Tree<'_>, findings: &mut Vec
         }
         findings.push(conf.mark(finding, directive));
     }
+    executable
 }
 
 fn modules(facts: &Facts) -> Vec<Module> {

@@ -72,6 +72,15 @@ pub struct Found {
     pub map: Vec<Moved>,
     /// Where no folder has everything: those that were looked at, the best first.
     pub tried: Vec<Tried>,
+    /// What there is to say about the choice.
+    pub findings: Vec<Diagnostic>,
+}
+
+impl Found {
+    /// A driver without a dkms.conf.
+    fn new(root: PathBuf, map: Vec<Moved>) -> Self {
+        Self { root, conf: None, map, tried: Vec::new(), findings: Vec::new() }
+    }
 }
 
 /// A folder that was looked at as a root.
@@ -113,17 +122,17 @@ pub fn find(folder: &Path, options: &Options<'_>) -> Result<(Vec<Found>, Vec<Dia
     };
     let mut found = Vec::new();
     for conf in &confs {
-        let driver = if options.root.is_some() || !options.map.is_empty() {
+        let mut driver = if options.root.is_some() || !options.map.is_empty() {
             let root = named_root(folder, options.root.unwrap_or("."))?;
-            Found { root, conf: Some(conf.clone()), map: options.map.to_vec(), tried: Vec::new() }
+            Found { conf: Some(conf.clone()), ..Found::new(root, options.map.to_vec()) }
         } else {
-            root_of(&listing, conf, &mut findings)?
+            root_of(&listing, conf)?
         };
         let root = &driver.root;
         if root != folder || conf.parent() != Some(root) && *conf != below(root, "dkms.conf") {
             let text =
                 format!("the dkms.conf is `{}`, and the source is `{}`", conf.display(), root.display());
-            findings.push(Diagnostic::note(&ELSEWHERE, text));
+            driver.findings.push(Diagnostic::note(&ELSEWHERE, text));
         }
         found.push(driver);
     }
@@ -131,7 +140,7 @@ pub fn find(folder: &Path, options: &Options<'_>) -> Result<(Vec<Found>, Vec<Dia
     if found.is_empty() || options.all && options.conf.is_none() && !is_said {
         let covered = found.iter().filter_map(|driver| relative(folder, &driver.root)).collect::<Vec<_>>();
         let bare = if is_said { Vec::new() } else { without_conf(&listing, &covered) };
-        let driver = |root: PathBuf| Found { root, conf: None, map: options.map.to_vec(), tried: Vec::new() };
+        let driver = |root: PathBuf| Found::new(root, options.map.to_vec());
         match bare.as_slice() {
             [_, _, ..] if !options.all => return Err(several(folder, &[], &bare)),
             [_, _, ..] => found.extend(bare.iter().map(|bare| driver(below(folder, &bare.root)))),
@@ -299,7 +308,7 @@ fn choose(listing: &Listing<'_>, all: bool, findings: &mut Vec<Diagnostic>) -> R
         let covered: Vec<String> = plain
             .iter()
             .filter_map(|driver| {
-                let root = root_of(listing, &path(driver), &mut Vec::new()).ok()?.root;
+                let root = root_of(listing, &path(driver)).ok()?.root;
                 relative(folder, &root)
             })
             .collect();
@@ -492,13 +501,11 @@ fn conf_bytes(folder: &Path, conf: &Path) -> Option<Vec<u8>> {
 
 /// The folder in which what the file points to is there: the file's own, one above it, or else one that has a Makefile; and where
 /// none has everything, one in which some files lie elsewhere.
-fn root_of(listing: &Listing<'_>, conf: &Path, findings: &mut Vec<Diagnostic>) -> Result<Found> {
+fn root_of(listing: &Listing<'_>, conf: &Path) -> Result<Found> {
     let folder = listing.folder;
-    let found = |path: &str, map: Vec<Moved>, tried: Vec<Tried>| Found {
-        root: below(folder, path),
+    let found = |path: &str, map: Vec<Moved>| Found {
         conf: Some(conf.to_owned()),
-        map,
-        tried,
+        ..Found::new(below(folder, path), map)
     };
     let inside = conf.strip_prefix(folder).or_else(|_| conf.strip_prefix("./")).unwrap_or(conf);
     let is_inside = folder == Path::new(".") && conf.is_relative() || conf.starts_with(folder);
@@ -506,7 +513,7 @@ fn root_of(listing: &Listing<'_>, conf: &Path, findings: &mut Vec<Diagnostic>) -
         Some(own) if is_inside && listing.folders.contains_key(own) => own.to_owned(),
         _ => String::new(),
     };
-    let Some(bytes) = conf_bytes(folder, conf) else { return Ok(found(&own, Vec::new(), Vec::new())) };
+    let Some(bytes) = conf_bytes(folder, conf) else { return Ok(found(&own, Vec::new())) };
     let facts = facts(conf, &bytes);
     let look = |path: &str, map: Vec<Moved>| {
         let layout = layout::examine(&listing.view(path, &map), &facts);
@@ -521,13 +528,13 @@ fn root_of(listing: &Listing<'_>, conf: &Path, findings: &mut Vec<Diagnostic>) -
     }
     let mut roots: Vec<Root> = above.iter().map(|path| look(path, Vec::new())).collect();
     if let Some(first) = roots.iter().find(|root| root.layout.holds()) {
-        return Ok(found(&first.path.clone(), Vec::new(), Vec::new()));
+        return Ok(found(&first.path.clone(), Vec::new()));
     }
     // dkms takes the folder of a file of this name for the root, and only a folder that cannot be it is none
     let is_plain = inside.file_name().is_some_and(|name| name == "dkms.conf");
     let cannot = |lack: &Lack| matches!(lack, Lack::Folder { .. } | Lack::Makefile { .. } | Lack::Sources);
     if is_plain && !roots[0].layout.lacks.iter().any(cannot) {
-        return Ok(found(&own, Vec::new(), Vec::new()));
+        return Ok(found(&own, Vec::new()));
     }
     let deeper: BTreeSet<(usize, &String)> = listing
         .folders
@@ -542,7 +549,7 @@ fn root_of(listing: &Listing<'_>, conf: &Path, findings: &mut Vec<Diagnostic>) -
     roots.sort_by_key(|root| root.layout.misfit());
     if roots[0].layout.lacks.is_empty() {
         refuse_a_tie(listing, conf, &roots, &above)?;
-        return Ok(found(&roots[0].path, Vec::new(), Vec::new()));
+        return Ok(found(&roots[0].path, Vec::new()));
     }
     let maps: Vec<(String, Vec<Moved>)> = roots
         .iter()
@@ -552,15 +559,21 @@ fn root_of(listing: &Listing<'_>, conf: &Path, findings: &mut Vec<Diagnostic>) -
     let mut moved: Vec<Root> = maps.into_iter().map(|(path, map)| look(&path, map)).collect();
     moved.sort_by_key(|root| root.layout.misfit());
     if let Some(best) = moved.into_iter().next().filter(|best| best.layout.lacks.is_empty()) {
-        findings.push(moved_finding(&below(folder, &best.path), &best.map));
-        return Ok(found(&best.path, best.map, Vec::new()));
+        let finding = moved_finding(&below(folder, &best.path), &best.map);
+        return Ok(Found { findings: vec![finding], ..found(&best.path, best.map) });
     }
+    // nothing holds: what the file's own folder lacks is more to the point than what some other one does
+    let least = roots.iter().map(|root| root.layout.lacks.len()).min().unwrap_or_default();
+    let near = above
+        .iter()
+        .find(|path| roots.iter().any(|root| root.path == **path && root.layout.lacks.len() == least));
+    let chosen = near.map_or_else(|| roots[0].path.clone(), |path| (*path).to_owned());
     let tried = roots
         .iter()
         .take(TRIED)
         .map(|root| Tried { root: below(folder, &root.path), lacks: root.layout.lacks.len() });
     let tried = tried.collect();
-    Ok(found(&roots[0].path, Vec::new(), tried))
+    Ok(Found { tried, ..found(&chosen, Vec::new()) })
 }
 
 /// Two folders beside each other that fit alike are no reason to take the first.
@@ -744,13 +757,19 @@ mod tests {
             "module/dkms.conf module"
         );
         // above the folder of the file
-        let conf = make("make -C src");
-        assert_eq!(one(&[("dkms/dkms.conf", &conf), ("src/Makefile", object)]), "dkms/dkms.conf ");
-        let conf = format!("{CONF}BUILT_MODULE_LOCATION[0]=drivers/toy\n");
+        let conf = make("make -C src") + "BUILT_MODULE_LOCATION[0]=src\n";
+        let own = "obj-m := toy.o\nall:\n\tmake -C $(KDIR) M=$(PWD)\n";
         assert_eq!(
-            one(&[("debian/toy.dkms", &conf), ("drivers/toy/Makefile", object), ("Makefile", "")]),
-            "debian/toy.dkms "
+            one(&[("dkms/dkms.conf", &conf), ("src/Makefile", own), ("src/toy.c", "")]),
+            "dkms/dkms.conf "
         );
+        let conf = format!("{CONF}BUILT_MODULE_LOCATION[0]=drivers/toy\n");
+        let files = [
+            ("debian/toy.dkms", conf.as_str()),
+            ("drivers/toy/Makefile", object),
+            ("Makefile", "obj-m := drivers/toy/\n"),
+        ];
+        assert_eq!(one(&files), "debian/toy.dkms ");
         // below it
         assert_eq!(
             one(&[("dkms.conf", CONF), ("src/Makefile", object), ("doc/Makefile", "")]),

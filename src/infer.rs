@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::dkms::ReadTree;
-use crate::kbuild::{self, Kbuild, KbuildModule};
+use crate::kbuild::{self, Asked, Kbuild, KbuildModule};
 use crate::source::{SourceFile, SourceKind};
 use crate::version::Claim;
 
@@ -163,10 +163,12 @@ fn make_line(kbuilds: &[Kbuild]) -> (String, String) {
     if let [Kbuild { wrapper, .. }] = kbuilds
         && wrapper.is_needed()
     {
-        let release = wrapper.kernel_release.as_ref().map(|name| format!(" {name}=${{kernelver}}"));
-        let kernel = wrapper.kernel_folder.as_ref().map(|name| format!(" {name}=${{kernel_source_dir}}"));
-        if kernel.is_some() || release.is_some() {
-            let variables = [kernel.unwrap_or_default(), release.unwrap_or_default()].concat();
+        let mut asks = wrapper.asks.clone();
+        asks.extend(wrapper.kernel_folder.iter().map(|name| (name.clone(), Asked::Folder)));
+        asks.extend(wrapper.kernel_release.iter().map(|name| (name.clone(), Asked::Release)));
+        if !asks.is_empty() {
+            let variables: String =
+                asks.iter().map(|(name, asked)| format!(" {}", given(name, *asked))).collect();
             let makefile = plain(&makefile_of(&wrapper.folder));
             let why = if wrapper.generates {
                 format!("{makefile} makes sources before it starts the kernel's build")
@@ -190,6 +192,7 @@ fn make_line(kbuilds: &[Kbuild]) -> (String, String) {
                 format!("{option}={value}")
             })
             .collect();
+        options.extend(kbuild.asks.iter().map(|(name, asked)| given(name, *asked)));
         options.extend(kbuild.roots.iter().map(|name| format!("{name}={}", build_folder(""))));
         if !symbols.is_empty() {
             // modules may use symbols of those that were made before
@@ -201,6 +204,14 @@ fn make_line(kbuilds: &[Kbuild]) -> (String, String) {
     }
     let why = "as the kernel's documentation (kbuild/modules.rst) says, with what the Makefiles need";
     (commands.join(" && "), why.to_owned())
+}
+
+/// A variable with what dkms knows of the kernel that it builds for.
+fn given(name: &str, asked: Asked) -> String {
+    match asked {
+        Asked::Release => format!("{name}=${{kernelver}}"),
+        Asked::Folder => format!("{name}=${{kernel_source_dir}}"),
+    }
 }
 
 /// Where dkms builds a folder of the source.

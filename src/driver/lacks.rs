@@ -58,7 +58,7 @@ pub(super) const UNKNOWN_FOLDER: Code = Code {
                   Write the path into dkms.conf, or try the package: `kpkg check --build`.",
 };
 
-/// How many folders are looked at for who makes a module.
+/// How many Makefiles are looked at for who makes a module or names a folder.
 const MAKERS: usize = 200;
 
 /// Where something is that is not in the packaged source.
@@ -349,7 +349,10 @@ impl Packaged<'_> {
             Err(_) => true,
         };
         let below = |path: &str| {
-            is_below(path, inside).then(|| path[inside.len()..].trim_start_matches('/').to_owned())
+            is_below(path, inside).then(|| {
+                let path = path[inside.len()..].trim_start_matches('/');
+                source::moved(path, &self.found.map)
+            })
         };
         paths.map(str::trim).filter(|path| !path.contains("..")).filter(is_empty).filter_map(below).collect()
     }
@@ -366,10 +369,14 @@ impl Packaged<'_> {
                 Lack::Include(missing) => is_below(&missing.path, &folder),
                 Lack::Target { .. } | Lack::Module { .. } | Lack::Sources => false,
             };
-            let who = layout.reads.iter().find(|path| {
+            let named = |path: &&String| {
                 let text = self.tree.read(path, 1 << 20).unwrap_or_default();
-                String::from_utf8_lossy(&text).contains(name)
-            });
+                let text = String::from_utf8_lossy(&text);
+                text.split(|next: char| !next.is_ascii_alphanumeric() && !"_-.".contains(next))
+                    .any(|word| word == name)
+            };
+            let makefiles = self.makefiles();
+            let who = layout.reads.iter().chain(&makefiles).find(named);
             let is_needed = who.is_some()
                 || layout.lacks.iter().chain(&layout.doubts).any(points)
                 || layout
@@ -387,6 +394,16 @@ impl Packaged<'_> {
             findings.push(finding.hint(format!("run `git submodule update --init --recursive {folder}`")));
         }
         findings
+    }
+
+    /// The files that say how something is built, but for tests and examples.
+    fn makefiles(&self) -> Vec<String> {
+        let is_makefile = |path: &&&str| {
+            let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+            let is_named = ["Makefile", "Kbuild", "CMakeLists"].iter().any(|start| name.starts_with(start));
+            (is_named || name.ends_with(".mk")) && !kbuild::is_aside(folder)
+        };
+        self.tree.files.keys().filter(is_makefile).take(MAKERS).map(|path| (*path).to_owned()).collect()
     }
 
     /// Headers of the driver that are not packaged: those that are somewhere.
