@@ -30,24 +30,25 @@ const ELSEWHERE: Code = Code {
 const SEVERAL: Code = Code {
     id: "K0109",
     title: "the tree has several dkms.conf files, or several drivers",
-    explanation: "One that lies in the root counts before others, then `dkms.conf` before `dkms.conf.in`, `*.dkms` and other\n\
-                  names, and a shallow one before a deep one. When they are for different drivers, nothing is chosen:\n\
-                  `--dkms-conf FILE` names one, and `--all` packages every one of them. Folders with Makefiles of modules\n\
-                  that have nothing to do with each other are several drivers as well: none reads files of the other, uses\n\
-                  what it exports, or is named beside it in a Makefile above both.",
+    explanation: "One that lies in the root counts before others, then `dkms.conf` before `dkms.conf.in`, `*.dkms` and\n\
+                  other names, and a shallow one before a deep one. When they are for different drivers, nothing is\n\
+                  chosen: `--dkms-conf FILE` names one, and `--all` packages every one of them. Folders with Makefiles of\n\
+                  modules that have nothing to do with each other are several drivers as well: none reads files of the\n\
+                  other, uses what it exports, or is named beside it in a Makefile above both.",
 };
 const TIE: Code = Code {
     id: "K0111",
     title: "two folders have what dkms.conf points to",
-    explanation: "dkms.conf lies in neither of them, and both have the folders, Makefiles, modules and sources that it points\n\
-                  to. `root` in the `[source]` table of kpkg.toml says which one becomes /usr/src/NAME-VERSION.",
+    explanation: "dkms.conf lies in neither of them, and both have the folders, Makefiles, modules and sources that it\n\
+                  points to. `root` in the `[source]` table of kpkg.toml says which one becomes /usr/src/NAME-VERSION.",
 };
 const MOVED: Code = Code {
     id: "K0112",
     title: "files are packaged in another place than they have in the tree",
-    explanation: "No folder of the tree has everything that dkms.conf points to. With the files beside dkms.conf in the root, or\n\
-                  with a folder of the right name where it is looked for, one has: so the vendor's own packaging moves\n\
-                  them, and so does kpkg. `map` in the `[source]` table of kpkg.toml says it, or something else, for good.",
+    explanation: "No folder of the tree has everything that dkms.conf points to. With the files beside dkms.conf in the\n\
+                  root, or with a folder of the right name where it is looked for, one has: so the vendor's own packaging\n\
+                  moves them, and so does kpkg. `map` in the `[source]` table of kpkg.toml says it, or something else, for\n\
+                  good.",
 };
 
 /// More entries than this are not looked at.

@@ -493,7 +493,8 @@ impl<'a> Walk<'a> {
         for module in &facts.modules {
             let Some(built) = module.built().map(|built| place(&built)) else { continue };
             let name = built.rsplit('/').next().unwrap_or(&built).to_owned();
-            if dkms::is_placeholder(&built) {
+            // outside of the root there is nothing to compare with
+            if dkms::is_placeholder(&built) || built.starts_with("..") {
                 continue;
             }
             // kbuild takes a dash in the name of a source, and so does dkms
@@ -504,7 +505,8 @@ impl<'a> Walk<'a> {
             let elsewhere: Vec<_> = made.iter().filter(|module| module.name == name).map(at).collect();
             let lack = |made| Lack::Module { index: module.index, built: built.clone(), made };
             if !elsewhere.is_empty() {
-                self.lack(lack(elsewhere), &[&format!("{name}.ko"), "*.ko", ".ko"]);
+                let folder = built.rsplit('/').nth(1).unwrap_or_default().to_owned();
+                self.lack(lack(elsewhere), &[".ko", &folder]);
             } else if knows_all {
                 self.lack(lack(made.iter().map(at).collect()), &[&name, "Makefile", "Kbuild", ".ko"]);
             } else {

@@ -320,7 +320,7 @@ pub fn plan_text(prepared: &Prepared) -> String {
     let driver = &prepared.driver;
     let modules: Vec<_> = driver.modules.iter().map(|module| module.name.as_str()).collect();
     line(&mut text, "driver", &format!("{} {}", driver.name, driver.version));
-    let unknown = driver.modules_unknown.then_some("what is not known here");
+    let unknown = driver.modules_unknown.then_some("perhaps others");
     line(&mut text, "modules", &modules.into_iter().chain(unknown).collect::<Vec<_>>().join(", "));
     if !driver.origin.is_usual() {
         line(&mut text, "from", &origin_line(&driver.origin));

@@ -77,7 +77,10 @@ fn templates_of_old_dkms_are_read_for_what_has_a_place_elsewhere() {
 #[test]
 fn a_bare_make_and_a_guard_for_kbuild() {
     let files = [("Makefile", GUARDED)];
-    assert_eq!(of(&with("MAKE[0]=\"make KVER=$kernelver\""), &files), ["K0801"]);
+    assert_eq!(of(&with("MAKE[0]=\"make KVER=$kernelver\""), &files), ["K0113"]);
+    // whether there are targets is not known
+    let open = [("Makefile", &*format!("-include $(shell pwd)/x.mk\n$(eval $(X))\n{GUARDED}"))];
+    assert_eq!(of(&with("MAKE[0]=\"make KVER=$kernelver\""), &open), ["K0801"]);
     assert!(of(&with("MAKE[0]=\"'make' KVER=$kernelver\""), &files).is_empty());
     assert!(
         of(&with("MAKE[0]=\"make -C $kernel_source_dir M=$dkms_tree/toy/1.0/build\""), &files).is_empty()
@@ -88,7 +91,9 @@ fn a_bare_make_and_a_guard_for_kbuild() {
 fn a_makefile_that_builds_for_the_running_kernel() {
     let files = [("Makefile", GUARDED)];
     assert_eq!(of(&with("MAKE[0]=\"'make'\""), &files), ["K0802"]);
-    assert_eq!(of(&with("MAKE[0]=\"'make' -C src\""), &[("src/Makefile", GUARDED)]), ["K0802"]);
+    let below = [("src/Makefile", GUARDED), ("src/toy.c", "MODULE_LICENSE(\"GPL\");\n")];
+    let lines = "MAKE[0]=\"'make' -C src\"\nBUILT_MODULE_LOCATION[0]=src";
+    assert_eq!(of(&with(lines), &below), ["K0802"]);
     assert!(of(&with("MAKE[0]=\"'make' KVER=$kernelver\""), &files).is_empty());
 }
 

@@ -89,6 +89,7 @@ fn versions_and_names_are_mapped_to_what_formats_allow() {
         let conf =
             CONF.replace("\"toy\"", &format!("\"{name}\"")).replace("\"1.0\"", &format!("\"{version}\""));
         let tree = Tree::with_conf(&conf);
+        tree.file("Makefile", format!("obj-m := {name}.o\n")).file(&format!("{name}.c"), "");
         let output = tree.kpkg(&["-f", "deb,rpm"]);
         assert_eq!(
             String::from_utf8_lossy(&output.stdout),
@@ -325,7 +326,7 @@ fn the_story_of_2013_still_works() {
          BUILT_MODULE_LOCATION[0]=src/\nDEST_MODULE_LOCATION[0]=\"/updates\"\nPACKAGE_NAME=ixgbe-dkms\n\
          PACKAGE_VERSION=3.12.6\nREMAKE_INITRD=no\n",
     );
-    tree.file("src/Makefile", "obj-m := ixgbe.o\n")
+    tree.file("src/Makefile", "obj-m := ixgbe.o\nixgbe-objs := ixgbe_main.o\ndefault:\n\tmake -C /lib/modules/$(KVERSION)/build M=$(PWD)\n")
         .file("src/ixgbe_main.c", "MODULE_LICENSE(\"GPL\");\n")
         .file("README", "x\n");
     golden("cli/story-of-2013.txt", &tree.transcript(&["-f", "deb"]));
@@ -442,7 +443,8 @@ fn show_has_a_table_of_kernels_and_modules() {
          MAKE[0]=\"make all\"\nMAKE[1]=\"make old\"\nMAKE_MATCH[1]='^[34]\\.'\nPATCH[0]=old.patch\nPATCH_MATCH[0]='^4\\.'\n\
          case $kernelver in 6.*) BUILT_MODULE_NAME[1]=toy_six; DEST_MODULE_LOCATION[1]=/updates;; esac\nAUTOINSTALL=yes\n",
     );
-    tree.file("patches/old.patch", "--- a/x\n+++ b/x\n");
+    let makefile = "obj-m := toy.o toy_six.o\nall old:\n\t$(MAKE) -C x M=$(CURDIR)\n";
+    tree.file("patches/old.patch", "--- a/x\n+++ b/x\n").file("Makefile", makefile).file("toy_six.c", "");
     for (release, config) in [
         ("4.19.0-x", "CONFIG_NET=y\n"),
         ("6.1.0-x", "CONFIG_NET=m\nCONFIG_TOY=m\n"),
@@ -473,7 +475,7 @@ fn a_dkms_conf_is_found_wherever_it_lies_and_its_marker_is_replaced() {
     let tree = Tree::empty();
     tree.file("debian/toy-dkms.dkms", "PACKAGE_NAME=\"toy\"\nPACKAGE_VERSION=\"#MODULE_VERSION#\"\nBUILT_MODULE_NAME[0]=\"toy\"\n\
         BUILT_MODULE_LOCATION[0]=\"src\"\nDEST_MODULE_LOCATION[0]=\"/updates\"\nMAKE[0]=\"make -C src V=#MODULE_VERSION#\"\nAUTOINSTALL=\"yes\"\n");
-    tree.file("src/Makefile", "obj-m := toy.o\n");
+    tree.file("src/Makefile", "obj-m := toy.o\nall:\n\t$(MAKE) -C $(KDIR) M=$(CURDIR)\n");
     tree.file("src/toy.c", "// SPDX-License-Identifier: GPL-2.0-only\nMODULE_VERSION(\"1.4\");\n");
     tree.file("debian/changelog", "toy (1.3-1) unstable; urgency=low\n");
     tree.file("kpkg.toml", "[driver]\nmaintainer = \"Jane Doe <jane@example.org>\"\n");

@@ -42,6 +42,7 @@ impl Case {
         let case = Self { tree: Tree::empty() };
         case.tree
             .file("driver/dkms.conf", CONF)
+            .file("driver/Makefile", "obj-m := toy.o\n")
             .file("driver/toy.bin", module(RELEASE, &[("printk", Some(16))]));
         case.tree.file(
             "driver/toy.c",
@@ -454,6 +455,7 @@ fn a_driver_is_built_after_those_that_it_needs_and_sees_what_they_made() {
         case.tree.file(&format!("both/{name}/dkms.conf"), format!("{conf}{more}"));
         case.tree.file(&format!("both/{name}/{name}.bin"), bytes);
         case.tree.file(&format!("both/{name}/{name}.h"), "");
+        case.tree.file(&format!("both/{name}/Makefile"), format!("obj-m := {name}.o\n"));
         let text = "// SPDX-License-Identifier: GPL-2.0-only\nMODULE_AUTHOR(\"J <j@example.org>\");\n";
         case.tree.file(&format!("both/{name}/{name}.c"), text);
     };

@@ -27,6 +27,7 @@ fn driver() -> Tree {
     let tree = Tree::empty();
     let source = "// SPDX-License-Identifier: GPL-2.0-only\nMODULE_AUTHOR(\"J <j@example.org>\");\n";
     tree.file("d/dkms.conf", CONF).file("d/odd.c", source).file("d/patches/fix.patch", "--- a/odd.c\n");
+    tree.file("d/Makefile", "obj-m := odd.o\n");
     tree.file("d/with blank and %percent [x]", "x")
         .file("d/debian/README", "a folder of that name")
         .file("d/90-odd.rules", "# r\n");

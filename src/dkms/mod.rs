@@ -35,7 +35,7 @@ pub(crate) use evaluate::{carried_over, export, identity, script_path, settings}
 pub(crate) use expand::single_quote;
 pub use facts::*;
 
-use crate::diagnostic::{Diagnostic, Place, SourceText};
+use crate::diagnostic::{Diagnostic, Edit, Place, SourceText};
 
 /// The most that a `dkms.conf` may weigh, in bytes.
 const CONF: usize = 1 << 20;
@@ -143,6 +143,16 @@ impl Conf {
             Some(place) => finding.at(place),
             None => finding,
         }
+    }
+
+    /// The edit that quotes a bare `make` in MAKE, so that dkms leaves the command as it is.
+    #[must_use]
+    pub fn quoted_make(&self) -> Option<Edit> {
+        let place = self.place_of("MAKE")?;
+        let words = &place.source.text[place.span.clone()];
+        let at = words.find("=\"make ").or_else(|| words.find("=\"make\""))?;
+        let from = place.span.start + at + 2;
+        Some(Edit::replace(&place.source, from..from + 4, "'make'"))
     }
 
     /// A place by byte offsets of the evaluated text.

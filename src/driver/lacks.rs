@@ -19,43 +19,45 @@ use crate::source::{self, LeftOut};
 pub(super) const NOTHING_THERE: Code = Code {
     id: "K0113",
     title: "the build goes where nothing is",
-    explanation: "MAKE, or a Makefile that it starts, enters a folder, calls make for a target, or runs a script that the packaged\n\
-                  source does not have. The module would be built on no machine, so no package is written. Where no folder of\n\
-                  the tree has everything, the finding lists those that were looked at. `root` in the `[source]` table of\n\
-                  kpkg.toml names the folder that becomes /usr/src/NAME-VERSION, `map` what lies elsewhere in it.",
+    explanation: "MAKE, or a Makefile that it starts, enters a folder, calls make for a target, or runs a script that the\n\
+                  packaged source does not have. The module would be built on no machine, so no package is written. Where\n\
+                  no folder of the tree has everything, the finding lists those that were looked at. `root` in the\n\
+                  `[source]` table of kpkg.toml names the folder that becomes /usr/src/NAME-VERSION, `map` what lies\n\
+                  elsewhere in it.",
 };
 pub(super) const NOT_MADE_THERE: Code = Code {
     id: "K0114",
     title: "a module is not made where dkms.conf says",
-    explanation: "dkms looks for BUILT_MODULE_LOCATION/BUILT_MODULE_NAME.ko after the build and fails where there is no such file\n\
-                  (`Build of NAME.ko failed`). The Makefiles that MAKE reaches make other modules, or make it in another\n\
-                  folder, and nothing moves it.",
+    explanation: "dkms looks for BUILT_MODULE_LOCATION/BUILT_MODULE_NAME.ko after the build and fails where there is no\n\
+                  such file (`Build of NAME.ko failed`). The Makefiles that MAKE reaches make other modules, or make it in\n\
+                  another folder, and nothing moves it.",
 };
 pub(super) const NO_SOURCE: Code = Code {
     id: "K0115",
     title: "the source of an object is not packaged",
-    explanation: "kbuild makes an object of a file of its name: .c, .S, .rs or .o_shipped (kbuild/makefiles.rst). The packaged\n\
-                  source has none for this one. It lies outside of the root, git does not know it, or something makes it that\n\
-                  has to run before the driver is packaged.",
+    explanation: "kbuild makes an object of a file of its name: .c, .S, .rs or .o_shipped (kbuild/makefiles.rst). The\n\
+                  packaged source has none for this one. It lies outside of the root, git does not know it, or something\n\
+                  makes it that has to run before the driver is packaged.",
 };
 pub(super) const NOT_INCLUDED: Code = Code {
     id: "K0116",
     title: "a file that is included is not packaged",
-    explanation: "A Makefile or source includes a file that is not in the packaged source although something of its name is\n\
-                  outside of the root, ignored by git, or behind a link that leaves the tree; or that a Makefile cannot do\n\
-                  without. Only the driver's own headers count: what the kernel may have is never reported.",
+    explanation: "A Makefile or source includes a file that is not in the packaged source although something of its name\n\
+                  is outside of the root, ignored by git, or behind a link that leaves the tree; or that a Makefile cannot\n\
+                  do without. Only the driver's own headers count: what the kernel may have is never reported.",
 };
 pub(super) const NO_SUBMODULE: Code = Code {
     id: "K0117",
     title: "a submodule is not checked out",
-    explanation: "`.gitmodules` names a folder whose files are in another repository, and it is empty here. The build needs it,\n\
-                  or a Makefile names it. Archives that hosts make of a repository never have the files of its submodules.",
+    explanation: "`.gitmodules` names a folder whose files are in another repository, and it is empty here. The build\n\
+                  needs it, or a Makefile names it. Archives that hosts make of a repository never have the files of its\n\
+                  submodules.",
 };
 pub(super) const UNKNOWN_FOLDER: Code = Code {
     id: "K0118",
     title: "where MAKE goes is not known",
-    explanation: "The folder that MAKE enters hangs on a variable that nothing here sets, so nobody can tell whether it is there.\n\
-                  Write the path into dkms.conf, or try the package: `kpkg check --build`.",
+    explanation: "The folder that MAKE enters hangs on a variable that nothing here sets, so nobody can tell whether it is\n\
+                  there. Write the path into dkms.conf, or try the package: `kpkg check --build`.",
 };
 
 /// How many Makefiles are looked at for who makes a module or names a folder.
@@ -129,7 +131,8 @@ impl Packaged<'_> {
         let finding = match lack {
             Lack::File { path, by } if by == "PATCH" => {
                 let finding =
-                    Diagnostic::error(&MISSING_PATCH, format!("the patch `{path}` is not in the source"));
+                    Diagnostic::error(&MISSING_PATCH, format!("the patch `{path}` is not in the source"))
+                        .hint("add the file, or drop the entry from PATCH");
                 return Some(self.conf.mark(self.cured(finding, path), "PATCH"));
             }
             Lack::File { path, by } if HookKind::ALL.iter().any(|kind| kind.directive() == by) => {
@@ -158,11 +161,15 @@ impl Packaged<'_> {
                     .is_some_and(|text| String::from_utf8_lossy(&text).contains("KERNELRELEASE"));
                 let bare = self.facts.make.iter().filter_map(|rule| rule.command.known());
                 let bare = bare.into_iter().any(|command| command.starts_with("make"));
-                finding.hint(if guarded && bare {
-                    "dkms gives a bare `make` KERNELRELEASE, which the Makefile takes for a call of kbuild: write `'make'`, in quotes"
+                if guarded && bare {
+                    let hint = "dkms gives a bare `make` KERNELRELEASE, which the Makefile takes for a call of kbuild: write `'make'`, \
+                                in quotes";
+                    Diagnostic { fix: self.conf.quoted_make(), ..finding.hint(hint) }
                 } else {
-                    "leave MAKE out, so that dkms calls the kernel's build, or name a target that the Makefile has"
-                })
+                    finding.hint(
+                        "leave MAKE out, so that dkms calls the kernel's build, or name a target that the Makefile has",
+                    )
+                }
             }
             Lack::File { path, by } => {
                 let text = format!("{} runs `{path}`, which is not in the source", said_by(by));
@@ -201,7 +208,7 @@ impl Packaged<'_> {
         } else {
             Diagnostic::warning(&DEAD_HOOK, text)
         };
-        self.conf.mark(self.cured(finding, path), directive)
+        self.conf.mark(self.cured(finding.hint("add the file, or drop the directive"), path), directive)
     }
 
     fn module(&self, index: usize, built: &str, made: &[String]) -> Diagnostic {
@@ -328,6 +335,7 @@ impl Packaged<'_> {
                 Some(folder) => finding.with_note(format!("`{folder}` makes the modules")).hint(format!(
                     "when that folder lies elsewhere in the package: `map = {{ \"{folder}/\" = \"{path}/\" }}` under `[source]` in kpkg.toml"
                 )),
+                None if finding.hint.is_some() => finding,
                 None => finding.hint("add it, or correct who names it"),
             },
         }

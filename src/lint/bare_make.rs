@@ -1,7 +1,7 @@
 //! A bare `make` whose Makefile tests KERNELRELEASE: dkms sets that variable, and the Makefile takes it for kbuild.
 
 use super::{Tree, TreeRule};
-use crate::diagnostic::{Code, Diagnostic, Edit};
+use crate::diagnostic::{Code, Diagnostic};
 
 pub(super) static RULE: TreeRule = TreeRule { code: &CODE, check };
 
@@ -29,15 +29,8 @@ fn check(tree: &Tree<'_>) -> Vec<Diagnostic> {
         }
         let message = format!("`{path}` tests KERNELRELEASE, which dkms gives to a bare `make`");
         let mut finding = Diagnostic::warning(&CODE, message).hint("write the command in quotes: `'make'`");
-        if let Some(place) = tree.conf.place_of("MAKE") {
-            let words = &place.source.text[place.span.clone()];
-            if let Some(at) = words.find("=\"make ").or_else(|| words.find("=\"make\"")) {
-                let from = place.span.start + at + 2;
-                finding = finding.fix(Edit::replace(&place.source, from..from + 4, "'make'"));
-            }
-            finding = finding.at(place);
-        }
-        findings.push(finding);
+        finding.fix = tree.conf.quoted_make();
+        findings.push(tree.conf.mark(finding, "MAKE"));
     }
     findings
 }
