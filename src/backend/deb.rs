@@ -64,7 +64,7 @@ fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Option<Found>> {
                 if name == "control" {
                     read_control(&text()?, &mut found);
                 } else if SCRIPTS.contains(&name) {
-                    found.scripts.push(FoundScript { name: name.to_owned(), text: text()? });
+                    found.scripts.push(FoundScript { name: name.to_owned(), text: text()?, program: None });
                 } else if name == "md5sums" {
                     let mut bytes = Vec::new();
                     content.take(SUMS).read_to_end(&mut bytes)?;

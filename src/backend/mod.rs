@@ -96,6 +96,22 @@ pub struct FoundScript {
     pub name: String,
     /// Its text.
     pub text: String,
+    /// The program that runs it, where the format says one; otherwise the first line of the text does.
+    pub program: Option<String>,
+}
+
+impl FoundScript {
+    /// Whether a shell runs it.
+    #[must_use]
+    pub fn is_shell(&self) -> bool {
+        let first = self.text.lines().next().unwrap_or_default();
+        let named = first.strip_prefix("#!").map(str::to_owned);
+        let line = self.program.clone().or(named).unwrap_or_else(|| "/bin/sh".to_owned());
+        let mut words = line.split_whitespace();
+        let program = words.next().filter(|word| !word.ends_with("/env")).or_else(|| words.next());
+        let name = program.unwrap_or_default().rsplit('/').next().unwrap_or_default();
+        matches!(name, "sh" | "bash" | "dash" | "ash" | "ksh" | "busybox")
+    }
 }
 
 /// An entry of a package.

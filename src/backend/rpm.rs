@@ -71,9 +71,21 @@ fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>> {
         ("%posttrans", metadata.get_post_trans_script()),
     ];
     for (name, script) in scripts {
-        let text = script.map(|script| script.script).unwrap_or_default();
-        if !text.is_empty() {
-            found.scripts.push(FoundScript { name: name.to_owned(), text });
+        let Ok(script) = script else { continue };
+        if !script.script.is_empty() {
+            let program = script.program.and_then(|program| program.into_iter().next());
+            found.scripts.push(FoundScript { name: name.to_owned(), text: script.script, program });
+        }
+    }
+    let triggers = [
+        ("%trigger", metadata.get_triggers()),
+        ("%filetrigger", metadata.get_file_triggers()),
+        ("%transfiletrigger", metadata.get_trans_file_triggers()),
+    ];
+    for (name, list) in triggers {
+        for trigger in list.unwrap_or_default().into_iter().filter(|trigger| !trigger.script.is_empty()) {
+            let program = trigger.program.into_iter().next();
+            found.scripts.push(FoundScript { name: name.to_owned(), text: trigger.script, program });
         }
     }
     for (tag, what) in [

@@ -4,29 +4,36 @@
 //! What makes a dkms.conf invalid is not repeated here: it comes from reading it.
 
 mod bare_make;
+mod calls;
+mod contents;
 mod folder_name;
 mod old_templates;
 mod package_files;
 mod package_lacks;
+mod package_names;
+mod package_register;
+mod package_source;
+mod packaged;
 mod running_kernel;
 mod script;
+mod script_failure;
+mod script_kernel;
+mod script_removal;
+mod shell;
 mod source_archive;
 mod version;
 
-use std::collections::BTreeMap;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::backend::{Contents, Found};
+use crate::backend::Found;
 use crate::diagnostic::{Code, Diagnostic, SourceText};
 use crate::dkms::{self, Conf, Facts, Inputs};
 use crate::driver::Driver;
 use crate::version::Claim;
+pub use contents::Confs;
+use packaged::Packaged;
 pub use script::Kind;
-
-/// How much of a package's `dkms.conf` is read.
-const CONF: u64 = 1 << 20;
 
 /// A rule about a driver's tree.
 struct TreeRule {
@@ -49,7 +56,16 @@ const TREE_RULES: &[&TreeRule] = &[
     &old_templates::RULE,
 ];
 
-const PACKAGE_RULES: &[&PackageRule] = &[&package_lacks::RULE, &package_files::RULE];
+const PACKAGE_RULES: &[&PackageRule] = &[
+    &package_lacks::RULE,
+    &package_files::RULE,
+    &package_names::RULE,
+    &package_source::RULE,
+    &package_source::HOOKS,
+    &package_register::ADDS,
+    &package_register::REMOVES,
+    &package_register::REBUILDS,
+];
 
 /// The findings of this layer.
 pub fn codes() -> impl Iterator<Item = &'static Code> {
@@ -122,6 +138,8 @@ pub struct Package<'a> {
     pub confs: &'a Confs,
     /// The file's name.
     pub path: &'a Path,
+    /// What it is for dkms.
+    packaged: Packaged<'a>,
 }
 
 /// Every rule about a tree; `scripts` are the texts that run as root, with what they are for.
@@ -130,7 +148,9 @@ pub fn tree(tree: &Tree<'_>, scripts: &[(PathBuf, String, Kind)]) -> Vec<Diagnos
     let mut findings: Vec<_> = TREE_RULES.iter().flat_map(|rule| (rule.check)(tree)).collect();
     for (path, text, kind) in scripts {
         let source = Arc::new(SourceText { path: path.clone(), text: text.clone() });
-        findings.extend(script::check(&source, 0..text.len(), *kind));
+        let is_removed_before =
+            is_removed_before(*kind, scripts.iter().map(|(_, text, kind)| (*kind, text.as_str())));
+        findings.extend(script::check(&source, 0..text.len(), *kind, is_removed_before));
     }
     findings.extend(conf(&tree.conf));
     findings
@@ -150,46 +170,27 @@ pub fn conf_file(path: &Path, bytes: &[u8]) -> Vec<Diagnostic> {
 /// Every rule about the text of a dkms.conf.
 fn conf(conf: &Conf) -> Vec<Diagnostic> {
     let source = conf.source();
-    script::check(source, 0..source.text.len(), Kind::Conf)
+    script::check(source, 0..source.text.len(), Kind::Conf, false)
 }
 
-/// The `dkms.conf` of every driver's source in a package, by path.
-#[derive(Debug, Clone, Default)]
-pub struct Confs(BTreeMap<String, Vec<u8>>);
-
-impl Confs {
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl Contents for Confs {
-    fn wants(&self, path: &str) -> bool {
-        path.starts_with("/usr/src/") && path.ends_with("/dkms.conf")
-    }
-
-    fn take(&mut self, path: &str, content: &mut dyn Read) -> io::Result<()> {
-        let mut bytes = Vec::new();
-        content.take(CONF).read_to_end(&mut bytes)?;
-        self.0.insert(path.to_owned(), bytes);
-        Ok(())
-    }
+/// Whether one of the scripts takes the driver from dkms before a script of this kind runs.
+fn is_removed_before<'a>(kind: Kind, mut scripts: impl Iterator<Item = (Kind, &'a str)>) -> bool {
+    kind.is_late()
+        && scripts.any(|(other, text)| other.removes() && !other.is_late() && script::removes_from_dkms(text))
 }
 
 /// Every rule about a finished package.
 #[must_use]
 pub fn package(path: &Path, found: &Found, confs: &Confs) -> Vec<Diagnostic> {
-    let package = Package { found, confs, path };
+    let package = Package { found, confs, path, packaged: Packaged::new(path, found, confs) };
     let mut findings: Vec<_> = PACKAGE_RULES.iter().flat_map(|rule| (rule.check)(&package)).collect();
-    for script in &found.scripts {
-        let Some(kind) = Kind::of(&script.name) else { continue };
-        let path = PathBuf::from(format!("{} ({})", path.display(), script.name));
-        let source = Arc::new(SourceText { path, text: script.text.clone() });
-        findings.extend(script::check(&source, 0..script.text.len(), kind));
+    let kinds = || package.packaged.scripts.iter().filter_map(|script| Some((script.kind?, script)));
+    for (kind, script) in kinds() {
+        let others = kinds().map(|(kind, script)| (kind, script.source.text.as_str()));
+        let is_removed_before = is_removed_before(kind, others);
+        findings.extend(script::check(&script.source, 0..script.source.text.len(), kind, is_removed_before));
     }
-    for (name, content) in &confs.0 {
+    for (name, content) in confs.confs() {
         let path = PathBuf::from(format!("{} ({name})", path.display()));
         findings.extend(conf_file(&path, content));
     }
@@ -224,27 +225,33 @@ pub enum PackagingFile {
 pub fn spec(path: &Path, text: &str) -> Vec<Diagnostic> {
     let source = Arc::new(SourceText { path: path.to_owned(), text: text.to_owned() });
     let mut findings = Vec::new();
+    let mut sections: Vec<(Kind, std::ops::Range<usize>)> = Vec::new();
     let mut section: Option<(Kind, usize)> = None;
     let mut at = 0;
     let mut end = |section: Option<(Kind, usize)>, at: usize| {
-        if let Some((kind, from)) = section {
-            findings.extend(script::check(&source, from..at, kind));
-        }
+        sections.extend(section.map(|(kind, from)| (kind, from..at)));
     };
     for line in text.split_inclusive('\n') {
         let word = line.split_whitespace().next().unwrap_or_default();
         let begins = word.starts_with('%')
             && word.len() > 2
             && word[1..].bytes().all(|byte| byte.is_ascii_lowercase());
-        let sections =
+        let names =
             ["%description", "%prep", "%build", "%install", "%check", "%files", "%changelog", "%package"];
         let kind = Kind::of(word);
-        if begins && (kind.is_some() || sections.contains(&word)) {
+        if begins && (kind.is_some() || names.contains(&word)) {
             end(section, at);
-            section = kind.map(|kind| (kind, at + line.len()));
+            // `-p <lua>`, `-p /sbin/ldconfig`
+            let is_shell = !line.contains(" -p ") || line.trim_end().ends_with("sh");
+            section = kind.filter(|_| is_shell).map(|kind| (kind, at + line.len()));
         }
         at += line.len();
     }
     end(section, text.len());
+    for (kind, range) in &sections {
+        let is_removed_before =
+            is_removed_before(*kind, sections.iter().map(|(kind, range)| (*kind, &text[range.clone()])));
+        findings.extend(script::check(&source, range.clone(), *kind, is_removed_before));
+    }
     findings
 }

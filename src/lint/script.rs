@@ -1,6 +1,6 @@
 //! Rules about what runs as root, as patterns: the files of `lints/`.
 //!
-//! A pattern sees one script at a time; comments are not looked at.
+//! A pattern sees one script at a time; comments are not looked at. What a pattern cannot know is code, in [`RULES_IN_CODE`].
 
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
@@ -8,6 +8,9 @@ use std::sync::{Arc, LazyLock};
 use regex::Regex;
 use serde::Deserialize;
 
+use super::calls::{self, Action, Call};
+use super::shell::{self, Command};
+use super::{script_failure, script_kernel, script_removal};
 use crate::diagnostic::{Code, Diagnostic, Place, Severity, SourceText};
 
 /// Every rule; a new one is a file there and a line here.
@@ -29,6 +32,22 @@ const RULES: &[&str] = &[
     include_str!("../../lints/strips-after-signing.toml"),
 ];
 
+/// A rule about a script that takes more than a pattern.
+pub(super) struct ScriptRule {
+    pub(super) code: &'static Code,
+    pub(super) check: fn(&Scan<'_>) -> Option<Diagnostic>,
+}
+
+const RULES_IN_CODE: &[&ScriptRule] = &[
+    &script_kernel::RULE,
+    &script_failure::BUILD,
+    &script_failure::ADD,
+    &script_failure::LOAD,
+    &script_removal::STATE,
+    &script_removal::TOO_LATE,
+    &script_removal::SOURCE,
+];
+
 /// When a script runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -44,8 +63,10 @@ pub enum Kind {
     DebPostrm,
     /// `%pre`, `%post`, `%posttrans`.
     RpmInstall,
-    /// `%preun`, `%postun`.
+    /// `%preun`.
     RpmRemove,
+    /// `%postun`.
+    RpmPostun,
 }
 
 impl Kind {
@@ -57,7 +78,8 @@ impl Kind {
             "prerm" => Self::DebPrerm,
             "postrm" => Self::DebPostrm,
             "%pretrans" | "%pre" | "%post" | "%posttrans" => Self::RpmInstall,
-            "%preun" | "%postun" => Self::RpmRemove,
+            "%preun" | "%preuntrans" => Self::RpmRemove,
+            "%postun" | "%postuntrans" => Self::RpmPostun,
             _ => return None,
         })
     }
@@ -71,9 +93,120 @@ impl Kind {
             Self::DebPrerm => &["remove", "deb-remove", "deb-prerm"],
             Self::DebPostrm => &["remove", "deb-remove"],
             Self::RpmInstall => &["install", "rpm-install"],
-            Self::RpmRemove => &["remove", "rpm-remove"],
+            Self::RpmRemove | Self::RpmPostun => &["remove", "rpm-remove"],
         }
     }
+
+    /// Whether it runs when a package is installed.
+    pub(super) fn installs(self) -> bool {
+        matches!(self, Self::DebInstall | Self::RpmInstall)
+    }
+
+    /// Whether it runs when a package is removed.
+    pub(super) fn removes(self) -> bool {
+        matches!(self, Self::DebPrerm | Self::DebPostrm | Self::RpmRemove | Self::RpmPostun)
+    }
+
+    /// Whether the package's files are gone by then.
+    pub(super) fn is_late(self) -> bool {
+        matches!(self, Self::DebPostrm | Self::RpmPostun)
+    }
+}
+
+/// A script that was read as shell.
+pub(super) struct Scan<'a> {
+    source: &'a Arc<SourceText>,
+    /// Where the script begins in the text of `source`.
+    start: usize,
+    /// Its text.
+    pub(super) text: &'a str,
+    pub(super) kind: Kind,
+    /// What it runs.
+    pub(super) commands: &'a [Command],
+    /// What it tells dkms.
+    pub(super) calls: &'a [Call<'a>],
+    /// Whether a script that runs earlier takes the driver from dkms.
+    pub(super) is_removed_before: bool,
+}
+
+impl Scan<'_> {
+    /// The place of a part of the script.
+    pub(super) fn place(&self, span: &Range<usize>) -> Place {
+        Place::new(self.source, self.start + span.start..self.start + span.end)
+    }
+
+    /// A part of the script, as messages show it.
+    pub(super) fn shown(&self, span: &Range<usize>) -> String {
+        shown(self.text.get(span.clone()).unwrap_or_default())
+    }
+
+    /// Whether the conditions of a command have one of the words.
+    pub(super) fn hangs_on(&self, command: &Command, words: &[&str]) -> bool {
+        let mut conditions = command.conditions.iter().filter_map(|span| self.text.get(span.clone()));
+        conditions.any(|text| words.iter().any(|word| text.contains(word)))
+    }
+
+    /// One finding for all commands of a kind, at the first.
+    pub(super) fn finding<'c>(
+        &self,
+        code: &'static Code,
+        commands: impl IntoIterator<Item = &'c Command>,
+        message: impl FnOnce(&str) -> String,
+    ) -> Option<Diagnostic> {
+        let mut commands = commands.into_iter();
+        let first = commands.next()?;
+        let place = self.place(&first.span);
+        let mut lines: Vec<_> =
+            commands.map(|command| self.place(&command.span).line_column().0.to_string()).collect();
+        lines.dedup();
+        let mut finding = Diagnostic::warning(code, message(&self.shown(&first.span))).at(place);
+        if !lines.is_empty() {
+            lines.truncate(LINES);
+            finding = finding.with_note(format!("the same in line {}", lines.join(", ")));
+        }
+        Some(finding)
+    }
+}
+
+/// How many further lines a finding names.
+const LINES: usize = 5;
+
+/// Words of a script or of a package on one line, cut to what a message can hold.
+pub(super) fn shown(text: &str) -> String {
+    let words = text.replace("\\\n", " ").split_whitespace().collect::<Vec<_>>().join(" ").replace('`', "'");
+    let cut: String = words.chars().take(100).filter(|character| !character.is_control()).collect();
+    if cut.len() < words.len() { format!("{cut}…") } else { cut }
+}
+
+/// Whether a script takes a driver from dkms.
+pub(super) fn removes_from_dkms(text: &str) -> bool {
+    let script = shell::read(text);
+    let removes = |call: &Call<'_>| matches!(call.action, Action::Remove | Action::Unknown);
+    !script.is_whole && text.contains("dkms") || calls::of(&script).iter().any(removes)
+}
+
+fn check_in_code(
+    source: &Arc<SourceText>,
+    range: Range<usize>,
+    kind: Kind,
+    is_removed_before: bool,
+) -> Vec<Diagnostic> {
+    if !kind.installs() && !kind.removes() {
+        return Vec::new();
+    }
+    let text = &source.text[range.clone()];
+    let script = shell::read(text);
+    let calls = calls::of(&script);
+    let scan = Scan {
+        source,
+        start: range.start,
+        text,
+        kind,
+        commands: &script.commands,
+        calls: &calls,
+        is_removed_before,
+    };
+    RULES_IN_CODE.iter().filter_map(|rule| (rule.check)(&scan)).collect()
 }
 
 /// A file of `lints/`.
@@ -139,11 +272,23 @@ fn compile(text: &str) -> Result<Rule, String> {
 }
 
 pub(super) fn codes() -> impl Iterator<Item = &'static Code> {
-    COMPILED.iter().map(|rule| rule.code)
+    COMPILED.iter().map(|rule| rule.code).chain(RULES_IN_CODE.iter().map(|rule| rule.code))
 }
 
-/// The findings about the part `range` of a text that is a script of this kind.
-pub(super) fn check(source: &Arc<SourceText>, range: Range<usize>, kind: Kind) -> Vec<Diagnostic> {
+/// The findings about the part `range` of a text that is a script of this kind. `is_removed_before`: a script that runs earlier
+/// takes the driver from dkms.
+pub(super) fn check(
+    source: &Arc<SourceText>,
+    range: Range<usize>,
+    kind: Kind,
+    is_removed_before: bool,
+) -> Vec<Diagnostic> {
+    let mut findings = check_patterns(source, range.clone(), kind);
+    findings.extend(check_in_code(source, range, kind, is_removed_before));
+    findings
+}
+
+fn check_patterns(source: &Arc<SourceText>, range: Range<usize>, kind: Kind) -> Vec<Diagnostic> {
     let text = without_comments(&source.text[range.clone()]);
     let mut findings = Vec::new();
     for rule in COMPILED.iter() {
@@ -209,7 +354,7 @@ mod tests {
             for word in &rule.file.scripts {
                 let codes = |example: &str| {
                     let source = Arc::new(SourceText { path: "x".into(), text: example.to_owned() });
-                    let found = check(&source, 0..example.len(), kind(word));
+                    let found = check_patterns(&source, 0..example.len(), kind(word));
                     found.iter().map(|finding| finding.code.id).collect::<Vec<_>>()
                 };
                 assert!(codes(&rule.file.bad).contains(&rule.code.id), "{} {word}: bad", rule.code.id);
