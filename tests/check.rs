@@ -115,7 +115,9 @@ fn hooks_and_packaging_of_the_tree_are_read() {
     assert_eq!(of(&hook, &[("after.sh", "#!/bin/sh\ndepmod -a\n")]), ["K0814"]);
     assert_eq!(of(CONF, &[("debian/toy-dkms.postinst", "#!/bin/sh\nx=$(uname -r)\n")]), ["K0811"]);
     let spec = "Name: toy\n%description\nuname -r\n%preun\ndkms remove -m toy -v 1.0 --all\n%files\n/x\n%changelog\n- exit -1\n";
-    assert_eq!(of(CONF, &[("toy.spec", spec)]), ["K0820"]);
+    assert_eq!(of(CONF, &[("toy.spec", spec)]), ["K0820", "K0839"]);
+    let lua = "Name: toy\n%post -p <lua>\nos.execute('depmod -a')\n%post\ndkms build -m %{name} -v %{version} || :\n%files\n";
+    assert_eq!(of(CONF, &[("toy.spec", lua)]), ["K0838"]);
     // not a script, though it has the words
     assert!(of(CONF, &[("README", "run uname -r and depmod -a\n")]).is_empty());
 }
@@ -206,7 +208,7 @@ fn a_foreign_deb_is_read() {
     let Some(package) = foreign_deb(&tree) else { return };
     assert_eq!(
         codes(&tree, &[&package]),
-        ["K0312", "K0811", "K0812", "K0813", "K0821", "K0822", "K0831", "K0831", "K0832"]
+        ["K0312", "K0811", "K0812", "K0813", "K0821", "K0822", "K0831", "K0831", "K0832", "K0834", "K0839"]
     );
 }
 
@@ -232,6 +234,357 @@ fn a_foreign_rpm_is_read() {
         assert!(found.contains(&code.to_owned()), "{code} not in {found:?}");
     }
     assert_eq!(tree.kpkg(&["check", "foreign.rpm"]).status.code(), Some(3));
+}
+
+/// A package for dkms as a careful vendor makes it; tests change one thing.
+struct Vendor {
+    tree: Tree,
+    scripts: Vec<(&'static str, String)>,
+    files: Vec<(String, String, u32)>,
+}
+
+const POSTINST: &str = "#!/bin/sh
+set -e
+case \"$1\" in
+configure)
+    dkms status -m toy -v 1.0 | grep -q . || dkms add -m toy -v 1.0
+    for k in /lib/modules/*/build/include; do
+        k=${k%/build/include}
+        dkms install -m toy -v 1.0 -k \"${k##*/}\" || echo 'toy was not built' >&2
+    done
+    ;;
+esac
+exit 0
+";
+const PRERM: &str = "#!/bin/sh
+set -e
+case \"$1\" in
+remove) dkms remove -m toy -v 1.0 --all || : ;;
+esac
+exit 0
+";
+const POSTTRANS: &str = "dkms remove -m toy -v 1.0 --all >/dev/null 2>&1 || :
+dkms add -m toy -v 1.0 || :
+for k in /lib/modules/*/build/include; do
+    k=${k%/build/include}
+    dkms install -m toy -v 1.0 -k \"${k##*/}\" || :
+done
+exit 0
+";
+const PREUN: &str = "if [ \"$1\" = 0 ]; then dkms remove -m toy -v 1.0 --all || :; fi
+exit 0
+";
+/// Without a script.
+const NONE: &str = "";
+
+impl Vendor {
+    fn new() -> Self {
+        let file = |path: &str, text: &str| (format!("/usr/src/toy-1.0/{path}"), text.to_owned(), 0o644);
+        Self {
+            tree: Tree::empty(),
+            scripts: vec![
+                ("postinst", POSTINST.to_owned()),
+                ("prerm", PRERM.to_owned()),
+                ("%posttrans", POSTTRANS.to_owned()),
+                ("%preun", PREUN.to_owned()),
+            ],
+            files: vec![
+                file("dkms.conf", CONF),
+                file("Makefile", "obj-m := toy.o\n"),
+                file("toy.c", "int x;\n"),
+            ],
+        }
+    }
+
+    fn script(mut self, name: &'static str, text: &str) -> Self {
+        self.scripts.retain(|(other, _)| *other != name);
+        if text != NONE {
+            self.scripts.push((name, text.to_owned()));
+        }
+        self
+    }
+
+    fn file(mut self, path: &str, text: &str, mode: u32) -> Self {
+        self.files.push((format!("/usr/src/toy-1.0/{path}"), text.to_owned(), mode));
+        self
+    }
+
+    fn without(mut self, path: &str) -> Self {
+        self.files.retain(|(other, ..)| !other.ends_with(path));
+        self
+    }
+
+    fn conf(self, text: &str) -> Self {
+        self.without("/dkms.conf").file("dkms.conf", text, 0o644)
+    }
+
+    fn renamed(mut self, folder: &str) -> Self {
+        for (path, ..) in &mut self.files {
+            *path = path.replace("toy-1.0", folder);
+        }
+        self
+    }
+
+    fn write(&self, path: &str, text: &str, mode: u32) {
+        self.tree.file(path, text);
+        fs::set_permissions(self.tree.path().join(path), fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// The findings of the .deb; nothing where there is no dpkg-deb.
+    fn deb(&self) -> Option<Vec<String>> {
+        let control = "Package: toy-dkms\nVersion: 1.0-1\nArchitecture: all\nMaintainer: A B <a@b.cd>\nDepends: dkms\nDescription: toy\n";
+        self.write("d/DEBIAN/control", control, 0o644);
+        self.write("d/DEBIAN/md5sums", "", 0o644);
+        for (name, text) in self.scripts.iter().filter(|(name, _)| !name.starts_with('%')) {
+            self.write(&format!("d/DEBIAN/{name}"), text, 0o755);
+        }
+        for (path, text, mode) in &self.files {
+            self.write(&format!("d{path}"), text, *mode);
+        }
+        let build = Command::new("dpkg-deb")
+            .current_dir(self.tree.path())
+            .args(["--root-owner-group", "-Znone", "-b", "d", "vendor.deb"])
+            .output();
+        let Ok(output) = build else {
+            support::missing("dpkg-deb");
+            return None;
+        };
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Some(codes(&self.tree, &["vendor.deb"]))
+    }
+
+    /// The findings of the .rpm.
+    fn rpm(&self) -> Vec<String> {
+        let mut builder = rpm::PackageBuilder::new("toy-dkms", "1.0", "GPL-2.0-only", "noarch", "toy");
+        builder.requires(rpm::Dependency::any("dkms")).release("1");
+        for (name, text) in self.scripts.iter().filter(|(name, _)| name.starts_with('%')) {
+            let script = match text.strip_prefix("-p ").and_then(|text| text.split_once('\n')) {
+                Some((program, text)) => rpm::Scriptlet::new(text).prog(vec![program]),
+                None => rpm::Scriptlet::new(text.as_str()),
+            };
+            match *name {
+                "%post" => builder.post_install_script(script),
+                "%posttrans" => builder.post_trans_script(script),
+                "%preun" => builder.pre_uninstall_script(script),
+                "%postun" => builder.post_uninstall_script(script),
+                name => panic!("{name}"),
+            };
+        }
+        for (path, text, mode) in &self.files {
+            self.write(&format!("r{path}"), text, 0o644);
+            let options =
+                rpm::FileOptions::new(path.as_str()).mode(0o100_000 | u16::try_from(*mode).unwrap());
+            builder.with_file(self.tree.path().join(format!("r{path}")), options).unwrap();
+        }
+        let mut bytes = Vec::new();
+        builder.build().unwrap().write(&mut bytes).unwrap();
+        self.tree.file("vendor.rpm", &bytes);
+        codes(&self.tree, &["vendor.rpm"])
+    }
+
+    /// Both formats have these findings and no other.
+    fn has(&self, expected: &[&str]) {
+        if let Some(found) = self.deb() {
+            assert_eq!(found, expected, "deb {:?}", self.tree.kpkg(&["check", "vendor.deb"]));
+        }
+        assert_eq!(self.rpm(), expected, "rpm {:?}", self.tree.kpkg(&["check", "vendor.rpm"]));
+    }
+
+    fn deb_has(&self, expected: &[&str]) {
+        if let Some(found) = self.deb() {
+            assert_eq!(found, expected, "{:?}", self.tree.kpkg(&["check", "vendor.deb"]));
+        }
+    }
+
+    fn rpm_has(&self, expected: &[&str]) {
+        assert_eq!(self.rpm(), expected, "{:?}", self.tree.kpkg(&["check", "vendor.rpm"]));
+    }
+}
+
+#[test]
+fn a_careful_package_has_no_findings() {
+    Vendor::new().has(&[]);
+    let make = "MAKE[0]=\"make -C $kernel_source_dir M=$dkms_tree/$PACKAGE_NAME/$PACKAGE_VERSION/build/src\"\nBUILT_MODULE_LOCATION=src\n";
+    let below = Vendor::new().without("Makefile").conf(&with(make));
+    below.file("src/Kbuild", "obj-m := toy.o\n", 0o644).has(&[]);
+    let hook =
+        Vendor::new().conf(&with("PRE_BUILD=\"fetch.sh $kernelver\"")).without("toy.c").without("Makefile");
+    hook.file("fetch.sh", "#!/bin/sh\n", 0o755).has(&[]);
+    Vendor::new().without("toy.c").file("toy.o_shipped", "", 0o644).has(&[]);
+}
+
+#[test]
+fn folder_conf_and_scripts_agree() {
+    // the folder has another version than its dkms.conf, and the scripts follow the folder, or the file
+    let follow = |version: &str| {
+        let scripts =
+            [("postinst", POSTINST), ("prerm", PRERM), ("%posttrans", POSTTRANS), ("%preun", PREUN)];
+        let vendor = Vendor::new().renamed("toy-1.1");
+        scripts.iter().fold(vendor, |vendor, (name, text)| vendor.script(name, &text.replace("1.0", version)))
+    };
+    follow("1.1").has(&["K0833"]);
+    follow("1.0").has(&["K0833", "K0833"]);
+    // the scripts say something that is not there
+    let other = |text: &str| text.replace("-m toy -v 1.0", "toy/1.2");
+    let vendor = Vendor::new().script("postinst", &other(POSTINST)).script("%posttrans", &other(POSTTRANS));
+    vendor.has(&["K0833"]);
+    let vendor = Vendor::new().script("prerm", &other(PRERM)).script("%preun", &other(PREUN));
+    vendor.has(&["K0833"]);
+    // variables: known, and not known
+    let by_variable = |value: &str| {
+        let text = POSTINST.replace("set -e", &format!("set -e\nNAME=toy\nV={value}"));
+        Vendor::new().script("postinst", &text.replace("-m toy -v 1.0", "-m $NAME -v \"${V}\""))
+    };
+    by_variable("1.0").deb_has(&[]);
+    by_variable("'1.3'").deb_has(&["K0833"]);
+    by_variable("$(dpkg-query -W toy)").deb_has(&[]);
+    // what the script puts there itself
+    let made =
+        other(POSTINST).replace("configure)", "configure)\n    cp -r /usr/src/toy-1.0 /usr/src/toy-1.2");
+    Vendor::new().script("postinst", &made).deb_has(&[]);
+    // by its path, which dkms copies
+    let by_path = POSTINST.replace("dkms add -m toy -v 1.0", "dkms add /usr/src/toy");
+    Vendor::new().renamed("toy").script("postinst", &by_path).deb_has(&["K0833"]);
+    let by_path = POSTINST.replace("dkms add -m toy -v 1.0", "dkms add /usr/src/toy-2");
+    Vendor::new().script("postinst", &by_path).deb_has(&["K0833"]);
+    let common = "#!/bin/sh\nset -e\n/usr/lib/dkms/common.postinst toy 1.1 /usr/share/toy '' $2\n";
+    Vendor::new().script("postinst", common).deb_has(&["K0822", "K0833"]);
+    Vendor::new().script("postinst", &common.replace("1.1", "1.0")).deb_has(&["K0822"]);
+}
+
+#[test]
+fn the_source_is_in_the_package() {
+    Vendor::new().without("toy.c").without("Makefile").has(&["K0834"]);
+    Vendor::new().without("toy.c").has(&["K0834"]);
+    Vendor::new().without("Makefile").has(&["K0834"]);
+    for line in [
+        "MAKE[0]=\"make -C $kernel_source_dir M=$dkms_tree/$PACKAGE_NAME/$PACKAGE_VERSION/build/src\"",
+        "MAKE[0]=\"make -C src KVER=$kernelver\"",
+        "MAKE[0]=\"cd $dkms_tree/toy/1.0/build/src && 'make'\"",
+        "PATCH[0]=\"fix.patch\"",
+        "BUILT_MODULE_LOCATION=\"src\"",
+    ] {
+        Vendor::new().conf(&with(line)).has(&["K0834"]);
+    }
+    let below = Vendor::new().without("Makefile").file("Makefile", "obj-y := drv/\n", 0o644);
+    below.file("drv/Makefile", "obj-m := toy.o\n", 0o644).has(&["K0834"]);
+    Vendor::new().conf(&with("PATCH[0]=\"fix.patch\"")).file("patches/fix.patch", "", 0o644).has(&[]);
+    let hook = with("POST_INSTALL=\"after.sh x\"");
+    Vendor::new().conf(&hook).has(&["K0835"]);
+    Vendor::new().conf(&hook).file("after.sh", "#!/bin/sh\n", 0o644).has(&["K0835"]);
+    Vendor::new().conf(&hook).file("after.sh", "#!/bin/sh\n", 0o755).has(&[]);
+    // what nobody can know
+    for line in
+        ["MAKE[0]=\"./build.sh\"", "MAKE[0]=\"make -C $SOMEWHERE\"", "MAKE[0]=\"sh -c 'cd gen; make'\""]
+    {
+        Vendor::new().without("Makefile").conf(&with(line)).has(&[]);
+    }
+}
+
+#[test]
+fn something_registers_and_something_unregisters() {
+    let nothing = || {
+        Vendor::new()
+            .script("postinst", NONE)
+            .script("prerm", NONE)
+            .script("%posttrans", NONE)
+            .script("%preun", NONE)
+    };
+    nothing().has(&["K0836"]);
+    nothing().script("postinst", "#!/bin/sh\necho 'run dkms add toy/1.0'\n").deb_has(&["K0836"]);
+    nothing().script("%post", "-p /sbin/ldconfig\n").rpm_has(&["K0836"]);
+    Vendor::new().script("prerm", NONE).script("%preun", NONE).has(&["K0837"]);
+    Vendor::new().script("prerm", "#!/bin/sh\nrmmod toy || :\nexit 0\n").deb_has(&["K0837"]);
+    // another program may do it
+    for text in [
+        "/usr/share/toy/setup",
+        "toy-setup --dkms",
+        ". /usr/share/toy/functions\nregister",
+        "eval \"$x\"",
+        "$TOOL add",
+    ] {
+        nothing().script("postinst", &format!("#!/bin/sh\n{text}\nexit 0\n")).deb_has(&[]);
+        nothing().script("%posttrans", &format!("{text}\nexit 0\n")).rpm_has(&[]);
+        Vendor::new().script("prerm", &format!("#!/bin/sh\n{text}\nexit 0\n")).deb_has(&[]);
+    }
+    nothing().script("postinst", "#!/usr/bin/perl\nsystem 'dkms add toy/1.0';\n").deb_has(&[]);
+    nothing().script("%posttrans", "-p <lua>\nos.execute('uname -r')\n").rpm_has(&[]);
+    // a driver that is not for dkms
+    nothing().without("/dkms.conf").has(&[]);
+    let elsewhere = POSTINST.replace("dkms add", "dkms add --sourcetree /opt").replace("1.0", "1.2");
+    Vendor::new()
+        .script("postinst", &elsewhere.replace("install -m", "install --sourcetree /opt -m"))
+        .deb_has(&[]);
+}
+
+#[test]
+fn a_new_release_of_an_rpm_builds_its_source() {
+    let kept = POSTTRANS.replace("dkms remove -m toy -v 1.0 --all >/dev/null 2>&1 || :\n", "");
+    Vendor::new().script("%posttrans", &kept).rpm_has(&["K0843"]);
+    let unbuilt = format!("dkms unbuild -m toy -v 1.0 --all || :\n{kept}");
+    Vendor::new().script("%posttrans", &unbuilt).rpm_has(&[]);
+    let safe = kept.replace("dkms add", "dkms add --rpm_safe_upgrade");
+    Vendor::new().script("%posttrans", &safe).rpm_has(&[]);
+}
+
+#[test]
+fn scripts_by_hand() {
+    let install = |line: &str| {
+        let text = POSTINST.replace("    for k", &format!("    {line}\n    for k"));
+        Vendor::new().script("postinst", &text)
+    };
+    install("dkms build -m toy -v 1.0 || :").deb_has(&["K0838"]);
+    install("dkms build -m toy -v 1.0 -k $k").deb_has(&["K0839"]);
+    install("if dkms build -m toy -v 1.0 -k $k; then echo yes; fi").deb_has(&[]);
+    install("set +e\n dkms build -m toy -v 1.0 -k $k\n set -e").deb_has(&[]);
+    install("cat <<E\n dkms build -m toy -v 1.0\nE").deb_has(&[]);
+    install("echo 'try: dkms build -m toy -v 1.0'").deb_has(&[]);
+    install("modprobe toy").deb_has(&["K0844"]);
+    install("modprobe toy || true").deb_has(&[]);
+    install("rm -rf /var/lib/dkms/toy").deb_has(&["K0840"]);
+    let add = POSTINST.replace("dkms status -m toy -v 1.0 | grep -q . || ", "");
+    Vendor::new().script("postinst", &add).deb_has(&["K0842"]);
+    Vendor::new().script("postinst", &add.replace("set -e\n", "")).deb_has(&[]);
+    // the last command is the status of the script
+    let last = POSTTRANS.replace(" || :\ndone\nexit 0", "\ndone");
+    Vendor::new().script("%posttrans", &last).rpm_has(&["K0839"]);
+    let remove = PRERM.replace(" || : ;;", " ;;");
+    Vendor::new().script("prerm", &remove).deb_has(&["K0839"]);
+    let asked = remove.replace("dkms remove", "[ -z \"$(dkms status toy/1.0)\" ] || dkms remove");
+    Vendor::new().script("prerm", &asked).deb_has(&[]);
+    Vendor::new().script("postrm", "#!/bin/sh\nrm -rf /usr/src/toy-1.0\n").deb_has(&["K0845"]);
+    Vendor::new().script("%postun", "rm -rf /usr/src/toy-1.0\n").rpm_has(&["K0845"]);
+    Vendor::new()
+        .script("postrm", "#!/bin/sh\n[ \"$1\" != purge ] || rm -rf /usr/src/toy-1.0\n")
+        .deb_has(&[]);
+    // after prerm has told dkms, what is left may go; without it postrm is too late
+    Vendor::new()
+        .script("postrm", "#!/bin/sh\nrm -rf /var/lib/dkms/toy\ndkms remove toy/1.0 --all || :\n")
+        .deb_has(&[]);
+    let late = Vendor::new().script("prerm", NONE).script("%preun", NONE);
+    late.script("postrm", PRERM).script("%postun", PREUN).has(&["K0841"]);
+    let by_hand = "#!/bin/sh\nset -e\nrm -rf /var/lib/dkms/toy\n";
+    Vendor::new().script("prerm", by_hand).deb_has(&["K0840"]);
+}
+
+#[test]
+fn packages_that_mean_harm_are_read_within_bounds() {
+    let binary: String = (0..2 << 20).map(|at: u32| char::from(u8::try_from(at % 251).unwrap())).collect();
+    let vendor = Vendor::new().conf(&binary).file("Makefile.x", &binary, 0o644);
+    assert!(vendor.deb().is_none_or(|found| !found.is_empty()));
+    assert!(!vendor.rpm().is_empty());
+    let mut vendor = Vendor::new().renamed("toy-1.0 `id`\u{1b}[2J");
+    for at in 0..200 {
+        vendor.files.push((format!("/usr/src/d{at}/dkms.conf"), CONF.to_owned(), 0o644));
+    }
+    if vendor.deb().is_some() {
+        let text = String::from_utf8_lossy(&vendor.tree.kpkg(&["check", "vendor.deb"]).stdout).into_owned();
+        assert!(text.contains("K0833") && !text.contains('\u{1b}'), "{text}");
+    }
+    let deep = format!("#!/bin/sh\n{}\n", "x=$(".repeat(20_000));
+    let vendor = Vendor::new().script("postinst", &deep).script("%posttrans", &"{ ".repeat(50_000));
+    vendor.deb();
+    vendor.rpm();
 }
 
 #[test]

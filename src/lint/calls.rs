@@ -15,6 +15,8 @@ pub(super) struct Call<'a> {
     pub path: Option<String>,
     /// Whether a kernel is named, or may be.
     pub names_kernel: bool,
+    /// Whether the source is looked for in another folder than /usr/src.
+    pub is_elsewhere: bool,
     /// The options that stand alone: `--all`, `--force`.
     pub options: Vec<String>,
     /// The command.
@@ -86,9 +88,12 @@ const WITH_VALUE: &[&str] = &[
 const STARTERS: &[&str] =
     &["sudo", "exec", "command", "nice", "ionice", "env", "sh", "bash", "dash", "/bin/sh", "/bin/bash"];
 
+/// How many calls of a script are looked at.
+const CALLS: usize = 256;
+
 /// What a script tells dkms.
 pub(super) fn of(script: &Script) -> Vec<Call<'_>> {
-    script.commands.iter().filter_map(call).collect()
+    script.commands.iter().filter_map(call).take(CALLS).collect()
 }
 
 /// The words from the program's name on.
@@ -128,6 +133,7 @@ fn call(command: &Command) -> Option<Call<'_>> {
         version: None,
         path: None,
         names_kernel: false,
+        is_elsewhere: false,
         options: Vec::new(),
         command,
     };
@@ -175,6 +181,7 @@ fn read(arguments: &[Word], call: &mut Call<'_>) {
             text if WITH_VALUE.iter().any(|option| text.starts_with(option)) => {
                 let _ = value(text);
                 call.names_kernel = call.names_kernel || text.starts_with("--kernelver");
+                call.is_elsewhere = call.is_elsewhere || text.starts_with("--sourcetree");
             }
             text if text.starts_with('-') => call.options.push(text.to_owned()),
             text => match Action::WORDS.iter().find(|(word, _)| *word == text) {

@@ -179,6 +179,9 @@ fn is_removed_before<'a>(kind: Kind, mut scripts: impl Iterator<Item = (Kind, &'
         && scripts.any(|(other, text)| other.removes() && !other.is_late() && script::removes_from_dkms(text))
 }
 
+/// How many dkms.conf files of a package are read as such.
+const CONFS: usize = 64;
+
 /// Every rule about a finished package.
 #[must_use]
 pub fn package(path: &Path, found: &Found, confs: &Confs) -> Vec<Diagnostic> {
@@ -190,7 +193,7 @@ pub fn package(path: &Path, found: &Found, confs: &Confs) -> Vec<Diagnostic> {
         let is_removed_before = is_removed_before(kind, others);
         findings.extend(script::check(&script.source, 0..script.source.text.len(), kind, is_removed_before));
     }
-    for (name, content) in confs.confs() {
+    for (name, content) in confs.confs().take(CONFS) {
         let path = PathBuf::from(format!("{} ({name})", path.display()));
         findings.extend(conf_file(&path, content));
     }

@@ -44,20 +44,21 @@ fn folder(driver: &PackagedDriver<'_>) -> Option<Diagnostic> {
     if driver.folder_name() == wanted {
         return None;
     }
-    let message = format!("the package has `{}`, and its dkms.conf says `{wanted}`", driver.folder);
+    let said = super::script::shown(&wanted);
+    let message = format!("the package has `{}`, and its dkms.conf says `{said}`", driver.shown(""));
     let directive = if driver.folder_name().starts_with(&format!("{name}-")) {
         "PACKAGE_VERSION"
     } else {
         "PACKAGE_NAME"
     };
     let finding = Diagnostic::warning(&CODE, message)
-        .hint(format!("correct {directive}, or install the source to `/usr/src/{wanted}`"));
+        .hint(format!("correct {directive}, or install the source to `/usr/src/{said}`"));
     Some(driver.conf.mark(finding, directive))
 }
 
 /// A command that registers what the package does not have.
 fn registration(packaged: &Packaged<'_>, script: &PackagedScript, call: &Call<'_>) -> Option<Diagnostic> {
-    if !call.action.registers() {
+    if !call.action.registers() || call.is_elsewhere {
         return None;
     }
     let (needs, what) = match (&call.path, &call.name, &call.version) {
@@ -91,8 +92,8 @@ fn registration(packaged: &Packaged<'_>, script: &PackagedScript, call: &Call<'_
     let driver = driver.or_else(|| packaged.drivers.iter().find(|driver| !is_registered(driver)))?;
     let message = format!(
         "`{}` needs the {what} `{needs}`, and the package has `{}`",
-        super::script::shown(&script.shown(call)),
-        driver.folder
+        script.shown(call),
+        driver.shown("")
     );
     let finding = Diagnostic::error(&CODE, message).at(script.place(call)).hint(format!(
         "say the same name and version in {}, in dkms.conf and in the name of the folder",
@@ -144,10 +145,11 @@ fn removal(packaged: &Packaged<'_>, script: &PackagedScript) -> Option<Diagnosti
             || driver.identity.as_ref().is_some_and(|(own, _)| own == name)
     })?;
     let message =
-        format!("`{}` is another version than the package has: `{}`", script.shown(call), driver.folder);
-    let finding = Diagnostic::warning(&CODE, message)
-        .at(script.place(call))
-        .hint(format!("remove the version that is registered: `{}`", driver.folder_name()));
+        format!("`{}` is another version than the package has: `{}`", script.shown(call), driver.shown(""));
+    let finding = Diagnostic::warning(&CODE, message).at(script.place(call)).hint(format!(
+        "remove the version that is registered: `{}`",
+        super::script::shown(driver.folder_name())
+    ));
     Some(with_conf(finding, driver))
 }
 
@@ -156,10 +158,8 @@ fn with_conf(finding: Diagnostic, driver: &PackagedDriver<'_>) -> Diagnostic {
     match (driver.conf.place_of("PACKAGE_VERSION"), &driver.identity) {
         (Some(place), Some((name, version))) => {
             let (line, _) = place.line_column();
-            finding.with_note(format!(
-                "line {line} of `{}/dkms.conf` makes it `{name}-{version}`",
-                driver.folder
-            ))
+            let own = super::script::shown(&format!("{name}-{version}"));
+            finding.with_note(format!("line {line} of `{}` makes it `{own}`", driver.shown("dkms.conf")))
         }
         _ => finding,
     }

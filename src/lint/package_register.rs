@@ -67,7 +67,7 @@ fn check_adds(package: &Package<'_>) -> Vec<Diagnostic> {
         return Vec::new();
     }
     let script = if package.found.format == "deb" { "postinst" } else { "%posttrans" };
-    let message = format!("`{}` is in the package, and no script tells dkms of it", driver.folder);
+    let message = format!("`{}` is in the package, and no script tells dkms of it", driver.shown(""));
     let hint = format!("call `dkms add` and, for each kernel, `dkms install` in {script}");
     vec![Diagnostic::warning(&ADDS_CODE, message).hint(hint)]
 }
@@ -88,8 +88,7 @@ fn check_removes(package: &Package<'_>) -> Vec<Diagnostic> {
         return Vec::new();
     }
     let script = if package.found.format == "deb" { "prerm" } else { "%preun" };
-    let message =
-        format!("the package tells dkms of `{}`, and no script takes it back", driver.folder_name());
+    let message = format!("the package tells dkms of `{}`, and no script takes it back", driver.shown(""));
     let hint = format!(
         "call `dkms remove -m NAME -v VERSION --all || :` in {script}, when the package goes for good"
     );

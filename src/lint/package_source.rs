@@ -28,7 +28,57 @@ fn check(package: &Package<'_>) -> Vec<Diagnostic> {
     if package.packaged.scripts_make_sources() {
         return Vec::new();
     }
-    package.packaged.drivers.iter().flat_map(|driver| missing(driver, &package.packaged.drivers)).collect()
+    let drivers = &package.packaged.drivers;
+    if drivers.is_empty() {
+        return absent(package).into_iter().collect();
+    }
+    drivers.iter().flat_map(|driver| missing(driver, drivers)).collect()
+}
+
+/// Beginnings of the names of packages that bring no driver's source.
+const TOOLS: &[&str] = &[
+    "dkms",
+    "linux-headers",
+    "kernel-devel",
+    "kernel-headers",
+    "make",
+    "gcc",
+    "build-essential",
+    "bash",
+    "sh",
+    "/",
+    "rpmlib(",
+    "config(",
+    "libc6",
+    "debconf",
+    "dpkg",
+    "perl",
+    "python3",
+    "kmod",
+    "module-init-tools",
+    "patch",
+    "elfutils",
+    "libelf",
+];
+
+/// Scripts that register a driver whose source neither this package nor one that it needs can bring.
+fn absent(package: &Package<'_>) -> Option<Diagnostic> {
+    let found = package.found;
+    let others = found.requires.iter().any(|need| !TOOLS.iter().any(|tool| need.starts_with(tool)));
+    let has_source = found.files.iter().any(|file| file.path.starts_with("/usr/src/"));
+    if others || has_source || !matches!(found.format, "deb" | "rpm") {
+        return None;
+    }
+    package.packaged.scripts.iter().filter(|script| script.installs()).find_map(|script| {
+        let calls = script.calls();
+        let call =
+            calls.iter().find(|call| call.action.registers() && !call.is_elsewhere && call.path.is_none())?;
+        let (name, version) = call.name.as_ref().zip(call.version.as_ref())?;
+        let wanted = super::script::shown(&format!("/usr/src/{name}-{version}"));
+        let message = format!("`{}` needs `{wanted}`, which is not in the package", script.shown(call));
+        let hint = "package the sources, the Makefile and dkms.conf in that folder";
+        Some(Diagnostic::error(&CODE, message).at(script.place(call)).hint(hint))
+    })
 }
 
 /// Endings of what a compiler, an assembler or a linker takes, and of prebuilt objects.
@@ -50,7 +100,7 @@ fn missing(driver: &PackagedDriver<'_>, all: &[PackagedDriver<'_>]) -> Vec<Diagn
         {
             let finding = Diagnostic::error(
                 &CODE,
-                format!("the patch `{}/{path}` is not in the package", driver.folder),
+                format!("the patch `{}` is not in the package", driver.shown(&path)),
             );
             findings.push(
                 driver.conf.mark(finding.hint("package the file, or drop the entry from PATCH"), "PATCH"),
@@ -74,7 +124,7 @@ fn missing(driver: &PackagedDriver<'_>, all: &[PackagedDriver<'_>]) -> Vec<Diagn
     let is_alone = driver.tree.entries().filter(|(_, file)| !file.is_folder).count() == 1;
     let is_plain = all.len() == 1 && (is_alone || start(driver).is_some());
     if is_plain && !has(SOURCES) && !has(ARCHIVES) {
-        let message = format!("`{}` holds a dkms.conf and nothing that can be compiled", driver.folder);
+        let message = format!("`{}` holds a dkms.conf and nothing that can be compiled", driver.shown(""));
         findings.push(
             Diagnostic::error(&CODE, message).hint("package the sources and Makefiles beside dkms.conf"),
         );
@@ -158,11 +208,7 @@ fn start(driver: &PackagedDriver<'_>) -> Option<Enters> {
 
 fn makefile(driver: &PackagedDriver<'_>) -> Option<Diagnostic> {
     let entered = start(driver)?;
-    let full = if entered.folder.is_empty() {
-        driver.folder.clone()
-    } else {
-        format!("{}/{}", driver.folder, entered.folder)
-    };
+    let full = driver.shown(&entered.folder);
     let at = |name: &str| {
         if entered.folder.is_empty() { name.to_owned() } else { format!("{}/{name}", entered.folder) }
     };
@@ -216,7 +262,7 @@ fn check_hooks(package: &Package<'_>) -> Vec<Diagnostic> {
         let is_added = driver.facts.hooks.iter().any(|hook| hook.kind == dkms::HookKind::PostAdd);
         for hook in &driver.facts.hooks {
             let Some(path) = hook.script.known().and_then(|script| dkms::tree_path(script)) else { continue };
-            let full = format!("{}/{path}", driver.folder);
+            let full = driver.shown(&path);
             let directive = hook.kind.directive();
             let finding = if !driver.tree.exists(&path) {
                 // the script that runs after `dkms add`, or a link that leads out, may bring it

@@ -2,10 +2,11 @@
 //!
 //! What cannot be known, such as what another program does, stays unknown and is said to be so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::Confs;
 use super::calls::{self, Action, Call};
@@ -17,6 +18,10 @@ use crate::dkms::{self, Conf, Facts, Inputs, ReadTree};
 
 /// How many drivers of a package are looked at.
 const DRIVERS: usize = 16;
+/// How many scripts of a package are looked at.
+const SCRIPTS: usize = 64;
+/// How many names are looked at for the listings of one driver.
+const LISTED: usize = 4_000_000;
 /// How many links are followed.
 const LINKS: usize = 8;
 
@@ -96,116 +101,20 @@ impl PackagedScript {
 }
 
 /// Programs that register nothing and take nothing away, whatever they are told.
-const HARMLESS: &[&str] = &[
-    ".",
-    ":",
-    "[",
-    "[[",
-    "test",
-    "true",
-    "false",
-    "echo",
-    "printf",
-    "cat",
-    "set",
-    "exit",
-    "return",
-    "shift",
-    "trap",
-    "cd",
-    "pwd",
-    "umask",
-    "unset",
-    "export",
-    "local",
-    "readonly",
-    "read",
-    "break",
-    "continue",
-    "wait",
-    "sleep",
-    "type",
-    "which",
-    "hash",
-    "grep",
-    "egrep",
-    "fgrep",
-    "sed",
-    "awk",
-    "cut",
-    "tr",
-    "sort",
-    "uniq",
-    "head",
-    "tail",
-    "wc",
-    "basename",
-    "dirname",
-    "readlink",
-    "realpath",
-    "uname",
-    "id",
-    "stat",
-    "ls",
-    "mkdir",
-    "rmdir",
-    "rm",
-    "cp",
-    "mv",
-    "ln",
-    "touch",
-    "chmod",
-    "chown",
-    "chgrp",
-    "install",
-    "mktemp",
-    "depmod",
-    "modprobe",
-    "insmod",
-    "rmmod",
-    "lsmod",
-    "modinfo",
-    "weak-modules",
-    "update-initramfs",
-    "dracut",
-    "mkinitrd",
-    "mkinitcpio",
-    "ldconfig",
-    "udevadm",
-    "update-grub",
-    "mokutil",
-    "getent",
-    "adduser",
-    "addgroup",
-    "useradd",
-    "groupadd",
-    "usermod",
-    "deluser",
-    "userdel",
-    "groupdel",
-    "dpkg",
-    "dpkg-query",
-    "dpkg-architecture",
-    "dpkg-trigger",
-    "dpkg-divert",
-    "dpkg-maintscript-helper",
-    "rpm",
-    "update-alternatives",
-    "logger",
-    "command",
-    "date",
-    "nproc",
-    "kill",
-    "killall",
-    "pkill",
-    "expr",
-    "tee",
-];
+const HARMLESS: &str = "\
+    . : [ [[ test true false echo printf cat set exit return shift trap cd pwd umask unset export local \
+    readonly read break continue wait sleep type which hash grep egrep fgrep sed awk cut tr sort uniq \
+    head tail wc basename dirname readlink realpath uname id stat ls mkdir rmdir rm cp mv ln touch chmod \
+    chown chgrp install mktemp depmod modprobe insmod rmmod lsmod modinfo weak-modules update-initramfs \
+    dracut mkinitrd mkinitcpio ldconfig udevadm update-grub mokutil getent adduser addgroup useradd \
+    groupadd usermod deluser userdel groupdel dpkg dpkg-query dpkg-architecture dpkg-trigger dpkg-divert \
+    dpkg-maintscript-helper rpm update-alternatives logger command date nproc kill killall pkill expr \
+    tee";
 
 impl<'a> Packaged<'a> {
     pub(super) fn new(path: &Path, found: &'a Found, confs: &'a Confs) -> Self {
         let shell = found.scripts.iter().filter(|script| script.is_shell());
-        let scripts: Vec<_> = shell.map(|script| PackagedScript::new(path, script)).collect();
+        let scripts: Vec<_> = shell.take(SCRIPTS).map(|script| PackagedScript::new(path, script)).collect();
         let only_shell = scripts.len() == found.scripts.len();
         // a source package installs nothing, and most packages hold no driver
         let is_driver = !confs.is_empty();
@@ -243,7 +152,7 @@ impl<'a> Packaged<'a> {
                     let is_call = calls.iter().any(|call| std::ptr::eq(call.command, command));
                     is_call
                         || calls::program_name(command).is_some_and(|name| {
-                            HARMLESS.contains(&name) && !is_sourced(name, command)
+                            HARMLESS.split_whitespace().any(|word| word == name) && !is_sourced(name, command)
                                 || script.script.functions.contains(name)
                         })
                 });
@@ -253,8 +162,7 @@ impl<'a> Packaged<'a> {
 
     /// Whether a script may put files below /usr/src that the package does not have.
     pub(super) fn scripts_make_sources(&self) -> bool {
-        const ONLY_LOOK: &[&str] =
-            &["[", "[[", "test", "echo", "printf", "rm", "rmdir", "ls", "grep", "cat", "export"];
+        const ONLY_LOOK: &str = "[ [[ test echo printf rm rmdir ls grep cat export";
         self.scripts.iter().any(|script| {
             let calls = script.calls();
             let text = script.source.text.as_str();
@@ -262,8 +170,8 @@ impl<'a> Packaged<'a> {
                 || script.script.commands.iter().any(|command| {
                     let words = text.get(command.span.clone()).unwrap_or_default();
                     let is_call = calls.iter().any(|call| std::ptr::eq(call.command, command));
-                    let only_looks =
-                        calls::program_name(command).is_some_and(|name| ONLY_LOOK.contains(&name));
+                    let only_looks = calls::program_name(command)
+                        .is_some_and(|name| ONLY_LOOK.split(' ').any(|word| word == name));
                     !is_call
                         && !only_looks
                         && (words.contains("/usr/src")
@@ -309,6 +217,7 @@ impl<'a> PackagedDriver<'a> {
             files: Arc::clone(files),
             confs,
             missed: AtomicBool::new(false),
+            listed: AtomicUsize::new(0),
         };
         let evaluate = |module: Option<(String, String)>| {
             let with = |source_tree| {
@@ -336,6 +245,12 @@ impl<'a> PackagedDriver<'a> {
         Self { folder: folder.to_owned(), conf, facts, identity, tree }
     }
 
+    /// Its folder, or something in it, as messages show it.
+    pub(super) fn shown(&self, path: &str) -> String {
+        let full = if path.is_empty() { self.folder.clone() } else { format!("{}/{path}", self.folder) };
+        super::script::shown(&full)
+    }
+
     /// The name of its folder.
     pub(super) fn folder_name(&self) -> &str {
         self.folder.rsplit('/').next().unwrap_or(&self.folder)
@@ -349,6 +264,7 @@ pub(super) struct PackageTree<'a> {
     confs: &'a Confs,
     /// Somebody wanted the content of a file that was not kept.
     missed: AtomicBool,
+    listed: AtomicUsize,
 }
 
 impl<'a> PackageTree<'a> {
@@ -372,9 +288,7 @@ impl<'a> PackageTree<'a> {
     /// The files below the folder, with their paths relative to it.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&'a str, &'a FoundFile)> + '_ {
         let below = format!("{}/", self.folder);
-        let from = self
-            .files
-            .range::<str, _>((std::ops::Bound::Excluded(below.as_str()), std::ops::Bound::Unbounded));
+        let from = self.files.range::<str, _>((Excluded(below.as_str()), Unbounded));
         let length = below.len();
         from.take_while(move |(path, _)| path.starts_with(&below))
             .map(move |(path, file)| (&path[length..], *file))
@@ -421,15 +335,27 @@ impl ReadTree for PackageTree<'_> {
     }
 
     fn list(&self, dir: &str) -> Vec<String> {
-        let prefix = if dir.is_empty() { String::new() } else { format!("{dir}/") };
-        let below = self.entries().filter_map(|(path, _)| path.strip_prefix(&prefix));
-        let mut names: Vec<String> = below
-            .filter_map(|rest| rest.split('/').next())
-            .filter(|name| !name.is_empty())
-            .map(str::to_owned)
-            .collect();
-        names.dedup();
-        names
+        let below =
+            if dir.is_empty() { format!("{}/", self.folder) } else { format!("{}/{dir}/", self.folder) };
+        let mut names = BTreeSet::new();
+        let mut from = below.clone();
+        while let Some((path, _)) = self.files.range::<str, _>((Excluded(from.as_str()), Unbounded)).next() {
+            let Some(rest) = path.strip_prefix(&below) else { break };
+            if self.listed.fetch_add(1, Ordering::Relaxed) > LISTED {
+                self.missed.store(true, Ordering::Relaxed);
+                break;
+            }
+            from = match rest.split_once('/') {
+                // behind everything in that folder: `0` follows `/`
+                Some((name, _)) => format!("{below}{name}0"),
+                None => (*path).to_owned(),
+            };
+            names.insert(rest.split('/').next().unwrap_or(rest).to_owned());
+            if rest.contains('/') && self.files.contains_key(from.as_str()) {
+                names.insert(from[below.len()..].to_owned());
+            }
+        }
+        names.into_iter().collect()
     }
 
     fn is_executable(&self, path: &str) -> bool {

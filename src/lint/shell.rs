@@ -600,20 +600,14 @@ impl Parser<'_> {
     }
 }
 
-/// What is known of a variable.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Variable {
-    /// Every assignment says this, or one of these.
-    Is(Vec<String>),
-    /// Assignments differ, or say what nobody knows.
-    Unknown,
-    /// A file that was read in may have changed it.
-    Forgotten,
-}
-
 /// What the script sets, wherever it does: a name with two values has none.
 #[derive(Debug, Default)]
-struct Variables(BTreeMap<String, Variable>);
+struct Variables {
+    /// What every assignment says; nothing where they differ or it is not known. With the era it was set in.
+    values: BTreeMap<String, (usize, Option<Vec<String>>)>,
+    /// Counts the files that were read in, each of which may have changed everything.
+    era: usize,
+}
 
 impl Variables {
     fn list(&mut self, text: &str, list: &List) {
@@ -677,29 +671,27 @@ impl Variables {
             }
             // debconf's library sets nothing that a script uses
             "." | "source" if word(1).contains("/debconf/") => {}
-            "." | "source" | "eval" => {
-                for variable in self.0.values_mut() {
-                    *variable = Variable::Forgotten;
-                }
-            }
+            "." | "source" | "eval" => self.era += 1,
             _ => {}
         }
     }
 
     fn set(&mut self, name: &str, values: Option<Vec<String>>) {
-        let new = values.map_or(Variable::Unknown, Variable::Is);
-        let old = self.0.get(name);
-        let new = match old {
-            Some(old) if *old != Variable::Forgotten && *old != new => Variable::Unknown,
-            _ => new,
-        };
-        self.0.insert(name.to_owned(), new);
+        let old = self.values.get(name).filter(|(era, _)| *era == self.era);
+        let new = values.filter(|new| old.is_none_or(|(_, old)| old.as_ref() == Some(new)));
+        self.values.insert(name.to_owned(), (self.era, new));
+    }
+
+    /// What a variable may be.
+    fn get(&self, name: &str) -> Option<&Vec<String>> {
+        let (era, values) = self.values.get(name)?;
+        values.as_ref().filter(|_| *era == self.era)
     }
 
     /// What a word may be; nothing where that is not known.
     fn expand(&self, raw: &str) -> Vec<String> {
         let inner = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')).unwrap_or(raw);
-        if let Some(Variable::Is(values)) = whole_variable(inner).and_then(|name| self.0.get(name)) {
+        if let Some(values) = whole_variable(inner).and_then(|name| self.get(name)) {
             return values.clone();
         }
         self.one(raw).into_iter().collect()
@@ -731,10 +723,8 @@ impl Variables {
                 '`' => return None,
                 '$' => {
                     let (name, taken) = variable(&rest[1..])?;
-                    match self.0.get(name)? {
-                        Variable::Is(values) if values.len() == 1 => out.push_str(&values[0]),
-                        _ => return None,
-                    }
+                    let [value] = self.get(name)?.as_slice() else { return None };
+                    out.push_str(value);
                     length += taken;
                 }
                 // macros of a spec file
