@@ -563,8 +563,68 @@ fn scripts_by_hand() {
         .deb_has(&[]);
     let late = Vendor::new().script("prerm", NONE).script("%preun", NONE);
     late.script("postrm", PRERM).script("%postun", PREUN).has(&["K0841"]);
+    Vendor::new().script("prerm", &PRERM.replace(" --all", "")).deb_has(&["K0847"]);
+    Vendor::new().script("prerm", &PRERM.replace("--all", "-k \"$k\"")).deb_has(&[]);
+    Vendor::new().script("prerm", &PRERM.replace(" --all", " $ALL")).deb_has(&[]);
+    install("dkms build -m toy -k $k || :").deb_has(&["K0846"]);
+    install("dkms build -m toy -v1.0 -k $k || :").deb_has(&["K0846"]);
+    install("dkms build toy/$V -k $k || :").deb_has(&[]);
     let by_hand = "#!/bin/sh\nset -e\nrm -rf /var/lib/dkms/toy\n";
     Vendor::new().script("prerm", by_hand).deb_has(&["K0840"]);
+}
+
+#[test]
+fn a_failure_counts_where_sh_says_so() {
+    const D: &str = "dkms install -m toy -v 1.0 -k x";
+    let scripts = [
+        "set -e\nD\nexit 0",
+        "D",
+        "D\nexit 0",
+        "set -e\nif true; then D; fi\nexit 0",
+        "set -e\nif D; then :; fi\nexit 0",
+        "set -e\nif false; then :; elif D; then :; else :; fi",
+        "set -e\nwhile D; do :; done\nexit 0",
+        "set -e\nfor k in 1; do D; done\nexit 0",
+        "set -e\nD || :\nexit 0",
+        "set -e\nD \\\n  || true",
+        "set -e\nD && echo yes\nexit 0",
+        "set -e\ntrue && D\nexit 0",
+        "set -e\n! D\nexit 0",
+        "set -e\nD | cat\nexit 0",
+        "set -e\ncat </dev/null | D\nexit 0",
+        "set -e\nD &\nwait\nexit 0",
+        "set -e\n(D)\nexit 0",
+        "set -e\n{ D; } || :\nexit 0",
+        "set -e\n(set +e; D; :)\nexit 0",
+        "set -e\nset +e\nD\nset -e\nexit 0",
+        "set -e\nf() { D; }\nf\nexit 0",
+        "set -e\nf() { D; }\nf || :\nexit 0",
+        "set -e\nf() { D; }\nif f; then :; fi\nexit 0",
+        "f() { set -e; D; :; }\nf\nexit 0",
+        "set -e\nf() { D; }\nexit 0",
+        "set -e\ncase x in x) D ;; esac\nexit 0",
+        "set -e\ncase x in x) D || : ;; esac",
+        "set -e\necho $(D)\nexit 0",
+        "set -o errexit\nD\nexit 0",
+        "set -eu\nD >/dev/null 2>&1\nexit 0",
+        "set -e\ncat >/dev/null <<E\nD\nE\nexit 0",
+        "set -e\n# D\necho 'D' \"D\" # D\nexit 0",
+        "case x in x) D ;; esac",
+        "if true; then D; fi",
+    ];
+    let stub = Tree::empty();
+    stub.script("dkms", "#!/bin/sh\nexit 1\n");
+    let path = format!("{}:/usr/bin:/bin", stub.path().display());
+    for text in scripts {
+        let text = format!("#!/bin/sh\n{}\n", text.replace('D', D));
+        let found = Vendor::new().script("postinst", &text).deb();
+        let Some(found) = found else { return };
+        let status = Command::new("sh").args(["-c", &text]).env("PATH", &path).output().unwrap().status;
+        let expected: &[&str] = if status.success() { &[] } else { &["K0839"] };
+        let found: Vec<_> =
+            found.into_iter().filter(|code| !matches!(code.as_str(), "K0836" | "K0824")).collect();
+        assert_eq!(found, expected, "{text}");
+    }
 }
 
 #[test]

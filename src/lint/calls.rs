@@ -17,6 +17,8 @@ pub(super) struct Call<'a> {
     pub names_kernel: bool,
     /// Whether the source is looked for in another folder than /usr/src.
     pub is_elsewhere: bool,
+    /// Why dkms refuses the arguments, whatever is registered.
+    pub refused: Option<String>,
     /// The options that stand alone: `--all`, `--force`.
     pub options: Vec<String>,
     /// The command.
@@ -134,6 +136,7 @@ fn call(command: &Command) -> Option<Call<'_>> {
         path: None,
         names_kernel: false,
         is_elsewhere: false,
+        refused: None,
         options: Vec::new(),
         command,
     };
@@ -160,6 +163,7 @@ fn read(arguments: &[Word], call: &mut Call<'_>) {
     let mut action = None;
     // a word that may be the name, or several words with anything in them
     let mut is_open = false;
+    let mut gives_version = false;
     while let Some(word) = words.next() {
         let Some(text) = word.value() else {
             is_open = is_open || action.is_some() || word.splits;
@@ -173,7 +177,10 @@ fn read(arguments: &[Word], call: &mut Call<'_>) {
         match text {
             "-m" => set_module(value("-m"), call),
             text if text.starts_with("--module") => set_module(value(text), call),
-            "-v" => call.version = value("-v"),
+            "-v" => {
+                call.version = value("-v");
+                gives_version = true;
+            }
             "-k" | "-a" | "-c" | "-j" => {
                 let _ = value(text);
                 call.names_kernel = call.names_kernel || text == "-k";
@@ -182,6 +189,9 @@ fn read(arguments: &[Word], call: &mut Call<'_>) {
                 let _ = value(text);
                 call.names_kernel = call.names_kernel || text.starts_with("--kernelver");
                 call.is_elsewhere = call.is_elsewhere || text.starts_with("--sourcetree");
+            }
+            text if is_glued(text) => {
+                call.refused = Some(format!("`{}` is no option of it", super::script::shown(text)));
             }
             text if text.starts_with('-') => call.options.push(text.to_owned()),
             text => match Action::WORDS.iter().find(|(word, _)| *word == text) {
@@ -195,6 +205,15 @@ fn read(arguments: &[Word], call: &mut Call<'_>) {
         }
     }
     call.action = action.unwrap_or(Action::Unknown);
+    let needs_version = matches!(call.action, Action::Add | Action::Build | Action::Install | Action::Remove);
+    if needs_version && call.name.is_some() && call.version.is_none() && !gives_version && !is_open {
+        call.refused = call.refused.take().or_else(|| Some("it has no version".to_owned()));
+    }
+}
+
+/// `-mNAME`: the value of a short option has to be a word of its own.
+fn is_glued(text: &str) -> bool {
+    text.len() > 2 && ["-m", "-v", "-k"].iter().any(|option| text.starts_with(option))
 }
 
 /// `NAME`, or `NAME/VERSION`.
@@ -249,6 +268,6 @@ mod tests {
             ),
             "CommonPostinst toy 1 ? k"
         );
-        assert_eq!(one("echo dkms add -m toy -v 1.0"), "");
+        assert_eq!(one("echo dkms add -m toy -v 1.0; sh -c 'dkms add toy/1'"), "");
     }
 }

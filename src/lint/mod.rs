@@ -16,6 +16,7 @@ mod package_source;
 mod packaged;
 mod running_kernel;
 mod script;
+mod script_arguments;
 mod script_failure;
 mod script_kernel;
 mod script_removal;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::calls::{self, Action, Call};
 use super::shell::{self, Command};
-use super::{script_failure, script_kernel, script_removal};
+use super::{script_arguments, script_failure, script_kernel, script_removal};
 use crate::diagnostic::{Code, Diagnostic, Place, Severity, SourceText};
 
 /// Every rule; a new one is a file there and a line here.
@@ -39,10 +39,12 @@ pub(super) struct ScriptRule {
 }
 
 const RULES_IN_CODE: &[&ScriptRule] = &[
+    &script_arguments::RULE,
     &script_kernel::RULE,
     &script_failure::BUILD,
     &script_failure::ADD,
     &script_failure::LOAD,
+    &script_removal::SOME,
     &script_removal::STATE,
     &script_removal::TOO_LATE,
     &script_removal::SOURCE,

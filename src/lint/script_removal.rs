@@ -8,6 +8,14 @@ use crate::diagnostic::{Code, Diagnostic};
 pub(super) static STATE: ScriptRule = ScriptRule { code: &STATE_CODE, check: check_state };
 pub(super) static TOO_LATE: ScriptRule = ScriptRule { code: &LATE_CODE, check: check_late };
 pub(super) static SOURCE: ScriptRule = ScriptRule { code: &SOURCE_CODE, check: check_source };
+pub(super) static SOME: ScriptRule = ScriptRule { code: &SOME_CODE, check: check_some };
+
+static SOME_CODE: Code = Code {
+    id: "K0847",
+    title: "the driver is removed for the running kernel only",
+    explanation: "`dkms remove` without `--all` and without `-k` works on the kernel that `uname -r` names (dkms(8)). The modules\n\
+                  of other kernels stay, and with them the registration, whose source the package manager deletes next.",
+};
 
 static STATE_CODE: Code = Code {
     id: "K0840",
@@ -50,6 +58,21 @@ fn deleted<'a>(scan: &'a Scan<'_>, command: &'a Command, below: &str) -> Option<
         let text = word.value().unwrap_or_else(|| raw.trim_start_matches('"'));
         text.strip_prefix(below).is_some_and(|rest| !rest.trim_start_matches('/').is_empty())
     })
+}
+
+fn check_some(scan: &Scan<'_>) -> Option<Diagnostic> {
+    let calls = scan.calls.iter().filter(|call| {
+        let is_all = call.options.iter().any(|option| option == "--all");
+        scan.kind.removes()
+            && call.action == Action::Remove
+            && !call.names_kernel
+            && !is_all
+            && call.refused.is_none()
+    });
+    let finding = scan.finding(&SOME_CODE, calls.map(|call| call.command), |shown| {
+        format!("`{shown}` removes the driver for the running kernel only")
+    })?;
+    Some(finding.hint("add `--all`"))
 }
 
 fn check_state(scan: &Scan<'_>) -> Option<Diagnostic> {
