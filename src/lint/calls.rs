@@ -198,7 +198,7 @@ fn read(arguments: &[Word], call: &mut Call<'_>) {
                 Some((_, known)) if action.is_none() => action = Some(*known),
                 _ if text.starts_with(['/', '.']) => call.path = Some(text.to_owned()),
                 _ if call.name.is_none() && action.is_some() && !is_open => {
-                    set_module(Some(text.to_owned()), call)
+                    set_module(Some(text.to_owned()), call);
                 }
                 _ => {}
             },

@@ -168,7 +168,7 @@ fn enters(driver: &PackagedDriver<'_>, command: &str) -> Option<Enters> {
                 match inside(target, &folder) {
                     Some(target) => folder = target,
                     None if target.contains("/lib/modules/") || target.contains("/usr/src/") => {
-                        in_kernel = true
+                        in_kernel = true;
                     }
                     None => return None,
                 }

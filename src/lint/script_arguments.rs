@@ -15,7 +15,7 @@ static CODE: Code = Code {
 
 fn check(scan: &Scan<'_>) -> Option<Diagnostic> {
     let mut refused = scan.calls.iter().filter_map(|call| Some((call, call.refused.as_ref()?))).peekable();
-    let why = (*refused.peek()?).1.clone();
+    let why = refused.peek()?.1.clone();
     let commands: Vec<_> = refused.map(|(call, _)| call.command).collect();
     let finding = scan.finding(&CODE, commands, |shown| format!("dkms refuses `{shown}`: {why}"))?;
     Some(finding.hint("write `-m NAME -v VERSION`"))

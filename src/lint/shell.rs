@@ -202,10 +202,9 @@ impl Lexer<'_> {
         let from = self.at;
         while let Some(byte) = self.byte(0) {
             match byte {
-                b' ' | b'\t' | b'\n' | b'\r' | b';' | b'&' | b'|' | b'<' | b'>' | b')' => break,
                 // an array
                 b'(' if self.text[from..self.at].ends_with('=') => self.parentheses()?,
-                b'(' => break,
+                b' ' | b'\t' | b'\n' | b'\r' | b';' | b'&' | b'|' | b'<' | b'>' | b'(' | b')' => break,
                 _ => self.part(byte)?,
             }
         }
@@ -653,13 +652,13 @@ impl Variables {
     fn simple(&mut self, text: &str, words: &[Range<usize>]) {
         let word = |at: usize| words.get(at).map_or("", |word| &text[word.clone()]);
         let declares = matches!(word(0), "export" | "local" | "readonly" | "declare" | "typeset");
-        for (at, span) in words.iter().enumerate() {
+        for span in words {
             match assignment(&text[span.clone()]) {
                 Some((name, value)) => {
                     let values = self.expand(value);
                     self.set(name, Some(values).filter(|values| !values.is_empty()));
                 }
-                None if declares && at > 0 || declares && at == 0 => {}
+                None if declares => {}
                 None => break,
             }
         }
@@ -972,7 +971,7 @@ impl Walk<'_> {
         let Self { mut seen, functions, has_trap, .. } = self;
         // of each function: is it called, does its failure count, is it last, is errexit on
         let mut calls: BTreeMap<String, [bool; 4]> = BTreeMap::new();
-        for _ in 0..functions.len().min(16) + 1 {
+        for _ in 0..=functions.len().min(16) {
             let before = calls.clone();
             for command in &seen {
                 let Some(name) = command.command.words.first().and_then(Word::value) else { continue };
