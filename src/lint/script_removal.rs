@@ -13,8 +13,8 @@ pub(super) static SOME: ScriptRule = ScriptRule { code: &SOME_CODE, check: check
 static SOME_CODE: Code = Code {
     id: "K0847",
     title: "the driver is removed for the running kernel only",
-    explanation: "`dkms remove` without `--all` and without `-k` works on the kernel that `uname -r` names (dkms(8)). The modules\n\
-                  of other kernels stay, and with them the registration, whose source the package manager deletes next.",
+    explanation: "`dkms remove` without `--all` and without `-k` works on the kernel that `uname -r` names (dkms(8)). The\n\
+                  modules of other kernels stay, and with them the registration, whose source the package manager deletes next.",
 };
 
 static STATE_CODE: Code = Code {
