@@ -302,10 +302,10 @@ fn choose(listing: &Listing<'_>, all: bool, findings: &mut Vec<Diagnostic>) -> R
         return Ok(drivers.first().map(|driver| path(driver)).into_iter().collect());
     };
     if !others.is_empty() {
-        let named = |driver: &&&Candidate| {
+        let named = |driver: &&Candidate| {
             (driver.name.clone().unwrap_or_else(|| "?".to_owned()), driver.path.clone())
         };
-        let confs: Vec<_> = plain.iter().map(|driver| named(&driver)).collect();
+        let confs: Vec<_> = plain.iter().map(|driver| named(driver)).collect();
         let covered: Vec<String> = plain
             .iter()
             .filter_map(|driver| {
@@ -455,13 +455,11 @@ impl ReadTree for View<'_> {
     }
 
     fn list(&self, dir: &str) -> Vec<String> {
-        match &self.moved {
-            Some(moved) => moved.folders.get(dir).into_iter().flatten().cloned().collect(),
-            None => {
-                let folder = if dir.is_empty() { self.root.clone() } else { join(&self.root, dir) };
-                self.listing.folders.get(&folder).cloned().unwrap_or_default()
-            }
+        if let Some(moved) = &self.moved {
+            return moved.folders.get(dir).into_iter().flatten().cloned().collect();
         }
+        let folder = if dir.is_empty() { self.root.clone() } else { join(&self.root, dir) };
+        self.listing.folders.get(&folder).cloned().unwrap_or_default()
     }
 
     fn is_executable(&self, path: &str) -> bool {

@@ -791,7 +791,7 @@ impl<'a> Make<'a> {
             let is_alone = text.starts_with("$(shell") && !text.contains(['|', '/']);
             let is_folder =
                 text.contains("/lib/modules/") && ["/build", "/source"].iter().any(|end| text.contains(end));
-            if is_folder && !text.contains(' ') || is_folder && text.matches("/lib/modules/").count() == 1 {
+            if is_folder && (!text.contains(' ') || text.matches("/lib/modules/").count() == 1) {
                 found.insert(name.clone(), Asked::Folder);
             } else if is_alone {
                 found.insert(name.clone(), Asked::Release);

@@ -295,7 +295,7 @@ impl<'a> Walk<'a> {
             let name = first.rsplit('/').next().unwrap_or(first);
             match name {
                 "cd" | "pushd" => {
-                    *at = rest.first().map_or(Place::Unknown, |folder| self.resolve(folder, at));
+                    *at = rest.first().map_or(Place::Unknown, |folder| Self::resolve(folder, at));
                     if let Place::Inside(folder) = at {
                         let folder = folder.clone();
                         self.enter(&folder, caller.name());
@@ -327,7 +327,7 @@ impl<'a> Walk<'a> {
     }
 
     fn script(&mut self, word: &str, at: &Place, caller: Caller<'_>) {
-        match self.resolve(word, at) {
+        match Self::resolve(word, at) {
             Place::Inside(path) if self.tree.exists(&path) => {
                 self.layout.found += 1;
                 self.layout.reads.insert(path);
@@ -369,7 +369,7 @@ impl<'a> Walk<'a> {
             }
         }
         if let Some(named) = named {
-            folder = self.resolve(named, at);
+            folder = Self::resolve(named, at);
             if folder == Place::Unknown && matches!(caller, Caller::DkmsConf) && named.contains('/') {
                 self.layout.unknown.get_or_insert((named.to_owned(), caller.name().to_owned()));
             }
@@ -381,9 +381,9 @@ impl<'a> Walk<'a> {
             ["M", "KBUILD_EXTMOD", "SUBDIRS"].iter().find_map(|name| given.arguments.get(*name));
         match (folder, module_folder) {
             (Place::Inside(folder), top) if top.is_none() || self.tree.is_dir(&folder) => {
-                self.own(&folder, file, given, &targets, caller)
+                self.own(&folder, file, &given, &targets, caller);
             }
-            (_, Some(top)) => match self.resolve(top, at) {
+            (_, Some(top)) => match Self::resolve(top, at) {
                 Place::Inside(top) => self.kernel(&top, &given, caller.name()),
                 Place::Outside | Place::Unknown => self.is_open = true,
             },
@@ -396,7 +396,7 @@ impl<'a> Walk<'a> {
         &mut self,
         folder: &str,
         file: Option<&str>,
-        given: Given,
+        given: &Given,
         targets: &[String],
         caller: Caller<'_>,
     ) {
@@ -408,7 +408,7 @@ impl<'a> Walk<'a> {
             self.is_open = true;
             return;
         }
-        let Some(called) = kbuild::called(self.tree, folder, file, &given, targets) else {
+        let Some(called) = kbuild::called(self.tree, folder, file, given, targets) else {
             let lack = Lack::Makefile { folder: folder.to_owned(), by: caller.name().to_owned() };
             self.lack(lack, &["Makefile", file.unwrap_or("Makefile")]);
             return;
@@ -427,7 +427,7 @@ impl<'a> Walk<'a> {
         self.is_open |= called.is_open;
         for line in &called.lines {
             let line = line.trim_start_matches(['@', '-', '+', ' ', '\t']);
-            let caller = Caller::Makefile(&called.makefile, &given, depth);
+            let caller = Caller::Makefile(&called.makefile, given, depth);
             self.commands(line, &mut Place::Inside(folder.to_owned()), caller);
         }
     }
@@ -466,7 +466,7 @@ impl<'a> Walk<'a> {
     }
 
     /// A word of a command as a place.
-    fn resolve(&self, word: &str, at: &Place) -> Place {
+    fn resolve(word: &str, at: &Place) -> Place {
         if matches!(word, "$PWD" | "${PWD}" | "$(pwd)" | "`pwd`" | ".") {
             return at.clone();
         }

@@ -105,7 +105,8 @@ impl Packaged<'_> {
         let causes: Vec<&Lack> = layout.lacks.iter().filter(is_cause).collect();
         let lacks = if causes.is_empty() { layout.lacks.iter().collect() } else { causes };
         for lack in lacks {
-            if let Some(finding) = self.lack(lack).filter(|finding| is_known(&finding.message)) {
+            let finding = self.lack(lack);
+            if is_known(&finding.message) {
                 found.push(finding);
             }
         }
@@ -127,16 +128,16 @@ impl Packaged<'_> {
         findings
     }
 
-    fn lack(&self, lack: &Lack) -> Option<Diagnostic> {
+    fn lack(&self, lack: &Lack) -> Diagnostic {
         let finding = match lack {
             Lack::File { path, by } if by == "PATCH" => {
                 let finding =
                     Diagnostic::error(&MISSING_PATCH, format!("the patch `{path}` is not in the source"))
                         .hint("add the file, or drop the entry from PATCH");
-                return Some(self.conf.mark(self.cured(finding, path), "PATCH"));
+                return self.conf.mark(self.cured(finding, path), "PATCH");
             }
             Lack::File { path, by } if HookKind::ALL.iter().any(|kind| kind.directive() == by) => {
-                return Some(self.hook(path, by));
+                return self.hook(path, by);
             }
             Lack::Folder { path, by } => {
                 let text = format!("{} goes to the folder `{path}`, which is not in the source", said_by(by));
@@ -182,7 +183,7 @@ impl Packaged<'_> {
                 let hint = "name the folder that has: `root` under `[source]` in kpkg.toml, or `map` for files that lie elsewhere";
                 Diagnostic::error(&NOTHING_THERE, text).hint(hint)
             }
-            Lack::Module { index, built, made } => return Some(self.module(*index, built, made)),
+            Lack::Module { index, built, made } => return self.module(*index, built, made),
             Lack::Source { object, module, by } => {
                 let text =
                     format!("`{by}` makes `{module}` of `{object}.o`, and the source has no `{object}.c`");
@@ -192,11 +193,11 @@ impl Packaged<'_> {
                 let text =
                     format!("`{}` includes `{}`, which is not in the source", missing.by, missing.path);
                 let finding = self.cured(Diagnostic::error(&NOT_INCLUDED, text), &missing.path);
-                return Some(self.at_line(finding, &missing.by, missing.line));
+                return self.at_line(finding, &missing.by, missing.line);
             }
         };
         let says = matches!(lack, Lack::Folder { by, .. } | Lack::Makefile { by, .. } | Lack::Target { by, .. } | Lack::File { by, .. } if by == "MAKE");
-        Some(if says { self.conf.mark(finding, "MAKE") } else { finding })
+        if says { self.conf.mark(finding, "MAKE") } else { finding }
     }
 
     /// dkms goes on without a script that is not there; when it is only left out, the vendor's own builds have it.
@@ -371,8 +372,9 @@ impl Packaged<'_> {
         for folder in self.empty_submodules() {
             let name = folder.rsplit('/').next().unwrap_or(&folder);
             let points = |lack: &Lack| match lack {
-                Lack::Folder { path, .. } | Lack::File { path, .. } => is_below(path, &folder),
-                Lack::Makefile { folder: path, .. } => is_below(path, &folder),
+                Lack::Folder { path, .. } | Lack::File { path, .. } | Lack::Makefile { folder: path, .. } => {
+                    is_below(path, &folder)
+                }
                 Lack::Source { object, .. } => is_below(object, &folder),
                 Lack::Include(missing) => is_below(&missing.path, &folder),
                 Lack::Target { .. } | Lack::Module { .. } | Lack::Sources => false,
