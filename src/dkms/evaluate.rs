@@ -607,7 +607,7 @@ fn report(conf: &Conf, reading: Reading) -> Evaluation {
         let place = offsets.range(place.clone());
         if VARIABLES.contains(&name.as_str()) {
             places.insert(name.clone(), place);
-        } else if name.chars().all(|c| c.is_ascii_uppercase() || c == '_' || c.is_ascii_digit()) {
+        } else if super::facts::may_mean_a_directive(name) {
             strangers.push((name.clone(), Some(place)));
         }
     }

@@ -7,6 +7,9 @@ use std::ops::Range;
 
 use super::codes;
 use super::pattern;
+use super::refusal::refusal;
+use super::commands::compare_versions;
+use super::supported::{Extent, Supported};
 use super::{Conf, Directive, Evaluation, VARIABLES, Value};
 use crate::diagnostic::{Code, Diagnostic, Edit, Place, Severity};
 
@@ -52,7 +55,8 @@ pub struct ModuleFacts {
     pub index: usize,
     /// Name of the `.ko` without suffix; `PACKAGE_NAME` if there is one module only and no `BUILT_MODULE_NAME`.
     pub name: Fact<String>,
-    /// Directory of the `.ko` relative to the driver's root, without `/` at the end; `Absent` means the root.
+    /// Directory of the `.ko` relative to the driver's root, without `/` at the end; `Absent` means the root. It begins with
+    /// `..` only where it leads to another folder beside the build.
     pub location: Fact<String>,
     /// The name it is installed under; `BUILT_MODULE_NAME` if not given.
     pub installed_name: Fact<String>,
@@ -225,13 +229,101 @@ pub struct Facts {
     pub minimum_dkms: Vec<Requirement>,
 }
 
-/// Derives the facts and checks them: what dkms rejects is an error, what it accepts but hurts a warning.
+/// Derives the facts and checks them for every dkms; see [`facts_for`].
 #[must_use]
 pub fn facts(conf: &Conf, evaluation: &Evaluation) -> (Facts, Vec<Diagnostic>) {
-    let mut checker = Checker { conf, evaluation, diagnostics: Vec::new() };
+    facts_for(conf, evaluation, &Supported::default())
+}
+
+/// Derives the facts and checks them: what every dkms of `supported` rejects is an error, what some reject or what hurts a warning.
+#[must_use]
+pub fn facts_for(
+    conf: &Conf,
+    evaluation: &Evaluation,
+    supported: &Supported,
+) -> (Facts, Vec<Diagnostic>) {
+    let mut checker = Checker { conf, evaluation, supported, diagnostics: Vec::new() };
     let facts = checker.derive();
     checker.check(&facts);
     (facts, checker.diagnostics)
+}
+
+/// Whether a file is the page of a web server, as a download leaves it that went wrong.
+#[must_use]
+pub fn is_web_page(bytes: &[u8]) -> bool {
+    let start = String::from_utf8_lossy(&bytes[..bytes.len().min(1024)]);
+    let start = start.trim_start_matches('\u{feff}').trim_start().to_ascii_lowercase();
+    ["<!doctype", "<html", "<head", "<body", "<title", "<?xml"].iter().any(|tag| start.starts_with(tag))
+}
+
+/// The only thing to say about a [`is_web_page`].
+pub(crate) fn web_page(conf: &Conf) -> Option<Diagnostic> {
+    let text = &conf.source.text;
+    if !is_web_page(text.as_bytes()) {
+        return None;
+    }
+    let start = text.len() - text.trim_start_matches('\u{feff}').trim_start().len();
+    let length = text[start..].find(['\r', '\n']).unwrap_or(text.len() - start);
+    let finding = Diagnostic::error(&codes::WEB_PAGE, "this is a web page, not a dkms.conf")
+        .at(Place::new(&conf.source, start..start + length))
+        .hint("get the file itself, for instance from the project's release or with git");
+    Some(finding)
+}
+
+/// Where `BUILT_MODULE_LOCATION` leads from the folder of the build.
+enum Location {
+    /// Into it: this folder below it.
+    Inside(String),
+    /// To another folder of `/var/lib/dkms/NAME/VERSION`.
+    Beside,
+    /// Out of that.
+    Outside,
+}
+
+fn location(text: &str) -> Location {
+    if text.starts_with('/') {
+        return Location::Outside;
+    }
+    let mut parts = vec!["build"];
+    for part in text.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                if parts.pop().is_none() {
+                    return Location::Outside;
+                }
+            }
+            part => parts.push(part),
+        }
+    }
+    match parts.as_slice() {
+        ["build", inside @ ..] => Location::Inside(inside.join("/")),
+        _ => Location::Beside,
+    }
+}
+
+/// What stands between quotes or alone behind `NAME=`, where that is all.
+fn is_literal(text: &str, name: &str, value: &str) -> bool {
+    let quoted = [value.to_owned(), format!("\"{value}\""), format!("'{value}'")];
+    let rest = text.strip_prefix(name).map(|rest| rest.strip_prefix("[0]").unwrap_or(rest));
+    rest.and_then(|rest| rest.strip_prefix('=')).is_some_and(|rest| quoted.iter().any(|text| text == rest))
+}
+
+/// Whether a text uses a variable, and does not only set it.
+fn is_used(text: &str, name: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let without_comment = |line: &str| -> usize {
+        let trimmed = line.trim_start();
+        if trimmed.starts_with('#') { 0 } else { line.len() }
+    };
+    text.lines().any(|line| {
+        let line = &line[..without_comment(line)];
+        line.match_indices(name).any(|(at, _)| {
+            let before = line[..at].chars().next_back();
+            let is_whole = !line[at + name.len()..].starts_with(is_word);
+            is_whole && matches!(before, Some('$' | '{' | '!' | '#'))
+        })
+    })
 }
 
 /// Removes the lines of an assignment that has them for itself.
@@ -263,21 +355,110 @@ const EXCLUSIVE: [&str; 5] = [
     "BUILD_EXCLUSIVE_CONFIG",
 ];
 
-/// Directives that current versions of dkms ignore or deprecate, with what to say.
-const DEAD: [(&str, &str); 8] = [
-    ("CLEAN", "is never run since dkms 3.1.8"),
-    ("REMAKE_INITRD", "is ignored since dkms 2.8.8"),
-    ("MODULES_CONF", "is ignored since dkms 2.8.8"),
-    ("MODULES_CONF_ALIAS_TYPE", "is ignored since dkms 2.8.8"),
-    ("MODULES_CONF_OBSOLETES", "is ignored since dkms 2.8.8"),
-    ("MODULES_CONF_OBSOLETE_ONLY", "is ignored since dkms 2.8.8"),
-    ("OBSOLETE_BY", "is deprecated since dkms 3.4.0: use BUILD_EXCLUSIVE_KERNEL_MAX"),
-    ("SIGN_TOOL", "worked in dkms 2.8.1 only"),
+/// A directive that current versions of dkms ignore or deprecate.
+struct Dead {
+    name: &'static str,
+    /// What to say.
+    what: &'static str,
+    /// The first version, and the first one that does not do it any more; nothing where all do.
+    obeyed: Option<(&'static str, &'static str)>,
+}
+
+const fn dead(
+    name: &'static str,
+    what: &'static str,
+    obeyed: Option<(&'static str, &'static str)>,
+) -> Dead {
+    Dead { name, what, obeyed }
+}
+
+const OLD_DKMS: Option<(&str, &str)> = Some(("0", "2.8.8"));
+
+const DEAD: [Dead; 8] = [
+    dead("CLEAN", "is never run since dkms 3.1.8", Some(("0", "3.1.8"))),
+    dead("REMAKE_INITRD", "is ignored since dkms 2.8.8", OLD_DKMS),
+    dead("MODULES_CONF", "is ignored since dkms 2.8.8", OLD_DKMS),
+    dead("MODULES_CONF_ALIAS_TYPE", "is ignored since dkms 2.8.8", OLD_DKMS),
+    dead("MODULES_CONF_OBSOLETES", "is ignored since dkms 2.8.8", OLD_DKMS),
+    dead("MODULES_CONF_OBSOLETE_ONLY", "is ignored since dkms 2.8.8", OLD_DKMS),
+    dead("OBSOLETE_BY", "is deprecated since dkms 3.4.0, in favour of BUILD_EXCLUSIVE_KERNEL_MAX", None),
+    dead("SIGN_TOOL", "worked in dkms 2.8.1 only", Some(("2.8.1", "2.8.2"))),
 ];
+
+/// Switches, and the first version that takes nothing but `yes` and `no` for them.
+const SWITCHES: [(&str, &str); 3] =
+    [("AUTOINSTALL", "3.1.7"), ("NO_WEAK_MODULES", "3.2.0"), ("BUILD_DEPENDS_REBUILD", "3.2.0")];
+
+/// Names that somebody may take for directives, with what they are.
+const FOREIGN: [(&str, &str); 24] = [
+    ("autoinstall_all_kernels", FRAMEWORK),
+    ("build_environment", FRAMEWORK),
+    ("compress_gzip_opts", FRAMEWORK),
+    ("compress_xz_opts", FRAMEWORK),
+    ("compress_zstd_opts", FRAMEWORK),
+    ("continue_on_error", FRAMEWORK),
+    ("modprobe_on_install", FRAMEWORK),
+    ("mok_certificate", FRAMEWORK),
+    ("mok_signing_key", FRAMEWORK),
+    ("post_transaction", FRAMEWORK),
+    ("sign_file", FRAMEWORK),
+    ("sign_tool", FRAMEWORK),
+    ("symlink_modules", FRAMEWORK),
+    ("try_sign_modules", FRAMEWORK),
+    ("BUILD_EXCLUSIVE_DISTRO", NOTHING),
+    ("BUILD_EXCLUSIVE_OS", NOTHING),
+    ("MODULE_LICENSE", NOTHING),
+    ("POST_UNINSTALL", "dkms has POST_REMOVE for that"),
+    ("POST_UPGRADE", NOTHING),
+    ("PRE_ADD", NOTHING),
+    ("PRE_REMOVE", "dkms has POST_REMOVE only"),
+    ("PRE_UNINSTALL", "dkms has POST_REMOVE only"),
+    ("PRE_UPGRADE", NOTHING),
+    ("DEPENDS", "dkms has BUILD_DEPENDS, for other dkms modules"),
+];
+const FRAMEWORK: &str = "it belongs into /etc/dkms/framework.conf of a machine";
+const NOTHING: &str = "no version of dkms has it";
+
+/// Families of directives: another name of one of them means to be one.
+const FAMILIES: [&str; 3] = ["BUILD_EXCLUSIVE_", "BUILT_MODULE_", "DEST_MODULE_"];
+
+/// Whether a name that dkms does not know may be meant as one of its own.
+pub(super) fn may_mean_a_directive(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    let is_other_case = name.len() > 5 && !VARIABLES.contains(&name) && VARIABLES.contains(&upper.as_str());
+    let is_upper = name.chars().all(|c| c.is_ascii_uppercase() || c == '_' || c.is_ascii_digit());
+    is_upper || is_other_case || FOREIGN.iter().any(|(foreign, _)| *foreign == name)
+}
+
+/// The directive that a name is near to.
+fn nearest(name: &str) -> Option<&'static str> {
+    let upper = name.to_ascii_uppercase();
+    if let Some(known) = VARIABLES.iter().find(|known| upper == **known && name != **known) {
+        return Some(known);
+    }
+    let known = || VARIABLES.iter().filter(|known| known.starts_with(|c: char| c.is_ascii_uppercase()));
+    // `PRE_INST`
+    let is_cut = |known: &&&str| {
+        name.len() > 5
+            && known.strip_prefix(name).is_some_and(|rest| !rest.is_empty() && !rest.starts_with('_'))
+    };
+    if let Some(known) = known().find(is_cut) {
+        return Some(known);
+    }
+    // an edit changes the length by one at most
+    let near = known().filter(|known| known.len().abs_diff(name.len()) <= 3);
+    let (distance, known) = near.map(|known| (distance(name, known), *known)).min()?;
+    let is_near = distance > 0
+        && distance <= known.len() / 6 + 1
+        && distance <= 3
+        && (known.len() >= 5 || distance <= 1);
+    is_near.then_some(known)
+}
 
 struct Checker<'a> {
     conf: &'a Conf,
     evaluation: &'a Evaluation,
+    supported: &'a Supported,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -384,12 +565,29 @@ impl Checker<'_> {
             Fact::Absent => first,
             given => given.map(|text| !text.starts_with(['n', 'N'])),
         };
+        let mut place = match self.element("BUILT_MODULE_LOCATION", index) {
+            Fact::Known(text) => match location(&text) {
+                Location::Inside(folder) if folder.is_empty() => Fact::Absent,
+                Location::Inside(folder) => Fact::Known(folder),
+                Location::Beside | Location::Outside => Fact::Known(text.trim_end_matches('/').to_owned()),
+            },
+            other => other,
+        };
+        // dkms joins both, and needs another name for the installed file then
+        if let (Some((folder, base)), true) =
+            (name.known().and_then(|name| name.rsplit_once('/')), installed_name != name)
+            && place != Fact::Unknown
+        {
+            let folder = match place.known() {
+                Some(outer) => format!("{outer}/{folder}"),
+                None => folder.to_owned(),
+            };
+            (place, name) = (Fact::Known(folder), Fact::Known(base.to_owned()));
+        }
         ModuleFacts {
             index,
             name,
-            location: self
-                .element("BUILT_MODULE_LOCATION", index)
-                .map(|text| text.trim_end_matches('/').to_owned()),
+            location: place,
             installed_name,
             destination: self.element("DEST_MODULE_LOCATION", index),
             strip,
@@ -485,8 +683,12 @@ impl Checker<'_> {
 
     /// Until 3.2.2 the number of modules was the longest element count.
     fn has_sparse_modules(&self) -> bool {
+        self.counted_modules() < self.module_count()
+    }
+
+    fn counted_modules(&self) -> usize {
         let counted = MODULE_ARRAYS.iter().filter_map(|name| self.elements(name)).map(BTreeMap::len).max();
-        counted.unwrap_or(0) < self.module_count()
+        counted.unwrap_or(0)
     }
 
     // --- findings -------------------------------------------------------------------------------------------------
@@ -534,11 +736,43 @@ impl Checker<'_> {
         self.report(code, Severity::Warning, name, index, message, hint);
     }
 
+    /// What some versions of dkms refuse: an error where all do that will read the file, and a note where none does.
+    fn refused(
+        &mut self,
+        code: &'static Code,
+        (name, index): (&str, usize),
+        extent: Extent,
+        message: String,
+        hint: &str,
+    ) {
+        let (severity, who) = match extent {
+            Extent::Everybody(who) => (Severity::Error, who),
+            Extent::Some(who) => (Severity::Warning, who),
+            Extent::Nobody => (Severity::Note, Vec::new()),
+        };
+        self.report(code, severity, name, index, message, hint);
+        if let Some(finding) = self.diagnostics.last_mut().filter(|_| !who.is_empty()) {
+            finding.notes.push(format!("refused by {}", who.join(", ")));
+        }
+    }
+
+    /// The edit that replaces `NAME=VALUE`, where that stands in the file and nothing is computed.
+    fn replacement(&self, name: &str, value: &str, text: &str) -> Option<Edit> {
+        let place = self.conf.place(self.span(name, 0)?);
+        is_literal(&place.source.text[place.span.clone()], name, value)
+            .then(|| Edit::replace(&place.source, place.span, text))
+    }
+
     fn check(&mut self, facts: &Facts) {
+        if let Some(finding) = web_page(self.conf) {
+            self.diagnostics.push(finding);
+            return;
+        }
         self.check_identity(facts);
         self.check_modules(facts);
         self.check_duplicates(facts);
         self.check_switches();
+        self.check_autoinstall(facts);
         self.check_rules(facts);
         self.check_exclusive(facts);
         self.check_controls();
@@ -589,10 +823,15 @@ impl Checker<'_> {
 
     fn check_modules(&mut self, facts: &Facts) {
         if facts.modules.is_empty() && !facts.modules_unknown {
-            self.warn(
+            // where nobody refuses it, nothing is built all the same
+            let extent = match self.supported.before("3.0.11") {
+                Extent::Nobody => Extent::Some(Vec::new()),
+                extent => extent,
+            };
+            self.refused(
                 &codes::NO_MODULES,
-                "DEST_MODULE_LOCATION",
-                0,
+                ("DEST_MODULE_LOCATION", 0),
+                extent,
                 "the file names no module; dkms before 3.0.11 rejects that".to_owned(),
                 "set BUILT_MODULE_NAME[0] and DEST_MODULE_LOCATION[0]",
             );
@@ -604,11 +843,17 @@ impl Checker<'_> {
 
     fn check_module(&mut self, module: &ModuleFacts) {
         let index = module.index;
+        // dkms before 3.2.2 does not look behind the number of elements
+        let lacking = if index < self.counted_modules() {
+            Extent::Everybody(Vec::new())
+        } else {
+            self.supported.since("3.2.2")
+        };
         if module.name == Fact::Absent {
-            self.error(
+            self.refused(
                 &codes::NO_MODULE_NAME,
-                self.array_with(index, "BUILT_MODULE_NAME"),
-                index,
+                (self.array_with(index, "BUILT_MODULE_NAME"), index),
+                lacking.clone(),
                 format!("module {index} has no BUILT_MODULE_NAME[{index}]"),
                 "name it, or number the modules without gaps",
             );
@@ -642,42 +887,88 @@ impl Checker<'_> {
             }
         }
         match &module.destination {
-            Fact::Absent => self.error(
+            Fact::Absent => self.refused(
                 &codes::NO_DESTINATION,
-                self.array_with(index, "DEST_MODULE_LOCATION"),
-                index,
+                (self.array_with(index, "DEST_MODULE_LOCATION"), index),
+                lacking,
                 format!("module {index} has no DEST_MODULE_LOCATION[{index}]"),
                 &format!("write DEST_MODULE_LOCATION[{index}]=\"/updates/dkms\""),
             ),
             Fact::Known(text) => self.check_destination(index, text),
             Fact::Unknown => {}
         }
-        if let Some(text) = module.location.known()
-            && (text.starts_with('/') || text.split('/').any(|part| part == ".."))
-        {
-            self.error(
-                &codes::BAD_LOCATION,
-                "BUILT_MODULE_LOCATION",
-                index,
-                format!("`BUILT_MODULE_LOCATION[{index}]` is `{text}`, which leads out of the source tree"),
-                "write a directory relative to the root of the driver",
-            );
+        if let Fact::Known(text) = self.element("BUILT_MODULE_LOCATION", index) {
+            self.check_location(index, &text);
         }
     }
 
+    fn check_location(&mut self, index: usize, text: &str) {
+        let directive = "BUILT_MODULE_LOCATION";
+        let start = format!("`{directive}[{index}]` is `{text}`, which");
+        match location(text) {
+            Location::Outside => self.error(
+                &codes::BAD_LOCATION,
+                directive,
+                index,
+                format!("{start} leads out of the source tree"),
+                "write a directory relative to the root of the driver",
+            ),
+            Location::Beside => self.warn(
+                &codes::ODD_LOCATION,
+                directive,
+                index,
+                format!("{start} leads out of the folder that dkms builds in"),
+                "write a directory relative to the root of the driver",
+            ),
+            Location::Inside(folder) if text.split('/').any(|part| part == "..") => self.report(
+                &codes::ODD_LOCATION,
+                Severity::Note,
+                directive,
+                index,
+                format!("{start} comes to the same as `{}`", if folder.is_empty() { "." } else { &folder }),
+                "",
+            ),
+            Location::Inside(_) => {}
+        }
+    }
+
+    /// dkms looks at how it begins, and at nothing else.
     fn check_destination(&mut self, index: usize, text: &str) {
-        let fits = ["/kernel", "/updates", "/extra"].iter().any(|prefix| text.starts_with(prefix));
-        let inside = fits && !text.split('/').any(|part| part == "..");
-        if !inside {
+        let directive = "DEST_MODULE_LOCATION";
+        let start = format!("`{directive}[{index}]` is `{text}`,");
+        let roots = ["/kernel", "/updates", "/extra"];
+        if !roots.iter().any(|root| text.starts_with(root)) {
             self.error(
                 &codes::BAD_DESTINATION,
-                "DEST_MODULE_LOCATION",
+                directive,
                 index,
-                format!(
-                    "`DEST_MODULE_LOCATION[{index}]` is `{text}`, not below `/kernel`, `/updates` or `/extra`"
-                ),
+                format!("{start} not below `/kernel`, `/updates` or `/extra`"),
                 "write \"/updates/dkms\"",
             );
+            return;
+        }
+        let is_below = |path: &str| {
+            roots.iter().any(|root| {
+                path.strip_prefix(&root[1..]).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            })
+        };
+        match super::tree_path(text) {
+            None => self.warn(
+                &codes::ODD_DESTINATION,
+                directive,
+                index,
+                format!("{start} which leads out of `/lib/modules/KERNEL`"),
+                "write \"/updates/dkms\"",
+            ),
+            Some(path) if !is_below(&path) || text.split('/').any(|part| part == "..") => self.report(
+                &codes::ODD_DESTINATION,
+                Severity::Note,
+                directive,
+                index,
+                format!("{start} which is `/{path}`: dkms takes it for how it begins"),
+                "write \"/updates/dkms\"",
+            ),
+            Some(_) => {}
         }
     }
 
@@ -692,10 +983,11 @@ impl Checker<'_> {
             if let Some(name) = module.name.known()
                 && !built.insert((location, name.clone()))
             {
-                self.error(
+                let extent = self.supported.since("3.1.7");
+                self.refused(
                     &codes::DUPLICATE,
-                    "BUILT_MODULE_NAME",
-                    module.index,
+                    ("BUILT_MODULE_NAME", module.index),
+                    extent,
                     format!("two modules are built as `{name}`; dkms 3.1.7 and later reject the file"),
                     "remove one of them",
                 );
@@ -704,10 +996,15 @@ impl Checker<'_> {
             if let Some(name) = module.installed_name.known()
                 && !installed.insert(name.clone())
             {
-                self.error(
+                // one of two files takes the place of the other
+                let extent = match self.supported.since("3.1.7") {
+                    Extent::Nobody => Extent::Some(Vec::new()),
+                    extent => extent,
+                };
+                self.refused(
                     &codes::DUPLICATE,
-                    "DEST_MODULE_NAME",
-                    module.index,
+                    ("DEST_MODULE_NAME", module.index),
+                    extent,
                     format!("two modules are installed as `{name}`; dkms 3.1.7 and later reject the file"),
                     "give one another DEST_MODULE_NAME",
                 );
@@ -716,29 +1013,83 @@ impl Checker<'_> {
     }
 
     fn check_switches(&mut self) {
-        for name in ["AUTOINSTALL", "NO_WEAK_MODULES", "BUILD_DEPENDS_REBUILD"] {
+        for (name, since) in SWITCHES {
             let Fact::Known(text) = self.element(name, 0) else { continue };
             if text.eq_ignore_ascii_case("yes") {
                 continue;
             }
-            if !text.eq_ignore_ascii_case("no") {
-                self.error(
-                    &codes::BAD_BOOLEAN,
-                    name,
-                    0,
-                    format!("`{name}` is `{text}`; dkms 3.2.0 and later accept `yes` and `no` only"),
-                    &format!("write {name}=\"yes\""),
-                );
-            } else if name == "AUTOINSTALL" {
-                self.warn(
-                    &codes::AUTOINSTALL_NO,
-                    name,
-                    0,
-                    "`AUTOINSTALL=\"no\"` means yes to dkms up to 3.1.8".to_owned(),
-                    "remove the line",
-                );
+            if text.eq_ignore_ascii_case("no") {
+                if name == "AUTOINSTALL" {
+                    self.check_autoinstall_no();
+                }
+                continue;
+            }
+            let extent = self.supported.since(since);
+            // earlier versions take any text for yes
+            let means_no = matches!(text.to_ascii_lowercase().as_str(), "n" | "0" | "false" | "off" | "none");
+            let hint = if means_no {
+                format!("remove the line, or write {name}=\"yes\", which is what older versions take it for")
+            } else {
+                format!("write {name}=\"yes\"")
+            };
+            self.refused(
+                &codes::BAD_BOOLEAN,
+                (name, 0),
+                extent,
+                format!("`{name}` is `{text}`; dkms {since} and later accept `yes` and `no` only"),
+                &hint,
+            );
+            let fix = self.replacement(name, &text, &format!("{name}=\"yes\"")).filter(|_| !means_no);
+            if let Some(finding) = self.diagnostics.last_mut() {
+                finding.fix = fix;
             }
         }
+    }
+
+    fn check_autoinstall_no(&mut self) {
+        let (severity, who) = match self.supported.before("3.1.7") {
+            Extent::Everybody(who) | Extent::Some(who) => (Severity::Warning, who),
+            Extent::Nobody => (Severity::Note, Vec::new()),
+        };
+        let message = match severity {
+            Severity::Note => "`AUTOINSTALL` is `no`: dkms does not build the driver for kernels that come later",
+            _ => "`AUTOINSTALL=\"no\"` means yes to dkms before 3.1.7",
+        };
+        let hint = if severity == Severity::Note { "" } else { "remove the line, which means no to all" };
+        self.report(&codes::AUTOINSTALL_NO, severity, "AUTOINSTALL", 0, message.to_owned(), hint);
+        if let Some(finding) = self.diagnostics.last_mut().filter(|_| !who.is_empty()) {
+            finding.notes.push(format!("taken for yes by {}", who.join(", ")));
+        }
+    }
+
+    /// Without it the next kernel has no module. A file that names it somewhere has said something, if only for some kernels.
+    fn check_autoinstall(&mut self, facts: &Facts) {
+        let may_be_set = ["K0202", "K0205", "K0210", "K0215"];
+        let is_open = self.evaluation.diagnostics.iter().any(|finding| {
+            finding.severity == Severity::Error || may_be_set.contains(&finding.code.id)
+        });
+        let text = &self.conf.source.text;
+        if facts.autoinstall.is_present()
+            || facts.name == Fact::Absent
+            || facts.modules.is_empty()
+            || self.elements("AUTOINSTALL").is_some()
+            || text.lines().any(|line| !line.trim_start().starts_with('#') && line.contains("AUTOINSTALL"))
+            || is_open && text.lines().any(|line| matches!(line.trim_start().get(..2), Some(". " | "so")))
+        {
+            return;
+        }
+        let mut finding = Diagnostic::warning(
+            &codes::NO_AUTOINSTALL,
+            "there is no AUTOINSTALL: dkms does not build the driver for kernels that come later",
+        )
+        .hint("add the line AUTOINSTALL=\"yes\"");
+        let last = text.trim_end_matches(['\r', '\n']).chars().next_back();
+        if last.is_some_and(|last| last != '\\') {
+            let newline = if text.ends_with('\n') { "" } else { "\n" };
+            let line = format!("{newline}AUTOINSTALL=\"yes\"\n");
+            finding = finding.fix(Edit::replace(&self.conf.source, text.len()..text.len(), line));
+        }
+        self.diagnostics.push(finding);
     }
 
     fn check_rules(&mut self, facts: &Facts) {
@@ -762,11 +1113,15 @@ impl Checker<'_> {
         for patch in &facts.patches {
             self.check_regex("PATCH_MATCH", patch.index, &patch.matches);
             let Some(file) = patch.file.known() else { continue };
-            if file.starts_with('/') || file.split('/').any(|part| part == "..") {
-                self.error(
+            if file.split('/').any(|part| part == "..") {
+                let extent = match super::tree_path(&format!("patches/{file}")) {
+                    Some(_) => self.supported.since("3.1.2"),
+                    None => Extent::Everybody(Vec::new()),
+                };
+                self.refused(
                     &codes::TRAVERSAL,
-                    "PATCH",
-                    patch.index,
+                    ("PATCH", patch.index),
+                    extent,
                     format!("`PATCH[{}]` is `{file}`, which leads out of `patches/`", patch.index),
                     "put the patch below `patches/`",
                 );
@@ -788,19 +1143,43 @@ impl Checker<'_> {
 
     fn check_regex(&mut self, name: &str, index: usize, fact: &Fact<String>) {
         let Some(text) = fact.known() else { return };
-        if pattern::extended(text, false).is_none() {
-            self.warn(
-                &codes::BAD_REGEX,
-                name,
-                index,
-                format!("`{name}[{index}]` is not a regular expression that can be understood: `{text}`"),
-                "",
-            );
+        let Some(why) = refusal(text) else { return };
+        let effect = match name {
+            "BUILD_EXCLUSIVE_KERNEL" | "BUILD_EXCLUSIVE_ARCH" => "so dkms builds for no kernel",
+            _ => "so it matches no kernel",
+        };
+        let shown = if index == 0 { name.to_owned() } else { format!("{name}[{index}]") };
+        self.warn(
+            &codes::BAD_REGEX,
+            name,
+            index,
+            format!("bash refuses the regular expression `{text}` of `{shown}`, {effect}"),
+            "try it: `[[ 6.1.0 =~ EXPRESSION ]]` in bash fails with status 2",
+        );
+        if let Some(finding) = self.diagnostics.last_mut() {
+            finding.notes.push(why.to_owned());
         }
+    }
+
+    /// An expression that says which series there are, and does not say the next one.
+    fn check_end(&mut self, fact: &Fact<String>) {
+        let Some(text) = fact.known() else { return };
+        let Some((major, minor)) = pattern::extended(text, false).and_then(|regex| first_left_out(&regex)) else {
+            return;
+        };
+        self.report(
+            &codes::ENDS,
+            Severity::Note,
+            "BUILD_EXCLUSIVE_KERNEL",
+            0,
+            format!("`BUILD_EXCLUSIVE_KERNEL` matches no kernel from {major}.{minor} on"),
+            "write an expression that later kernels match as well, if they are meant",
+        );
     }
 
     fn check_exclusive(&mut self, facts: &Facts) {
         self.check_regex("BUILD_EXCLUSIVE_KERNEL", 0, &facts.exclusive.kernel);
+        self.check_end(&facts.exclusive.kernel);
         self.check_regex("BUILD_EXCLUSIVE_ARCH", 0, &facts.exclusive.arch);
         if let Some(text) = facts.exclusive.kernel_max.known()
             && text.split(['.', '-']).filter(|part| part.starts_with(|c: char| c.is_ascii_digit())).count()
@@ -871,10 +1250,11 @@ impl Checker<'_> {
 
     fn check_dead(&mut self) {
         let evaluation = self.evaluation;
-        for (name, what) in DEAD {
+        for Dead { name, what, obeyed } in DEAD {
             let stranger = evaluation.strangers.iter().any(|(stranger, _)| stranger == name);
+            let value = self.element(name, 0);
             // `CLEAN=true` and empty values say the same as nothing; dkms does not warn about them.
-            let harmless = match self.element(name, 0) {
+            let harmless = match &value {
                 Fact::Absent => true,
                 Fact::Known(text) => {
                     name == "CLEAN" && matches!(text.as_str(), "true" | "/bin/true" | "/usr/bin/true")
@@ -882,11 +1262,27 @@ impl Checker<'_> {
                 Fact::Unknown => false,
             };
             let set = evaluation.directives.get(name).is_some_and(|elements| elements.len() > 1) || !harmless;
-            if set || stranger {
-                self.warn(&codes::DEAD, name, 0, format!("`{name}` {what}"), "remove the line");
-                if let Some(finding) = self.diagnostics.last_mut() {
-                    finding.fix = finding.place.as_ref().and_then(without_line);
-                }
+            if !set && !stranger {
+                continue;
+            }
+            self.report(&codes::DEAD, Severity::Note, name, 0, format!("`{name}` {what}"), "");
+            let is_no = name == "REMAKE_INITRD"
+                && matches!(&value, Fact::Known(text) if !text.starts_with(['y', 'Y']));
+            let unused = obeyed.is_some_and(|(first, end)| {
+                self.supported.is_extinct(|dkms| {
+                    compare_versions(dkms, first).is_ge() && compare_versions(dkms, end).is_lt()
+                })
+            });
+            let who = obeyed.map_or_else(Vec::new, |(_, end)| match self.supported.before(end) {
+                Extent::Everybody(who) | Extent::Some(who) => who,
+                Extent::Nobody => Vec::new(),
+            });
+            let Some(finding) = self.diagnostics.last_mut() else { continue };
+            if unused || is_no {
+                finding.hint = Some("remove the line".to_owned());
+                finding.fix = finding.place.as_ref().and_then(without_line);
+            } else if !who.is_empty() && name != "SIGN_TOOL" {
+                finding.notes.push(format!("still obeyed by {}", who.join(", ")));
             }
         }
     }
@@ -894,29 +1290,51 @@ impl Checker<'_> {
     fn check_typos(&mut self) {
         let evaluation = self.evaluation;
         for (name, place) in &evaluation.strangers {
-            let known = VARIABLES.iter().filter(|known| known.starts_with(|c: char| c.is_ascii_uppercase()));
-            // an edit changes the length by one at most
-            let known = known.filter(|known| known.len().abs_diff(name.len()) <= 3);
-            let near = known.map(|known| (distance(name, known), *known)).min();
-            let Some((distance, known)) = near else { continue };
-            if distance == 0
-                || distance > known.len() / 6 + 1
-                || distance > 3
-                || known.len() < 5 && distance > 1
-            {
+            if is_used(&self.conf.text, name) || DEAD.iter().any(|dead| dead.name == name) {
                 continue;
             }
+            let foreign = FOREIGN.iter().find(|(foreign, _)| foreign == name);
+            let hint = match (foreign, nearest(name)) {
+                (Some((_, what)), _) => (*what).to_owned(),
+                (None, Some(known)) => format!("did you mean `{known}`?"),
+                (None, None) => match FAMILIES.iter().find(|family| name.starts_with(**family)) {
+                    Some(family) => format!("the directives that begin with `{family}` are {}", family_of(family)),
+                    None => continue,
+                },
+            };
             let mut diagnostic = Diagnostic::warning(
                 &codes::TYPO,
-                format!("`{name}` is not a directive of dkms, which ignores it"),
+                format!("`{name}` is not a directive of dkms.conf: dkms ignores it"),
             )
-            .hint(format!("did you mean `{known}`?"));
+            .hint(hint);
             if let Some(place) = place {
                 diagnostic = diagnostic.at(self.conf.place(place.clone()));
             }
             self.diagnostics.push(diagnostic);
         }
     }
+}
+
+/// The directives of a family, in words.
+fn family_of(family: &str) -> String {
+    let names = VARIABLES.iter().filter(|name| name.starts_with(family)).map(|name| format!("`{name}`"));
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// The series of the kernel until now and a few years on: the last minor number of each major one, where it is known.
+const SERIES: [(u32, u32); 7] = [(3, 19), (4, 20), (5, 19), (6, 19), (7, 19), (8, 19), (9, 19)];
+
+/// The series behind the last one that an expression matches; nothing where it matches none, or has no end.
+fn first_left_out(regex: &regex::Regex) -> Option<(u32, u32)> {
+    let all: Vec<_> =
+        SERIES.iter().flat_map(|(major, last)| (0..=*last).map(move |minor| (*major, minor))).collect();
+    let matches = |(major, minor): &(u32, u32)| {
+        ["", "-1-generic", "-100.fc40.x86_64"]
+            .iter()
+            .any(|rest| regex.is_match(&format!("{major}.{minor}.0{rest}")))
+    };
+    let last = all.iter().rposition(matches)?;
+    all.get(last + 1).copied()
 }
 
 /// A template marker in a value: `@X@`, `#X#`, `__X__`, `${X}`, `%X%`.

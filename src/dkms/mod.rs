@@ -15,8 +15,10 @@ mod files;
 mod machine;
 mod pattern;
 mod plain;
+mod refusal;
 mod sed;
 mod state;
+mod supported;
 mod syntax;
 mod test;
 #[cfg(test)]
@@ -34,6 +36,7 @@ pub use evaluate::{THREAD, evaluate};
 pub(crate) use evaluate::{carried_over, export, identity, script_path, settings};
 pub(crate) use expand::single_quote;
 pub use facts::*;
+pub use supported::{Release, Supported};
 
 use crate::diagnostic::{Diagnostic, Edit, Place, SourceText};
 
@@ -194,7 +197,7 @@ pub struct Evaluation {
     pub directives: BTreeMap<String, Directive>,
     /// What is to say about the evaluation.
     pub diagnostics: Vec<Diagnostic>,
-    /// Names in capitals that the file sets and dkms does not know, with their places.
+    /// Names that may be meant for dkms, which does not know them, with their places.
     pub(crate) strangers: Vec<(String, Option<std::ops::Range<usize>>)>,
     /// Places of the last assignments.
     pub(crate) places: BTreeMap<String, std::ops::Range<usize>>,

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 
 use regex::{Regex, RegexBuilder};
 
+use super::refusal::CLASSES;
+
 /// A shell pattern as a regular expression: bash manual, "Pattern Matching". Backslash quotes.
 pub(super) fn glob_to_regex(pattern: &str) -> Option<String> {
     let chars: Vec<char> = pattern.chars().collect();
@@ -92,12 +94,6 @@ fn group(chars: &[char], start: usize, out: &mut String, depth: usize) -> Option
     }
     Some(Some(i + 1))
 }
-
-/// The classes of POSIX.
-const CLASSES: [&str; 12] = [
-    "alnum", "alpha", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper",
-    "xdigit",
-];
 
 /// A bracket expression from `[`; in a shell pattern `!` negates too and a backslash quotes.
 fn bracket(chars: &[char], start: usize, shell: bool) -> Option<(String, usize)> {
@@ -473,7 +469,12 @@ pub(super) fn extended_to_regex(text: &str) -> Option<String> {
                 let close = (i + 1..chars.len()).find(|&k| chars[k] == '}');
                 let count = close.map(|close| chars[i + 1..close].iter().collect::<String>());
                 match count {
-                    Some(count) if is_count(&count) => out.push('{'),
+                    Some(count) if is_count(&count) => {
+                        out.push('{');
+                        if count.starts_with(',') {
+                            out.push('0');
+                        }
+                    }
                     _ => out.push_str("\\{"),
                 }
             }
@@ -513,7 +514,8 @@ pub(super) fn extended_to_regex(text: &str) -> Option<String> {
 fn is_count(text: &str) -> bool {
     let (low, high) = text.split_once(',').unwrap_or((text, ""));
     let short = |part: &str| part.len() <= 4 && part.bytes().all(|b| b.is_ascii_digit());
-    !low.is_empty() && short(low) && short(high)
+    // `{,3}` is `{0,3}`
+    !text.is_empty() && (!low.is_empty() || text.contains(',')) && short(low) && short(high)
 }
 
 /// A POSIX basic regular expression (with GNU's `\+`, `\?`, `\|`) as an extended one.

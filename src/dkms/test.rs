@@ -6,6 +6,7 @@ use brush_parser::ast::{BinaryPredicate as Binary, ExtendedTestExpr as Expr, Una
 
 use super::machine::{Flow, Machine};
 use super::pattern::{self, Glob};
+use super::refusal;
 use super::state::{Data, MAYBE, UNKNOWN, Variable, is_unknown};
 
 /// `None`: not known.
@@ -132,6 +133,10 @@ impl Machine<'_> {
             return Ok(None);
         }
         self.check_length(pattern)?;
+        if refusal::refusal(pattern).is_some() {
+            // status 2, which every condition takes for no
+            return Ok(Some(false));
+        }
         let Some(regex) = pattern::extended(pattern, self.state.options.nocasematch) else {
             self.note_unknown(&format!("whether a text matches the regular expression `{pattern}`"));
             self.blur("BASH_REMATCH");
