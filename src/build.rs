@@ -13,7 +13,7 @@ use crate::bash::{self, ConfShell};
 use crate::compile::{self, Before, Event, Failure, Outcome};
 use crate::config::{self, Config, SourceConfig};
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::dkms::{self, Conf, Evaluation};
+use crate::dkms::{self, Conf, Evaluation, Release, Supported};
 use crate::driver::{self, Driver};
 use crate::error::{Error, Result};
 use crate::find::{self, Found};
@@ -273,7 +273,16 @@ pub fn prepare(input: &Input, options: &Options, tell: Tell<'_>) -> Result<Vec<P
     let findings = [input.diagnostics.clone(), findings].concat();
     let kernels =
         options.prebuilt.as_ref().map(|prebuilt| kernels(prebuilt, &options.means.stop)).transpose()?;
-    let given = Given { input, config: &config, aims: &aims, kernels: kernels.as_deref(), options, tell };
+    let supported = supported(&aims)?;
+    let given = Given {
+        input,
+        config: &config,
+        aims: &aims,
+        supported,
+        kernels: kernels.as_deref(),
+        options,
+        tell,
+    };
     let mut drivers = Vec::new();
     for found in &found {
         drivers.push(given.read(found)?);
@@ -349,6 +358,7 @@ struct Given<'a> {
     input: &'a Input,
     config: &'a Config,
     aims: &'a [Aim],
+    supported: Supported,
     kernels: Option<&'a [Kernel]>,
     options: &'a Options,
     tell: Tell<'a>,
@@ -373,6 +383,7 @@ impl Given<'_> {
             stamp: self.options.stamp,
             machines: self.machines(),
             conf_shell: self.options.conf_shell,
+            supported: self.supported.clone(),
             stop: self.options.means.stop.clone(),
         };
         Driver::read(self.input, found, self.config, &options)
@@ -486,7 +497,7 @@ fn prepare_driver(
     outcomes: Vec<Outcome>,
     mut diagnostics: Vec<Diagnostic>,
 ) -> Result<Prepared> {
-    let Given { input, config, aims, options, .. } = *given;
+    let &Given { input, config, aims, options, .. } = given;
     let templates = Templates::new(&read_templates(options.templates.as_deref())?)?;
     let releases = given.kernels.unwrap_or_default().iter().map(|kernel| kernel.release.clone());
     let kernels: Vec<_> =
@@ -707,6 +718,20 @@ fn aims(options: &Options, config: &Config) -> Result<Vec<Aim>> {
         }
     }
     Ok(aims)
+}
+
+/// The dkms of every release that is packaged for.
+fn supported(aims: &[Aim]) -> Result<Supported> {
+    let targets: Vec<_> = aims.iter().map(|aim| aim.target.clone()).collect();
+    let releases = profile::shipped(&targets)?.into_iter();
+    Ok(Supported {
+        releases: releases.map(|release| Release { title: release.title, dkms: release.dkms }).collect(),
+    })
+}
+
+/// The dkms of the targets that are asked for, for a file that has no kpkg.toml beside it.
+pub(crate) fn supported_by(options: &Options) -> Result<Supported> {
+    supported(&aims(options, &Config::default())?)
 }
 
 /// A file of the packager's own scripts, which must lie in the driver's folder.

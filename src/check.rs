@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::backend;
 use crate::build::{self, Prepared};
 use crate::diagnostic::{Diagnostic, Edit, Place};
+use crate::dkms;
 use crate::driver;
 use crate::error::{Error, Kind, Result};
 use crate::find;
@@ -34,8 +35,9 @@ pub fn check(
             }
         }
         let bytes = driver::read_conf(path)?;
-        if find::sets_a_directive(&bytes) {
-            return Ok(build::without_repetition(lint::conf_file(path, &bytes)));
+        if find::sets_a_directive(&bytes) || dkms::is_web_page(&bytes) {
+            let supported = build::supported_by(options)?;
+            return Ok(build::without_repetition(lint::conf_file(path, &bytes, &supported)));
         }
     }
     let input = Input::open(path, revision, scratch, &options.means.stop)?;

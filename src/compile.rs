@@ -632,7 +632,6 @@ impl Builder<'_> {
                 set(name, &value);
             }
         }
-        let llvm = if kernel.compiler.is_clang { " LLVM=1" } else { "" };
         set("name", &self.driver.name);
         set("version", &self.driver.version);
         set("kernelver", &kernel.release);
@@ -644,7 +643,7 @@ impl Builder<'_> {
         set("compiler", &kernel.compiler.command);
         set("strip", if kernel.compiler.is_clang { "llvm-strip" } else { "strip" });
         set("parallel_jobs", &self.jobs.to_string());
-        set("make_command", &format!("{}{llvm}", placed(decision.make.as_deref().unwrap_or_default())));
+        set("make_command", &placed(decision.make.as_deref().unwrap_or_default()));
         set("pre_build", &placed(decision.pre_build.as_deref().unwrap_or_default()));
         set("post_build", &placed(decision.post_build.as_deref().unwrap_or_default()));
         let mut list = |name: &str, values: &mut dyn Iterator<Item = &str>| {

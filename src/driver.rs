@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use about::ABOUT_BYTES;
 pub use about::About;
-use conf::{GIVEN_VERSION, OWN_VERSION, Reader, Wanted};
+use conf::{GIVEN_VERSION, OWN_VERSION, Reader, Reading, Wanted};
 use tree::Tree;
 
 use crate::bash::ConfShell;
@@ -146,6 +146,8 @@ pub struct Options {
     pub machines: Vec<Machine>,
     /// Who reads dkms.conf for them.
     pub conf_shell: ConfShell,
+    /// The versions of dkms that the driver is packaged for.
+    pub supported: dkms::Supported,
     /// The stop flag.
     pub stop: Stop,
 }
@@ -271,10 +273,14 @@ impl Driver {
         }
         let path = input.shown(&path);
         let tree = Tree::new(&selection.files);
-        let (_, of_bytes) = Conf::parse(&path, &bytes);
+        let (own, of_bytes) = Conf::parse(&path, &bytes);
+        if let Some(finding) = dkms::web_page(&own) {
+            return Err(Error::diagnostics([findings, vec![finding]].concat()));
+        }
         findings.extend(of_bytes);
+        let reading = Reading { path: &path, bytes: &bytes, tree: &tree, supported: &options.supported };
         let (packaged, version_from) = wanted
-            .settle(&path, &bytes, &tree, &|modules| claims(input, &found.root, &selection.files, modules));
+            .settle(&reading, &|modules| claims(input, &found.root, &selection.files, modules));
         let facts = &packaged.facts;
         findings.extend(packaged.findings.iter().cloned());
         let executable = check_scripts(facts, &packaged.conf, &tree, is_plain, &mut findings);
@@ -297,7 +303,7 @@ impl Driver {
             );
         }
         let reader =
-            Reader { tree: &tree, root: &found.root, shell: options.conf_shell, stop: &options.stop };
+            Reader { tree: &tree, root: &found.root, shell: options.conf_shell, stop: &options.stop, supported: &options.supported };
         let mut kernels = Vec::new();
         for machine in &options.machines {
             kernels.extend(packaged.for_kernel(machine, &reader, (&name, &version), &mut findings)?);
@@ -306,7 +312,7 @@ impl Driver {
             return Err(Error::diagnostics(findings));
         }
         let modules = modules(facts);
-        let about = About::new(&config.driver, &tree, &modules)?;
+        let about = About::new(&config.driver, &tree, &modules, &input.folder)?;
         let driver = Self {
             name,
             version,

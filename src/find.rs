@@ -251,7 +251,9 @@ fn candidates(listing: &Listing<'_>) -> Vec<Candidate> {
         let name = path.rsplit('/').next().unwrap_or(path);
         let Some(rank) = name_rank(name) else { continue };
         let Some(bytes) = read_start(&folder.join(path), CONF) else { continue };
-        if !sets_a_directive(&bytes) || rank == 3 && bytes.starts_with(b"#!") {
+        // a download that went wrong is what the user has to hear of
+        let is_page = rank == 0 && dkms::is_web_page(&bytes);
+        if !sets_a_directive(&bytes) && !is_page || rank == 3 && bytes.starts_with(b"#!") {
             continue;
         }
         let aside = path.split('/').rev().skip(1).any(|part| {

@@ -65,14 +65,15 @@ const NO_MAINTAINER: Code = Code {
     id: "K0503",
     title: "nobody answers for the package",
     explanation: "Both formats want the name and address of who answers for a package. kpkg takes them from `maintainer`\n\
-                  under `[driver]` in kpkg.toml, else from the first MODULE_AUTHOR with an address. It never takes them\n\
+                  under `[driver]` in kpkg.toml, else from the first that has one of: debian/control, a spec file's\n\
+                  Packager or changelog, debian/changelog, MODULE_AUTHOR, MAINTAINERS, AUTHORS. It never takes them\n\
                   from the machine that packages, so that every machine writes the same bytes.",
 };
 const NO_LICENSE: Code = Code {
     id: "K0504",
     title: "no licence was found",
-    explanation: "kpkg reads SPDX-License-Identifier lines and MODULE_LICENSE from the sources of the modules. Where there\n\
-                  is neither, write `license` under `[driver]` in kpkg.toml, as an SPDX expression.",
+    explanation: "kpkg reads SPDX-License-Identifier lines and MODULE_LICENSE from the sources of the modules, else\n\
+                  debian/copyright and the title of a text such as COPYING or LICENSE. Where nothing says it, write `license` under `[driver]` in kpkg.toml, as an SPDX expression.",
 };
 const MAPPED_NAME: Code = Code {
     id: "K0505",
@@ -137,12 +138,12 @@ fn skeleton(
     let maintainer = about.maintainer.clone().unwrap_or_else(|| {
         let text = "no maintainer is known; the packages name a placeholder";
         let hint = "write `maintainer = \"Name <address>\"` under `[driver]` in kpkg.toml";
-        diagnostics.push(Diagnostic::warning(&NO_MAINTAINER, text).hint(hint));
+        diagnostics.push(Diagnostic::note(&NO_MAINTAINER, text).hint(hint));
         "Unknown Maintainer <unknown@example.org>".to_owned()
     });
     let license = about.license.clone().unwrap_or_else(|| {
         let hint = "write `license = \"GPL-2.0-only\"` or whatever it is under `[driver]` in kpkg.toml";
-        diagnostics.push(Diagnostic::warning(&NO_LICENSE, "no licence was found in the sources").hint(hint));
+        diagnostics.push(Diagnostic::note(&NO_LICENSE, "no licence was found in the sources").hint(hint));
         "LicenseRef-Unknown".to_owned()
     });
     let mut package = Package {

@@ -281,6 +281,51 @@ pub fn target_names() -> Vec<String> {
     names
 }
 
+/// A release, and the dkms in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shipped {
+    /// The release, for people.
+    pub title: String,
+    /// The version of dkms, where it is known.
+    pub dkms: Option<String>,
+}
+
+/// The releases that targets stand for: a release for itself, a profile for its own, and the portable target of a format for all
+/// that use the format.
+pub fn shipped(targets: &[Target]) -> Result<Vec<Shipped>> {
+    let mut found: Vec<Shipped> = Vec::new();
+    for (profile, text) in PROFILES {
+        let layer = parse(profile, text)?;
+        let format = format_of(profile)?;
+        for (release, table) in &layer.release {
+            let name = format!("{profile}-{release}");
+            let is_meant = |target: &Target| {
+                target.name == name || target.name == *profile || target.name == target.format && target.format == format
+            };
+            if targets.iter().any(is_meant) {
+                let title = layer.title.as_deref().unwrap_or(profile);
+                found.push(Shipped { title: format!("{title} {release}"), dkms: table.dkms.clone() });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The format of a profile, its own or that of what it extends.
+fn format_of(profile: &str) -> Result<String> {
+    let mut name = profile.to_owned();
+    for _ in PROFILES {
+        let (_, text) = PROFILES.iter().find(|(known, _)| *known == name).ok_or_else(|| unknown(&name))?;
+        let layer = parse(&name, text)?;
+        match (layer.format, layer.extends) {
+            (Some(format), _) => return Ok(format),
+            (None, Some(parent)) => name = parent,
+            (None, None) => break,
+        }
+    }
+    Err(Error::usage(format!("the profile `{profile}` has no format")))
+}
+
 /// The target of that name, or of an alias of it.
 pub fn target(name: &str) -> Result<Target> {
     for (profile, text) in PROFILES {
@@ -454,6 +499,19 @@ mod tests {
         assert!(!target("debian-11").unwrap().reads.contains(&Codec::Zstd));
         assert!(target("debian-12").unwrap().reads.contains(&Codec::Zstd));
         assert_eq!(target("opensuse-leap-15.6").unwrap().name, "suse-15");
+    }
+
+    #[test]
+    fn targets_stand_for_releases() {
+        let titles = |name: &str| {
+            let shipped = shipped(&[target(name).unwrap()]).unwrap();
+            shipped.into_iter().map(|release| (release.title, release.dkms)).collect::<Vec<_>>()
+        };
+        assert_eq!(titles("debian-12"), [("Debian 12".to_owned(), Some("3.0.10".to_owned()))]);
+        assert_eq!(titles("debian").len(), 3);
+        assert!(titles("deb").len() > titles("debian").len());
+        assert!(titles("deb").iter().all(|(title, _)| !title.contains("Fedora")));
+        assert_eq!(titles("rocky-9").len(), 1);
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::cmp::Ordering;
 use serde::Serialize;
 
 use super::commands::padded_version;
-use super::evaluate::kernel_config;
+use super::evaluate::{is_at_least, kernel_config};
+use super::refusal::refusal;
 use super::{Exclusive, Fact, Facts, HookKind, Inputs, ModuleFacts, pattern};
 
 /// The most that is read of a kernel's configuration.
@@ -120,7 +121,7 @@ impl Facts {
                 command = Some(rule.command.known()?.clone());
             }
         }
-        command
+        command.map(|command| command + &for_clang(inputs))
     }
 
     fn hook(&self, kind: HookKind) -> Option<String> {
@@ -184,8 +185,30 @@ impl Exclusive {
     }
 }
 
+/// What dkms appends to every command for a kernel that clang built.
+fn for_clang(inputs: &Inputs<'_>) -> String {
+    let Some(config) =
+        inputs.headers.and_then(|headers| headers.read(kernel_config(headers, inputs), CONFIG))
+    else {
+        return String::new();
+    };
+    let config = String::from_utf8_lossy(&config);
+    let has = |option: &str| config.lines().any(|line| line.strip_prefix(option) == Some("=y"));
+    let is_new = is_at_least(inputs, "3.1.2");
+    let parts = [
+        (" LLVM=1", is_new && has("CONFIG_CC_IS_CLANG")),
+        // since 2.8.8, when it was first asked about
+        (" CC=clang", !is_new && has("CONFIG_CC_IS_CLANG")),
+        (" LD=ld.lld", !is_new && has("CONFIG_LD_IS_LLD")),
+    ];
+    parts.into_iter().filter(|(_, is_so)| *is_so).map(|(part, _)| part).collect()
+}
+
 /// `[[ $text =~ $pattern ]]`; nothing when the pattern is beyond us.
 fn matches(pattern: &str, text: &str) -> Option<bool> {
+    if refusal(pattern).is_some() {
+        return Some(false);
+    }
     pattern::extended(pattern, false).map(|regex| regex.is_match(text))
 }
 
@@ -197,6 +220,10 @@ fn pattern_test(name: &str, fact: &Fact<String>, text: Option<&str>, what: &str)
     match (fact, text) {
         (Fact::Absent, _) => Verdict::Builds,
         (Fact::Unknown, _) => not_known(name),
+        (Fact::Known(pattern), _) if refusal(pattern).is_some() => Verdict::Excluded(format!(
+            "bash refuses {name} `{pattern}` ({}), so dkms builds for no kernel",
+            refusal(pattern).unwrap_or_default()
+        )),
         (Fact::Known(_), None) => Verdict::Unknown(format!("{what} is not given")),
         (Fact::Known(pattern), Some(text)) => match matches(pattern, text) {
             Some(true) => Verdict::Builds,

@@ -307,7 +307,7 @@ pub(super) fn kernel_config(headers: &dyn ReadTree, inputs: &Inputs<'_>) -> &'st
     if headers.exists(AUTO) && is_at_least(inputs, "3.1.4") { AUTO } else { ".config" }
 }
 
-fn is_at_least(inputs: &Inputs, version: &str) -> bool {
+pub(super) fn is_at_least(inputs: &Inputs, version: &str) -> bool {
     inputs.dkms_version.as_deref().is_none_or(|own| compare_versions(own, version).is_ge())
 }
 

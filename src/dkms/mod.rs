@@ -35,6 +35,7 @@ pub use decision::{Decision, ModuleDecision, Verdict};
 pub use evaluate::{THREAD, evaluate};
 pub(crate) use evaluate::{carried_over, export, identity, script_path, settings};
 pub(crate) use expand::single_quote;
+pub(crate) use facts::web_page;
 pub use facts::*;
 pub use supported::{Release, Supported};
 

@@ -9,7 +9,7 @@ use super::tree::Tree;
 use super::{BAD_VERSION, ForKernel, NORMALISED, PER_KERNEL, VERSION_FROM};
 use crate::bash::{self, ConfShell};
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::dkms::{self, Conf, Evaluation, Fact, Facts, Inputs};
+use crate::dkms::{self, Conf, Evaluation, Fact, Facts, Inputs, Supported};
 use crate::error::{Error, Result};
 use crate::find::Found;
 use crate::input::Input;
@@ -50,12 +50,10 @@ impl Wanted {
     /// version is from. `claims` gets the names of the modules.
     pub(super) fn settle(
         self,
-        path: &Path,
-        bytes: &[u8],
-        tree: &Tree<'_>,
+        reading: &Reading<'_>,
         claims: &dyn Fn(&[String]) -> Vec<Claim>,
     ) -> (PackagedConf, String) {
-        let packaged = PackagedConf::new(path, bytes, &self, tree);
+        let packaged = PackagedConf::new(reading, &self);
         if self.version.is_some() {
             return (packaged, GIVEN_VERSION.to_owned());
         }
@@ -66,8 +64,8 @@ impl Wanted {
         if !missing {
             return (packaged, OWN_VERSION.to_owned());
         }
-        let says = packaged.version_text(bytes);
-        if packaged.facts.version == Fact::Unknown && PackagedConf::depends_on_kernel(path, bytes, tree) {
+        let says = packaged.version_text(reading.bytes);
+        if packaged.facts.version == Fact::Unknown && reading.depends_on_kernel() {
             return (packaged.with_kernel_error(), OWN_VERSION.to_owned());
         }
         let names: Vec<String> =
@@ -77,7 +75,7 @@ impl Wanted {
             return (packaged.without_version(), OWN_VERSION.to_owned());
         };
         let wanted = Self { version: Some(claim.version.clone()), ..self };
-        let mut packaged = PackagedConf::new(path, bytes, &wanted, tree);
+        let mut packaged = PackagedConf::new(reading, &wanted);
         packaged.findings.push(found_version(&says, &claims));
         (packaged, claim.from.clone())
     }
@@ -121,10 +119,10 @@ pub(super) struct PackagedConf {
 
 impl PackagedConf {
     /// Corrects line ends, and states what is wanted where the file says something else.
-    fn new(path: &Path, bytes: &[u8], wanted: &Wanted, tree: &Tree<'_>) -> Self {
-        let original = String::from_utf8_lossy(bytes);
+    fn new(reading: &Reading<'_>, wanted: &Wanted) -> Self {
+        let original = String::from_utf8_lossy(reading.bytes);
         let mut text = original.replace("\r\n", "\n");
-        let mut packaged = Self::evaluate(path, if text == original { bytes } else { text.as_bytes() }, tree);
+        let mut packaged = reading.evaluate(if text == original { reading.bytes } else { text.as_bytes() });
         for (directive, value) in [("PACKAGE_NAME", &wanted.name), ("PACKAGE_VERSION", &wanted.version)] {
             let Some(value) = value else { continue };
             // each way is tried on what the one before has left; the last assignment of all counts
@@ -133,11 +131,14 @@ impl PackagedConf {
                     break;
                 }
                 if let Some(changed) = packaged.changed(way, &text, directive, value) {
-                    packaged = Self::evaluate(path, changed.as_bytes(), tree);
+                    packaged = reading.evaluate(changed.as_bytes());
                     text = changed;
                 }
             }
             if !packaged.says(directive, value) {
+                // what is wrong is in the user's file, without what was tried
+                packaged = reading.evaluate(reading.bytes);
+                text = original.clone().into_owned();
                 let message = format!(
                     "`{directive}` cannot be set to `{value}`: dkms.conf ends early, or sets it read-only"
                 );
@@ -197,13 +198,6 @@ impl PackagedConf {
         }
     }
 
-    /// Whether the version is known as soon as the kernel is.
-    fn depends_on_kernel(path: &Path, bytes: &[u8], tree: &Tree<'_>) -> bool {
-        let (conf, _) = Conf::parse(path, bytes);
-        let inputs = Inputs { source_tree: Some(tree), ..Inputs::of_some_kernel() };
-        dkms::facts(&conf, &dkms::evaluate(&conf, &inputs)).0.version.known().is_some()
-    }
-
     fn with_kernel_error(mut self) -> Self {
         let finding =
             Diagnostic::error(&PER_KERNEL, "`PACKAGE_VERSION` depends on the kernel or the architecture")
@@ -231,14 +225,6 @@ impl PackagedConf {
             finding.hint = Some(hint.to_owned());
         }
         self
-    }
-
-    fn evaluate(path: &Path, text: &[u8], tree: &Tree<'_>) -> Self {
-        let (conf, _) = Conf::parse(path, text);
-        let evaluation = dkms::evaluate(&conf, &Inputs { source_tree: Some(tree), ..Inputs::default() });
-        let (facts, found) = dkms::facts(&conf, &evaluation);
-        let findings = evaluation.diagnostics.into_iter().chain(found).collect();
-        Self { conf, facts, findings, rewritten: None }
     }
 
     /// What the build points to and the package lacks.
@@ -273,7 +259,7 @@ impl PackagedConf {
         let Some(kernel) = machine.kernel.clone() else { return Ok(None) };
         let inputs = Inputs { source_tree: Some(reader.tree), ..machine.inputs() };
         let evaluation = reader.evaluate(&self.conf, machine, &inputs)?;
-        let (facts, found) = dkms::facts(&self.conf, &evaluation);
+        let (facts, found) = dkms::facts_for(&self.conf, &evaluation, reader.supported);
         findings.extend(evaluation.diagnostics.into_iter().chain(found));
         for (directive, value, usual) in
             [("PACKAGE_NAME", &facts.name, name), ("PACKAGE_VERSION", &facts.version, version)]
@@ -288,8 +274,36 @@ impl PackagedConf {
     }
 }
 
+/// A file that is read, and for whom.
+pub(super) struct Reading<'a> {
+    pub(super) path: &'a Path,
+    pub(super) bytes: &'a [u8],
+    pub(super) tree: &'a Tree<'a>,
+    pub(super) supported: &'a Supported,
+}
+
+impl Reading<'_> {
+    /// Whether the version is known as soon as the kernel is.
+    fn depends_on_kernel(&self) -> bool {
+        let (conf, _) = Conf::parse(self.path, self.bytes);
+        let inputs = Inputs { source_tree: Some(self.tree), ..Inputs::of_some_kernel() };
+        dkms::facts(&conf, &dkms::evaluate(&conf, &inputs)).0.version.known().is_some()
+    }
+
+    /// The file with another text.
+    fn evaluate(&self, text: &[u8]) -> PackagedConf {
+        let (conf, _) = Conf::parse(self.path, text);
+        let evaluation =
+            dkms::evaluate(&conf, &Inputs { source_tree: Some(self.tree), ..Inputs::default() });
+        let (facts, found) = dkms::facts_for(&conf, &evaluation, self.supported);
+        let findings = evaluation.diagnostics.into_iter().chain(found).collect();
+        PackagedConf { conf, facts, findings, rewritten: None }
+    }
+}
+
 /// Who reads the file for a kernel, and where.
 pub(super) struct Reader<'a> {
+    pub(super) supported: &'a Supported,
     pub(super) tree: &'a Tree<'a>,
     pub(super) root: &'a Path,
     pub(super) shell: ConfShell,

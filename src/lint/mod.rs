@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use crate::backend::Found;
 use crate::diagnostic::{Code, Diagnostic, SourceText};
-use crate::dkms::{self, Conf, Facts, Inputs};
+use crate::dkms::{self, Conf, Facts, Inputs, Supported};
 use crate::driver::Driver;
 use crate::version::Claim;
 pub use contents::Confs;
@@ -159,10 +159,13 @@ pub fn tree(tree: &Tree<'_>, scripts: &[(PathBuf, String, Kind)]) -> Vec<Diagnos
 
 /// Everything about a dkms.conf alone: what reading it says, and every rule.
 #[must_use]
-pub fn conf_file(path: &Path, bytes: &[u8]) -> Vec<Diagnostic> {
+pub fn conf_file(path: &Path, bytes: &[u8], supported: &Supported) -> Vec<Diagnostic> {
     let (conf, mut findings) = Conf::parse(path, bytes);
+    if let Some(finding) = dkms::web_page(&conf) {
+        return vec![finding];
+    }
     let evaluation = dkms::evaluate(&conf, &Inputs::default());
-    let (_, of_facts) = dkms::facts(&conf, &evaluation);
+    let (_, of_facts) = dkms::facts_for(&conf, &evaluation, supported);
     findings.extend(evaluation.diagnostics.into_iter().chain(of_facts));
     findings.extend(self::conf(&conf));
     findings
@@ -196,7 +199,7 @@ pub fn package(path: &Path, found: &Found, confs: &Confs) -> Vec<Diagnostic> {
     }
     for (name, content) in confs.confs().take(CONFS) {
         let path = PathBuf::from(format!("{} ({name})", path.display()));
-        findings.extend(conf_file(&path, content));
+        findings.extend(conf_file(&path, content, &Supported::default()));
     }
     // nothing in a finished package can be edited
     findings.into_iter().map(|finding| Diagnostic { fix: None, ..finding }).collect()
