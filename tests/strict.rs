@@ -61,6 +61,7 @@ fn files() -> Vec<String> {
         with("BUILT_MODULE_NAME[1]=toy\nDEST_MODULE_LOCATION[1]=/extra"),
         with("BUILT_MODULE_NAME[1]=other\nDEST_MODULE_NAME[1]=toy\nDEST_MODULE_LOCATION[1]=/extra"),
         with("BUILT_MODULE_NAME[2]=other\nDEST_MODULE_LOCATION[2]=/extra"),
+        with("BUILT_MODULE_LOCATION=src"),
         with("PATCH[0]=../fixes/a.patch"),
         with("BUILD_EXCLUSIVE_KERNEL='^(6\\.[18-19]+\\.)'"),
         with("MAKE_MATCH[0]='['\nMAKE=x"),
@@ -178,6 +179,9 @@ const EXPRESSIONS: &[&str] = &[
     "[a-\u{e9}]",
 ];
 
+/// Of those, what another locale may take.
+const LOCALE: &[&str] = &[r"[\-6]"];
+
 #[test]
 fn bash_refuses_the_expressions_that_exclude_every_kernel() {
     let kernel = "6.1.0-49-amd64";
@@ -192,7 +196,12 @@ fn bash_refuses_the_expressions_that_exclude_every_kernel() {
         let inputs = Inputs { kernel: Some(kernel.to_owned()), ..Inputs::default() };
         let verdict = facts.decide(&inputs).verdict;
         let refused = matches!(&verdict, Verdict::Excluded(why) if why.starts_with("bash refuses"));
-        assert_eq!(status.code() == Some(2), refused, "`{expression}`: bash {status}, kpkg {verdict:?}");
+        // where the order of characters decides, which is the locale's
+        let is_unsure = LOCALE.contains(expression) && matches!(verdict, Verdict::Unknown(_));
+        assert!(
+            is_unsure || refused == (status.code() == Some(2)),
+            "`{expression}`: bash {status}, kpkg {verdict:?}"
+        );
         match verdict {
             Verdict::Builds => assert_eq!(status.code(), Some(0), "`{expression}`"),
             Verdict::Excluded(_) => assert_ne!(status.code(), Some(0), "`{expression}`"),
@@ -208,7 +217,7 @@ fn findings(conf: &str, targets: &[&str]) -> Vec<(String, String)> {
 
 fn of_tree(tree: &Tree, targets: &[&str]) -> Vec<(String, String)> {
     let targets = targets.iter().flat_map(|target| ["--target", target]);
-    let arguments: Vec<_> = ["check", "--json"].into_iter().chain(targets).collect();
+    let arguments: Vec<_> = ["check", "-v", "--json"].into_iter().chain(targets).collect();
     let output = tree.kpkg(&arguments);
     let text = String::from_utf8(output.stdout).unwrap();
     let mut found: Vec<_> = text
@@ -305,9 +314,9 @@ fn expressions_that_leave_kernels_out() {
     assert_eq!(findings(&exclusive("^(5[.][18-19]+[.]|6[.]0[.])"), &[]), pairs(&[("K0319", "warning")]));
     assert_eq!(findings(&exclusive("^(4|5|6)[.]"), &[]), pairs(&[("K0326", "note")]));
     assert!(findings(&exclusive("^[4-9][.]"), &[]).is_empty());
-    assert!(findings(&exclusive("-amd64"), &[]).is_empty());
+    assert!(findings(&exclusive("-rt[0-9]+$"), &[]).is_empty());
     let tree = Tree::with_conf(&exclusive("^(4|5|6)[.]"));
-    let text = String::from_utf8(tree.kpkg(&["check"]).stdout).unwrap();
+    let text = String::from_utf8(tree.kpkg(&["check", "-v"]).stdout).unwrap();
     assert!(text.contains("matches no kernel from 7.0 on"), "{text}");
     let tree = Tree::with_conf(&exclusive("^(5[.][18-19]+[.]|6[.]0[.])"));
     let text = String::from_utf8(tree.kpkg(&["show", "-k", "5.18.0-1"]).stdout).unwrap();
@@ -369,7 +378,7 @@ fn maintainer_and_licence_are_found_or_not_missed_loudly() {
         }
         let output = tree.kpkg(&["show", "--json"]);
         let shown: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        let about = &shown["about"];
+        let about = &shown["driver"]["about"];
         let word = |key: &str| about[key].as_str().map(str::to_owned);
         (word("maintainer"), word("license"), of_tree(&tree, &[]))
     };

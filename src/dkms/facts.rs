@@ -56,7 +56,7 @@ pub struct ModuleFacts {
     /// Name of the `.ko` without suffix; `PACKAGE_NAME` if there is one module only and no `BUILT_MODULE_NAME`.
     pub name: Fact<String>,
     /// Directory of the `.ko` relative to the driver's root, without `/` at the end; `Absent` means the root. It begins with
-    /// `..` only where it leads to another folder beside the build.
+    /// `..` only where it leads to the source beside the build.
     pub location: Fact<String>,
     /// The name it is installed under; `BUILT_MODULE_NAME` if not given.
     pub installed_name: Fact<String>,
@@ -274,9 +274,9 @@ pub(crate) fn web_page(conf: &Conf) -> Option<Diagnostic> {
 enum Location {
     /// Into it: this folder below it.
     Inside(String),
-    /// To another folder of `/var/lib/dkms/NAME/VERSION`.
-    Beside,
-    /// Out of that.
+    /// To the source beside it, where a command may build as well.
+    Source,
+    /// Anywhere else.
     Outside,
 }
 
@@ -298,7 +298,8 @@ fn location(text: &str) -> Location {
     }
     match parts.as_slice() {
         ["build", inside @ ..] => Location::Inside(inside.join("/")),
-        _ => Location::Beside,
+        ["source", ..] => Location::Source,
+        _ => Location::Outside,
     }
 }
 
@@ -569,7 +570,7 @@ impl Checker<'_> {
             Fact::Known(text) => match location(&text) {
                 Location::Inside(folder) if folder.is_empty() => Fact::Absent,
                 Location::Inside(folder) => Fact::Known(folder),
-                Location::Beside | Location::Outside => Fact::Known(text.trim_end_matches('/').to_owned()),
+                Location::Source | Location::Outside => Fact::Known(text.trim_end_matches('/').to_owned()),
             },
             other => other,
         };
@@ -913,7 +914,7 @@ impl Checker<'_> {
                 format!("{start} leads out of the source tree"),
                 "write a directory relative to the root of the driver",
             ),
-            Location::Beside => self.warn(
+            Location::Source => self.warn(
                 &codes::ODD_LOCATION,
                 directive,
                 index,
@@ -1089,6 +1090,7 @@ impl Checker<'_> {
             let line = format!("{newline}AUTOINSTALL=\"yes\"\n");
             finding = finding.fix(Edit::replace(&self.conf.source, text.len()..text.len(), line));
         }
+        let finding = self.conf.mark(finding, "PACKAGE_NAME");
         self.diagnostics.push(finding);
     }
 

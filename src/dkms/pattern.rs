@@ -121,6 +121,8 @@ fn bracket(chars: &[char], start: usize, shell: bool) -> Option<(String, usize)>
                 i = close + 2;
                 continue;
             }
+            // a character by its name, which is the locale's
+            '[' if !shell && matches!(chars.get(i + 1), Some('.' | '=')) => return None,
             '\\' if shell => {
                 i += 1;
                 member(*chars.get(i)?, &mut out);

@@ -299,7 +299,8 @@ fn findings(text: &str) -> Vec<(&'static str, Severity, usize)> {
 #[test]
 fn rules_find_their_mistake_and_its_line() {
     use Severity::{Error, Note, Warning};
-    assert_eq!(findings(HEAD), []);
+    assert_eq!(findings(HEAD), [("K0325", Warning, 1)]);
+    assert_eq!(findings(&format!("{HEAD}AUTOINSTALL=yes\n")), []);
     for (line, id, severity) in [
         ("PACKAGE_NAME=a/b", "K0304", Error),
         ("PACKAGE_VERSION=@V@", "K0303", Error),
@@ -311,16 +312,23 @@ fn rules_find_their_mistake_and_its_line() {
         ("DEST_MODULE_LOCATION=/lib", "K0308", Error),
         ("DEST_MODULE_LOCATION[1]=/extra", "K0305", Error),
         ("BUILT_MODULE_NAME[1]=y", "K0307", Error),
-        ("AUTOINSTALL=Y", "K0310", Error),
+        ("AUTOINSTALL=Y", "K0310", Warning),
         ("AUTOINSTALL=no", "K0322", Warning),
-        ("CLEAN='make clean'", "K0312", Warning),
-        ("REMAKE_INITRD=yes", "K0312", Warning),
-        ("SIGN_TOOL=x", "K0312", Warning),
+        ("CLEAN='make clean'", "K0312", Note),
+        ("REMAKE_INITRD=yes", "K0312", Note),
+        ("SIGN_TOOL=x", "K0312", Note),
         ("MAKE[2]=make", "K0313", Warning),
         ("BUILD_EXCLUSIVE_KERNEL_MAX=6.1", "K0314", Warning),
         ("BUILD_EXCLUSIVE_KERNEL_MIN=3.10.0-1160", "K0315", Warning),
         ("BUILD_EXCLUSIVE_KERNAL=^6", "K0316", Warning),
-        ("PATCH=../x", "K0320", Error),
+        ("PATCH=../x", "K0320", Warning),
+        ("PATCH=../../x", "K0320", Error),
+        ("BUILT_MODULE_LOCATION=../source/x", "K0324", Warning),
+        ("BUILT_MODULE_LOCATION=../build/x", "K0324", Note),
+        ("DEST_MODULE_LOCATION=/kernel/../updates", "K0323", Note),
+        ("DEST_MODULE_LOCATION=/extra/../../../x", "K0323", Warning),
+        ("BUILD_EXCLUSIVE_KERNEL='[9-0]'", "K0319", Warning),
+        ("BUILD_EXCLUSIVE_KERNEL='^(5|6)[.]'", "K0326", Note),
         ("MAKE='a \"b c\" d'", "K0204", Error),
         ("MAKE=$(uname -r)", "K0214", Warning),
         ("MAKE=a\r", "K0209", Warning),
