@@ -131,6 +131,9 @@ pub struct DkmsNeed {
     pub why: String,
     /// Whether an older dkms would install a wrong module, rather than fail or ignore it.
     pub wrong_module: bool,
+    /// Whether an older dkms does the same as long as nothing fails.
+    #[serde(skip)]
+    pub is_harmless: bool,
 }
 
 /// How a driver is read.
@@ -552,6 +555,7 @@ fn needs_dkms(facts: &Facts) -> Vec<DkmsNeed> {
         version: requirement.version.to_owned(),
         why: requirement.why.clone(),
         wrong_module: requirement.wrong_module,
+        is_harmless: requirement.is_harmless,
     };
     facts.minimum_dkms.iter().map(need).collect()
 }

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::config::OnBuildFailure;
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::driver::{Driver, Limits};
 use crate::error::{Error, Result};
 use crate::package::{
@@ -331,7 +331,8 @@ fn minimum_dkms(driver: &Driver, target: &Target, diagnostics: &mut Vec<Diagnost
                 target.title,
                 target.dkms.as_deref().unwrap_or_default()
             );
-            diagnostics.push(Diagnostic::warning(&OLD_DKMS, text));
+            let severity = if need.is_harmless { Severity::Note } else { Severity::Warning };
+            diagnostics.push(Diagnostic::new(&OLD_DKMS, severity, text));
         }
     }
     let wrong = driver.needs_dkms.iter().filter(|need| need.wrong_module).map(|need| need.version.clone());

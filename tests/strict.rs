@@ -176,7 +176,6 @@ const EXPRESSIONS: &[&str] = &[
     "a^b",
     r"\.*",
     r"6\{2",
-    "[a-\u{e9}]",
 ];
 
 /// Of those, what another locale may take.

@@ -188,6 +188,8 @@ pub struct Requirement {
     pub why: String,
     /// Whether an older dkms would install a wrong module, rather than fail or do something harmless.
     pub wrong_module: bool,
+    /// Whether an older dkms does the same as long as nothing fails.
+    pub is_harmless: bool,
 }
 
 /// What dkms derives from the file, in its own terms (`read_conf` of dkms 3.4.3).
@@ -391,7 +393,7 @@ const SWITCHES: [(&str, &str); 3] =
     [("AUTOINSTALL", "3.1.7"), ("NO_WEAK_MODULES", "3.2.0"), ("BUILD_DEPENDS_REBUILD", "3.2.0")];
 
 /// Names that somebody may take for directives, with what they are.
-const FOREIGN: [(&str, &str); 24] = [
+const FOREIGN: [(&str, &str); 22] = [
     ("autoinstall_all_kernels", FRAMEWORK),
     ("build_environment", FRAMEWORK),
     ("compress_gzip_opts", FRAMEWORK),
@@ -408,14 +410,12 @@ const FOREIGN: [(&str, &str); 24] = [
     ("try_sign_modules", FRAMEWORK),
     ("BUILD_EXCLUSIVE_DISTRO", NOTHING),
     ("BUILD_EXCLUSIVE_OS", NOTHING),
-    ("MODULE_LICENSE", NOTHING),
     ("POST_UNINSTALL", "dkms has POST_REMOVE for that"),
     ("POST_UPGRADE", NOTHING),
     ("PRE_ADD", NOTHING),
     ("PRE_REMOVE", "dkms has POST_REMOVE only"),
     ("PRE_UNINSTALL", "dkms has POST_REMOVE only"),
     ("PRE_UPGRADE", NOTHING),
-    ("DEPENDS", "dkms has BUILD_DEPENDS, for other dkms modules"),
 ];
 const FRAMEWORK: &str = "it belongs into /etc/dkms/framework.conf of a machine";
 const NOTHING: &str = "no version of dkms has it";
@@ -643,7 +643,7 @@ impl Checker<'_> {
     fn requirements(&self, facts: &Facts) -> Vec<Requirement> {
         let mut list = Vec::new();
         let mut need = |version, why: &str, wrong_module| {
-            list.push(Requirement { version, why: why.to_owned(), wrong_module });
+            list.push(Requirement { version, why: why.to_owned(), wrong_module, is_harmless: false });
         };
         let present = |name: &str| self.elements(name).is_some();
         if facts.autoinstall.is_present() {
@@ -655,10 +655,15 @@ impl Checker<'_> {
         if facts.no_weak_modules {
             need("2.3", "NO_WEAK_MODULES", false);
         }
-        for name in ["BUILD_EXCLUSIVE_KERNEL_MIN", "BUILD_EXCLUSIVE_KERNEL_MAX", "BUILD_EXCLUSIVE_CONFIG"] {
+        for (name, version) in [
+            ("BUILD_EXCLUSIVE_KERNEL_MIN", "3.0.11"),
+            ("BUILD_EXCLUSIVE_KERNEL_MAX", "3.0.11"),
+            // Debian's packages have it since 3.0.3-4, and nobody else shipped those versions for long
+            ("BUILD_EXCLUSIVE_CONFIG", "3.0.3"),
+        ] {
             if present(name) {
                 // An older dkms tries to build for kernels that were excluded.
-                need("3.0.11", name, false);
+                need(version, name, false);
             }
         }
         if facts.modules.is_empty() && !facts.modules_unknown {
@@ -670,6 +675,12 @@ impl Checker<'_> {
         if facts.hooks.iter().any(|hook| matches!(hook.kind, HookKind::PreBuild | HookKind::PostBuild)) {
             need("3.1.7", "PRE_BUILD or POST_BUILD that stops the build when it fails", false);
         }
+        if let Some(hooks) = list.last_mut().filter(|last| last.version == "3.1.7") {
+            hooks.is_harmless = true;
+        }
+        let mut need = |version, why: &str, wrong_module| {
+            list.push(Requirement { version, why: why.to_owned(), wrong_module, is_harmless: false });
+        };
         if facts.build_depends_rebuild.is_present() {
             need("3.2.0", "BUILD_DEPENDS_REBUILD", false);
         }

@@ -187,7 +187,8 @@ impl Parser<'_> {
 fn range(start: char, end: char) -> Result<(), Stop> {
     let is_class = |check: fn(&char) -> bool| check(&start) && check(&end);
     match start > end {
-        false => Ok(()),
+        false if start.is_ascii() && end.is_ascii() => Ok(()),
+        false => Err(Stop::Unsure),
         true if is_class(char::is_ascii_digit)
             || is_class(char::is_ascii_lowercase)
             || is_class(char::is_ascii_uppercase) =>
