@@ -274,15 +274,8 @@ pub fn prepare(input: &Input, options: &Options, tell: Tell<'_>) -> Result<Vec<P
     let kernels =
         options.prebuilt.as_ref().map(|prebuilt| kernels(prebuilt, &options.means.stop)).transpose()?;
     let supported = supported(&aims)?;
-    let given = Given {
-        input,
-        config: &config,
-        aims: &aims,
-        supported,
-        kernels: kernels.as_deref(),
-        options,
-        tell,
-    };
+    let given =
+        Given { input, config: &config, aims: &aims, supported, kernels: kernels.as_deref(), options, tell };
     let mut drivers = Vec::new();
     for found in &found {
         drivers.push(given.read(found)?);

@@ -282,8 +282,8 @@ impl Driver {
         }
         findings.extend(of_bytes);
         let reading = Reading { path: &path, bytes: &bytes, tree: &tree, supported: &options.supported };
-        let (packaged, version_from) = wanted
-            .settle(&reading, &|modules| claims(input, &found.root, &selection.files, modules));
+        let (packaged, version_from) =
+            wanted.settle(&reading, &|modules| claims(input, &found.root, &selection.files, modules));
         let facts = &packaged.facts;
         findings.extend(packaged.findings.iter().cloned());
         let executable = check_scripts(facts, &packaged.conf, &tree, is_plain, &mut findings);
@@ -305,8 +305,13 @@ impl Driver {
                     .hint("give a version without it: `--driver-version VERSION`"),
             );
         }
-        let reader =
-            Reader { tree: &tree, root: &found.root, shell: options.conf_shell, stop: &options.stop, supported: &options.supported };
+        let reader = Reader {
+            tree: &tree,
+            root: &found.root,
+            shell: options.conf_shell,
+            stop: &options.stop,
+            supported: &options.supported,
+        };
         let mut kernels = Vec::new();
         for machine in &options.machines {
             kernels.extend(packaged.for_kernel(machine, &reader, (&name, &version), &mut findings)?);

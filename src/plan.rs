@@ -73,7 +73,8 @@ const NO_LICENSE: Code = Code {
     id: "K0504",
     title: "no licence was found",
     explanation: "kpkg reads SPDX-License-Identifier lines and MODULE_LICENSE from the sources of the modules, else\n\
-                  debian/copyright and the title of a text such as COPYING or LICENSE. Where nothing says it, write `license` under `[driver]` in kpkg.toml, as an SPDX expression.",
+                  debian/copyright and the title of a text such as COPYING or LICENSE. Where nothing says it,\n\
+                  write `license` under `[driver]` in kpkg.toml, as an SPDX expression.",
 };
 const MAPPED_NAME: Code = Code {
     id: "K0505",

@@ -300,7 +300,9 @@ pub fn shipped(targets: &[Target]) -> Result<Vec<Shipped>> {
         for (release, table) in &layer.release {
             let name = format!("{profile}-{release}");
             let is_meant = |target: &Target| {
-                target.name == name || target.name == *profile || target.name == target.format && target.format == format
+                target.name == name
+                    || target.name == *profile
+                    || target.name == target.format && target.format == format
             };
             if targets.iter().any(is_meant) {
                 let title = layer.title.as_deref().unwrap_or(profile);

@@ -136,7 +136,7 @@ fn findings_have_places_hints_and_exit_codes() {
     );
     golden("cli/check-error.txt", &tree.transcript(&["check"]));
     // a dkms.conf alone
-    assert_eq!(codes(&tree, &["dkms.conf"]), ["K0308"]);
+    assert_eq!(codes(&tree, &["dkms.conf"]), ["K0308", "K0325"]);
 }
 
 #[test]
@@ -155,7 +155,10 @@ fn mechanical_edits_are_made_once_and_only_when_asked_for() {
     }
     let after = fs::read_to_string(tree.path().join("dkms.conf")).unwrap();
     // what the oldest dkms of all targets obeys stays
-    assert_eq!(after, with("CLEAN=\"make clean\"\nPOST_INSTALL=\"after.sh\"\nMAKE[0]=\"'make' KVER=$kernelver\""));
+    assert_eq!(
+        after,
+        with("CLEAN=\"make clean\"\nPOST_INSTALL=\"after.sh\"\nMAKE[0]=\"'make' KVER=$kernelver\"")
+    );
     assert_eq!(fs::metadata(tree.path().join("after.sh")).unwrap().permissions().mode() & 0o777, 0o755);
     assert!(codes(&tree, &[]).is_empty());
     assert_eq!(fs::metadata(tree.path().join("dkms.conf")).unwrap().permissions().mode() & 0o777, 0o644);

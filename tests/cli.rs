@@ -117,10 +117,6 @@ fn bad_confs() -> Vec<(&'static str, Vec<u8>)> {
         ("location-outside", conf("AUTOINSTALL", "BUILT_MODULE_LOCATION[0]=\"../x\"\nAUTOINSTALL")),
         ("destination-outside", conf("/updates", "/etc")),
         ("missing-patch", conf("AUTOINSTALL", "PATCH[0]=\"a.patch\"\nAUTOINSTALL")),
-        (
-            "same-module-twice",
-            conf("AUTOINSTALL", "BUILT_MODULE_NAME[1]=toy\nDEST_MODULE_LOCATION[1]=/updates\nAUTOINSTALL"),
-        ),
         ("spaces-in-version-format", conf("\"1.0\"", "\"1.0__2--3\"")),
         ("byte-order-mark", format!("\u{feff}{CONF}").into_bytes()),
         ("empty", Vec::new()),
@@ -148,6 +144,10 @@ fn an_odd_dkms_conf_is_a_warning() {
         ("missing-hook", format!("{CONF}POST_INSTALL=\"a.sh\"\n").into_bytes()),
         ("hook-not-executable", format!("{CONF}PRE_BUILD=\"toy.c\"\n").into_bytes()),
         ("typo", format!("{CONF}BUILD_EXCLUSIVE_KERNAL=\"^6\"\n").into_bytes()),
+        (
+            "same-module-twice",
+            format!("{CONF}BUILT_MODULE_NAME[1]=toy\nDEST_MODULE_LOCATION[1]=/updates\n").into_bytes(),
+        ),
         ("version-with-colon", CONF.replace("1.0", "2:1.0").into_bytes()),
     ];
     for (name, conf) in cases {

@@ -308,8 +308,7 @@ fn a_driver_that_the_next_kernel_does_not_get() {
 
 #[test]
 fn expressions_that_leave_kernels_out() {
-    let exclusive =
-        |expression: &str| format!("{}BUILD_EXCLUSIVE_KERNEL='{expression}'\n", support::CONF);
+    let exclusive = |expression: &str| format!("{}BUILD_EXCLUSIVE_KERNEL='{expression}'\n", support::CONF);
     assert_eq!(findings(&exclusive("^(5[.][18-19]+[.]|6[.]0[.])"), &[]), pairs(&[("K0319", "warning")]));
     assert_eq!(findings(&exclusive("^(4|5|6)[.]"), &[]), pairs(&[("K0326", "note")]));
     assert!(findings(&exclusive("^[4-9][.]"), &[]).is_empty());

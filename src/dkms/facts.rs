@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::codes;
+use super::commands::compare_versions;
 use super::pattern;
 use super::refusal::refusal;
-use super::commands::compare_versions;
 use super::supported::{Extent, Supported};
 use super::{Conf, Directive, Evaluation, VARIABLES, Value};
 use crate::diagnostic::{Code, Diagnostic, Edit, Place, Severity};
@@ -239,11 +239,7 @@ pub fn facts(conf: &Conf, evaluation: &Evaluation) -> (Facts, Vec<Diagnostic>) {
 
 /// Derives the facts and checks them: what every dkms of `supported` rejects is an error, what some reject or what hurts a warning.
 #[must_use]
-pub fn facts_for(
-    conf: &Conf,
-    evaluation: &Evaluation,
-    supported: &Supported,
-) -> (Facts, Vec<Diagnostic>) {
+pub fn facts_for(conf: &Conf, evaluation: &Evaluation, supported: &Supported) -> (Facts, Vec<Diagnostic>) {
     let mut checker = Checker { conf, evaluation, supported, diagnostics: Vec::new() };
     let facts = checker.derive();
     checker.check(&facts);
@@ -367,11 +363,7 @@ struct Dead {
     obeyed: Option<(&'static str, &'static str)>,
 }
 
-const fn dead(
-    name: &'static str,
-    what: &'static str,
-    obeyed: Option<(&'static str, &'static str)>,
-) -> Dead {
+const fn dead(name: &'static str, what: &'static str, obeyed: Option<(&'static str, &'static str)>) -> Dead {
     Dead { name, what, obeyed }
 }
 
@@ -1064,7 +1056,9 @@ impl Checker<'_> {
             Extent::Nobody => (Severity::Note, Vec::new()),
         };
         let message = match severity {
-            Severity::Note => "`AUTOINSTALL` is `no`: dkms does not build the driver for kernels that come later",
+            Severity::Note => {
+                "`AUTOINSTALL` is `no`: dkms does not build the driver for kernels that come later"
+            }
             _ => "`AUTOINSTALL=\"no\"` means yes to dkms before 3.1.7",
         };
         let hint = if severity == Severity::Note { "" } else { "remove the line, which means no to all" };
@@ -1077,9 +1071,11 @@ impl Checker<'_> {
     /// Without it the next kernel has no module. A file that names it somewhere has said something, if only for some kernels.
     fn check_autoinstall(&mut self, facts: &Facts) {
         let may_be_set = ["K0202", "K0205", "K0210", "K0215"];
-        let is_open = self.evaluation.diagnostics.iter().any(|finding| {
-            finding.severity == Severity::Error || may_be_set.contains(&finding.code.id)
-        });
+        let is_open = self
+            .evaluation
+            .diagnostics
+            .iter()
+            .any(|finding| finding.severity == Severity::Error || may_be_set.contains(&finding.code.id));
         let text = &self.conf.source.text;
         if facts.autoinstall.is_present()
             || facts.name == Fact::Absent
@@ -1177,7 +1173,8 @@ impl Checker<'_> {
     /// An expression that says which series there are, and does not say the next one.
     fn check_end(&mut self, fact: &Fact<String>) {
         let Some(text) = fact.known() else { return };
-        let Some((major, minor)) = pattern::extended(text, false).and_then(|regex| first_left_out(&regex)) else {
+        let Some((major, minor)) = pattern::extended(text, false).and_then(|regex| first_left_out(&regex))
+        else {
             return;
         };
         self.report(
@@ -1311,7 +1308,9 @@ impl Checker<'_> {
                 (Some((_, what)), _) => (*what).to_owned(),
                 (None, Some(known)) => format!("did you mean `{known}`?"),
                 (None, None) => match FAMILIES.iter().find(|family| name.starts_with(**family)) {
-                    Some(family) => format!("the directives that begin with `{family}` are {}", family_of(family)),
+                    Some(family) => {
+                        format!("the directives that begin with `{family}` are {}", family_of(family))
+                    }
                     None => continue,
                 },
             };

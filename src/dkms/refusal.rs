@@ -110,7 +110,8 @@ impl Parser<'_> {
         let Some(length) = self.chars[self.at..].iter().position(|c| *c == '}') else { return Err(wrong) };
         let inner: String = self.chars[self.at..self.at + length].iter().collect();
         self.at += length + 1;
-        let (low, high) = inner.split_once(',').map_or((inner.as_str(), None), |(low, high)| (low, Some(high)));
+        let (low, high) =
+            inner.split_once(',').map_or((inner.as_str(), None), |(low, high)| (low, Some(high)));
         let number = |text: &str| {
             if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
                 return None;

@@ -71,8 +71,7 @@ mod tests {
     use super::*;
 
     fn of(versions: &[Option<&str>]) -> Supported {
-        let release =
-            |dkms: &Option<&str>| Release { title: "X".to_owned(), dkms: dkms.map(str::to_owned) };
+        let release = |dkms: &Option<&str>| Release { title: "X".to_owned(), dkms: dkms.map(str::to_owned) };
         Supported { releases: versions.iter().map(release).collect() }
     }
 

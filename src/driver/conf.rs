@@ -293,8 +293,7 @@ impl Reading<'_> {
     /// The file with another text.
     fn evaluate(&self, text: &[u8]) -> PackagedConf {
         let (conf, _) = Conf::parse(self.path, text);
-        let evaluation =
-            dkms::evaluate(&conf, &Inputs { source_tree: Some(self.tree), ..Inputs::default() });
+        let evaluation = dkms::evaluate(&conf, &Inputs { source_tree: Some(self.tree), ..Inputs::default() });
         let (facts, found) = dkms::facts_for(&conf, &evaluation, self.supported);
         let findings = evaluation.diagnostics.into_iter().chain(found).collect();
         PackagedConf { conf, facts, findings, rewritten: None }
