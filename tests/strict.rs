@@ -404,6 +404,7 @@ fn maintainer_and_licence_are_found_or_not_missed_loudly() {
 #[test]
 fn the_command_for_a_kernel_that_clang_built() {
     let tree = Tree::with_conf(&format!("{}MAKE=\"make all\"\n", support::CONF));
+    tree.file("Makefile", "obj-m := toy.o\nall:\n\ttrue\n");
     tree.file("headers/Makefile", "VERSION = 6\n");
     tree.file("headers/include/config/auto.conf", "CONFIG_CC_IS_CLANG=y\nCONFIG_LD_IS_LLD=y\n");
     tree.file("headers/.config", "CONFIG_CC_IS_CLANG=y\nCONFIG_LD_IS_LLD=y\n");
