@@ -403,8 +403,7 @@ fn maintainer_and_licence_are_found_or_not_missed_loudly() {
 
 #[test]
 fn the_command_for_a_kernel_that_clang_built() {
-    let tree = Tree::with_conf(&format!("{}MAKE=\"make all\"\n", support::CONF));
-    tree.file("Makefile", "obj-m := toy.o\nall:\n\ttrue\n");
+    let tree = Tree::toy();
     tree.file("headers/Makefile", "VERSION = 6\n");
     tree.file("headers/include/config/auto.conf", "CONFIG_CC_IS_CLANG=y\nCONFIG_LD_IS_LLD=y\n");
     tree.file("headers/.config", "CONFIG_CC_IS_CLANG=y\nCONFIG_LD_IS_LLD=y\n");
@@ -414,6 +413,6 @@ fn the_command_for_a_kernel_that_clang_built() {
         let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         text
     };
-    assert!(shown("3.4.3").contains("make all LLVM=1"), "{}", shown("3.4.3"));
-    assert!(shown("3.0.10").contains("make all CC=clang LD=ld.lld"), "{}", shown("3.0.10"));
+    assert!(shown("3.4.3").contains("/build LLVM=1"), "{}", shown("3.4.3"));
+    assert!(shown("3.0.10").contains("/build CC=clang LD=ld.lld"), "{}", shown("3.0.10"));
 }
