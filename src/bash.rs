@@ -99,7 +99,7 @@ fn read(
         sandbox.file("/usr/lib/os-release", text.as_bytes(), 0o644);
         sandbox.link("/usr/lib/os-release", "/etc/os-release");
     }
-    for (name, text) in stand_ins(inputs) {
+    for (name, text) in stand_ins(inputs, None) {
         sandbox.file(&format!("/usr/local/sbin/{name}"), text.as_bytes(), 0o755);
     }
     let (environment, settings): (BTreeMap<_, _>, BTreeMap<_, _>) =

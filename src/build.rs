@@ -128,6 +128,8 @@ pub struct Prepared {
     pub templates: Templates,
     /// The root of the source.
     pub root: PathBuf,
+    /// What of it kpkg guessed.
+    pub guesses: Vec<compile::Guess>,
     finished: Option<Finished>,
     signer: Option<Signer>,
     means: Means,
@@ -171,6 +173,7 @@ pub fn codes() -> impl Iterator<Item = &'static Code> {
         plan::CODES,
         config::CODES,
         compile::CODES,
+        crate::trial::CODES,
         backend::CODES,
     ];
     layers.into_iter().flatten().copied().chain(lint::codes())
@@ -402,6 +405,9 @@ impl Given<'_> {
             return Ok(Vec::new());
         };
         let options = compile::Options {
+            manner: compile::Manner::Packaged,
+            running: prebuilt.running.clone(),
+            os_release: prebuilt.machine.os_release.clone(),
             cache: prebuilt.cache.join("builds"),
             jobs: prebuilt.jobs,
             timeout: prebuilt.timeout,
@@ -422,7 +428,7 @@ impl Given<'_> {
 }
 
 /// The indexes of drivers in an order in which each follows those that it is built after, as far as there is one.
-fn build_order(drivers: &[&Driver]) -> Vec<usize> {
+pub(crate) fn build_order(drivers: &[&Driver]) -> Vec<usize> {
     fn visit(index: usize, drivers: &[&Driver], seen: &mut Vec<bool>, order: &mut Vec<usize>) {
         if std::mem::replace(&mut seen[index], true) {
             return;
@@ -544,6 +550,7 @@ fn prepare_driver(
     if diagnostics.iter().any(|finding| finding.severity == Severity::Error) {
         return Err(Error::diagnostics(diagnostics));
     }
+    let guesses = guesses(found, &driver, config, &input.folder);
     Ok(Prepared {
         driver,
         jobs,
@@ -551,6 +558,7 @@ fn prepare_driver(
         diagnostics,
         templates,
         root: found.root.clone(),
+        guesses,
         finished: options
             .prebuilt
             .as_ref()
@@ -558,6 +566,18 @@ fn prepare_driver(
         signer: options.signer.clone(),
         means: options.means.clone(),
     })
+}
+
+/// What kpkg guessed about a driver: what neither its files nor its packager say.
+fn guesses(found: &Found, driver: &Driver, config: &Config, folder: &Path) -> Vec<compile::Guess> {
+    let is_made = found.conf.is_none();
+    let is_root_guessed = config.source.root.is_none() && found.root != folder;
+    let all = [
+        (is_made, compile::Guess::Conf(driver.origin.from().to_owned())),
+        (is_root_guessed, compile::Guess::Root(driver.origin.root.display().to_string())),
+        (!is_made && driver.rewritten.contains_key(driver::CONF_NAME), compile::Guess::Version),
+    ];
+    all.into_iter().filter(|(is_so, _)| *is_so).map(|(_, guess)| guess).collect()
 }
 
 impl Prepared {

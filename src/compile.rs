@@ -3,6 +3,8 @@
 //! The build runs in the [`crate::sandbox`], on the paths that dkms uses, so that it gives the same bytes wherever and by whomever
 //! it is run. What is finished is kept under a key of everything that decides about it, and not built again.
 
+mod fault;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,6 +14,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
+pub use fault::{Blame, Facts as FaultFacts, Fault, Guess, fault};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -22,7 +25,7 @@ use crate::driver::Driver;
 use crate::error::{Error, Kind, Result};
 use crate::kernel::{Kernel, PartKind};
 use crate::ko::KernelModule;
-use crate::machine::{Machine, stand_ins};
+use crate::machine::{Machine, stand_ins, uname_of_another_kernel};
 use crate::output::Stop;
 use crate::package::Codec;
 use crate::sandbox::{Ended, Limits, Sandbox, run_outside};
@@ -32,17 +35,26 @@ use crate::symvers::Symvers;
 /// What the sandbox runs, behind its assignments.
 const BUILD: &str = include_str!("compile/build.bash");
 /// Changes whenever the same inputs would give another result.
-const GENERATION: u32 = 2;
+const GENERATION: u32 = 3;
 /// The description of a finished build, beside its modules.
 const DESCRIPTION: &str = "built.json";
 /// The symbols that its modules export, as kbuild lists them: dkms 3.1.3 and later keep it for the drivers that are built after it.
 const SYMVERS: &str = "Module.symvers";
+/// The folder, in a build's own, of what is finished.
+const RESULT: &str = "result";
 /// The file of what the build said.
 const LOG: &str = "make.log";
 
 /// The findings of this layer.
-pub const CODES: &[&Code] =
-    &[&OTHER_COMPILER, &UNNAMED_MODULE, &NO_SYMVERS, &DEAD_BUILD_HOOK, &NO_NAMESPACE, &OTHER_DRIVERS];
+pub const CODES: &[&Code] = &[
+    &OTHER_COMPILER,
+    &UNNAMED_MODULE,
+    &NO_SYMVERS,
+    &DEAD_BUILD_HOOK,
+    &NO_NAMESPACE,
+    &OTHER_DRIVERS,
+    &ONLY_IMITATED,
+];
 
 const OTHER_COMPILER: Code = Code {
     id: "K1001",
@@ -88,9 +100,45 @@ const OTHER_DRIVERS: Code = Code {
                   kpkg.toml, so that it is installed on the target.",
 };
 
+const ONLY_IMITATED: Code = Code {
+    id: "K1011",
+    title: "the modules are only right because `uname` was imitated",
+    explanation: "dkms builds for kernels that do not run: after an upgrade, in a chroot, in an image. `uname -r` then answers\n\
+                  another release than the one that is built for, and mostly one without headers. Where modules are compiled\n\
+                  to be packaged, it answers as on a machine where the kernel runs. This driver asked it, was built once more\n\
+                  with the true answer, and failed, or gave modules for the kernel that runs here. The compiled modules are\n\
+                  right; a package of its source is not. Pass what the Makefile reads: `$kernelver` or `$kernel_source_dir`.",
+};
+
+/// Whether a finding is about the machine of a build and its headers, rather than the driver.
+#[must_use]
+pub fn is_of_machine(code: &Code) -> bool {
+    [&OTHER_COMPILER, &NO_SYMVERS, &NO_NAMESPACE].contains(&code)
+}
+
+/// The surroundings of a build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Manner {
+    /// A machine where the kernel runs, the same wherever kpkg runs: for modules that are packaged.
+    #[default]
+    Packaged,
+    /// What dkms gives a build on a target while another kernel runs, for which there are no headers; only in the sandbox.
+    OnTarget,
+}
+
+/// An os-release file of a machine of which nothing is known: the defaults of os-release(5).
+const SOME_OS_RELEASE: &str = "NAME=Linux\nID=linux\nPRETTY_NAME=Linux\n";
+
 /// How builds are done.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// In which surroundings.
+    pub manner: Manner,
+    /// The release of the kernel that runs.
+    pub running: Option<String>,
+    /// The text of `/etc/os-release`. Without it, [`Manner::Packaged`] has one that names no distribution, so that every machine
+    /// gives the same bytes, and [`Manner::OnTarget`] that of this machine.
+    pub os_release: Option<String>,
     /// Where finished builds are kept.
     pub cache: PathBuf,
     /// How many compilers may run at once.
@@ -149,16 +197,46 @@ pub enum Outcome {
 pub struct Failure {
     /// Why.
     pub error: Error,
+    /// Where it ended.
+    pub stage: Stage,
     /// The first error of the compiler, as it printed it.
     pub compiler_error: Option<String>,
     /// Everything that the build said.
     pub log: Option<PathBuf>,
 }
 
+/// Where a build ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Before anything of the driver ran.
+    Begin,
+    /// A patch did not apply.
+    Patch,
+    /// `PRE_BUILD` or `POST_BUILD` failed.
+    Script,
+    /// The command in MAKE failed.
+    Make,
+    /// A module is not where dkms.conf says, or is none.
+    Module,
+    /// A module is one for another kernel.
+    OtherKernel,
+    /// A module needs what the kernel does not have.
+    Symbols,
+    /// Something that is no fault of the driver.
+    Other,
+}
+
 impl From<Error> for Box<Failure> {
     fn from(error: Error) -> Self {
-        Self::new(Failure { error, compiler_error: None, log: None })
+        Self::new(Failure { error, stage: Stage::Begin, compiler_error: None, log: None })
     }
+}
+
+/// What `uname -r` answers while a driver is built for the kernel `release` and another one runs: the release of the kernel that
+/// runs, or where it is that one, some that nobody has headers of.
+#[must_use]
+pub fn another_kernel<'a>(release: &str, running: Option<&'a str>) -> &'a str {
+    running.filter(|running| *running != release).unwrap_or("0.0.0-another")
 }
 
 /// A driver that was built before, with how it went for each kernel.
@@ -232,15 +310,44 @@ pub fn machine(kernel: &Kernel, given: &Machine) -> Machine {
 /// Where programs stand that tell about the kernel's machine.
 const STAND_INS: &str = "/usr/local/sbin";
 
-/// One build.
-struct Run<'a> {
+/// What is to be built.
+#[derive(Clone, Copy)]
+struct Task<'a> {
     kernel: &'a Kernel,
     decision: &'a Decision,
     wanted: &'a [Wanted],
     needs: &'a [Need<'a>],
+    /// Where it will be, when it is finished.
+    place: &'a Path,
+}
+
+/// One build.
+struct Run<'a> {
+    task: Task<'a>,
+    uname: Uname,
     inputs: &'a Inputs<'a>,
     limits: Limits,
 }
+
+/// Which kernel a build is told to run on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Uname {
+    /// The one that it is for.
+    Imitated,
+    /// Another one.
+    Another,
+}
+
+/// What a build gave.
+struct Made {
+    modules: Vec<(String, KernelModule)>,
+    said: Vec<String>,
+    /// Whether it asked which kernel runs.
+    has_asked: bool,
+}
+
+/// The file in the log's folder in which somebody who asks which kernel runs leaves a mark.
+const ASKED: &str = "uname";
 
 /// What a build works on.
 struct Folders<'a> {
@@ -249,6 +356,7 @@ struct Folders<'a> {
     dkms: &'a Path,
     log: &'a Path,
     tmp: &'a Path,
+    home: &'a Path,
 }
 
 /// Where a build finds these folders.
@@ -258,12 +366,15 @@ struct Places {
     log: String,
 }
 
+/// Where the sandbox shows the folder of the log.
+const LOGS: &str = "/var/log/kpkg";
+
 impl Default for Places {
     fn default() -> Self {
         Self {
             dkms_tree: "/var/lib/dkms".to_owned(),
             source_tree: "/usr/src".to_owned(),
-            log: format!("/var/log/kpkg/{LOG}"),
+            log: format!("{LOGS}/{LOG}"),
         }
     }
 }
@@ -366,7 +477,7 @@ impl Builder<'_> {
         begin();
         // a finished build that somebody damaged
         let _ignored = fs::remove_dir_all(&place);
-        self.compile(kernel, decision, &wanted, needs, &place)?;
+        self.compile(Task { kernel, decision, wanted: &wanted, needs, place: &place })?;
         let built = Self::finished(&place, kernel).map(|built| Built { is_fresh: true, ..built });
         built.ok_or_else(|| Error::failed("a finished build cannot be read:").at(&place).into())
     }
@@ -403,6 +514,11 @@ impl Builder<'_> {
         add(&serde_json::to_string(decision).unwrap_or_default());
         add(&kernel.release);
         add(&kernel.identity);
+        add(self.options.os_release.as_deref().unwrap_or_default());
+        if self.options.manner == Manner::OnTarget {
+            add("as on a target");
+            add(another_kernel(&kernel.release, self.options.running.as_deref()));
+        }
         for program in [kernel.compiler.command.as_str(), "ld", "as", "make", "strip"] {
             add(&program_state(program));
         }
@@ -413,27 +529,58 @@ impl Builder<'_> {
         format!("{:x}", sha256.finalize())
     }
 
-    /// Builds in a new folder, which becomes `place` when everything is there.
-    fn compile(
-        &self,
-        kernel: &Kernel,
-        decision: &Decision,
-        wanted: &[Wanted],
-        needs: &[Need<'_>],
-        place: &Path,
-    ) -> Result<(), Box<Failure>> {
-        check_programs(kernel)?;
+    /// Builds in a new folder, which becomes the task's place when everything is there.
+    fn compile(&self, task: Task<'_>) -> Result<(), Box<Failure>> {
+        check_programs(task.kernel)?;
         let cannot_write = |error| Error::io("cannot write to the cache", &self.options.cache, error);
         fs::create_dir_all(&self.options.cache).map_err(cannot_write)?;
         let work =
             tempfile::Builder::new().prefix(".new-").tempdir_in(&self.options.cache).map_err(cannot_write)?;
+        let first = match self.options.manner {
+            Manner::Packaged => Uname::Imitated,
+            Manner::OnTarget => Uname::Another,
+        };
+        let Made { modules, mut said, has_asked } = self.attempt(task, work.path(), first)?;
+        if has_asked {
+            match self.attempt(task, &work.path().join("again"), Uname::Another) {
+                Err(failure) if failure.error.kind() == Kind::Failed => {
+                    let first = failure.compiler_error.unwrap_or_else(|| failure.error.to_string());
+                    said.push(format!("imitated {}", first.trim()));
+                }
+                Err(failure) if failure.error.kind() == Kind::Interrupted => return Err(failure),
+                _ => {}
+            }
+        }
+        let stripped = task.wanted.iter().map(|module| module.strip).collect();
+        let description = Description { modules, stripped, said };
+        let text = serde_json::to_string(&description).map_err(|error| Error::failed(error.to_string()))?;
+        let result = work.path().join(RESULT);
+        fs::write(result.join(DESCRIPTION), text).map_err(cannot_write)?;
+        match fs::rename(&result, task.place) {
+            Ok(()) => Ok(()),
+            // somebody else was faster, with the same bytes
+            Err(_) if task.place.join(DESCRIPTION).exists() => Ok(()),
+            Err(error) => Err(cannot_write(error).into()),
+        }
+    }
+
+    /// One build below a folder; its modules and its log are then in the folder [`RESULT`] there.
+    fn attempt(&self, task: Task<'_>, work: &Path, uname: Uname) -> Result<Made, Box<Failure>> {
+        let Task { kernel, decision, wanted, needs, place } = task;
+        let cannot_write = |error| Error::io("cannot write to the cache", &self.options.cache, error);
         let folder = |name: &str| -> Result<PathBuf> {
-            let path = work.path().join(name);
+            let path = work.join(name);
             fs::create_dir_all(&path).map_err(cannot_write)?;
             Ok(path)
         };
-        let (source, dkms, log, tmp, result) =
-            (folder("source")?, folder("dkms")?, folder("log")?, folder("tmp")?, folder("result")?);
+        let (source, dkms, log, tmp, home, result) = (
+            folder("source")?,
+            folder("dkms")?,
+            folder("log")?,
+            folder("tmp")?,
+            folder("home")?,
+            folder(RESULT)?,
+        );
         let tree = format!("/usr/src/{}-{}", self.driver.name, self.driver.version);
         self.copy_source(self.driver, &source)?;
         for need in needs {
@@ -444,17 +591,20 @@ impl Builder<'_> {
         let machine =
             Machine { processors: u32::try_from(self.jobs).ok(), ..machine(kernel, &Machine::default()) };
         let limits = Limits { time: self.options.timeout, output: 1 << 20, processor: None, memory: None };
-        let run = Run { kernel, decision, wanted, needs, inputs: &machine.inputs(), limits };
-        let folders = Folders { work: work.path(), source: &source, dkms: &dkms, log: &log, tmp: &tmp };
+        let run = Run { task, uname, inputs: &machine.inputs(), limits };
+        let folders = Folders { work, source: &source, dkms: &dkms, log: &log, tmp: &tmp, home: &home };
         let ran = match self.run_inside(&run, &folders) {
-            Err(error) if error.kind() == Kind::Lacking => self.run_outside(&run, &folders, error),
+            Err(error) if error.kind() == Kind::Lacking && uname == Uname::Imitated => {
+                self.run_outside(&run, &folders, error)
+            }
             ran => ran,
         };
+        let has_asked = log.join(ASKED).exists();
         let log = log.join(LOG);
-        let kept = |failure: Error| self.failure(failure, &log, place);
+        let kept = |(stage, error): (Stage, Error)| self.failure(stage, error, &log, place);
         let ended = ran.map_err(|error| match error.kind() {
-            Kind::Failed => kept(error.hint("`--timeout SECONDS` gives a build more time")),
-            _ => kept(error),
+            Kind::Failed => kept((Stage::Other, error.hint("`--timeout SECONDS` gives a build more time"))),
+            _ => kept((Stage::Other, error)),
         })?;
         let said: Vec<String> = String::from_utf8_lossy(&ended.output).lines().map(str::to_owned).collect();
         if let Some(failed) = said.iter().find_map(|line| line.strip_prefix("failed ")) {
@@ -462,33 +612,36 @@ impl Builder<'_> {
         }
         if ended.status != Some(0) {
             let how = ended.status.map_or("by a signal".to_owned(), |status| format!("with status {status}"));
-            return Err(kept(Error::failed(format!("the build ended {how}"))));
+            return Err(kept((Stage::Other, Error::failed(format!("the build ended {how}")))));
         }
         let made = dkms.join(&kernel.release).join(&kernel.arch).join("module");
-        let modules = take_modules(&made, &dkms.join("debug"), wanted, &result).map_err(&kept)?;
+        let modules = take_modules(&made, &dkms.join("debug"), wanted, &result)
+            .map_err(|error| kept((Stage::Module, error)))?;
         check_symbols(&modules, kernel, needs, decision.build_depends.len()).map_err(&kept)?;
         let symvers = made.join(SYMVERS);
         if fs::symlink_metadata(&symvers).is_ok_and(|metadata| metadata.is_file()) {
             fs::rename(symvers, result.join(SYMVERS)).map_err(cannot_write)?;
         }
         fs::rename(&log, result.join(LOG)).map_err(cannot_write)?;
-        let description =
-            Description { modules, stripped: wanted.iter().map(|module| module.strip).collect(), said };
-        let text = serde_json::to_string(&description).map_err(|error| Error::failed(error.to_string()))?;
-        fs::write(result.join(DESCRIPTION), text).map_err(cannot_write)?;
-        match fs::rename(&result, place) {
-            Ok(()) => Ok(()),
-            // somebody else was faster, with the same bytes
-            Err(_) if place.join(DESCRIPTION).exists() => Ok(()),
-            Err(error) => Err(cannot_write(error).into()),
-        }
+        let is_outside = said.iter().any(|line| line.starts_with("outside "));
+        Ok(Made { modules, said, has_asked: has_asked && !is_outside })
     }
 
     /// The build in the sandbox, on the paths of dkms.
     fn run_inside(&self, run: &Run<'_>, folders: &Folders<'_>) -> Result<Ended> {
         let tree = format!("/usr/src/{}-{}", self.driver.name, self.driver.version);
+        let Task { kernel, needs, .. } = run.task;
         let mut sandbox = Sandbox::with_programs()?;
-        for part in &run.kernel.parts {
+        sandbox.add_usual_files();
+        match (&self.options.os_release, self.options.manner) {
+            (None, Manner::OnTarget) => sandbox.add_release_files()?,
+            (text, _) => {
+                let text = text.as_deref().unwrap_or(SOME_OS_RELEASE);
+                sandbox.file("/usr/lib/os-release", text.as_bytes(), 0o644);
+                sandbox.link("../usr/lib/os-release", "/etc/os-release");
+            }
+        }
+        for part in &kernel.parts {
             match &part.kind {
                 PartKind::Folder(folder) if part.inside != tree => sandbox.bind(folder, &part.inside)?,
                 PartKind::Folder(_) => {}
@@ -499,31 +652,55 @@ impl Builder<'_> {
             sandbox.link("/usr/lib/modules", "/lib/modules");
         }
         let places = Places::default();
-        sandbox.bind(folders.source, &tree)?;
+        match self.options.manner {
+            Manner::Packaged => sandbox.bind(folders.source, &tree)?,
+            // as root, what a build writes to is there
+            Manner::OnTarget => sandbox.bind_writable(folders.source, &tree)?,
+        }
         sandbox.bind_writable(
             folders.dkms,
             &format!("{}/{}/{}", places.dkms_tree, self.driver.name, self.driver.version),
         )?;
-        for need in run.needs {
+        for need in needs {
             let source = need.source();
             sandbox
                 .bind(&folders.work.join("src").join(&source), &format!("{}/{source}", places.source_tree))?;
-            sandbox.bind(&need.built.folder, &format!("{}/{}", places.dkms_tree, need.place(run.kernel)))?;
+            sandbox.bind(&need.built.folder, &format!("{}/{}", places.dkms_tree, need.place(kernel)))?;
         }
-        sandbox.bind_writable(folders.log, "/var/log/kpkg")?;
+        sandbox.bind_writable(folders.log, LOGS)?;
         sandbox.bind_writable(folders.tmp, "/tmp")?;
-        for (name, text) in stand_ins(run.inputs) {
+        sandbox.bind_writable(folders.home, "/root")?;
+        for (name, text) in self.stand_ins(run) {
             sandbox.file(&format!("{STAND_INS}/{name}"), text.as_bytes(), 0o755);
         }
         sandbox.file("/run/build.bash", self.script(run, &places).as_bytes(), 0o644);
-        let variables = self.environment(run.kernel, STAND_INS, None);
+        let variables = self.environment(kernel, STAND_INS, None);
         sandbox.run(&["bash", "/run/build.bash"], &variables, run.limits, &self.options.stop)
+    }
+
+    /// The programs that are not this machine's.
+    fn stand_ins(&self, run: &Run<'_>) -> Vec<(&'static str, String)> {
+        let kernel = run.task.kernel.release.as_str();
+        let imitated = match self.options.manner {
+            Manner::Packaged => stand_ins(run.inputs, Some(&format!("{LOGS}/{ASKED}"))),
+            Manner::OnTarget => Vec::new(),
+        };
+        if run.uname == Uname::Imitated {
+            return imitated;
+        }
+        let mut kept: Vec<_> = imitated.into_iter().filter(|(name, _)| *name != "uname").collect();
+        let running = self.options.running.as_deref();
+        if running.is_none_or(|running| running == kernel) {
+            kept.push(uname_of_another_kernel(kernel, another_kernel(kernel, running)));
+        }
+        kept
     }
 
     /// The same without a sandbox, on paths below the work folder, which the compiler is told to forget. The headers have to be
     /// installed: nothing can be shown where they expect to lie.
     fn run_outside(&self, run: &Run<'_>, folders: &Folders<'_>, why: Error) -> Result<Ended> {
-        if !run.kernel.is_installed {
+        let Task { kernel, needs, .. } = run.task;
+        if !kernel.is_installed {
             return Err(why);
         }
         let below = |name: &str| folders.work.join(name).display().to_string();
@@ -538,22 +715,22 @@ impl Builder<'_> {
             (format!("{}/{name}/{version}", places.dkms_tree), folders.dkms),
             (format!("{}/{name}-{version}", places.source_tree), folders.source),
         ];
-        let needs = run.needs.iter().map(|need| {
-            (format!("{}/{}", places.dkms_tree, need.place(run.kernel)), need.built.folder.as_path())
+        let needs = needs.iter().map(|need| {
+            (format!("{}/{}", places.dkms_tree, need.place(kernel)), need.built.folder.as_path())
         });
         for (link, target) in own.into_iter().chain(needs) {
             fs::create_dir_all(Path::new(&link).parent().unwrap_or(folders.work)).map_err(failed)?;
             symlink(target, link).map_err(failed)?;
         }
         fs::create_dir_all(below("bin")).map_err(failed)?;
-        for (name, text) in stand_ins(run.inputs) {
+        for (name, text) in stand_ins(run.inputs, None) {
             let place = folders.work.join("bin").join(name);
             fs::write(&place, text).map_err(failed)?;
             fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).map_err(failed)?;
         }
         let script = folders.work.join("build.bash");
         fs::write(&script, self.script(run, &places)).map_err(failed)?;
-        let variables = self.environment(run.kernel, &below("bin"), Some(folders));
+        let variables = self.environment(kernel, &below("bin"), Some(folders));
         let script = script.display().to_string();
         let mut ended =
             run_outside(&["bash", &script], folders.work, &variables, run.limits, &self.options.stop)?;
@@ -596,12 +773,19 @@ impl Builder<'_> {
         let mut variables = BTreeMap::from([
             ("HOME", "/root".to_owned()),
             ("PATH", format!("{stand_ins}:/usr/sbin:/usr/bin:/sbin:/bin")),
+            // errors are read
             ("LC_ALL", "C".to_owned()),
-            ("TZ", "UTC".to_owned()),
-            ("SOURCE_DATE_EPOCH", self.driver.stamp.to_string()),
             ("CC", kernel.compiler.command.clone()),
             ("KERNEL_CC", kernel.compiler.command.clone()),
         ]);
+        match self.options.manner {
+            Manner::Packaged => variables
+                .extend([("TZ", "UTC".to_owned()), ("SOURCE_DATE_EPOCH", self.driver.stamp.to_string())]),
+            Manner::OnTarget => {
+                let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/dkms";
+                variables.insert("PATH", path.to_owned());
+            }
+        }
         if kernel.compiler.has_lld {
             variables.extend([("LD", "ld.lld".to_owned()), ("KERNEL_LD", "ld.lld".to_owned())]);
         }
@@ -615,7 +799,7 @@ impl Builder<'_> {
 
     /// Assignments of what differs, and the build.
     fn script(&self, run: &Run<'_>, places: &Places) -> String {
-        let Run { kernel, decision, wanted, .. } = run;
+        let Task { kernel, decision, wanted, .. } = run.task;
         let identity = (self.driver.name.clone(), self.driver.version.clone());
         let usual = Places::default();
         // command lines as dkms.conf has them, with its paths
@@ -658,14 +842,14 @@ impl Builder<'_> {
     }
 
     /// A failure with its log, which is kept beside the finished builds.
-    fn failure(&self, error: Error, log: &Path, place: &Path) -> Box<Failure> {
+    fn failure(&self, stage: Stage, error: Error, log: &Path, place: &Path) -> Box<Failure> {
         let kept = self
             .options
             .cache
             .join(format!("failed-{}.log", place.file_name().unwrap_or_default().display()));
         let log = fs::rename(log, &kept).is_ok().then_some(kept);
         let compiler_error = log.as_deref().and_then(first_error);
-        Box::new(Failure { error, compiler_error, log })
+        Box::new(Failure { error, stage, compiler_error, log })
     }
 }
 
@@ -743,17 +927,20 @@ fn check_programs(kernel: &Kernel) -> Result<()> {
     Ok(())
 }
 
-fn stage_error(failed: &str) -> Error {
+fn stage_error(failed: &str) -> (Stage, Error) {
     let (stage, what) = failed.split_once(' ').unwrap_or((failed, ""));
     match stage {
-        "patch" => Error::failed(format!("the patch `{what}` does not apply")),
-        "make" => Error::failed("the driver does not compile"),
-        "module" => Error::failed(format!("the build makes no `{what}`")).hint(
-            "BUILT_MODULE_NAME and BUILT_MODULE_LOCATION have to say what the Makefile makes, and where",
+        "patch" => (Stage::Patch, Error::failed(format!("the patch `{what}` does not apply"))),
+        "make" => (Stage::Make, Error::failed("the driver does not compile")),
+        "module" => (
+            Stage::Module,
+            Error::failed(format!("the build makes no `{what}`")).hint(
+                "BUILT_MODULE_NAME and BUILT_MODULE_LOCATION have to say what the Makefile makes, and where",
+            ),
         ),
-        "strip" => Error::failed(format!("`{what}` cannot be stripped")),
-        "copy" => Error::failed(format!("`{what}` cannot be copied")),
-        script => Error::failed(format!("the {script} script `{what}` fails")),
+        "strip" => (Stage::Module, Error::failed(format!("`{what}` cannot be stripped"))),
+        "copy" => (Stage::Other, Error::failed(format!("`{what}` cannot be copied"))),
+        script => (Stage::Script, Error::failed(format!("the {script} script `{what}` fails"))),
     }
 }
 
@@ -771,6 +958,7 @@ fn first_error(log: &Path) -> Option<String> {
         "annot open",
         "ermission denied",
         "Read-only",
+        "ould not resolve",
     ];
     let mut second = None;
     for line in lines {
@@ -819,7 +1007,7 @@ fn check_symbols(
     kernel: &Kernel,
     needs: &[Need<'_>],
     needed: usize,
-) -> Result<()> {
+) -> Result<(), (Stage, Error)> {
     let text = kernel.headers.read(SYMVERS, 64 << 20).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let named: Vec<_> = modules.iter().map(|(name, module)| (name.as_str(), module)).collect();
@@ -831,14 +1019,20 @@ fn check_symbols(
     }
     let count = obstacles.len();
     obstacles.truncate(10);
+    let is_other =
+        |(_, module): &(_, KernelModule)| module.kernel().is_some_and(|other| other != kernel.release);
+    let stage = if modules.iter().any(is_other) { Stage::OtherKernel } else { Stage::Symbols };
     match obstacles.as_slice() {
         [] => Ok(()),
-        some => Err(Error::failed(format!(
-            "the kernel `{}` cannot load the modules ({count} {}): {}",
-            kernel.release,
-            if count == 1 { "obstacle" } else { "obstacles" },
-            some.join("; ")
-        ))),
+        some => Err((
+            stage,
+            Error::failed(format!(
+                "the kernel `{}` cannot load the modules ({count} {}): {}",
+                kernel.release,
+                if count == 1 { "obstacle" } else { "obstacles" },
+                some.join("; ")
+            )),
+        )),
     }
 }
 
@@ -865,6 +1059,17 @@ fn findings(said: &[String], kernel: &Kernel) -> Vec<Diagnostic> {
                 findings.push(
                     Diagnostic::warning(&NO_NAMESPACE, format!("built without a sandbox: {rest}")).hint(hint),
                 );
+            }
+            "imitated" => {
+                let text = format!(
+                    "the modules for `{}` are only right because `uname -r` answered with it; a package of the source does not \
+                     build them while another kernel runs",
+                    kernel.release
+                );
+                let hint = "give MAKE what the Makefile asks for, such as `KVER=$kernelver` or `KDIR=$kernel_source_dir`; \
+                            `kpkg check --build` tells whether it is enough";
+                let finding = Diagnostic::warning(&ONLY_IMITATED, text).with_note(format!("then: {rest}"));
+                findings.push(finding.hint(hint));
             }
             "unnamed" => {
                 let text = format!("the build makes `{rest}`, which dkms.conf does not name");

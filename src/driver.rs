@@ -16,11 +16,11 @@ use serde::Serialize;
 
 use about::ABOUT_BYTES;
 pub use about::About;
-use conf::{GIVEN_VERSION, OWN_VERSION, Reader, Reading, Wanted};
+use conf::{GIVEN_VERSION, OWN_VERSION, PackagedConf, Reader, Reading, Wanted};
 use tree::Tree;
 
 use crate::bash::ConfShell;
-use crate::config::Config;
+use crate::config::{Config, DriverConfig};
 use crate::diagnostic::{Code, Diagnostic, Edit, Severity};
 use crate::dkms::{self, Conf, Decision, Facts, Inputs, ReadTree};
 use crate::error::{Error, Result};
@@ -88,7 +88,16 @@ pub struct Origin {
     pub is_plain: bool,
 }
 
+/// What stands before the Makefile that a dkms.conf was made from.
+const MADE_FROM: &str = "a dkms.conf made from ";
+
 impl Origin {
+    /// The Makefile that the dkms.conf was made from, or the dkms.conf.
+    #[must_use]
+    pub fn from(&self) -> &str {
+        self.conf.strip_prefix(MADE_FROM).map_or(&self.conf, |from| from.trim_matches('`'))
+    }
+
     /// Whether there is nothing to say about it.
     #[must_use]
     pub fn is_usual(&self) -> bool {
@@ -349,6 +358,52 @@ impl Driver {
         Ok((driver, findings))
     }
 
+    /// The driver whose source lies in a folder as a package brings it: its files and its dkms.conf as they are.
+    pub fn as_packaged(
+        root: &Path,
+        files: Vec<SourceFile>,
+        options: &Options,
+    ) -> Result<(Self, Vec<Diagnostic>)> {
+        let path = root.join(CONF_NAME);
+        let bytes = read_conf(&path)?;
+        let tree = Tree::new(&files);
+        let (_, mut findings) = Conf::parse(&path, &bytes);
+        let reading = Reading { path: &path, bytes: &bytes, tree: &tree, supported: &options.supported };
+        let packaged = PackagedConf::new(&reading, &Wanted { name: None, version: None });
+        findings.extend(packaged.findings.iter().cloned());
+        let facts = &packaged.facts;
+        let (Some(name), Some(version)) = (facts.name.known().cloned(), facts.version.known().cloned())
+        else {
+            return Err(Error::diagnostics(findings));
+        };
+        let reader = Reader { tree: &tree, root, shell: options.conf_shell, stop: &options.stop };
+        let mut kernels = Vec::new();
+        for machine in &options.machines {
+            kernels.extend(packaged.for_kernel(machine, &reader, (&name, &version), &mut findings)?);
+        }
+        let modules = modules(facts);
+        let driver = Self {
+            about: About::new(&DriverConfig::default(), &tree, &modules)?,
+            name,
+            version,
+            origin: Origin {
+                conf: path.display().to_string(),
+                root: root.to_owned(),
+                version: OWN_VERSION.to_owned(),
+                is_plain: true,
+            },
+            limits: limits(facts),
+            needs_dkms: needs_dkms(facts),
+            kernels,
+            stamp: options.stamp.unwrap_or_default(),
+            modules,
+            rewritten: BTreeMap::new(),
+            left_out: Vec::new(),
+            tree: files,
+        };
+        Ok((driver, findings))
+    }
+
     /// The text of a file of the source as it is packaged; bytes that are not UTF-8 are replaced.
     #[must_use]
     pub fn text(&self, path: &str) -> Option<String> {
@@ -436,7 +491,7 @@ fn inferred(input: &Input, root: &Path, files: &[SourceFile], wanted: &Wanted) -
 
 impl Inferred {
     fn origin(&self) -> String {
-        format!("a dkms.conf made from `{}`", self.from)
+        format!("{MADE_FROM}`{}`", self.from)
     }
 
     fn finding(&self) -> Diagnostic {

@@ -98,6 +98,26 @@ pub fn running() -> Option<String> {
 
 /// The kernels that are asked for, in that order and each once.
 pub fn select(wanted: &Wanted<'_>, stop: &Stop) -> Result<Vec<Kernel>> {
+    let sources = sources(wanted, stop)?;
+    let releases = sources.releases()?;
+    releases.iter().map(|release| sources.kernel(release)).collect()
+}
+
+/// The releases of all kernels whose headers are at hand: given, installed or kept; oldest first.
+pub fn at_hand(wanted: &Wanted<'_>, stop: &Stop) -> Result<Vec<String>> {
+    let sources = sources(wanted, stop)?;
+    let mut releases: Vec<String> = sources.folders.keys().cloned().collect();
+    releases.extend(sources.roots.iter().flat_map(|root| installed(root)));
+    releases.extend(installed(wanted.root));
+    let packages = sources.given.iter().chain(&sources.cached);
+    releases.extend(packages.flat_map(|package| package.kernels.keys()).cloned());
+    releases.sort_by_key(|release| natural(release));
+    releases.dedup();
+    Ok(releases)
+}
+
+/// The headers that are given, read.
+fn sources<'a>(wanted: &'a Wanted<'a>, stop: &Stop) -> Result<Sources<'a>> {
     let (mut given, mut folders, mut roots) = (Vec::new(), Vec::new(), Vec::new());
     for path in wanted.headers {
         if path.join("usr/src").is_dir() {
@@ -109,9 +129,7 @@ pub fn select(wanted: &Wanted<'_>, stop: &Stop) -> Result<Vec<Kernel>> {
         }
     }
     let folders = named_folders(&folders, wanted.kernels)?;
-    let sources = Sources { wanted, given, cached: wanted.cache.list()?, folders, roots };
-    let releases = sources.releases()?;
-    releases.iter().map(|release| sources.kernel(release)).collect()
+    Ok(Sources { wanted, given, cached: wanted.cache.list()?, folders, roots })
 }
 
 /// Folders of headers with the kernel each is of.

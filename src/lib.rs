@@ -31,6 +31,7 @@
 //! | [`driver`] | the model of what a vendor ships |
 //! | [`kernel`], [`headers`] | a kernel to build for; headers that are kept without being installed |
 //! | [`compile`], [`symvers`] | modules for kernels, as dkms would build them; whether a kernel can load them |
+//! | [`trial`], [`packaged`] | whether a package's source builds on a target, and whose fault it is when not; that source |
 //! | [`config`], [`request`] | `kpkg.toml`; what the user asked for, checked |
 //! | [`profile`] | what a distribution release wants: the data of `formats/` |
 //! | [`template`] | the texts that end up inside packages: the files of `templates/` |
@@ -79,6 +80,7 @@ pub mod lint;
 pub mod machine;
 pub mod output;
 pub mod package;
+pub mod packaged;
 pub mod plan;
 pub mod profile;
 pub mod report;
@@ -87,5 +89,6 @@ pub mod sandbox;
 pub mod source;
 pub mod symvers;
 pub mod template;
+pub mod trial;
 pub mod unpack;
 pub mod version;

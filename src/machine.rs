@@ -15,6 +15,8 @@ use crate::error::{Error, Result};
 pub struct Machine {
     /// The kernel release, such as `6.1.0-49-amd64`.
     pub kernel: Option<String>,
+    /// The release of the kernel that runs there, where that is another one.
+    pub running: Option<String>,
     /// The architecture as `uname -m` prints it.
     pub arch: Option<String>,
     /// What `/lib/modules/KERNEL/build` leads to.
@@ -35,6 +37,7 @@ impl Machine {
     pub fn or(self, other: &Self) -> Self {
         Self {
             kernel: self.kernel.or_else(|| other.kernel.clone()),
+            running: self.running.or_else(|| other.running.clone()),
             arch: self.arch.or_else(|| other.arch.clone()),
             headers: self.headers.or_else(|| other.headers.clone()),
             processors: self.processors.or(other.processors),
@@ -49,6 +52,7 @@ impl Machine {
     pub fn inputs(&self) -> Inputs<'_> {
         Inputs {
             kernel: self.kernel.clone(),
+            running: self.running.clone(),
             arch: self.arch.clone(),
             processors: self.processors,
             online_processors: self.online_processors,
@@ -87,6 +91,7 @@ pub fn machines(options: &Options) -> Result<Vec<Machine>> {
     let os_release = options.os_release.as_deref().map(read_os_release).transpose()?;
     let machine = |kernel: Option<String>, headers| Machine {
         kernel,
+        running: None,
         headers,
         arch: options.arch.clone(),
         processors: options.processors,
@@ -148,16 +153,22 @@ pub fn checked_release(release: &str) -> Result<String> {
         .hint("give what `uname -r` prints there, such as `--kernel 6.1.0-49-amd64`"))
 }
 
-/// Programs that would tell about the machine that kpkg runs on, as scripts that tell about this one: name and text.
+/// Programs that would tell about the machine that kpkg runs on, as scripts that tell about this one: name and text. Whoever asks
+/// for the kernel leaves a line in `mark`.
 #[must_use]
-pub fn stand_ins(inputs: &Inputs<'_>) -> Vec<(&'static str, String)> {
-    let kernel = dkms::single_quote(inputs.kernel.as_deref().unwrap_or_default());
+pub fn stand_ins(inputs: &Inputs<'_>, mark: Option<&str>) -> Vec<(&'static str, String)> {
+    let kernel = inputs.running.as_deref().or(inputs.kernel.as_deref()).unwrap_or_default();
+    let kernel = dkms::single_quote(kernel);
+    let mark = mark.map_or_else(String::new, |path| {
+        // where it cannot be written it is not missed: the answer counts
+        format!("{{ echo \"$*\" >>{}; }} 2>/dev/null; ", dkms::single_quote(path))
+    });
     let arch = dkms::single_quote(inputs.arch.as_deref().unwrap_or_default());
     let processors = inputs.processors.unwrap_or(1);
     let online = inputs.online_processors.unwrap_or(processors);
     let uname = format!(
-        "#!/bin/bash\ncase $1 in\n-r | --kernel-release) echo {kernel} ;;\n-m | -p | -i | --machine) echo {arch} ;;\n\
-         '' | -s | --kernel-name) echo Linux ;;\n-sr | -rs) echo Linux {kernel} ;;\n*) exec /usr/bin/uname \"$@\" ;;\nesac\n"
+        "#!/bin/bash\ncase $1 in\n-r | --kernel-release) {mark}echo {kernel} ;;\n-m | -p | -i | --machine) echo {arch} ;;\n\
+         '' | -s | --kernel-name) echo Linux ;;\n-sr | -rs) {mark}echo Linux {kernel} ;;\n*) exec /usr/bin/uname \"$@\" ;;\nesac\n"
     );
     let nproc = format!(
         "#!/bin/bash\ncase $* in\n'' | --all) echo {processors} ;;\n*) exec /usr/bin/nproc \"$@\" ;;\nesac\n"
@@ -166,6 +177,19 @@ pub fn stand_ins(inputs: &Inputs<'_>) -> Vec<(&'static str, String)> {
         "#!/bin/bash\ncase $1 in\n_NPROCESSORS_ONLN) echo {online} ;;\n*) exec /usr/bin/getconf \"$@\" ;;\nesac\n"
     );
     vec![("uname", uname), ("nproc", nproc), ("getconf", getconf)]
+}
+
+/// `uname` for a machine that runs the kernel to build for, as it is where another kernel runs.
+#[must_use]
+pub fn uname_of_another_kernel(kernel: &str, running: &str) -> (&'static str, String) {
+    let (kernel, running) = (dkms::single_quote(kernel), dkms::single_quote(running));
+    let text = "#!/bin/bash\ntext=$(/usr/bin/uname \"$@\") || exit\n";
+    (
+        "uname",
+        format!(
+            "{text}kernel={kernel} running={running}\nprintf '%s\\n' \"${{text//\"$kernel\"/$running}}\"\n"
+        ),
+    )
 }
 
 /// A folder of kernel headers.

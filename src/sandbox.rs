@@ -26,6 +26,19 @@ const COVERED: &[&str] = &["/mnt", "/media", "/srv", "/opt", "/home"];
 /// How often the stop flag is looked at.
 const TICK: Duration = Duration::from_millis(50);
 
+/// Files that programs ask for names, and their texts: the least that answers.
+const USUAL_FILES: &[(&str, &str)] = &[
+    (
+        "/etc/passwd",
+        "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+    ),
+    ("/etc/group", "root:x:0:\nnogroup:x:65534:\n"),
+    ("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n"),
+    ("/etc/hostname", "localhost\n"),
+    ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n"),
+    ("/etc/shells", "/bin/sh\n/bin/bash\n"),
+];
+
 /// What a program gets to see.
 #[derive(Debug, Clone, Default)]
 pub struct Sandbox {
@@ -96,6 +109,32 @@ impl Sandbox {
             }
         }
         Ok(sandbox)
+    }
+
+    /// What every machine has besides programs, and the same of it everywhere: names of users, groups and hosts, and a place for
+    /// what outlives a restart.
+    pub fn add_usual_files(&mut self) {
+        for (path, text) in USUAL_FILES {
+            self.file(path, text.as_bytes(), 0o644);
+        }
+        self.link("/tmp", "/var/tmp");
+    }
+
+    /// The files by which this machine tells what it is: os-release(5), and `NAME-release` and `NAME_version` beside it.
+    pub fn add_release_files(&mut self) -> Result<()> {
+        let path = Path::new("/usr/lib/os-release");
+        if path.is_file() {
+            self.bind(path, "/usr/lib/os-release")?;
+        }
+        let mut names: Vec<_> = fs::read_dir("/etc").into_iter().flatten().flatten().collect();
+        names.sort_by_key(fs::DirEntry::file_name);
+        for entry in names {
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            if (name.ends_with("-release") || name.ends_with("_version")) && entry.path().is_file() {
+                self.bind(&entry.path(), &format!("/etc/{name}"))?;
+            }
+        }
+        Ok(())
     }
 
     /// Shows a file or folder, read-only.
@@ -341,6 +380,19 @@ mod tests {
         // not even after it made namespaces of its own
         let again = "unshare -rm sh -c 'mount -o remount,bind,rw /usr/src/toy-1; echo x >/usr/src/toy-1/x' 2>/dev/null; ls /usr/src/toy-1";
         assert_eq!(text(&sandbox, again), "given\n");
+    }
+
+    #[test]
+    fn the_usual_files_are_there_and_say_the_same_everywhere() {
+        let mut sandbox = Sandbox::with_programs().unwrap();
+        sandbox.add_usual_files();
+        let asked = "whoami; getent hosts localhost | wc -l; cat /etc/hostname; echo x >/dev/stderr && \
+                     cat </dev/stdin; echo x >/var/tmp/x && cat /tmp/x; ls /etc/os-release 2>/dev/null; echo end";
+        assert_eq!(text(&sandbox, asked), "root\n1\nlocalhost\nx\nend\n");
+        sandbox.add_release_files().unwrap();
+        if Path::new("/etc/os-release").exists() {
+            assert_eq!(text(&sandbox, "cat /etc/os-release"), fs::read_to_string("/etc/os-release").unwrap());
+        }
     }
 
     #[test]

@@ -278,7 +278,7 @@ impl Machine<'_> {
             let value = match field {
                 's' => Some("Linux".to_owned()),
                 'o' => Some("GNU/Linux".to_owned()),
-                'r' => self.inputs.kernel.clone(),
+                'r' => self.inputs.running.clone().or_else(|| self.inputs.kernel.clone()),
                 'm' => self.inputs.arch.clone(),
                 'p' | 'i' => Some("unknown".to_owned()),
                 _ => None,

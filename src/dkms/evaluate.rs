@@ -258,7 +258,7 @@ pub(crate) fn settings(inputs: &Inputs, identity: Option<&(String, String)>) -> 
         ("install_tree", "/lib/modules".to_owned()),
         ("module", name),
         ("module_version", version),
-        ("current_kernel", kernel),
+        ("current_kernel", inputs.running.clone().unwrap_or(kernel)),
         ("current_os", distribution.clone()),
         ("running_distribution", distribution),
         ("tmp_location", "/tmp".to_owned()),

@@ -80,6 +80,8 @@ pub fn tree_path(path: &str) -> Option<String> {
 pub struct Inputs<'a> {
     /// The kernel release to build for.
     pub kernel: Option<String>,
+    /// What `uname -r` prints, where that is not the kernel to build for.
+    pub running: Option<String>,
     /// The architecture as `uname -m` prints it.
     pub arch: Option<String>,
     /// What `nproc` prints.

@@ -119,7 +119,7 @@ pub(super) struct PackagedConf {
 
 impl PackagedConf {
     /// Corrects line ends, and states what is wanted where the file says something else.
-    fn new(reading: &Reading<'_>, wanted: &Wanted) -> Self {
+    pub(super) fn new(reading: &Reading<'_>, wanted: &Wanted) -> Self {
         let original = String::from_utf8_lossy(reading.bytes);
         let mut text = original.replace("\r\n", "\n");
         let mut packaged = reading.evaluate(if text == original { reading.bytes } else { text.as_bytes() });

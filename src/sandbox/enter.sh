@@ -49,6 +49,9 @@ for node in null zero full random urandom; do
     mount --bind "/dev/$node" "$root/dev/$node"
 done
 ln -s /proc/self/fd "$root/dev/fd"
+for stream in 0/stdin 1/stdout 2/stderr; do
+    ln -s "/proc/self/fd/${stream%/*}" "$root/dev/${stream#*/}"
+done
 # without it where the machine does not allow it
 mount -t proc -o nosuid,nodev,noexec proc "$root/proc" 2>/dev/null || :
 if ! [ -d "$root/tmp" ]; then
