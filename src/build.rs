@@ -550,7 +550,7 @@ fn prepare_driver(
     if diagnostics.iter().any(|finding| finding.severity == Severity::Error) {
         return Err(Error::diagnostics(diagnostics));
     }
-    let guesses = guesses(found, &driver, config, &input.folder);
+    let guesses = guesses(found, &driver, config);
     Ok(Prepared {
         driver,
         jobs,
@@ -569,9 +569,9 @@ fn prepare_driver(
 }
 
 /// What kpkg guessed about a driver: what neither its files nor its packager say.
-fn guesses(found: &Found, driver: &Driver, config: &Config, folder: &Path) -> Vec<compile::Guess> {
+fn guesses(found: &Found, driver: &Driver, config: &Config) -> Vec<compile::Guess> {
     let is_made = found.conf.is_none();
-    let is_root_guessed = config.source.root.is_none() && found.root != folder;
+    let is_root_guessed = config.source.root.is_none() && !is_made && !driver.origin.is_plain;
     let all = [
         (is_made, compile::Guess::Conf(driver.origin.from().to_owned())),
         (is_root_guessed, compile::Guess::Root(driver.origin.root.display().to_string())),

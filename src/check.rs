@@ -19,6 +19,7 @@ use crate::input::Input;
 use crate::lint::{self, PackagingFile};
 use crate::output;
 use crate::source::SourceKind;
+use crate::trial::{self, Trial};
 
 /// What is found at `path`; an error is about the path, not about what is in it.
 pub fn check(
@@ -54,6 +55,25 @@ pub fn check(
         findings.extend(of_driver(&input, prepared));
     }
     Ok(build::without_repetition(findings))
+}
+
+/// What comes of building what is at `path` as dkms does on a target.
+pub fn build_source(
+    path: &Path,
+    revision: Option<&str>,
+    options: &build::Options,
+    trial: &trial::Options,
+    tell: build::Tell<'_>,
+) -> Result<Vec<Trial>> {
+    if path.is_file()
+        && revision.is_none()
+        && let Some(sources) = trial::finished(path, &options.targets, trial)?
+    {
+        return trial::run(&sources, trial, tell);
+    }
+    let input = Input::open(path, revision, &trial.scratch, &options.means.stop)?;
+    let drivers = build::prepare(&input, options, &|_| ())?;
+    trial::run(&trial::planned(&drivers, trial)?, trial, tell)
 }
 
 fn of_driver(input: &Input, prepared: &Prepared) -> Vec<Diagnostic> {

@@ -152,12 +152,20 @@ pub struct PrebuiltArgs {
     /// Make the initramfs of a kernel anew when its modules change [default: auto, where it holds one of that name]
     #[arg(long, value_name = "WHEN", env = "KPKG_INITRAMFS")]
     pub initramfs: Option<InitramfsWhen>,
-    /// How many compilers may run at once [default: one for each processor]
-    #[arg(short, long, value_name = "N", env = "KPKG_JOBS")]
-    pub jobs: Option<usize>,
     /// Build and package for the other kernels when one fails
     #[arg(long, env = "KPKG_KEEP_GOING", action = clap::ArgAction::SetTrue)]
     pub keep_going: bool,
+    /// What builds may use.
+    #[command(flatten)]
+    pub compile: CompileArgs,
+}
+
+/// What builds may use.
+#[derive(Debug, Args)]
+pub struct CompileArgs {
+    /// How many compilers may run at once [default: one for each processor]
+    #[arg(short, long, value_name = "N", env = "KPKG_JOBS")]
+    pub jobs: Option<usize>,
     /// How long one build may take, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "3600", env = "KPKG_TIMEOUT")]
     pub timeout: u64,
@@ -218,6 +226,10 @@ pub struct BuildArgs {
     /// quarter of the machine's, and always one thread]
     #[arg(long, value_name = "SIZE", value_parser = parse_size, env = "KPKG_MEMORY")]
     pub memory: Option<u64>,
+    /// Before anything is written, build the source as dkms does on a target: for each --kernel, or for all whose headers are at hand;
+    /// a driver that does not build is not packaged
+    #[arg(long, env = "KPKG_CHECK_BUILD", action = clap::ArgAction::SetTrue)]
+    pub check_build: bool,
     /// Decide and check everything, print the paths, write nothing
     #[arg(long, env = "KPKG_DRY_RUN", action = clap::ArgAction::SetTrue)]
     pub dry_run: bool,
@@ -260,7 +272,10 @@ pub struct ShowArgs {
 
 /// The arguments of `check`.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit codes: 0 nothing that counts, 1 the work failed, 2 usage, 3 errors were found.")]
+#[command(
+    after_help = "Exit codes: 0 nothing that counts, 1 the work failed, 2 usage, 3 errors were found, 5 there are no headers to build \
+                        for, or something else has to be installed or allowed first."
+)]
 pub struct CheckArgs {
     /// Folders, archives, dkms.conf files, or finished .deb and .rpm files of drivers
     #[arg(value_name = "PATH", default_value = ".")]
@@ -277,6 +292,16 @@ pub struct CheckArgs {
     /// The releases that the driver is packaged for
     #[arg(short, long, value_name = "TARGET", value_delimiter = ',', env = "KPKG_TARGET")]
     pub target: Vec<String>,
+    /// Also build what is packaged as dkms does on a target, while another kernel runs: for each --kernel, or for all whose headers are
+    /// at hand
+    #[arg(long, env = "KPKG_CHECK_BUILD", action = clap::ArgAction::SetTrue)]
+    pub build: bool,
+    /// The machines that it is built for.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    /// What builds may use.
+    #[command(flatten)]
+    pub compile: CompileArgs,
     /// Make the edits that need no thought
     #[arg(long, env = "KPKG_FIX", action = clap::ArgAction::SetTrue)]
     pub fix: bool,

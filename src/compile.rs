@@ -608,7 +608,7 @@ impl Builder<'_> {
         })?;
         let said: Vec<String> = String::from_utf8_lossy(&ended.output).lines().map(str::to_owned).collect();
         if let Some(failed) = said.iter().find_map(|line| line.strip_prefix("failed ")) {
-            return Err(kept(stage_error(failed)));
+            return Err(kept(stage_error(failed, &said)));
         }
         if ended.status != Some(0) {
             let how = ended.status.map_or("by a signal".to_owned(), |status| format!("with status {status}"));
@@ -927,14 +927,14 @@ fn check_programs(kernel: &Kernel) -> Result<()> {
     Ok(())
 }
 
-fn stage_error(failed: &str) -> (Stage, Error) {
+fn stage_error(failed: &str, said: &[String]) -> (Stage, Error) {
     let (stage, what) = failed.split_once(' ').unwrap_or((failed, ""));
     match stage {
         "patch" => (Stage::Patch, Error::failed(format!("the patch `{what}` does not apply"))),
         "make" => (Stage::Make, Error::failed("the driver does not compile")),
         "module" => (
             Stage::Module,
-            Error::failed(format!("the build makes no `{what}`")).hint(
+            Error::failed(format!("the build makes no `{what}`{}", made_instead(said))).hint(
                 "BUILT_MODULE_NAME and BUILT_MODULE_LOCATION have to say what the Makefile makes, and where",
             ),
         ),
@@ -944,10 +944,21 @@ fn stage_error(failed: &str) -> (Stage, Error) {
     }
 }
 
+/// The modules that a build made, in words behind those that it did not make.
+fn made_instead(said: &[String]) -> String {
+    let made: Vec<_> = said.iter().filter_map(|line| line.strip_prefix("made ")).collect();
+    match made.as_slice() {
+        [] => String::new(),
+        [only] => format!(", but `{only}`"),
+        [first, rest @ ..] => format!(", but `{first}` and {} more", rest.len()),
+    }
+}
+
 /// The first line of a log in which a compiler, make or a script reports an error.
 fn first_error(log: &Path) -> Option<String> {
-    let file = BufReader::new(File::open(log).ok()?);
-    let lines = file.lines().map_while(Result::ok);
+    // a build may say anything, and as much as it likes
+    let file = BufReader::new(File::open(log).ok()?.take(LARGEST_LOG));
+    let lines = file.split(b'\n').map_while(Result::ok).map(|line| one_line(&line));
     let marks = [
         "rror:",
         "*** ",
@@ -972,8 +983,16 @@ fn first_error(log: &Path) -> Option<String> {
     second
 }
 
-/// Moves modules to `result`, reading each.
-fn take_modules(
+/// As much of a log as is read.
+const LARGEST_LOG: u64 = 64 << 20;
+
+/// The start of a line, with nothing in it that a terminal would obey.
+fn one_line(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(2000)]);
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).take(500).collect()
+}
+
+/// Moves modules to `result`, reading each.fn take_modules(
     made: &Path,
     debug: &Path,
     wanted: &[Wanted],

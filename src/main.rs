@@ -15,7 +15,8 @@ use clap::Parser;
 use kpkg::bash::ConfShell;
 use kpkg::build::{Artifact, Prepared};
 use kpkg::cli::{
-    BuildArgs, CheckArgs, Cli, Command, Deny, DiffArgs, InitArgs, KernelsAction, PackageArgs, ShowArgs, When,
+    BuildArgs, CheckArgs, Cli, Command, CompileArgs, Deny, DiffArgs, InitArgs, KernelsAction, PackageArgs,
+    ShowArgs, When,
 };
 use kpkg::diagnostic::{Diagnostic, Severity};
 use kpkg::error::{Error, Kind, Result};
@@ -23,6 +24,7 @@ use kpkg::input::Input;
 use kpkg::inspect::inspect;
 use kpkg::machine::Machine;
 use kpkg::output::{Means, MemoryLimit, Stop};
+use kpkg::trial::{self, Trial};
 use kpkg::{build, check, cli, diff, kernel, machine, report};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -116,19 +118,24 @@ fn cache() -> Result<PathBuf> {
 fn prebuilt(args: &BuildArgs) -> Result<Option<build::Prebuilt>> {
     let (wanted, facts) = (&args.prebuilt, args.machine.options());
     if !wanted.prebuilt {
-        if facts.kernels.is_empty() && facts.headers.is_empty() {
+        if args.check_build || facts.kernels.is_empty() && facts.headers.is_empty() {
             return Ok(None);
         }
         return Err(Error::usage(
             "kernels are given, and the packages carry source, which is built on the target",
         )
-        .hint("add `--prebuilt` to compile for these kernels"));
+        .hint("add `--prebuilt` to compile for these kernels, or `--check-build` to see whether the source builds for them"));
     }
+    compiling(facts, &wanted.compile, wanted.keep_going).map(Some)
+}
+
+/// How modules are compiled.
+fn compiling(facts: machine::Options, args: &CompileArgs, keep_going: bool) -> Result<build::Prebuilt> {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let jobs = wanted.jobs.unwrap_or(processors).max(1);
+    let jobs = args.jobs.unwrap_or(processors).max(1);
     let rest = machine::Options { kernels: Vec::new(), headers: Vec::new(), arch: None, ..facts.clone() };
     let machine = machine::machines(&rest)?.into_iter().next().unwrap_or_default();
-    Ok(Some(build::Prebuilt {
+    Ok(build::Prebuilt {
         kernels: facts.kernels,
         headers: facts.headers,
         machine: Machine { processors: machine.processors.or_else(|| u32::try_from(jobs).ok()), ..machine },
@@ -136,9 +143,23 @@ fn prebuilt(args: &BuildArgs) -> Result<Option<build::Prebuilt>> {
         arch: facts.arch.unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
         cache: cache()?,
         jobs,
-        timeout: Duration::from_secs(wanted.timeout),
-        keep_going: wanted.keep_going,
-    }))
+        timeout: Duration::from_secs(args.timeout),
+        keep_going,
+    })
+}
+
+/// How the source is built as on a target: on this machine, as far as nothing else is said.
+fn trial_options(facts: machine::Options, args: &CompileArgs, signals: &Signals) -> Result<trial::Options> {
+    let mut build = compiling(facts, args, true)?;
+    let os_release = build.machine.os_release.clone();
+    let this = Machine {
+        online_processors: build.machine.processors,
+        // a machine without one has no distribution's name
+        os_release: Some(machine::read_os_release(Path::new("/etc/os-release")).unwrap_or_default()),
+        ..Machine::default()
+    };
+    build.machine = build.machine.or(&this);
+    Ok(trial::Options { build, os_release, scratch: std::env::temp_dir(), stop: signals.stop.clone() })
 }
 
 fn open(args: &PackageArgs, signals: &Signals) -> Result<Input> {
@@ -197,11 +218,37 @@ fn try_build(args: &BuildArgs, color: bool, signals: &Signals) -> Result<ExitCod
     }
     let options = build::Options { prebuilt: prebuilt(args)?, signer, ..options };
     let input = open(&args.package, signals)?;
-    let progress = CompileProgress::new(args);
+    let progress = CompileProgress::new("Compiling", args.quiet || args.json);
     let drivers = build::prepare(&input, &options, &|event| progress.tell(event));
     progress.end();
     let drivers = drivers?;
     let mut lines = Vec::new();
+    if args.check_build {
+        let trials = if options.prebuilt.is_some() {
+            let options = build::Options { prebuilt: None, ..options };
+            try_source(&build::prepare(&input, &options, &|_| ())?, args, signals)?
+        } else {
+            try_source(&drivers, args, signals)?
+        };
+        let findings: Vec<_> = trials.iter().flat_map(|trial| trial.findings.iter().cloned()).collect();
+        let has_failed = findings.iter().any(|finding| finding.severity == Severity::Error);
+        if args.json {
+            let values = trials.iter().flat_map(report::trial_json);
+            print(values.map(|value| format!("{value}\n")).collect::<String>().as_bytes());
+        } else if !args.quiet {
+            eprint!("{}", report::trials_text(&trials));
+        }
+        if has_failed {
+            drivers.iter().for_each(|prepared| tell(&prepared.diagnostics, args, color));
+        }
+        tell(&findings, args, color);
+        if has_failed {
+            return Ok(ExitCode::from(1));
+        }
+        if let Some(error) = trials.into_iter().find_map(|trial| trial.lacking) {
+            return Err(error);
+        }
+    }
     let (mut code, mut packaged) = (ExitCode::SUCCESS, 0);
     for prepared in &drivers {
         tell(&prepared.diagnostics, args, color);
@@ -214,7 +261,8 @@ fn try_build(args: &BuildArgs, color: bool, signals: &Signals) -> Result<ExitCod
                 prepared
                     .kernels
                     .iter()
-                    .map(|found| report::outcome_json(&prepared.driver.name, found).to_string()),
+                    .map(|found| report::outcome_json(&prepared.driver.name, &found.kernel, &found.outcome))
+                    .map(|value| value.to_string()),
             );
         }
         if args.dry_run && args.json {
@@ -242,17 +290,26 @@ fn try_build(args: &BuildArgs, color: bool, signals: &Signals) -> Result<ExitCod
     Ok(if code == ExitCode::SUCCESS { printed } else { code })
 }
 
+/// Builds the source of packages that are not written yet.
+fn try_source(drivers: &[Prepared], args: &BuildArgs, signals: &Signals) -> Result<Vec<Trial>> {
+    let options = trial_options(args.machine.options(), &args.prebuilt.compile, signals)?;
+    let progress = CompileProgress::new("Building", args.quiet || args.json);
+    let trials = trial::run(&trial::planned(drivers, &options)?, &options, &|event| progress.tell(event));
+    progress.end();
+    trials
+}
+
 /// Tells how compiling goes: in one line on a terminal, else in a line for each kernel.
 struct CompileProgress {
+    word: &'static str,
     is_quiet: bool,
     is_terminal: bool,
     running: Mutex<Vec<String>>,
 }
 
 impl CompileProgress {
-    fn new(args: &BuildArgs) -> Self {
-        let is_quiet = args.quiet || args.json;
-        Self { is_quiet, is_terminal: std::io::stderr().is_terminal(), running: Mutex::new(Vec::new()) }
+    fn new(word: &'static str, is_quiet: bool) -> Self {
+        Self { word, is_quiet, is_terminal: std::io::stderr().is_terminal(), running: Mutex::new(Vec::new()) }
     }
 
     fn tell(&self, event: build::Progress<'_>) {
@@ -266,9 +323,9 @@ impl CompileProgress {
         }
         if self.is_terminal {
             let (done, total) = (event.done, event.total);
-            eprint!("\r\x1b[K Compiling {} {done}/{total} {} ", event.driver, running.join(", "));
+            eprint!("\r\x1b[K {:>9} {} {done}/{total} {} ", self.word, event.driver, running.join(", "));
         } else if !event.is_done {
-            eprintln!(" Compiling {} for {}", event.driver, event.kernel);
+            eprintln!(" {:>9} {} for {}", self.word, event.driver, event.kernel);
         }
     }
 
@@ -415,21 +472,44 @@ fn try_show(args: &ShowArgs, color: bool, signals: &Signals) -> Result<ExitCode>
 
 fn run_check(args: &CheckArgs, signals: &Signals) -> Result<ExitCode> {
     let options = options(args.options(), None, signals)?;
-    let mut findings = Vec::new();
+    let trial = check_trial(args, signals)?;
+    let (mut findings, mut trials, mut lacking) = (Vec::new(), Vec::new(), None);
     for path in &args.paths {
-        findings.extend(check::check(path, args.revision.as_deref(), &std::env::temp_dir(), &options)?);
+        let revision = args.revision.as_deref();
+        findings.extend(check::check(path, revision, &std::env::temp_dir(), &options)?);
+        let Some(trial) = &trial else { continue };
+        let progress = CompileProgress::new("Building", args.json);
+        let built = check::build_source(path, revision, &options, trial, &|event| progress.tell(event));
+        progress.end();
+        match built {
+            Ok(built) => trials.extend(built),
+            Err(error) if error.kind() == Kind::Lacking => lacking = Some(error),
+            // these are there already
+            Err(error) if !error.findings().is_empty() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    for trial in &mut trials {
+        findings.append(&mut trial.findings);
+        lacking = lacking.or(trial.lacking.take());
     }
     let fixed = if args.fix { check::fix(&findings)?.into_iter().cloned().collect() } else { Vec::new() };
     findings.retain(|finding| !fixed.contains(finding));
     let least = if args.verbose { Severity::Note } else { Severity::Warning };
     let shown: Vec<_> = findings.iter().filter(|finding| finding.severity >= least).cloned().collect();
-    let text = if args.json {
-        shown.iter().map(|finding| format!("{}\n", report::finding_json(finding))).collect()
+    let text: String = if args.json {
+        let values = trials.iter().flat_map(report::trial_json);
+        let values = values.chain(shown.iter().map(report::finding_json));
+        values.map(|value| format!("{value}\n")).collect()
     } else {
         // standard output is what decides about colours here
-        report::findings(&shown, colored_on(args.color, std::io::stdout().is_terminal()))
+        report::trials_text(&trials)
+            + &report::findings(&shown, colored_on(args.color, std::io::stdout().is_terminal()))
     };
-    let code = print(text.as_bytes());
+    let mut code = print(text.as_bytes());
+    if let (Some(error), true) = (&lacking, code == ExitCode::SUCCESS) {
+        code = fail(error, colored(args.color), args.json);
+    }
     if !args.json {
         eprintln!("{}", report::check_summary(&findings, &fixed));
     }
@@ -439,6 +519,19 @@ fn run_check(args: &CheckArgs, signals: &Signals) -> Result<ExitCode> {
         Severity::Note => false,
     };
     Ok(if findings.iter().any(bad) { ExitCode::from(3) } else { code })
+}
+
+/// How `check` builds, where it does.
+fn check_trial(args: &CheckArgs, signals: &Signals) -> Result<Option<trial::Options>> {
+    let facts = args.machine.options();
+    if args.build {
+        return trial_options(facts, &args.compile, signals).map(Some);
+    }
+    if facts.kernels.is_empty() && facts.headers.is_empty() {
+        return Ok(None);
+    }
+    Err(Error::usage("kernels are given, and nothing is built for them")
+        .hint("add `--build` to build the source for these kernels"))
 }
 
 /// As diff(1) does, 1 means that there is a difference, and 2 trouble of any kind.

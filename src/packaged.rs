@@ -7,6 +7,7 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Read};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use crate::backend::{self, Contents};
 use crate::error::{Error, Result};
@@ -29,7 +30,7 @@ pub struct PackagedSource {
     pub root: PathBuf,
     /// Everything in it.
     pub files: Vec<SourceFile>,
-    scratch: std::sync::Arc<tempfile::TempDir>,
+    _scratch: Arc<tempfile::TempDir>,
 }
 
 /// The sources of a planned package; nothing where it brings none.
@@ -72,8 +73,12 @@ pub fn planned<'a>(package: &'a Package, scratch: &Path, stop: &Stop) -> Result<
     Ok(target.sources().into_iter().next())
 }
 
-/// The folders of sources in a finished package that have a dkms.conf; nothing when the file is no package.
-pub fn unpacked(path: &Path, scratch: &Path, stop: &Stop) -> Result<Option<Vec<PackagedSource>>> {
+/// The folders of sources in a finished package that have a dkms.conf, and its format; nothing when the file is no package.
+pub fn unpacked(
+    path: &Path,
+    scratch: &Path,
+    stop: &Stop,
+) -> Result<Option<(&'static str, Vec<PackagedSource>)>> {
     for backend in backend::BACKENDS {
         let mut contents = Unpacked { target: Target::new(scratch)?, bytes: 0, stop };
         let Some(found) = backend.read(path, &mut contents)? else { continue };
@@ -101,7 +106,7 @@ pub fn unpacked(path: &Path, scratch: &Path, stop: &Stop) -> Result<Option<Vec<P
                 target.link(&inside, link)?;
             }
         }
-        return Ok(Some(target.sources()));
+        return Ok(Some((found.format, target.sources())));
     }
     Ok(None)
 }
@@ -163,14 +168,14 @@ impl Target {
                 names.push(name.to_owned());
             }
         }
-        let scratch = std::sync::Arc::new(self.folder);
+        let scratch = Arc::new(self.folder);
         let source = |name: String| {
             let prefix = format!("{name}/");
             let files = self.files.iter().filter_map(|(path, kind)| {
                 Some(SourceFile { path: path.strip_prefix(&prefix)?.to_owned(), kind: kind.clone() })
             });
             let files = files.collect();
-            PackagedSource { root: scratch.path().join(&name), name, files, scratch: scratch.clone() }
+            PackagedSource { root: scratch.path().join(&name), name, files, _scratch: scratch.clone() }
         };
         names.into_iter().map(source).collect()
     }

@@ -17,6 +17,7 @@ use crate::inspect::ModuleFile;
 use crate::ko::{KernelModule, Symbol};
 use crate::package::{Content, Entry, EntryKind, Package, Payload};
 use crate::source::LeftOut;
+use crate::trial::{self, Trial, Tried};
 
 /// The version of the JSON that kpkg prints; grows when a key changes its meaning or goes.
 const SCHEMA: u32 = 1;
@@ -125,12 +126,12 @@ fn outcome_words(outcome: &Outcome) -> (&'static str, String) {
 
 /// How it went for a kernel, as JSON.
 #[must_use]
-pub fn outcome_json(driver: &str, found: &build::ForKernel) -> Value {
-    let (word, why) = outcome_words(&found.outcome);
+pub fn outcome_json(driver: &str, kernel: &str, outcome: &Outcome) -> Value {
+    let (word, why) = outcome_words(outcome);
     let mut value = json!({
-        "schema": SCHEMA, "reason": "kernel", "driver": driver, "kernel": found.kernel, "outcome": word.replace(' ', "-"),
+        "schema": SCHEMA, "reason": "kernel", "driver": driver, "kernel": kernel, "outcome": word.replace(' ', "-"),
     });
-    match &found.outcome {
+    match outcome {
         Outcome::Built(built) => {
             value["fresh"] = json!(built.is_fresh);
             value["log"] = json!(built.log);
@@ -145,6 +146,57 @@ pub fn outcome_json(driver: &str, found: &build::ForKernel) -> Value {
         Outcome::Skipped(_) | Outcome::NotTried => value["why"] = json!(why),
     }
     value
+}
+
+/// What came of building the source of packages as dkms does on a target, a line for each kernel.
+#[must_use]
+pub fn trials_text(trials: &[Trial]) -> String {
+    let all = || trials.iter().flat_map(|trial| trial.kernels.iter().map(move |tried| (trial, tried)));
+    let width = all().map(|(_, tried)| tried.kernel.len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for (trial, tried) in all() {
+        let (word, rest) = trial_words(tried);
+        let _infallible =
+            writeln!(text, "     Build {:width$}  {} {word}: {rest}", tried.kernel, trial.driver);
+        if let Outcome::Failed(failure) = &tried.outcome {
+            let whose = tried
+                .blame
+                .as_ref()
+                .map(|blame| format!("whose fault: {}: {}", trial::fault_words(blame.fault), blame.why));
+            let first = failure.compiler_error.as_ref().map(|line| shown(line.trim()));
+            for line in first.into_iter().chain(whose) {
+                let _infallible = writeln!(text, "{:12}{line}", "");
+            }
+        }
+    }
+    text
+}
+
+fn trial_words(tried: &Tried) -> (&'static str, String) {
+    match &tried.outcome {
+        Outcome::Built(built) => {
+            let names: Vec<_> = built.modules.iter().map(|module| module.name.as_str()).collect();
+            ("built", names.join(", "))
+        }
+        other => outcome_words(other),
+    }
+}
+
+/// The same as JSON, a value for each kernel.
+#[must_use]
+pub fn trial_json(trial: &Trial) -> Vec<Value> {
+    let value = |tried: &Tried| {
+        let mut value = outcome_json(&trial.driver, &tried.kernel, &tried.outcome);
+        value["reason"] = json!("build-check");
+        value["outcome"] = json!(trial_words(tried).0.replace(' ', "-"));
+        if let Some(blame) = &tried.blame {
+            value["fault"] = json!(blame.fault.name());
+            value["fault-why"] = json!(blame.why);
+            value["hint"] = json!(blame.hint.as_ref().map(String::as_str).or(value["hint"].as_str()));
+        }
+        value
+    };
+    trial.kernels.iter().map(value).collect()
 }
 
 /// The kernels that modules can be compiled for, and the packages that are kept.

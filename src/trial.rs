@@ -2,7 +2,8 @@
 //!
 //! Takes what is in the package and nothing else, and says for each kernel what came of it and whose fault it is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::bash::ConfShell;
 use crate::build::{self, Prebuilt, Prepared, Progress, Tell};
@@ -11,10 +12,12 @@ use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::dkms::Verdict;
 use crate::driver::{self, Driver};
 use crate::error::{Error, Kind, Result};
+use crate::headers::Cache;
 use crate::kernel::{self, Kernel};
 use crate::machine::Machine;
 use crate::output::Stop;
 use crate::packaged::{self, PackagedSource};
+use crate::profile;
 
 /// The findings of this layer.
 pub const CODES: &[&Code] = &[&DOES_NOT_BUILD, &NOT_TRIED];
@@ -111,20 +114,24 @@ pub fn planned(drivers: &[Prepared], options: &Options) -> Result<Vec<Source>> {
     Ok(sources)
 }
 
-/// The sources in a finished package, whose format's usual names of header packages these are; nothing when the file is no package.
-pub fn finished(
-    path: &std::path::Path,
-    headers: &[String],
-    options: &Options,
-) -> Result<Option<Vec<Source>>> {
-    let Some(found) = packaged::unpacked(path, &options.scratch, &options.stop)? else { return Ok(None) };
+/// The sources in a finished package, meant for some targets or for all of its format; nothing when the file is no package.
+pub fn finished(path: &Path, targets: &[String], options: &Options) -> Result<Option<Vec<Source>>> {
+    let Some((format, found)) = packaged::unpacked(path, &options.scratch, &options.stop)? else {
+        return Ok(None);
+    };
     if found.is_empty() {
         return Err(Error::usage("brings no source of a driver to /usr/src, so there is nothing to build:")
             .at(path)
             .hint("give a package that dkms builds, or a driver's folder"));
     }
-    let source =
-        |packaged| Source { packaged, headers: headers.to_vec(), guesses: Vec::new(), left_out: Vec::new() };
+    let named: Vec<_> = targets.iter().map(|name| profile::target(name)).collect::<Result<_>>()?;
+    let targets = if named.is_empty() { vec![profile::target(format)?] } else { named };
+    let source = |packaged| Source {
+        packaged,
+        headers: targets.iter().map(|target| target.headers.clone()).collect(),
+        guesses: Vec::new(),
+        left_out: Vec::new(),
+    };
     Ok(Some(found.into_iter().map(source).collect()))
 }
 
@@ -210,22 +217,18 @@ fn choose(sources: &[Source], options: &Options) -> Result<Chosen> {
     Ok(chosen)
 }
 
-fn wanted<'a>(
-    build: &'a Prebuilt,
-    kernels: &'a [String],
-    cache: &'a crate::headers::Cache,
-) -> kernel::Wanted<'a> {
+fn wanted<'a>(build: &'a Prebuilt, kernels: &'a [String], cache: &'a Cache) -> kernel::Wanted<'a> {
     kernel::Wanted {
         kernels,
         headers: &build.headers,
         running: build.running.as_deref(),
         arch: &build.arch,
-        root: std::path::Path::new("/"),
+        root: Path::new("/"),
         cache,
     }
 }
 
-fn wanted_of<'a>(build: &'a Prebuilt, cache: &'a crate::headers::Cache) -> kernel::Wanted<'a> {
+fn wanted_of<'a>(build: &'a Prebuilt, cache: &'a Cache) -> kernel::Wanted<'a> {
     wanted(build, &build.kernels, cache)
 }
 
@@ -299,14 +302,14 @@ fn compile(
         keep_going: true,
         stop: options.stop.clone(),
     };
-    let done = std::sync::atomic::AtomicUsize::new(0);
+    let done = AtomicUsize::new(0);
     compile::compile(driver, kernels, before, &compiling, &|event| {
         let (index, is_done) = match event {
             Event::Begins(index) => (index, false),
             Event::Ends(index) => (index, true),
         };
         let step = usize::from(is_done);
-        let done = done.fetch_add(step, std::sync::atomic::Ordering::Relaxed) + step;
+        let done = done.fetch_add(step, Ordering::Relaxed) + step;
         let kernel = &kernels[index].release;
         tell(Progress { driver: &driver.name, kernel, is_done, done, total: kernels.len() });
     })

@@ -18,19 +18,8 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use support::elf::Made;
+use support::kernel::{CONF, RELEASE, module};
 use support::{Tree, golden};
-
-const RELEASE: &str = "6.1.0-1-toy";
-const CONF: &str = "PACKAGE_NAME=\"toy\"\nPACKAGE_VERSION=\"1.0\"\nBUILT_MODULE_NAME[0]=\"toy\"\n\
-                    DEST_MODULE_LOCATION[0]=\"/updates\"\nSTRIP=no\n";
-/// What `make -C HEADERS M=BUILD` does: the module is in the source.
-const MAKEFILE: &str = "all:\n\tcp $(M)/toy.bin $(M)/toy.ko\n";
-
-fn module(release: &str, needs: &[(&str, Option<u32>)]) -> Vec<u8> {
-    let vermagic = format!("vermagic={release} SMP mod_unload modversions ");
-    let info = ["license=GPL", "version=1.0", "alias=pci:v00008086d00001234sv*", &vermagic];
-    Made { info: &info, needs, ..Made::default() }.bytes()
-}
 
 /// A driver, and headers of kernels beside it.
 struct Case {
@@ -53,19 +42,7 @@ impl Case {
     }
 
     fn kernel(&self, folder: &str, release: &str) {
-        let file = |path: &str, text: &str| {
-            self.tree.file(&format!("{folder}/{path}"), text);
-        };
-        file("include/generated/utsrelease.h", &format!("#define UTS_RELEASE \"{release}\"\n"));
-        file(
-            "include/config/auto.conf",
-            "CONFIG_X86_64=y\nCONFIG_CC_VERSION_TEXT=\"gcc (GCC) 99.1.0\"\nCONFIG_CC_IS_GCC=y\n",
-        );
-        file("Module.symvers", "0x00000010\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n");
-        file("Makefile", MAKEFILE);
-        for tool in ["scripts/Makefile.build", "scripts/mod/modpost", "scripts/basic/fixdep"] {
-            file(tool, "");
-        }
+        support::kernel::headers(&self.tree, folder, release);
     }
 
     fn conf(&self, more: &str) -> &Self {
@@ -560,4 +537,64 @@ fn the_table_of_kernels() {
     let table: String =
         text.lines().filter(|line| line.starts_with("    Kernel ")).map(|line| format!("{line}\n")).collect();
     golden("cli/kernels.txt", &table);
+}
+
+/// A driver whose own Makefile asks which kernel runs.
+fn asks_uname(case: &Case, more: &str) {
+    case.conf(&format!("MAKE=\"'make' {more}\"\n"));
+    case.tree.file(
+        "driver/Makefile",
+        "KVER ?= $(shell uname -r)\nall:\n\t$(MAKE) -C /lib/modules/$(KVER)/build M=$(CURDIR)\n",
+    );
+}
+
+#[test]
+fn modules_that_are_only_right_because_uname_was_imitated_are_a_finding() {
+    let case = Case::new();
+    asks_uname(&case, "");
+    let (code, text) = case.build();
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("warning[K1011]: the modules for `6.1.0-1-toy` are only right"), "{text}");
+    assert!(text.contains("/build: No such file or directory"), "{text}");
+    // it is remembered with the modules
+    let (_, text) = case.build();
+    assert!(text.contains("compiled before") && text.contains("K1011"), "{text}");
+    asks_uname(&case, "KVER=$kernelver");
+    let (code, text) = case.build();
+    assert!(code == Some(0) && !text.contains("K1011"), "{text}");
+}
+
+#[test]
+fn who_asks_for_the_kernel_and_builds_all_the_same_is_no_finding() {
+    let case = Case::new();
+    case.tree.file("kernel/Makefile", "all:\n\tuname -r >&2\n\tcp $(M)/toy.bin $(M)/toy.ko\n");
+    let (code, text) = case.build();
+    assert!(code == Some(0) && !text.contains("K1011"), "{text}");
+    // a module for the kernel that it was told
+    case.tree.file("kernel/Makefile", "all:\n\tcp $(M)/$$(uname -r).bin $(M)/toy.ko\n");
+    let bytes = fs::read(case.tree.path().join("driver/toy.bin")).unwrap();
+    case.tree.file(&format!("driver/{RELEASE}.bin"), bytes);
+    let (code, text) = case.build();
+    assert!(code == Some(0) && text.contains("K1011"), "{text}");
+}
+
+#[test]
+fn a_build_has_the_files_of_a_usual_machine_and_the_same_everywhere() {
+    let case = Case::new();
+    let look = |words: &str| {
+        let makefile = format!(
+            "include /etc/os-release\nall:\n\t[ \"$(ID)\" = {words} ]\n\t[ \"$$(whoami)\" = root ]\n\
+             \techo x >$$HOME/x && echo x >/var/tmp/x && echo x >/dev/stderr\n\
+             \t[ \"$$(ls -d /etc/*-release /etc/*_version 2>/dev/null)\" = /etc/os-release ]\n\
+             \tcp $(M)/toy.bin $(M)/toy.ko\n"
+        );
+        case.tree.file("kernel/Makefile", makefile);
+    };
+    look("linux");
+    let (code, text) = case.build();
+    assert_eq!(code, Some(0), "{text}");
+    case.tree.file("os-release", "ID=toyos\n");
+    look("toyos");
+    let output = case.run(&["--kernel-headers", "kernel", "--os-release", "os-release"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

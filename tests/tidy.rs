@@ -76,6 +76,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("machine", &["dkms", "error"]),
     ("output", &["error"]),
     ("package", &[]),
+    ("packaged", &["backend", "error", "output", "package", "source", "unpack"]),
     (
         "plan",
         &[
@@ -107,6 +108,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "ko",
             "package",
             "source",
+            "trial",
         ],
     ),
     ("request", &["config", "error", "package"]),
@@ -116,6 +118,24 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("source", &["diagnostic", "error"]),
     ("symvers", &["ko"]),
     ("template", &["error"]),
+    (
+        "trial",
+        &[
+            "bash",
+            "build",
+            "compile",
+            "diagnostic",
+            "dkms",
+            "driver",
+            "error",
+            "headers",
+            "kernel",
+            "machine",
+            "output",
+            "packaged",
+            "profile",
+        ],
+    ),
     ("unpack", &["archive", "error", "output"]),
     ("version", &["source"]),
 ];

@@ -1,7 +1,8 @@
 # What `dkms build` does for one kernel (do_build of dkms 3.2.2), behind assignments of what differs: name, version, kernelver,
 # arch, compiler, make_command, pre_build, post_build, strip, log, and the arrays patches, built, names, strips.
 #
-# Says on its standard output, a line each: `compiler VERSION`, `unnamed PATH`, and when it cannot go on `failed STAGE WHAT`.
+# Says on its standard output, a line each: `compiler VERSION`, `unnamed PATH`, and when it cannot go on `failed STAGE WHAT`, where a
+# module is missing behind a `made PATH` for each that is there.
 exec 3>&1 >>"$log" 2>&1 </dev/null
 base=$dkms_tree/$name/$version
 build_dir=$base/build
@@ -42,7 +43,10 @@ cd "$build_dir" || failed make build
 mkdir -p "$modules" "$base/debug"
 for index in "${!built[@]}"; do
     file=$build_dir/${built[index]}.ko
-    [[ -s $file ]] || failed module "${built[index]}.ko"
+    if [[ ! -s $file ]]; then
+        find . -name '*.ko' -size +0 -printf 'made %P\n' | sort | head -n 20 >&3
+        failed module "${built[index]}.ko"
+    fi
     if [[ ${strips[index]} = yes ]]; then
         cp "$file" "$base/debug/${names[index]}.ko" || failed strip "${built[index]}.ko"
         "$strip" -g "$file" || failed strip "${built[index]}.ko"

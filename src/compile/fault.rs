@@ -103,6 +103,7 @@ const WORDS: &[(&str, Says)] = &[
     ("FATAL: modpost", Says::Code),
     (" undefined!", Says::Code),
     ("undefined reference to", Says::Code),
+    ("linker input file not found", Says::Missing),
     ("fatal error: ", Says::Header),
     (": error: ", Says::Code),
     ("error: ", Says::Code),
@@ -409,6 +410,11 @@ mod tests {
             ),
             (
                 "make: *** /lib/modules/6.18.44-host2/build: No such file or directory.  Stop.",
+                Fault::Layout,
+                "looks for",
+            ),
+            (
+                "gcc-12: error: @CFLAGS@: linker input file not found: No such file or directory",
                 Fault::Layout,
                 "looks for",
             ),

@@ -7,6 +7,7 @@
 )]
 
 pub mod elf;
+pub mod kernel;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
