@@ -992,7 +992,8 @@ fn one_line(bytes: &[u8]) -> String {
     text.chars().map(|character| if character.is_control() { ' ' } else { character }).take(500).collect()
 }
 
-/// Moves modules to `result`, reading each.fn take_modules(
+/// Moves modules to `result`, reading each.
+fn take_modules(
     made: &Path,
     debug: &Path,
     wanted: &[Wanted],
