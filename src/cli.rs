@@ -296,12 +296,6 @@ pub struct CheckArgs {
     /// at hand
     #[arg(long, env = "KPKG_CHECK_BUILD", action = clap::ArgAction::SetTrue)]
     pub build: bool,
-    /// The machines that it is built for.
-    #[command(flatten)]
-    pub machine: MachineArgs,
-    /// What builds may use.
-    #[command(flatten)]
-    pub compile: CompileArgs,
     /// Make the edits that need no thought
     #[arg(long, env = "KPKG_FIX", action = clap::ArgAction::SetTrue)]
     pub fix: bool,
@@ -317,6 +311,12 @@ pub struct CheckArgs {
     /// Colours in messages
     #[arg(long, value_name = "WHEN", default_value = "auto", env = "KPKG_COLOR")]
     pub color: When,
+    /// What builds may use.
+    #[command(flatten)]
+    pub compile: CompileArgs,
+    /// The machines that it is built for.
+    #[command(flatten)]
+    pub machine: MachineArgs,
 }
 
 impl BuildArgs {

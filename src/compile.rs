@@ -14,6 +14,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
+use bstr::ByteSlice;
 pub use fault::{Blame, Facts as FaultFacts, Fault, Guess, fault};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -54,6 +55,7 @@ pub const CODES: &[&Code] = &[
     &NO_NAMESPACE,
     &OTHER_DRIVERS,
     &ONLY_IMITATED,
+    &SOME_DISTRIBUTION,
 ];
 
 const OTHER_COMPILER: Code = Code {
@@ -108,6 +110,14 @@ const ONLY_IMITATED: Code = Code {
                   to be packaged, it answers as on a machine where the kernel runs. This driver asked it, was built once more\n\
                   with the true answer, and failed, or gave modules for the kernel that runs here. The compiled modules are\n\
                   right; a package of its source is not. Pass what the Makefile reads: `$kernelver` or `$kernel_source_dir`.",
+};
+
+const SOME_DISTRIBUTION: Code = Code {
+    id: "K1013",
+    title: "the build asks which distribution it is for",
+    explanation: "A Makefile or script of the driver reads /etc/os-release. Modules that are packaged are the same wherever\n\
+                  they are compiled, so that file is not this machine's: it is the one that `--os-release` gives, or one\n\
+                  that names no distribution. Give the os-release file of the machines that the modules are for.",
 };
 
 /// Whether a finding is about the machine of a build and its headers, rather than the driver.
@@ -268,7 +278,10 @@ pub fn compile(
 ) -> Result<Vec<Outcome>> {
     let source = source_digest(driver, &options.stop)?;
     let side_by_side = options.jobs.min(kernels.len()).max(1);
-    let builder = Builder { driver, before, options, source, jobs: (options.jobs / side_by_side).max(1) };
+    let asks_distribution =
+        options.manner == Manner::Packaged && options.os_release.is_none() && asks_distribution(driver);
+    let jobs = (options.jobs / side_by_side).max(1);
+    let builder = Builder { driver, before, options, source, jobs, asks_distribution };
     let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let outcomes: Vec<Mutex<Outcome>> = kernels.iter().map(|_| Mutex::new(Outcome::NotTried)).collect();
     std::thread::scope(|scope| {
@@ -294,6 +307,24 @@ pub fn compile(
     });
     options.stop.check()?;
     Ok(outcomes.into_iter().map(|outcome| outcome.into_inner().unwrap_or(Outcome::NotTried)).collect())
+}
+
+/// Whether a Makefile or a script of a driver names os-release.
+fn asks_distribution(driver: &Driver) -> bool {
+    let builds = |path: &str| {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let starts = ["Makefile", "GNUmakefile", "makefile", "Kbuild", "configure"];
+        starts.iter().any(|start| name.starts_with(start))
+            || [".mk", ".sh"].iter().any(|end| name.ends_with(end))
+    };
+    driver.tree.iter().any(|file| match &file.kind {
+        SourceKind::File { on_disk, .. } if builds(&file.path) => {
+            let mut bytes = Vec::new();
+            let read = File::open(on_disk).and_then(|file| file.take(1 << 20).read_to_end(&mut bytes));
+            read.is_ok() && bytes.contains_str("os-release")
+        }
+        _ => false,
+    })
 }
 
 /// The machine of a kernel, for reading dkms.conf.
@@ -404,6 +435,8 @@ struct Builder<'a> {
     source: String,
     /// Compilers of one build.
     jobs: usize,
+    /// Whether the driver reads an os-release file that nobody gave.
+    asks_distribution: bool,
 }
 
 /// What is kept beside finished modules.
@@ -451,6 +484,11 @@ impl Builder<'_> {
                     let hint = "package both from one folder with `--all`, or name the package of that driver under `[relations]` \
                                 in kpkg.toml";
                     built.findings.push(Diagnostic::warning(&OTHER_DRIVERS, text).hint(hint));
+                }
+                if self.asks_distribution {
+                    let text = "the build reads /etc/os-release, which names no distribution here";
+                    let hint = "give that of the machines that the modules are for: `--os-release FILE`";
+                    built.findings.push(Diagnostic::note(&SOME_DISTRIBUTION, text).hint(hint));
                 }
                 Outcome::Built(built)
             }

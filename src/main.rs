@@ -473,7 +473,7 @@ fn try_show(args: &ShowArgs, color: bool, signals: &Signals) -> Result<ExitCode>
 fn run_check(args: &CheckArgs, signals: &Signals) -> Result<ExitCode> {
     let options = options(args.options(), None, signals)?;
     let trial = check_trial(args, signals)?;
-    let (mut findings, mut trials, mut lacking) = (Vec::new(), Vec::new(), None);
+    let (mut findings, mut trials, mut trouble) = (Vec::new(), Vec::new(), None);
     for path in &args.paths {
         let revision = args.revision.as_deref();
         findings.extend(check::check(path, revision, &std::env::temp_dir(), &options)?);
@@ -483,15 +483,16 @@ fn run_check(args: &CheckArgs, signals: &Signals) -> Result<ExitCode> {
         progress.end();
         match built {
             Ok(built) => trials.extend(built),
-            Err(error) if error.kind() == Kind::Lacking => lacking = Some(error),
             // these are there already
             Err(error) if !error.findings().is_empty() => {}
-            Err(error) => return Err(error),
+            Err(error) if error.kind() == Kind::Interrupted => return Err(error),
+            // what is found is worth more than that nobody knows the rest
+            Err(error) => trouble = trouble.or(Some(error)),
         }
     }
     for trial in &mut trials {
         findings.append(&mut trial.findings);
-        lacking = lacking.or(trial.lacking.take());
+        trouble = trouble.or(trial.lacking.take());
     }
     let fixed = if args.fix { check::fix(&findings)?.into_iter().cloned().collect() } else { Vec::new() };
     findings.retain(|finding| !fixed.contains(finding));
@@ -507,7 +508,7 @@ fn run_check(args: &CheckArgs, signals: &Signals) -> Result<ExitCode> {
             + &report::findings(&shown, colored_on(args.color, std::io::stdout().is_terminal()))
     };
     let mut code = print(text.as_bytes());
-    if let (Some(error), true) = (&lacking, code == ExitCode::SUCCESS) {
+    if let (Some(error), true) = (&trouble, code == ExitCode::SUCCESS) {
         code = fail(error, colored(args.color), args.json);
     }
     if !args.json {

@@ -172,11 +172,8 @@ struct Chosen {
 fn choose(sources: &[Source], options: &Options) -> Result<Chosen> {
     let build = &options.build;
     let cache = build::header_cache(&build.cache);
-    let wanted = |kernels: &'_ [String]| -> Result<Vec<Kernel>> {
-        let wanted = wanted(build, kernels, &cache);
-        kernel::select(&wanted, &options.stop)
-    };
-    let at_hand = kernel::at_hand(&wanted_of(build, &cache), &options.stop)?;
+    let select = |kernels: &[String]| kernel::select(&wanted(build, kernels, &cache), &options.stop);
+    let at_hand = kernel::at_hand(&wanted(build, &build.kernels, &cache), &options.stop)?;
     let running = build.running.clone().unwrap_or_default();
     let (mut named, mut any) = (Vec::new(), Vec::new());
     for name in &build.kernels {
@@ -194,13 +191,13 @@ fn choose(sources: &[Source], options: &Options) -> Result<Chosen> {
     }
     let mut chosen = Chosen { kernels: Vec::new(), unusable: Vec::new() };
     if !named.is_empty() || any.is_empty() && !build.headers.is_empty() {
-        chosen.kernels = wanted(&named)?;
+        chosen.kernels = select(&named)?;
     }
     for name in any {
         if chosen.kernels.iter().any(|kernel| kernel.release == name) {
             continue;
         }
-        match wanted(std::slice::from_ref(&name)) {
+        match select(std::slice::from_ref(&name)) {
             Ok(found) => chosen.kernels.extend(found),
             Err(error) if error.kind() == Kind::Usage => chosen.unusable.push((name, error)),
             Err(error) => return Err(error),
@@ -226,10 +223,6 @@ fn wanted<'a>(build: &'a Prebuilt, kernels: &'a [String], cache: &'a Cache) -> k
         root: Path::new("/"),
         cache,
     }
-}
-
-fn wanted_of<'a>(build: &'a Prebuilt, cache: &'a Cache) -> kernel::Wanted<'a> {
-    wanted(build, &build.kernels, cache)
 }
 
 /// Names the packages that would help.

@@ -22,6 +22,7 @@ fn the_help_text() {
     let tree = Tree::empty();
     golden("cli/help.txt", &tree.transcript(&["--help"]));
     golden("cli/help-show.txt", &tree.transcript(&["show", "--help"]));
+    golden("cli/help-check.txt", &tree.transcript(&["check", "--help"]));
 }
 
 #[test]

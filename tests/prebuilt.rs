@@ -174,7 +174,8 @@ fn what_cannot_be_built_is_told_and_nothing_is_left() {
     failing("all:\n\t: >$(M)/toy.ko\n", 1, "the build makes no `toy.ko`");
     failing("all:\n\techo text >$(M)/toy.ko\n", 1, "a module that cannot be read");
     failing("all:\n\thead -c 300 $(M)/toy.bin >$(M)/toy.ko\n", 1, "a module that cannot be read");
-    failing("all:\n\tln -s /etc/passwd $(M)/toy.ko\n", 1, "the build makes no `toy.ko`");
+    failing("all:\n\tln -s /etc/shadow $(M)/toy.ko\n", 1, "the build makes no `toy.ko`");
+    failing("all:\n\tln -s /etc/passwd $(M)/toy.ko\n", 1, "a module that cannot be read");
     failing("all:\n\techo x >/usr/lib/x\n", 1, "Read-only file system");
     let broken = |more: &str, code: i32, words: &str| {
         let case = Case::new();
@@ -583,7 +584,7 @@ fn a_build_has_the_files_of_a_usual_machine_and_the_same_everywhere() {
     let case = Case::new();
     let look = |words: &str| {
         let makefile = format!(
-            "include /etc/os-release\nall:\n\t[ \"$(ID)\" = {words} ]\n\t[ \"$$(whoami)\" = root ]\n\
+            "-include /etc/os-release\nall:\n\t[ \"$(ID)\" = {words} ]\n\t[ \"$$(whoami)\" = root ]\n\
              \techo x >$$HOME/x && echo x >/var/tmp/x && echo x >/dev/stderr\n\
              \t[ \"$$(ls -d /etc/*-release /etc/*_version 2>/dev/null)\" = /etc/os-release ]\n\
              \tcp $(M)/toy.bin $(M)/toy.ko\n"
@@ -591,10 +592,17 @@ fn a_build_has_the_files_of_a_usual_machine_and_the_same_everywhere() {
         case.tree.file("kernel/Makefile", makefile);
     };
     look("linux");
+    case.tree.file("driver/Makefile", "-include /etc/os-release\n");
     let (code, text) = case.build();
     assert_eq!(code, Some(0), "{text}");
+    let noted = |arguments: &[&str]| {
+        let output = case.run(&[&["--kernel-headers", "kernel", "-v"], arguments].concat());
+        String::from_utf8_lossy(&output.stderr).contains("note[K1013]")
+    };
+    assert!(!text.contains("K1013") && noted(&[]));
     case.tree.file("os-release", "ID=toyos\n");
     look("toyos");
+    assert!(!noted(&["--os-release", "os-release"]));
     let output = case.run(&["--kernel-headers", "kernel", "--os-release", "os-release"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -206,6 +206,47 @@ fn a_package_whose_folder_dkms_does_not_look_for() {
 }
 
 #[test]
+fn drivers_of_one_folder_are_built_one_after_the_other() {
+    let tree = toy();
+    for name in ["core", "aaa"] {
+        let conf = CONF.replace("toy", name);
+        let needs = if name == "aaa" { "BUILD_DEPENDS=core\n" } else { "" };
+        let there = if name == "aaa" {
+            "test -f $dkms_tree/core/1.0/$kernelver/x86_64/module/core.ko && test -f /usr/src/core-1.0/core.c && "
+        } else {
+            ""
+        };
+        let make = format!("MAKE=\"{there}cp $dkms_tree/{name}/1.0/build/{name}.bin {name}.ko\"\n");
+        tree.file(&format!("both/{name}/dkms.conf"), format!("{conf}{needs}{make}"));
+        tree.file(&format!("both/{name}/{name}.bin"), module(RELEASE, &[]));
+        tree.file(
+            &format!("both/{name}/{name}.c"),
+            "MODULE_LICENSE(\"GPL\");\nMODULE_AUTHOR(\"J <j@example.org>\");\n",
+        );
+    }
+    let (code, text, said) = check(&tree, &["both", "--all"]);
+    assert_eq!(code, Some(0), "{text}{said}");
+    assert!(text.contains("aaa built: aaa") && text.contains("core built: core"), "{text}");
+    // alone nobody can tell
+    let (code, text, _) = check(&tree, &["both/aaa"]);
+    assert_eq!(code, Some(3), "{text}");
+    assert!(
+        text.contains("whose fault: not clear: dkms builds it after `core`, which is not there"),
+        "{text}"
+    );
+    // a package without source among others hides nothing
+    let output =
+        run(&tree, &["driver", "-q", "--prebuilt", "--kernel-headers", "kernel", "-f", "deb", "-o", "out"]);
+    assert!(output.status.success());
+    let modules = "out/toy-modules-6.1.0-1-toy_1.0-1_amd64.deb";
+    let (code, text, said) = check(&tree, &[modules, "driver"]);
+    assert!(
+        code == Some(2) && text.contains("toy built: toy") && said.contains("nothing to build"),
+        "{text}{said}"
+    );
+}
+
+#[test]
 fn a_kernel_without_headers_is_never_a_pass() {
     let tree = toy();
     let output = run(&tree, &["check", "--build", "-k", "9.9.9-none", "driver"]);

@@ -89,6 +89,8 @@ enum Says {
     Elsewhere,
     /// Something was to be fetched.
     Network,
+    /// That something failed, and not what.
+    Nothing,
 }
 
 /// Words of logs; the first that a line has counts. Sources: GNU make, GCC, LLVM, binutils, dash, bash, coreutils, curl and git; modpost
@@ -120,6 +122,7 @@ const WORDS: &[(&str, Says)] = &[
     ("Permission denied", Says::Missing),
     ("command not found", Says::Program),
     (": not found", Says::Program),
+    ("*** [", Says::Nothing),
     (": *** ", Says::Refused),
 ];
 
@@ -198,10 +201,10 @@ pub fn fault(failure: &Failure, facts: &Facts<'_>) -> Blame {
             Some(Says::Network) => {
                 Blame::of(Fault::Machine, "the build fetches something, and a target need not have a network")
             }
-            None if failure.stage == Stage::Script => {
+            None | Some(Says::Nothing) if failure.stage == Stage::Script => {
                 Blame::of(Fault::Driver, "a script of the driver's own ends with an error")
             }
-            None => Blame::of(Fault::Unclear, "the log has no error that says it"),
+            None | Some(Says::Nothing) => Blame::of(Fault::Unclear, "the log has no error that says it"),
         },
     }
 }
@@ -267,13 +270,12 @@ impl Facts<'_> {
 
     /// `FILE:LINE:COLUMN: fatal error: HEADER: No such file or directory`.
     fn header(&self, line: &str) -> Blame {
-        let header =
-            line.split("fatal error: ").nth(1).and_then(|rest| rest.split(':').next()).unwrap_or_default();
+        let rest = line.split("fatal error: ").nth(1).unwrap_or_default();
+        // GCC's words, then clang's
+        let header = [": No such file", " file not found"].iter().find_map(|end| rest.split_once(end));
+        let Some((header, _)) = header else { return Blame::of(Fault::Driver, own_code(line)) };
         let header = header.trim_matches(|quote: char| "'\"‘’ ".contains(quote));
         let folder = header.split_once('/').map_or("", |(folder, _)| folder);
-        if !line.contains("No such file") && !line.contains("file not found") {
-            return Blame::of(Fault::Driver, own_code(line));
-        }
         if KERNEL_FOLDERS.contains(&folder) {
             let why = format!("the driver's own code includes `{header}`, which this kernel does not have");
             return Blame::of(Fault::Driver, why);
