@@ -571,7 +571,8 @@ fn prepare_driver(
 /// What kpkg guessed about a driver: what neither its files nor its packager say.
 fn guesses(found: &Found, driver: &Driver, config: &Config) -> Vec<compile::Guess> {
     let is_made = found.conf.is_none();
-    let is_root_guessed = config.source.root.is_none() && !is_made && !driver.origin.is_plain;
+    let is_said = config.source.root.is_some() || !config.source.map.is_empty();
+    let is_root_guessed = !is_said && !is_made && !driver.origin.is_plain;
     let all = [
         (is_made, compile::Guess::Conf(driver.origin.from().to_owned())),
         (is_root_guessed, compile::Guess::Root(driver.origin.root.display().to_string())),

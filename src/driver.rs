@@ -392,6 +392,7 @@ impl Driver {
                 version: OWN_VERSION.to_owned(),
                 is_plain: true,
             },
+            modules_unknown: facts.modules_unknown,
             limits: limits(facts),
             needs_dkms: needs_dkms(facts),
             kernels,

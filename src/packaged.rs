@@ -42,7 +42,7 @@ pub fn planned<'a>(package: &'a Package, scratch: &Path, stop: &Stop) -> Result<
         Payload::Install(entries) => {
             let folder = |entry: &'_ Entry| {
                 let (folder, rest) = entry.path.strip_prefix(&SOURCES[1..])?.split_once('/')?;
-                (rest == CONF).then(|| folder.len())
+                (rest == CONF).then_some(folder.len())
             };
             let conf = entries.iter().find_map(|entry| Some((&entry.path, folder(entry)?)));
             let Some((conf, length)) = conf else { return Ok(None) };

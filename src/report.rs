@@ -192,7 +192,7 @@ pub fn trial_json(trial: &Trial) -> Vec<Value> {
         if let Some(blame) = &tried.blame {
             value["fault"] = json!(blame.fault.name());
             value["fault-why"] = json!(blame.why);
-            value["hint"] = json!(blame.hint.as_ref().map(String::as_str).or(value["hint"].as_str()));
+            value["hint"] = json!(blame.hint.as_deref().or(value["hint"].as_str()));
         }
         value
     };

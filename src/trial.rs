@@ -184,7 +184,7 @@ fn choose(sources: &[Source], options: &Options) -> Result<Chosen> {
         }
     }
     if build.kernels.is_empty() && build.headers.is_empty() {
-        any = at_hand.clone();
+        any.clone_from(&at_hand);
     }
     if let Some(missing) = named.iter().find(|name| !at_hand.contains(name)) {
         return Err(no_headers(format!("there are no headers of the kernel `{missing}`"), sources, missing));
