@@ -223,31 +223,8 @@ fn try_build(args: &BuildArgs, color: bool, signals: &Signals) -> Result<ExitCod
     progress.end();
     let drivers = drivers?;
     let mut lines = Vec::new();
-    if args.check_build {
-        let trials = if options.prebuilt.is_some() {
-            let options = build::Options { prebuilt: None, ..options };
-            try_source(&build::prepare(&input, &options, &|_| ())?, args, signals)?
-        } else {
-            try_source(&drivers, args, signals)?
-        };
-        let findings: Vec<_> = trials.iter().flat_map(|trial| trial.findings.iter().cloned()).collect();
-        let has_failed = findings.iter().any(|finding| finding.severity == Severity::Error);
-        if args.json {
-            let values = trials.iter().flat_map(report::trial_json);
-            print(values.map(|value| format!("{value}\n")).collect::<String>().as_bytes());
-        } else if !args.quiet {
-            eprint!("{}", report::trials_text(&trials));
-        }
-        if has_failed {
-            drivers.iter().for_each(|prepared| tell(&prepared.diagnostics, args, color));
-        }
-        tell(&findings, args, color);
-        if has_failed {
-            return Ok(ExitCode::from(1));
-        }
-        if let Some(error) = trials.into_iter().find_map(|trial| trial.lacking) {
-            return Err(error);
-        }
+    if args.check_build && !builds(&drivers, &input, options, args, signals)? {
+        return Ok(ExitCode::from(1));
     }
     let (mut code, mut packaged) = (ExitCode::SUCCESS, 0);
     for prepared in &drivers {
@@ -288,6 +265,41 @@ fn try_build(args: &BuildArgs, color: bool, signals: &Signals) -> Result<ExitCod
             .hint("name others: BUILD_EXCLUSIVE_* in dkms.conf says which it is for"));
     }
     Ok(if code == ExitCode::SUCCESS { printed } else { code })
+}
+
+/// Whether the source of packages that are not written yet builds; tells what came of it.
+fn builds(
+    drivers: &[Prepared],
+    input: &Input,
+    options: build::Options,
+    args: &BuildArgs,
+    signals: &Signals,
+) -> Result<bool> {
+    let color = colored(args.package.color);
+    let trials = if options.prebuilt.is_some() {
+        let options = build::Options { prebuilt: None, ..options };
+        try_source(&build::prepare(input, &options, &|_| ())?, args, signals)?
+    } else {
+        try_source(drivers, args, signals)?
+    };
+    let findings: Vec<_> = trials.iter().flat_map(|trial| trial.findings.iter().cloned()).collect();
+    let has_failed = findings.iter().any(|finding| finding.severity == Severity::Error);
+    if args.json {
+        let values = trials.iter().flat_map(report::trial_json);
+        print(values.map(|value| format!("{value}\n")).collect::<String>().as_bytes());
+    } else if !args.quiet {
+        eprint!("{}", report::trials_text(&trials));
+    }
+    if has_failed {
+        for prepared in drivers {
+            tell(&prepared.diagnostics, args, color);
+        }
+    }
+    tell(&findings, args, color);
+    match trials.into_iter().find_map(|trial| trial.lacking) {
+        Some(error) if !has_failed => Err(error),
+        _ => Ok(!has_failed),
+    }
 }
 
 /// Builds the source of packages that are not written yet.

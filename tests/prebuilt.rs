@@ -37,6 +37,7 @@ impl Case {
             "driver/toy.c",
             "// SPDX-License-Identifier: GPL-2.0-only\nMODULE_AUTHOR(\"J <j@example.org>\");\n",
         );
+        case.tree.file("driver/Makefile", "obj-m := toy.o\n");
         case.kernel("kernel", RELEASE);
         case
     }
