@@ -546,7 +546,7 @@ fn asks_uname(case: &Case, more: &str) {
     case.conf(&format!("MAKE=\"'make' {more}\"\n"));
     case.tree.file(
         "driver/Makefile",
-        "KVER ?= $(shell uname -r)\nall:\n\t$(MAKE) -C /lib/modules/$(KVER)/build M=$(CURDIR)\n",
+        "ifneq ($(KERNELRELEASE),)\nobj-m := toy.o\nelse\nKVER ?= $(shell uname -r)\nall:\n\t$(MAKE) -C /lib/modules/$(KVER)/build M=$(CURDIR)\nendif\n",
     );
 }
 

@@ -88,7 +88,7 @@ fn what_fails_names_the_first_error_and_whose_fault_it_is() {
 #[test]
 fn who_builds_for_the_kernel_that_runs_is_found() {
     let tree = toy();
-    let makefile = "KVER ?= $(shell uname -r)\nall:\n\t$(MAKE) -C /lib/modules/$(KVER)/build M=$(CURDIR)\n";
+    let makefile = "ifneq ($(KERNELRELEASE),)\nobj-m := toy.o\nelse\nKVER ?= $(shell uname -r)\nall:\n\t$(MAKE) -C /lib/modules/$(KVER)/build M=$(CURDIR)\nendif\n";
     tree.file("driver/Makefile", makefile).file("driver/dkms.conf", format!("{CONF}MAKE=\"'make'\"\n"));
     let words = ["whose fault: the layout: it is built for the kernel that runs", "KVER=$kernelver"];
     fails(&tree, &words);
@@ -317,7 +317,7 @@ fn a_driver_that_does_not_build_is_not_packaged() {
     assert!(code == Some(0) && text.contains("toy-modules-toy_1.0-1_amd64.deb"), "{said}");
     fs::remove_dir_all(tree.path().join("out")).unwrap();
     tree.file("driver/dkms.conf", format!("{CONF}MAKE=\"'make'\"\n"));
-    tree.file("driver/Makefile", "all:\n\t$(MAKE) -C /lib/modules/$(shell uname -r)/build M=$(CURDIR)\n");
+    tree.file("driver/Makefile", "ifneq ($(KERNELRELEASE),)\nobj-m := toy.o\nelse\nKVER ?= $(shell uname -r)\nall:\n\t$(MAKE) -C /lib/modules/$(KVER)/build M=$(CURDIR)\nendif\n");
     for more in [&[][..], &["--prebuilt"], &["--dry-run"]] {
         let (code, text, said) = build(more);
         assert_eq!((code, text.as_str()), (Some(1), ""), "{said}");
