@@ -8,7 +8,7 @@ mod sha256;
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -32,8 +32,10 @@ const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Memory is bounded: 256 MiB for the dictionary of xz, more than any of its levels takes; 128 MiB for the window of Zstandard,
 /// what its own program reads without being told more.
 pub fn decompressed<'a>(source: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
-    let mut source = io::BufReader::with_capacity(CHUNK, source);
-    let start = source.fill_buf()?;
+    // a reader may give fewer bytes than tell the codec
+    let (mut source, mut start) = (source, Vec::new());
+    source.by_ref().take(XZ.len() as u64).read_to_end(&mut start)?;
+    let source = io::BufReader::with_capacity(CHUNK, io::Cursor::new(start.clone()).chain(source));
     Ok(if start.starts_with(&GZIP) {
         Box::new(flate2::bufread::MultiGzDecoder::new(source))
     } else if start.starts_with(&XZ) {
@@ -478,6 +480,19 @@ pub fn zeros(out: &mut dyn Write, mut count: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_codec_is_told_from_bytes_that_come_one_at_a_time() {
+        for codec in [Codec::None, Codec::Gzip, Codec::Xz, Codec::Zstd] {
+            let packed = compress(Compression { codec, level: codec.default_level() }, b"text");
+            for first in 0..packed.len() {
+                let (start, rest) = packed.split_at(first);
+                let mut text = String::new();
+                decompressed(start.chain(rest)).unwrap().read_to_string(&mut text).unwrap();
+                assert_eq!(text, "text", "{codec:?} {first}");
+            }
+        }
+    }
 
     fn compress(compression: Compression, bytes: &[u8]) -> Vec<u8> {
         let mut compressor =
