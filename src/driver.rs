@@ -376,14 +376,20 @@ impl Driver {
         else {
             return Err(Error::diagnostics(findings));
         };
-        let reader = Reader { tree: &tree, root, shell: options.conf_shell, stop: &options.stop };
+        let reader = Reader {
+            tree: &tree,
+            root,
+            shell: options.conf_shell,
+            stop: &options.stop,
+            supported: &options.supported,
+        };
         let mut kernels = Vec::new();
         for machine in &options.machines {
             kernels.extend(packaged.for_kernel(machine, &reader, (&name, &version), &mut findings)?);
         }
         let modules = modules(facts);
         let driver = Self {
-            about: About::new(&DriverConfig::default(), &tree, &modules)?,
+            about: About::new(&DriverConfig::default(), &tree, &modules, root)?,
             name,
             version,
             origin: Origin {
