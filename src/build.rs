@@ -25,7 +25,7 @@ use crate::lint;
 use crate::machine::Machine;
 use crate::output::{self, Dir, Means, Output, Signer, Stop, Written};
 use crate::package::{Codec, Package};
-use crate::plan::{self, KernelModules, ReadyModule};
+use crate::plan::{self, KernelModules, ReadyModule, Sibling};
 use crate::profile::{self, Target};
 use crate::request::{self, Request};
 use crate::source::Moved;
@@ -284,12 +284,13 @@ pub fn prepare(input: &Input, options: &Options, tell: Tell<'_>) -> Result<Vec<P
         drivers.push(given.read(found)?);
     }
     let outcomes = given.compile_all(&drivers.iter().map(|(driver, _)| driver).collect::<Vec<_>>())?;
+    let siblings: Vec<_> = drivers.iter().map(|(driver, _)| Sibling::of(driver)).collect();
     let mut prepared = Vec::new();
     for ((found, (driver, of_driver)), outcomes) in found.iter().zip(drivers).zip(outcomes) {
         prepared.push(prepare_driver(
             &given,
             found,
-            driver,
+            (driver, &siblings),
             outcomes,
             [findings.clone(), found.findings.clone(), of_driver].concat(),
         )?);
@@ -492,7 +493,7 @@ fn ready(
 fn prepare_driver(
     given: &Given<'_>,
     found: &Found,
-    driver: Driver,
+    (driver, siblings): (Driver, &[Sibling]),
     outcomes: Vec<Outcome>,
     mut diagnostics: Vec<Diagnostic>,
 ) -> Result<Prepared> {
@@ -520,15 +521,15 @@ fn prepare_driver(
         let planned = match given.kernels {
             None if format.is_source => {
                 let shape = target.sources.get(format.name).cloned().unwrap_or_default();
-                plan::plan_source(&driver, target, &shape, &request, &templates)?
+                plan::plan_source(&driver, siblings, target, &shape, &request, &templates)?
             }
-            None => plan::plan(&driver, target, &request, &templates)?,
+            None => plan::plan(&driver, siblings, target, &request, &templates)?,
             Some(all) => {
                 let ready = ready(all, &kernels, target, request.debug)?;
                 if ready.is_empty() || stops {
                     continue;
                 }
-                plan::plan_prebuilt(&driver, target, &request, &ready, &templates)?
+                plan::plan_prebuilt(&driver, siblings, target, &request, &ready, &templates)?
             }
         };
         diagnostics.extend(planned.diagnostics);

@@ -92,14 +92,17 @@ pub struct PackagingConfig {
     pub compression: Option<String>,
     /// Whether a module that does not build makes the package's installation fail.
     pub on_build_failure: Option<OnBuildFailure>,
+    /// When the initramfs of a kernel is made anew after its modules have changed, of source-only and of prebuilt packages; without
+    /// the key always where dkms.conf has `REMAKE_INITRD`, else `auto`.
+    pub initramfs: Option<Initramfs>,
 }
 
 /// How prebuilt packages are made.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct PrebuiltConfig {
-    /// Whether the initramfs of a kernel is made anew when its modules change.
-    pub initramfs: Initramfs,
+    /// The same as `initramfs` under `[packaging]`, which counts more.
+    pub initramfs: Option<Initramfs>,
 }
 
 /// Whether the initramfs of a kernel is made anew when its modules change.
@@ -169,6 +172,9 @@ pub struct RelationsConfig {
     pub replaces: Vec<String>,
     /// Is an answer to another package's need.
     pub provides: Vec<String>,
+    /// The packages of drivers that `BUILD_DEPENDS` in dkms.conf names, by the name that stands there: `{ spl = "spl-dkms" }`. The
+    /// source-only package then needs it; an empty one says that none is needed. Drivers of the same run need no entry.
+    pub build_depends: BTreeMap<String, String>,
 }
 
 /// Scripts around ours, for `/bin/sh`, as paths below the driver's folder.

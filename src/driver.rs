@@ -21,7 +21,7 @@ use tree::Tree;
 
 use crate::bash::ConfShell;
 use crate::config::{Config, DriverConfig};
-use crate::diagnostic::{Code, Diagnostic, Edit, Severity};
+use crate::diagnostic::{Code, Diagnostic, Edit, Place, Severity};
 use crate::dkms::{self, Conf, Decision, Facts, Inputs, ReadTree};
 use crate::error::{Error, Result};
 use crate::find::{self, Found};
@@ -59,6 +59,12 @@ pub struct Driver {
     pub origin: Origin,
     /// The kernels it is meant for.
     pub limits: Limits,
+    /// What dkms builds before it.
+    #[serde(skip)]
+    pub build_depends: BuildDepends,
+    /// Whether `REMAKE_INITRD` says that it belongs in an initramfs, as dkms before 2.8.8 took it.
+    #[serde(skip)]
+    pub remake_initrd: bool,
     /// The versions of dkms that its directives take.
     pub needs_dkms: Vec<DkmsNeed>,
     /// What dkms does with it, for each kernel asked about.
@@ -119,6 +125,17 @@ pub struct Limits {
     pub kernel_max: Option<String>,
     /// Kernel options.
     pub config: Option<String>,
+}
+
+/// What `BUILD_DEPENDS` says without regard to a kernel.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BuildDepends {
+    /// The drivers it names.
+    pub names: Vec<String>,
+    /// Whether there are others that nobody can know here.
+    pub has_unknown: bool,
+    /// Where it stands.
+    pub place: Option<Place>,
 }
 
 /// What dkms does with a driver for one kernel.
@@ -342,6 +359,8 @@ impl Driver {
             },
             modules_unknown: facts.modules_unknown,
             limits: limits(facts),
+            build_depends: build_depends(facts, &packaged.conf),
+            remake_initrd: facts.remake_initrd.known().is_some_and(|value| value.starts_with(['y', 'Y'])),
             needs_dkms: needs_dkms(facts),
             kernels,
             stamp: options.stamp.unwrap_or(selection.newest),
@@ -399,6 +418,8 @@ impl Driver {
                 is_plain: true,
             },
             modules_unknown: facts.modules_unknown,
+            build_depends: build_depends(facts, &packaged.conf),
+            remake_initrd: facts.remake_initrd.known().is_some_and(|value| value.starts_with(['y', 'Y'])),
             limits: limits(facts),
             needs_dkms: needs_dkms(facts),
             kernels,
@@ -614,6 +635,14 @@ fn limits(facts: &Facts) -> Limits {
         kernel_min: known(&exclusive.kernel_min),
         kernel_max: known(&exclusive.kernel_max),
         config: known(&exclusive.config),
+    }
+}
+
+fn build_depends(facts: &Facts, conf: &Conf) -> BuildDepends {
+    BuildDepends {
+        names: facts.build_depends.iter().filter_map(|name| name.known().cloned()).collect(),
+        has_unknown: facts.build_depends.iter().any(|name| name.known().is_none()),
+        place: conf.place_of("BUILD_DEPENDS"),
     }
 }
 

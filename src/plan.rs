@@ -2,10 +2,12 @@
 //!
 //! Pure: no disk, no clock, no environment, no processes. Knows no backend and no distribution by name.
 
+mod depends;
 mod files;
 mod prebuilt;
 mod source;
 
+pub use depends::Sibling;
 pub use prebuilt::{KernelModules, ReadyModule, plan as plan_prebuilt};
 pub use source::plan as plan_source;
 
@@ -13,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::config::OnBuildFailure;
+use crate::config::{Initramfs, OnBuildFailure};
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::driver::{Driver, Limits};
 use crate::error::{Error, Result};
@@ -45,6 +47,10 @@ pub const CODES: &[&Code] = &[
     &NO_KERNEL_RELATION,
     &OTHER_MODULE_CODEC,
     &MISSING_FILE,
+    &UNRELATED,
+    &BUILT_AFTER_ITSELF,
+    &NO_DRIVER,
+    &UNKNOWN_ORDER,
 ];
 
 const OLD_DKMS: Code = Code {
@@ -104,11 +110,48 @@ const MISSING_FILE: Code = Code {
                   folders of them. `kpkg show --files` lists these files.",
 };
 
+const UNRELATED: Code = Code {
+    id: "K0509",
+    title: "nothing brings a driver that this one is built after",
+    explanation: "BUILD_DEPENDS names drivers of dkms that have to be installed for a kernel before this one is built for it.\n\
+                  dkms 3.1.4 and later end the build with status 13 where one is not; earlier ones build in that order when\n\
+                  a kernel comes, and whatever the one takes from the other is missing. No package manager knows of it\n\
+                  unless the package says so. A driver of the same run (`--all`) becomes a relation; the package of another\n\
+                  one stands under `[relations.build-depends]` in kpkg.toml, as `NAME = \"PACKAGE\"`, or as `NAME = \"\"`\n\
+                  where none is needed.",
+};
+const BUILT_AFTER_ITSELF: Code = Code {
+    id: "K0510",
+    title: "the driver is to be built after itself",
+    explanation: "BUILD_DEPENDS names the driver itself, or one that is in turn built after it. dkms 3.1.4 and later refuse to\n\
+                  build a driver before those it names are installed for the kernel, so that neither is ever built; earlier\n\
+                  ones leave both out when a kernel is added. The package gets no relation for it.",
+};
+const NO_DRIVER: Code = Code {
+    id: "K0511",
+    title: "BUILD_DEPENDS names a package",
+    explanation: "The names in BUILD_DEPENDS are those of drivers that dkms knows, not of packages. dkms 3.1.4 and later end\n\
+                  every build with status 13, because no driver of that name is installed; what packages the build takes\n\
+                  is said by the relations of this one.",
+};
+const UNKNOWN_ORDER: Code = Code {
+    id: "K0512",
+    title: "what the driver is built after is not known",
+    explanation: "A value in BUILD_DEPENDS is computed by a program, or from something that only the target knows. kpkg makes\n\
+                  no relation of it.",
+};
+
 /// Where a driver's source lies on the target, without the leading slash: what dkms expects (`dkms(8)`).
 const SOURCE_TREE: &str = "usr/src";
 
 /// Plans the packages of a driver for a target.
-pub fn plan(driver: &Driver, target: &Target, request: &Request, templates: &Templates) -> Result<Plan> {
+pub fn plan(
+    driver: &Driver,
+    siblings: &[Sibling],
+    target: &Target,
+    request: &Request,
+    templates: &Templates,
+) -> Result<Plan> {
     let mut diagnostics = Vec::new();
     let base = base_name(driver, target, request, &mut diagnostics);
     let name = target.names.source_only.replace("{name}", &base);
@@ -117,6 +160,12 @@ pub fn plan(driver: &Driver, target: &Target, request: &Request, templates: &Tem
         driver.about.summary.clone().unwrap_or_else(|| format!("Linux driver {base}, built by DKMS"));
     package.description = driver.about.description.clone().unwrap_or_else(|| description(driver));
     package.relations = relations(driver, target, request, &base, &mut diagnostics)?;
+    for relation in depends::relations(driver, siblings, target, request, &mut diagnostics) {
+        if !package.relations.contains(&relation) {
+            package.relations.push(relation);
+        }
+    }
+    package.triggers.clone_from(&target.triggers);
     let values = Values::new(driver, target, request, &package);
     let mut entries = source_entries(driver);
     entries.extend(files::entries(driver, target, request, &base)?);
@@ -184,16 +233,22 @@ fn base_name(
     request: &Request,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> String {
-    if let Some(name) = &request.package_name {
-        return name.clone();
-    }
-    let own = driver.name.strip_suffix("-dkms").unwrap_or(&driver.name);
-    let mapped = mapped_name(own, &target.names);
-    if mapped != own {
+    let own = without_suffix(&driver.name);
+    let mapped = base_of(&driver.name, target, request);
+    if request.package_name.is_none() && mapped != own {
         let text = format!("the driver is `{own}`, its packages are named `{mapped}`");
         diagnostics.push(Diagnostic::note(&MAPPED_NAME, text));
     }
     mapped
+}
+
+fn without_suffix(name: &str) -> &str {
+    name.strip_suffix("-dkms").unwrap_or(name)
+}
+
+/// The same for a driver of that name.
+fn base_of(name: &str, target: &Target, request: &Request) -> String {
+    request.package_name.clone().unwrap_or_else(|| mapped_name(without_suffix(name), &target.names))
 }
 
 fn mapped_name(name: &str, names: &Names) -> String {
@@ -377,6 +432,11 @@ struct Values<'a> {
     package: PackageValues<'a>,
     on_build_failure: OnBuildFailure,
     headers: &'a str,
+    /// Names of modules, separated by blanks.
+    modules: String,
+    initramfs: Initramfs,
+    /// What the driver is built after, one a line.
+    build_depends: String,
     scripts: Texts,
 }
 
@@ -428,9 +488,18 @@ impl<'a> Values<'a> {
             },
             on_build_failure: request.on_build_failure,
             headers: &target.headers,
+            modules: driver.modules.iter().map(|module| module.name.as_str()).collect::<Vec<_>>().join(" "),
+            initramfs: initramfs(driver, request),
+            build_depends: depends::names(driver).into_iter().collect::<Vec<_>>().join("\n"),
             scripts: Texts::default(),
         }
     }
+}
+
+/// When the initramfs of a kernel is made anew: as the user says, else as the driver does.
+fn initramfs(driver: &Driver, request: &Request) -> Initramfs {
+    let of_driver = if driver.remake_initrd { Initramfs::Always } else { Initramfs::Auto };
+    request.initramfs.unwrap_or(of_driver)
 }
 
 /// Where new releases of a driver appear, as uscan(1) looks for them; empty where its homepage does not tell.

@@ -78,6 +78,7 @@ pub struct Names {
 struct SourceOnlyLayer {
     requires: Option<Vec<String>>,
     recommends: Option<Vec<String>>,
+    triggers: Option<Vec<String>>,
     scripts: Option<ScriptTemplates>,
 }
 
@@ -254,6 +255,8 @@ pub struct Target {
     pub names: Names,
     /// The relations of every source-only package, in the notation of `Relation::parse`.
     pub relations: Vec<(RelationKind, String)>,
+    /// See [`crate::package::Package::triggers`]: those of a source-only package.
+    pub triggers: Vec<String>,
     /// The templates of the scripts of a source-only package.
     pub scripts: Vec<(When, String)>,
     /// What prebuilt packages look like.
@@ -375,6 +378,7 @@ fn resolve(name: &str, above: &[&Layer], layer: &Layer) -> Result<Target> {
     };
     let requires = source_only(|layer| layer.requires.clone());
     let recommends = source_only(|layer| layer.recommends.clone());
+    let triggers = source_only(|layer| layer.triggers.clone());
     let relations = requires.into_iter().map(|text| (RelationKind::Requires, text));
     let scripts =
         layers.iter().find_map(|layer| layer.source_only.as_ref()?.scripts.clone()).unwrap_or_default();
@@ -390,6 +394,7 @@ fn resolve(name: &str, above: &[&Layer], layer: &Layer) -> Result<Target> {
         relations: relations
             .chain(recommends.into_iter().map(|text| (RelationKind::Recommends, text)))
             .collect(),
+        triggers,
         scripts: scripts.into_list(),
         prebuilt: prebuilt(&layers, &missing)?,
         sources: sources(&layers),

@@ -46,8 +46,10 @@ pub struct Request {
     pub scripts: BTreeMap<When, Texts>,
     /// Native fields, over the target's.
     pub fields: BTreeMap<String, String>,
-    /// When the initramfs is made anew.
-    pub initramfs: Initramfs,
+    /// The package of each driver that `BUILD_DEPENDS` may name; nothing where none is needed.
+    pub build_depends: BTreeMap<String, Option<Relation>>,
+    /// When the initramfs is made anew, where the user says so.
+    pub initramfs: Option<Initramfs>,
     /// Whether the modules of all kernels share a package.
     pub combine: bool,
     /// Whether debug information is packaged.
@@ -90,7 +92,8 @@ impl Request {
             release: checked_release(release.unwrap_or_else(|| "1".to_owned()))?,
             compression: compression.as_deref().map(parse_compression).transpose()?,
             on_build_failure: config.packaging.on_build_failure.unwrap_or_default(),
-            initramfs: options.initramfs.unwrap_or(config.prebuilt.initramfs),
+            build_depends: parse_build_depends(&config.relations, &own.relations)?,
+            initramfs: options.initramfs.or(config.packaging.initramfs).or(config.prebuilt.initramfs),
             combine: options.combine,
             debug: options.debug,
             made_on: options.made_on.as_deref().and_then(Arch::of_machine),
@@ -170,14 +173,31 @@ fn parse_relations(config: &RelationsConfig) -> Result<Vec<Relation>> {
     let mut relations = Vec::new();
     for (kind, list) in lists {
         for text in list {
-            let relation = Relation::parse(kind, text).ok_or_else(|| {
-                Error::usage(format!("`{text}` is no relation"))
-                    .hint("write `name`, `name >= version` or `one | other`")
-            })?;
-            relations.push(relation);
+            relations.push(parse_relation(kind, text)?);
         }
     }
     Ok(relations)
+}
+
+fn parse_relation(kind: RelationKind, text: &str) -> Result<Relation> {
+    Relation::parse(kind, text).ok_or_else(|| {
+        Error::usage(format!("`{text}` is no relation"))
+            .hint("write `name`, `name >= version` or `one | other`")
+    })
+}
+
+/// The format's own count instead of the general ones.
+fn parse_build_depends(
+    general: &RelationsConfig,
+    own: &RelationsConfig,
+) -> Result<BTreeMap<String, Option<Relation>>> {
+    let given = general.build_depends.iter().chain(&own.build_depends);
+    let parse = |text: &String| parse_relation(RelationKind::Requires, text);
+    given
+        .map(|(name, text)| {
+            Ok((name.clone(), Some(text).filter(|text| !text.is_empty()).map(parse).transpose()?))
+        })
+        .collect()
 }
 
 /// `CODEC` or `CODEC:LEVEL`.

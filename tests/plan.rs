@@ -189,7 +189,7 @@ fn prebuilt(target: &str, combine: bool) -> Vec<Package> {
         ["5.14.0-9.1.el9.x86_64", "5.14.0-10.1.el9.x86_64"]
     };
     let templates = Templates::new(&[]).unwrap();
-    plan::plan_prebuilt(&driver, &profile, &request, &compiled(&releases), &templates).unwrap().packages
+    plan::plan_prebuilt(&driver, &[], &profile, &request, &compiled(&releases), &templates).unwrap().packages
 }
 
 /// What decides where a package of modules goes and what it brings along: names, relations, paths.

@@ -6,10 +6,9 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::{
-    ForMoment, NO_KERNEL_RELATION, OTHER_MODULE_CODEC, Plan, Values, base_name, files, folder, scripts,
-    skeleton, with_documents,
+    ForMoment, NO_KERNEL_RELATION, OTHER_MODULE_CODEC, Plan, Sibling, Values, base_name, base_of, depends,
+    files, folder, scripts, skeleton, with_documents,
 };
-use crate::config::Initramfs;
 use crate::diagnostic::Diagnostic;
 use crate::driver::Driver;
 use crate::error::{Error, Result};
@@ -59,6 +58,7 @@ pub struct ReadyModule {
 /// Plans the packages of compiled modules for a target.
 pub fn plan(
     driver: &Driver,
+    siblings: &[Sibling],
     target: &Target,
     request: &Request,
     kernels: &[KernelModules],
@@ -66,7 +66,7 @@ pub fn plan(
 ) -> Result<Plan> {
     let mut diagnostics = Vec::new();
     let base = base_name(driver, target, request, &mut diagnostics);
-    let mut maker = Maker { driver, target, request, templates, base, diagnostics };
+    let mut maker = Maker { driver, siblings, target, request, templates, base, diagnostics };
     let common = maker.common()?;
     let mut packages = Vec::new();
     if request.combine {
@@ -103,6 +103,7 @@ fn has_one_dash(release: &str) -> bool {
 
 struct Maker<'a> {
     driver: &'a Driver,
+    siblings: &'a [Sibling],
     target: &'a Target,
     request: &'a Request,
     templates: &'a Templates,
@@ -113,8 +114,12 @@ struct Maker<'a> {
 impl Maker<'_> {
     /// A name of the target's, in its spelling.
     fn name(&self, pattern: &str, kernel: &str) -> String {
+        self.name_of(&self.base, pattern, kernel)
+    }
+
+    fn name_of(&self, base: &str, pattern: &str, kernel: &str) -> String {
         let kernel = super::mapped_name(kernel, &self.target.names);
-        pattern.replace("{name}", &self.base).replace("{kernel}", &kernel)
+        pattern.replace("{name}", base).replace("{kernel}", &kernel)
     }
 
     fn package(&mut self, name: String, arch: Arch) -> Package {
@@ -140,6 +145,11 @@ impl Maker<'_> {
         );
         package.description = description(self.driver, kernels);
         package.relations = self.relations(&names, common);
+        for relation in self.built_after(pattern, &names) {
+            if !package.relations.contains(&relation) {
+                package.relations.push(relation);
+            }
+        }
         package.modules = modules(kernels);
         for kernel in kernels {
             self.tell_codec(kernel);
@@ -148,11 +158,17 @@ impl Maker<'_> {
         let is_file = |entry: &&Entry| matches!(entry.kind, EntryKind::File { .. });
         let paths: Vec<_> = entries.iter().filter(is_file).map(|entry| format!("/{}", entry.path)).collect();
         let values = PrebuiltValues {
-            common: Values::new(self.driver, self.target, self.request, &package),
+            common: Values {
+                modules: package
+                    .modules
+                    .iter()
+                    .map(|module| module.name.as_str())
+                    .collect::<Vec<_>>()
+                    .join(" "),
+                ..Values::new(self.driver, self.target, self.request, &package)
+            },
             kernels: names.join(" "),
-            modules: package.modules.iter().map(|module| module.name.as_str()).collect::<Vec<_>>().join(" "),
             files: paths.join(" "),
-            initramfs: self.request.initramfs,
         };
         let payload =
             with_documents(entries, &self.target.prebuilt.documents, &package.name, self.templates, &values)?;
@@ -236,6 +252,23 @@ impl Maker<'_> {
         relations
     }
 
+    /// The packages of the drivers that this one was built with: these very ones, as a kernel refuses modules whose symbols have
+    /// other checksums.
+    fn built_after(&self, pattern: &str, kernels: &[String]) -> Vec<Relation> {
+        let of_kernel = |kernel: &String| depends::of_kernel(self.driver, self.siblings, kernel);
+        let needed =
+            kernels.iter().flat_map(|kernel| of_kernel(kernel).into_iter().map(move |other| (kernel, other)));
+        let relation = |(kernel, other): (&String, &Sibling)| {
+            let kernel = if self.request.combine { &kernels[0] } else { kernel };
+            let base = base_of(&other.name, self.target, self.request);
+            let version = super::split_version(&other.version, &self.request.release);
+            let bound = Some((Comparison::Equal, Bound::Own(version)));
+            let name = self.name_of(&base, pattern, kernel);
+            Relation { kind: RelationKind::Requires, any_of: vec![Capability { name, bound }] }
+        };
+        needed.map(relation).collect()
+    }
+
     fn not_beside_source_only(&self) -> Relation {
         let name = self.target.names.source_only.replace("{name}", &self.base);
         Relation { kind: RelationKind::Conflicts, any_of: vec![Capability::named(name)] }
@@ -281,9 +314,7 @@ impl Maker<'_> {
         let values = PrebuiltValues {
             common: Values::new(self.driver, self.target, self.request, package),
             kernels: kernels.to_owned(),
-            modules: String::new(),
             files: String::new(),
-            initramfs: self.request.initramfs,
         };
         with_documents(entries, &self.target.prebuilt.documents, &package.name, self.templates, &values)
     }
@@ -425,11 +456,8 @@ struct PrebuiltValues<'a> {
     common: Values<'a>,
     /// Releases, separated by blanks.
     kernels: String,
-    /// Names, separated by blanks.
-    modules: String,
     /// Absolute paths, separated by blanks.
     files: String,
-    initramfs: Initramfs,
 }
 
 impl ForMoment for PrebuiltValues<'_> {

@@ -7,12 +7,13 @@ use crate::profile::{self, Target};
 use crate::request::Request;
 use crate::template::Templates;
 
-use super::{Plan, SOURCE_TREE, Values, base_name, source_folder};
+use super::{Plan, SOURCE_TREE, Sibling, Values, base_name, source_folder};
 
 /// Plans the source packages of a driver for a target, in the shape of one of its formats: for each package of [`super::plan`] one that
 /// gives it, or gives others in its place.
 pub fn plan(
     driver: &Driver,
+    siblings: &[Sibling],
     target: &Target,
     shape: &profile::Source,
     request: &Request,
@@ -20,7 +21,7 @@ pub fn plan(
 ) -> Result<Plan> {
     let release = format!("{}{}", request.release, shape.suffix);
     let request = Request { release, ..request.clone() };
-    let mut plan = super::plan(driver, target, &request, templates)?;
+    let mut plan = super::plan(driver, siblings, target, &request, templates)?;
     for package in &mut plan.packages {
         let source = source(package, driver, (target, shape), &request, templates)?;
         if let Some(pattern) = &shape.package {
