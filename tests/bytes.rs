@@ -81,11 +81,11 @@ fn a_deb_has_dpkgs_fields_and_order() {
     let bytes = written("deb", &package(Codec::None, Some("rc1")));
     let (names, control) = deb_member(&bytes, "control.tar");
     assert_eq!(names, ["./", "./control", "./md5sums", "./postinst", "./triggers"]);
-    // 2 KiB for the file, 1 for the changelog, 1 for the link, 1 for each of 7 folders, 1 more, and 1 for the script
+    // 2 KiB for the file, 1 for the changelog, 1 for the link, 1 for each of 7 folders, 1 more, 1 for the script, and 1 for the triggers
     assert_eq!(
         control,
         "Package: tiny\nVersion: 1.0~rc1-2\nArchitecture: all\nMaintainer: Jane Doe <jane@example.org>\n\
-         Installed-Size: 13\nSection: kernel\nDescription: A summary\n A description.\nZebra: last\n"
+         Installed-Size: 14\nSection: kernel\nDescription: A summary\n A description.\nZebra: last\n"
     );
     let (names, _) = deb_member(&bytes, "data.tar");
     let expected = [

@@ -413,10 +413,15 @@ fn write_data(
     Ok((text, length))
 }
 
+/// The file that says what else calls the scripts, deb-triggers(5); empty where there is nothing.
+fn triggers_text(package: &Package) -> String {
+    package.triggers.iter().map(|line| format!("{line}\n")).collect()
+}
+
 /// The control member, compressed: `control`, `md5sums`, `triggers` and the scripts, in byte order.
 fn control_member(package: &Package, items: &[Item<'_>], sums: &str, means: &Means) -> Result<Vec<u8>> {
     let control = control_text(package, installed_size(package, items));
-    let triggers: String = package.triggers.iter().map(|line| format!("{line}\n")).collect();
+    let triggers = triggers_text(package);
     let mut files: Vec<(&str, &str, u16)> = vec![("control", &control, 0o644), ("md5sums", sums, 0o644)];
     if !triggers.is_empty() {
         files.push(("triggers", &triggers, 0o644));
@@ -449,13 +454,14 @@ fn control_member(package: &Package, items: &[Item<'_>], sums: &str, means: &Mea
     written.map_err(|error| Error::io("cannot compress", "control.tar", error))
 }
 
-/// In KiB, as dpkg-gencontrol and dpkg-deb count it: every file rounded up, one for each folder and link, one more, and the
-/// scripts.
+/// In KiB, as dpkg-gencontrol and dpkg-deb count it: every file rounded up, one for each folder and link, one more, the
+/// scripts, and what calls them.
 fn installed_size(package: &Package, items: &[Item<'_>]) -> u64 {
     let kib = |bytes: u64| bytes.div_ceil(1024);
     let data: u64 =
         items.iter().map(|item| if let Member::File(size) = item.member() { kib(size) } else { 1 }).sum();
-    data + 1 + package.scripts.iter().map(|script| kib(script.body.len() as u64)).sum::<u64>()
+    let scripts: u64 = package.scripts.iter().map(|script| kib(script.body.len() as u64)).sum();
+    data + 1 + scripts + kib(triggers_text(package).len() as u64)
 }
 
 /// The fields in the order of dpkg-gencontrol; those it does not know follow the description.

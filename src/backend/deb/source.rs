@@ -14,6 +14,7 @@ use sha2::Sha256;
 use super::super::{Contents, ENTRIES, Found, FoundFile};
 use super::{
     architecture, changelog_text, date, description, paragraph, relation_text, script_name, spelled,
+    triggers_text,
 };
 use crate::archive::{self, Tapped};
 use crate::error::{Error, Result};
@@ -197,6 +198,10 @@ fn packaging(package: &Package, source: &Source) -> Vec<Entry> {
         if let Some(kind) = script_name(script.when) {
             text(format!("debian/{name}.{kind}"), script.body.clone());
         }
+    }
+    if !package.triggers.is_empty() {
+        // dh_installdeb(1) takes it from here
+        text(format!("debian/{name}.triggers"), triggers_text(package));
     }
     let documents = format!("usr/share/doc/{name}");
     for entry in &source.files {
