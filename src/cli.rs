@@ -130,6 +130,10 @@ pub struct PackageArgs {
     /// The compression: none, gzip, xz or zstd, and a level
     #[arg(long, value_name = "CODEC[:LEVEL]", env = "KPKG_COMPRESSION")]
     pub compression: Option<String>,
+    /// When the initramfs of a kernel is made anew after its modules have changed [default: auto, where it holds one of that name;
+    /// always, where dkms.conf asks for it]
+    #[arg(long, value_name = "WHEN", env = "KPKG_INITRAMFS")]
+    pub initramfs: Option<InitramfsWhen>,
     /// Colours in messages
     #[arg(long, value_name = "WHEN", default_value = "auto", env = "KPKG_COLOR")]
     pub color: When,
@@ -149,9 +153,6 @@ pub struct PrebuiltArgs {
     /// Packages of debug information too
     #[arg(long, env = "KPKG_DEBUG", action = clap::ArgAction::SetTrue)]
     pub debug: bool,
-    /// Make the initramfs of a kernel anew when its modules change [default: auto, where it holds one of that name]
-    #[arg(long, value_name = "WHEN", env = "KPKG_INITRAMFS")]
-    pub initramfs: Option<InitramfsWhen>,
     /// Build and package for the other kernels when one fails
     #[arg(long, env = "KPKG_KEEP_GOING", action = clap::ArgAction::SetTrue)]
     pub keep_going: bool,
@@ -332,7 +333,6 @@ impl BuildArgs {
         options.request.distribution.clone_from(&self.distribution);
         options.request.combine = self.prebuilt.combine;
         options.request.debug = self.prebuilt.debug;
-        options.request.initramfs = self.prebuilt.initramfs.map(InitramfsWhen::initramfs);
         if let Some(threads) = self.threads {
             options.means.threads = threads;
         }
@@ -502,6 +502,7 @@ impl PackageArgs {
             request: request::Options {
                 release: self.release.clone(),
                 compression: self.compression.clone(),
+                initramfs: self.initramfs.map(InitramfsWhen::initramfs),
                 ..request::Options::default()
             },
             ..build::Options::default()

@@ -256,6 +256,23 @@ mod tests {
     }
 
     #[test]
+    fn the_initramfs_is_asked_for_on_the_command_line_then_in_general_then_for_prebuilt_packages() {
+        let read = |_: &str| Ok(String::new());
+        let asked = |text: &str, initramfs| {
+            let config = Config::parse(std::path::Path::new("kpkg.toml"), text, &["deb"]).unwrap();
+            Request::new(&Options { initramfs, ..Options::default() }, &config, "deb", &read)
+                .unwrap()
+                .initramfs
+        };
+        let prebuilt = "[prebuilt]\ninitramfs = \"never\"\n";
+        let both = format!("[packaging]\ninitramfs = \"always\"\n{prebuilt}");
+        assert_eq!(asked("", None), None);
+        assert_eq!(asked(prebuilt, None), Some(Initramfs::Never));
+        assert_eq!(asked(&both, None), Some(Initramfs::Always));
+        assert_eq!(asked(&both, Some(Initramfs::Auto)), Some(Initramfs::Auto));
+    }
+
+    #[test]
     fn a_format_counts_more_than_the_general_keys_and_the_command_line_most() {
         let text = "[packaging]\nrelease = \"2\"\n[format.deb]\nrelease = \"3\"\n[format.deb.relations]\nrequires = [\"a\"]\n\
                     [relations]\nrequires = [\"b >= 1\"]\n";

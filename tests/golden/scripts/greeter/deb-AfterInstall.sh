@@ -185,6 +185,8 @@ kpkg_dkms() (
         mv "$new" "$work/stash/$1"
     }
 
+    # Modules by name, of a list of paths
+    module_names() { sed 's|.*/||; s|[.]ko[^/]*$||'; }
     # VERSION: left by us, or of a package that is gone
     is_stale() {
         case $1 in original_module | kernel-*) return 1 ;; esac
@@ -219,6 +221,8 @@ kpkg_dkms() (
     }
 
     headers='linux-headers-%k'
+    # drivers that this one is built after, one a line
+    needs=''
     say() { printf '%s: %s\n' "$package" "$*"; }
     # KERNEL: the header package it wants
     header_package() { printf '%s\n' "$headers" | sed "s|%k|$1|g; s|%f|${1##*-}|g"; }
@@ -286,7 +290,7 @@ kpkg_dkms() (
         done
     }
     run_dkms() { dkms "$@" -m "$name" -v "$version" </dev/null; }
-    # KERNEL: 0 built (sets arch), 1 failed, 2 not meant for this kernel
+    # KERNEL: 0 built (sets arch), 1 failed, 2 not meant for this kernel, 3 not before others
     build() {
         private=$work/tree/$name/$version
         if [ ! -e "$private/source/dkms.conf" ]; then
@@ -298,6 +302,8 @@ kpkg_dkms() (
         case $? in
             0) ;;
             9 | 77) return 2 ;;
+            # dkms 3.1.4 and later, of drivers that BUILD_DEPENDS names
+            13) return 3 ;;
             *) return 1 ;;
         esac
         for at in "$private/$1"/*/module; do
@@ -308,13 +314,28 @@ kpkg_dkms() (
         done
         return 1
     }
-    # KERNEL: why it did not build
+    # DRIVER KERNEL: has dkms a module of it there?
+    has_module() {
+        for link in "$tree/$1/kernel-$2"-*; do
+            [ ! -L "$link" ] || return 0
+        done
+        return 1
+    }
+    # why it did not build
     explain() {
         {
             sed -n 's/^Error! //p' "$work/log"
             tail -n 12 "$work/tree/$name/$version/build/make.log" 2>/dev/null || tail -n 12 "$work/log"
         } | sed 's/^/    /' >&2
         command -v make >/dev/null 2>&1 || warn "make is not installed; a build needs it"
+    }
+    # KERNEL: what it is built after, and is not there
+    tell_needs() {
+        printf '%s\n' "$needs" | while IFS= read -r other; do
+            if [ -n "$other" ] && ! has_module "$other" "$1"; then
+                warn "kernel $1: $name is built after $other, which dkms has not installed there; the package of $other does it then, if kpkg made it, or: dkms install -m $name -v $version -k $1"
+            fi
+        done
     }
 
     register() {
@@ -354,6 +375,7 @@ kpkg_dkms() (
                 gone=yes
             done <"$work/files"
             [ -z "$gone" ] || update_depmod "$1"
+            modules="$modules $(module_names <"$work/files") $(modules_in "$built_to/module" | module_names)"
             rm -rf "$kept"
             return 0
         fi
@@ -386,6 +408,96 @@ kpkg_dkms() (
         else
             warn "kernel $1 has no $name module; there was none to keep"
         fi
+    }
+    # KERNEL: builds and swaps, and says how it went. 0 done, 1 failed, 2 nothing to be done.
+    serve() {
+        : >"$work/files"
+        build "$1"
+        case $? in
+            0) ;;
+            2)
+                say "kernel $1: $name $version is not meant for it"
+                ! is_working "$1" || [ "${active%%/*}" = "$version" ] || tell_kept "$1"
+                return 2
+                ;;
+            3)
+                warn "kernel $1: $name $version is not built yet: $(sed -n 's/^Error! //p' "$work/log" | head -n 1)"
+                tell_needs "$1"
+                tell_kept "$1"
+                return 1
+                ;;
+            *)
+                warn "kernel $1: $name $version failed to build:"
+                explain
+                tell_needs "$1"
+                tell_kept "$1"
+                return 1
+                ;;
+        esac
+        swap "$1"
+        case $? in
+            0)
+                say "kernel $1: $name $version is built and installed"
+                return 0
+                ;;
+            2)
+                warn "kernel $1: dkms leaves the kernel's own module in place; to use $name $version: dkms install --force -m $name -v $version -k $1"
+                return 2
+                ;;
+        esac
+        warn "kernel $1: $name $version could not be installed:"
+        tail -n 12 "$work/log" | sed 's/^/    /' >&2
+        tell_kept "$1"
+        return 1
+    }
+    # NAME DKMS.CONF: is that driver built after NAME, and whenever it can be?
+    is_built_after() {
+        sed -n 's/[[:space:]]#.*//; s/^[[:space:]]*BUILD_DEPENDS\(\[[0-9]*\]\)\{0,1\}+\{0,1\}=//p' "$2" | tr "\"'()" '    ' | tr -s '[:blank:]' '\n' | grep -qxF -e "$1" &&
+            sed -n "s/^[[:space:]]*AUTOINSTALL=[\"']\{0,1\}//p" "$2" | tail -n 1 | grep -q '^[yY1tT]'
+    }
+    # KERNEL DRIVER: in a subshell, as it becomes that driver. If dkms builds it after this one, builds it where it has no module,
+    # where it keeps an old one while the new waits, or where it has BUILD_DEPENDS_REBUILD and this one is another version now.
+    serve_dependant() {
+        before=$name now=$version
+        name=$2 mine=$tree/$2 work=$tree/.kpkg-$2 needs=$before modules='' policy=auto
+        if is_active "$1"; then
+            version=${active%%/*}
+        else
+            version=$(for at in "$mine"/*/source; do
+                at=${at%/source}
+                printf '%s\n' "${at##*/}"
+            done | sort -V | tail -n 1)
+        fi
+        waits=$(cat "$mine/$version/kpkg-source/kpkg-waits" 2>/dev/null)
+        if [ -n "$waits" ]; then
+            version=$waits source=/usr/src/$name-$waits
+        else
+            # dkms 3.2 notes it where BUILD_DEPENDS_REBUILD is set, and does not look at it under --force
+            from=$(cat "$mine/$active/.dep_$before" 2>/dev/null)
+            [ -z "$active" ] || { [ -n "$from" ] && [ "$from" != "$now" ]; } || return 0
+            source=/usr/src/$name-$version
+            [ "$(readlink "$mine/$version/source")" = "$source" ] || return 0
+        fi
+        [ -f "$source/dkms.conf" ] && is_built_after "$before" "$source/dkms.conf" || return 0
+        recover
+        prepare || return 0
+        trap 'recover; exit 143' HUP INT TERM
+        serve "$1"
+        status=$?
+        [ -z "$waits" ] || prune
+        recover
+        [ "$status" = 0 ] || return 0
+        ! belongs "$1" || renew_later "$1"
+        serve_dependants "$1"
+    }
+    # KERNEL: those that could not be built before. One whose own package is about to build it is left to that.
+    serve_dependants() {
+        for at in "$tree"/*/; do
+            at=${at%/}
+            other=${at##*/}
+            if [ "$other" = "$name" ] || [ -e "$tree/.kpkg-$other/guard" ]; then continue; fi
+            (serve_dependant "$1" "$other")
+        done
     }
     # Kernels that nothing was built for
     tell_headers() {
@@ -420,7 +532,7 @@ kpkg_dkms() (
             return 1
         fi
         trap 'recover; exit 143' HUP INT TERM
-        tried=0 failed=0 served=0
+        tried=0 failed=0 served=
         no_dkms=
         if ! command -v dkms >/dev/null 2>&1; then
             warn "dkms is not installed, nothing was built"
@@ -434,35 +546,10 @@ kpkg_dkms() (
             kernel=${kernel##*/}
             if [ -n "$no_dkms" ] || ! has_headers "$kernel"; then continue; fi
             tried=$((tried + 1))
-            : >"$work/files"
-            build "$kernel"
+            serve "$kernel"
             case $? in
-                0)
-                    swap "$kernel"
-                    case $? in
-                        0)
-                            served=$((served + 1))
-                            say "kernel $kernel: $name $version is built and installed"
-                            ;;
-                        2) warn "kernel $kernel: dkms leaves the kernel's own module in place; to use $name $version: dkms install --force -m $name -v $version -k $kernel" ;;
-                        *)
-                            failed=$((failed + 1))
-                            warn "kernel $kernel: $name $version could not be installed:"
-                            tail -n 12 "$work/log" | sed 's/^/    /' >&2
-                            tell_kept "$kernel"
-                            ;;
-                    esac
-                    ;;
-                2)
-                    say "kernel $kernel: $name $version is not meant for it"
-                    ! is_working "$kernel" || [ "${active%%/*}" = "$version" ] || tell_kept "$kernel"
-                    ;;
-                *)
-                    failed=$((failed + 1))
-                    warn "kernel $kernel: $name $version failed to build:"
-                    explain
-                    tell_kept "$kernel"
-                    ;;
+                0) served="$served $kernel" ;;
+                1) failed=$((failed + 1)) ;;
             esac
         done
         # dkms builds for kernels to come from what is registered. When nothing could be built from the new source, while
@@ -474,12 +561,55 @@ kpkg_dkms() (
             kernel=${active#*/}
             ! is_working "${kernel%/*}" || keeps=yes
         done
-        if [ "$failed" = 0 ] || [ "$served" != 0 ] || [ -z "$keeps" ]; then register; fi
+        if [ "$failed" = 0 ] || [ -n "$served" ] || [ -z "$keeps" ]; then register; fi
+        if [ "$failed" != 0 ] && [ -n "$needs" ]; then
+            # what is kept until those are there
+            for at in "$mine"/*/kpkg-source; do
+                [ ! -d "$at" ] || printf '%s\n' "$version" >"$at/kpkg-waits"
+            done
+        fi
         prune
         tell_headers
         recover
         trap - HUP INT TERM
+        for kernel in $served; do
+            ! belongs "$kernel" || renew_later "$kernel"
+            serve_dependants "$kernel"
+        done
         [ "$failed" = 0 ]
+    }
+    modules='greeter greeter_echo'
+    # always, never, or auto: where it holds one of our modules
+    policy='auto'
+    # Does a list of paths, on standard input, have one of our modules?
+    names_ours() {
+        pattern=$(for module in $modules; do printf '%s\n' "$module"; done | sed 's/[.]/\\&/g; s/[-_]/[-_]/g; s/.*/\/&\\.ko/')
+        [ -n "$pattern" ] && grep -q -e "$pattern"
+    }
+    # Kernels whose initramfs is made anew at the end of the transaction, once for all packages
+    marks=/run/kpkg-initramfs
+    # Does the kernel's initramfs hold one of our modules, or has it to?
+    belongs() {
+        image=/boot/initrd.img-$1
+        [ -e "$image" ] && command -v update-initramfs >/dev/null || return 1
+        case $policy in
+            never) return 1 ;;
+            auto) command -v lsinitramfs >/dev/null && lsinitramfs "$image" 2>/dev/null | names_ours ;;
+        esac
+    }
+    renew() {
+        rm -f "$marks/$1"
+        update-initramfs -u -k "$1" </dev/null || warn "the initramfs of the kernel $1 was not updated"
+    }
+    mark() { mkdir -p "$marks" && : >"$marks/$1"; }
+    # KERNEL: when dpkg has done the rest, once for all packages that want it
+    renew_later() { { mark "$1" && dpkg-trigger --no-await kpkg-initramfs; } 2>/dev/null || renew "$1"; }
+    # Every kernel that is marked, whichever package did it
+    renew_marked() {
+        for at in "$marks"/*; do
+            [ -e "$at" ] || continue
+            if is_kernel "${at##*/}"; then renew "${at##*/}"; else rm -f "$at"; fi
+        done
     }
 
     # The transaction was called off: the package's own source is back
@@ -505,8 +635,13 @@ kpkg_dkms() (
         configure) configure ;;
         abort-upgrade) resume ;;
         abort-remove | abort-deconfigure) reinstate ;;
+        triggered) renew_marked ;;
     esac
 )
+if [ "$1" = triggered ]; then
+    kpkg_dkms triggered || :
+    exit 0
+fi
 kpkg_status=0
 
 kpkg_dkms "$@" || kpkg_status=$?

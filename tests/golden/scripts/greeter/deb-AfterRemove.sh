@@ -160,6 +160,8 @@ kpkg_dkms() (
         [ -d "$work/stash" ] || rm -rf "$work"
     }
 
+    # Modules by name, of a list of paths
+    module_names() { sed 's|.*/||; s|[.]ko[^/]*$||'; }
     # VERSION: left by us, or of a package that is gone
     is_stale() {
         case $1 in original_module | kernel-*) return 1 ;; esac
@@ -221,8 +223,14 @@ kpkg_dkms() (
             fi
         done | sort -u)
         forget "$1"
-        for kernel in $(printf '%s\n' "$changed" "$(return_originals)" | sort -u); do
+        changed=$(printf '%s\n' "$changed" "$(return_originals)" | sort -u)
+        for kernel in $changed; do
             [ ! -d "$lib/$kernel" ] || update_depmod "$kernel"
+        done
+        # What is gone from the disk must not stay there either
+        modules="$modules $(printf '%s\n' "$owned" | module_names)"
+        for kernel in $(printf '%s\n' "$owned" | sed 's/ .*//' | sort -u); do
+            ! is_kernel "$kernel" || ! belongs "$kernel" || renew "$kernel"
         done
     }
     remove() {
@@ -234,6 +242,29 @@ kpkg_dkms() (
         done
         rmdir "$mine" 2>/dev/null
         return 0
+    }
+    modules='greeter greeter_echo'
+    # always, never, or auto: where it holds one of our modules
+    policy='auto'
+    # Does a list of paths, on standard input, have one of our modules?
+    names_ours() {
+        pattern=$(for module in $modules; do printf '%s\n' "$module"; done | sed 's/[.]/\\&/g; s/[-_]/[-_]/g; s/.*/\/&\\.ko/')
+        [ -n "$pattern" ] && grep -q -e "$pattern"
+    }
+    # Kernels whose initramfs is made anew at the end of the transaction, once for all packages
+    marks=/run/kpkg-initramfs
+    # Does the kernel's initramfs hold one of our modules, or has it to?
+    belongs() {
+        image=/boot/initrd.img-$1
+        [ -e "$image" ] && command -v update-initramfs >/dev/null || return 1
+        case $policy in
+            never) return 1 ;;
+            auto) command -v lsinitramfs >/dev/null && lsinitramfs "$image" 2>/dev/null | names_ours ;;
+        esac
+    }
+    renew() {
+        rm -f "$marks/$1"
+        update-initramfs -u -k "$1" </dev/null || warn "the initramfs of the kernel $1 was not updated"
     }
 
     # After the package's files are gone: what was not removed before

@@ -157,6 +157,8 @@ kpkg_dkms() (
         [ -d "$work/stash" ] || rm -rf "$work"
     }
 
+    # Modules by name, of a list of paths
+    module_names() { sed 's|.*/||; s|[.]ko[^/]*$||'; }
     # VERSION: left by us, or of a package that is gone
     is_stale() {
         case $1 in original_module | kernel-*) return 1 ;; esac
@@ -218,8 +220,14 @@ kpkg_dkms() (
             fi
         done | sort -u)
         forget "$1"
-        for kernel in $(printf '%s\n' "$changed" "$(return_originals)" | sort -u); do
+        changed=$(printf '%s\n' "$changed" "$(return_originals)" | sort -u)
+        for kernel in $changed; do
             [ ! -d "$lib/$kernel" ] || update_depmod "$kernel"
+        done
+        # What is gone from the disk must not stay there either
+        modules="$modules $(printf '%s\n' "$owned" | module_names)"
+        for kernel in $(printf '%s\n' "$owned" | sed 's/ .*//' | sort -u); do
+            ! is_kernel "$kernel" || ! belongs "$kernel" || renew "$kernel"
         done
     }
     remove() {
@@ -231,6 +239,35 @@ kpkg_dkms() (
         done
         rmdir "$mine" 2>/dev/null
         return 0
+    }
+    modules='greeter greeter_echo'
+    # always, never, or auto: where it holds one of our modules
+    policy='auto'
+    # Does a list of paths, on standard input, have one of our modules?
+    names_ours() {
+        pattern=$(for module in $modules; do printf '%s\n' "$module"; done | sed 's/[.]/\\&/g; s/[-_]/[-_]/g; s/.*/\/&\\.ko/')
+        [ -n "$pattern" ] && grep -q -e "$pattern"
+    }
+    # Does the kernel's initramfs hold one of our modules, or has it to?
+    belongs() {
+        case $policy in
+            never) return 1 ;;
+            auto) command -v lsinitrd >/dev/null && lsinitrd --kver "$1" 2>/dev/null | names_ours ;;
+            # a kernel without an initramfs gets none
+            always) ! command -v lsinitrd >/dev/null || lsinitrd --kver "$1" >/dev/null 2>&1 ;;
+        esac
+    }
+    # Kernels whose initramfs is made anew at the end of the transaction, once for all packages
+    marks=/run/kpkg-initramfs
+    renew() {
+        rm -f "$marks/$1"
+        tool=/usr/lib/module-init-tools/regenerate-initrd-posttrans
+        if [ -x "$tool" ]; then
+            # where initramfs are not dracut's alone to make, this does what is flagged
+            { mkdir -p /run/regenerate-initrd && : >"/run/regenerate-initrd/$1" && "$tool" </dev/null; } || warn "the initramfs of the kernel $1 was not updated"
+        elif command -v dracut >/dev/null && [ ! -e /run/ostree-booted ]; then
+            dracut --force --kver "$1" </dev/null || warn "the initramfs of the kernel $1 was not updated"
+        fi
     }
 
     # After the package's files are gone: what was not removed before

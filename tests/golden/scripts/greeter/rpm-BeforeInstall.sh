@@ -194,6 +194,8 @@ kpkg_dkms() (
         rm -rf "${work:?}/stash/$1"
         mv "$new" "$work/stash/$1"
     }
+    # Packages whose %posttrans is still to come, by the rpm that runs their scripts
+    pending=/run/kpkg-pending
 
     # Before the new files are unpacked: this is the last moment when the source of the installed version is certain, and
     # the scripts of the package that is replaced run later and may remove modules.
@@ -215,6 +217,7 @@ kpkg_dkms() (
         return 0
     }
 
+    { mkdir -p "$pending" && printf '%s\n' "$PPID" >"$pending/$package"; } 2>/dev/null
     guard
 )
 

@@ -5,24 +5,25 @@ kpkg_modules() (
     # Whatever fails in here, the package manager goes on
     set +e
     package='greeter-modules-combined'
-    say() { printf '%s: %s\n' "$package" "$*" >&2; }
+    warn() { printf '%s: %s\n' "$package" "$*" >&2; }
     kernels='6.1.0-9-amd64 6.1.0-10-amd64'
 
     # A kernel is there when its own list of modules is: without it depmod would only leave files behind
     is_there() { [ -e "/lib/modules/$1/modules.order" ] || [ -e "/lib/modules/$1/modules.builtin" ]; }
-    # Kernels whose initramfs is made anew at the end of the transaction, once for all packages
-    marks=/run/kpkg-initramfs
     index() {
         command -v depmod >/dev/null || return 0
-        depmod -a "$1" || say "depmod failed for the kernel $1"
+        depmod -a "$1" || warn "depmod failed for the kernel $1"
     }
     modules='greeter greeter_echo'
+    # always, never, or auto: where it holds one of our modules
     policy='auto'
     # Does a list of paths, on standard input, have one of our modules?
     names_ours() {
         pattern=$(for module in $modules; do printf '%s\n' "$module"; done | sed 's/[.]/\\&/g; s/[-_]/[-_]/g; s/.*/\/&\\.ko/')
-        grep -q -e "$pattern"
+        [ -n "$pattern" ] && grep -q -e "$pattern"
     }
+    # Kernels whose initramfs is made anew at the end of the transaction, once for all packages
+    marks=/run/kpkg-initramfs
     # Does the kernel's initramfs hold one of our modules, or has it to?
     belongs() {
         image=/boot/initrd.img-$1
@@ -34,9 +35,11 @@ kpkg_modules() (
     }
     renew() {
         rm -f "$marks/$1"
-        update-initramfs -u -k "$1" || say "the initramfs of the kernel $1 was not updated"
+        update-initramfs -u -k "$1" </dev/null || warn "the initramfs of the kernel $1 was not updated"
     }
     mark() { mkdir -p "$marks" && : >"$marks/$1"; }
+    # KERNEL: when dpkg has done the rest, once for all packages that want it
+    renew_later() { { mark "$1" && dpkg-trigger --no-await kpkg-initramfs; } 2>/dev/null || renew "$1"; }
 
     for kernel in $kernels; do
         is_there "$kernel" || continue
@@ -45,8 +48,7 @@ kpkg_modules() (
             continue
         fi
         index "$kernel"
-        belongs "$kernel" || continue
-        { mark "$kernel" && dpkg-trigger --no-await kpkg-initramfs; } 2>/dev/null || renew "$kernel"
+        ! belongs "$kernel" || renew_later "$kernel"
     done
 )
 if [ "$1" = triggered ]; then
