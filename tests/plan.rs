@@ -10,20 +10,21 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use kpkg::build::{self, Options, Prepared};
 use kpkg::config::Config;
+use kpkg::diagnostic::{Diagnostic, Severity};
 use kpkg::input::Input;
-use kpkg::package::{Bound, Codec, Package};
+use kpkg::package::{Bound, Codec, Package, RelationKind};
 use kpkg::plan::{self, KernelModules, ReadyModule};
 use kpkg::profile;
 use kpkg::request::{self, Request};
 use kpkg::template::Templates;
 use sha2::{Digest, Sha256};
-use support::golden;
+use support::{CONF, Tree, golden};
 
 fn examples() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
@@ -219,4 +220,159 @@ fn packages_of_compiled_modules_are_the_golden_ones() {
         }
         golden(&format!("plan/prebuilt/{target}.txt"), &text);
     }
+}
+
+/// The packages of drivers in folders of their own, `(name, rest of dkms.conf)`, and the findings about what they are built after.
+fn beside(
+    drivers: &[(&str, &str)],
+    config: &str,
+    target: &str,
+) -> (BTreeMap<String, Package>, Vec<Diagnostic>) {
+    let tree = Tree::empty();
+    for (name, more) in drivers {
+        tree.file(&format!("{name}/dkms.conf"), format!("{}{more}", CONF.replace("toy", name)));
+        tree.file(&format!("{name}/Makefile"), format!("obj-m := {name}.o\n"));
+        tree.file(
+            &format!("{name}/{name}.c"),
+            "MODULE_LICENSE(\"GPL\");\nMODULE_AUTHOR(\"J <j@example.org>\");\n",
+        );
+    }
+    tree.file("kpkg.toml", config);
+    let options = Options {
+        targets: vec![target.to_owned()],
+        output: tree.path().join("dist"),
+        all: true,
+        ..Options::default()
+    };
+    let input = Input::open(tree.path(), None, Path::new("/tmp"), &options.means.stop).unwrap();
+    let (mut packages, mut findings) = (BTreeMap::new(), Vec::new());
+    for prepared in build::prepare(&input, &options, &|_| ()).unwrap() {
+        let is_ours = |finding: &Diagnostic| ("K0509".."K0516").contains(&finding.code.id);
+        findings.extend(prepared.diagnostics.into_iter().filter(is_ours));
+        packages.extend(prepared.jobs.into_iter().map(|job| (job.package.name.clone(), job.package)));
+    }
+    (packages, findings)
+}
+
+/// What a package needs beside what every package of its target does.
+fn own_needs(package: &Package) -> Vec<String> {
+    let usual = ["dkms", "make", "gcc"];
+    let needs = package.relations.iter().filter(|one| one.kind == RelationKind::Requires);
+    let first = needs.map(|relation| relation.any_of[0].name.clone());
+    first.filter(|name| !usual.contains(&name.as_str())).collect()
+}
+
+#[test]
+fn what_a_driver_is_built_after_becomes_a_relation_where_the_run_or_kpkg_toml_knows_it() {
+    let cons = "BUILD_DEPENDS[0]=\"Prov_x\"\n";
+    for (target, own, other) in [("deb", "cons-dkms", "prov-x-dkms"), ("rpm", "cons-dkms", "Prov_x-dkms")] {
+        let (packages, findings) = beside(&[("cons", cons), ("Prov_x", "")], "", target);
+        assert_eq!(own_needs(&packages[own]), [other], "{target}");
+        assert_eq!(own_needs(&packages[other]), [""; 0], "{target}");
+        assert_eq!(findings, [], "{target}");
+        // alone: nothing to make it of, and the lines that cure it do
+        let (packages, findings) = beside(&[("cons", cons)], "", target);
+        assert_eq!(own_needs(&packages[own]), [""; 0]);
+        let [finding] = findings.as_slice() else { panic!("{findings:?}") };
+        assert_eq!((finding.code.id, finding.severity), ("K0509", Severity::Warning));
+        assert_eq!(finding.place.as_ref().unwrap().line_column().0, 6, "{finding}");
+        let hint = finding.hint.as_ref().unwrap();
+        let line = format!("`Prov_x = \"{other}\"`");
+        assert!(hint.contains(&line) && hint.contains("[relations.build-depends]"), "{hint}");
+        for (config, expected) in [
+            (format!("[relations.build-depends]\nProv_x = \"{other}\"\n"), vec![other]),
+            ("[relations.build-depends]\nProv_x = \"vendor-prov\"\n".to_owned(), vec!["vendor-prov"]),
+            ("[relations.build-depends]\nProv_x = \"\"\n".to_owned(), vec![]),
+            (format!("[format.{target}.relations.build-depends]\nProv_x = \"p >= 2\"\n"), vec!["p"]),
+            // said already
+            (format!("[relations]\nrequires = [\"{other}\"]\n"), vec![other]),
+        ] {
+            let (packages, findings) = beside(&[("cons", cons)], &config, target);
+            assert_eq!(own_needs(&packages[own]), expected, "{config}");
+            assert_eq!(findings, [], "{config}");
+        }
+    }
+}
+
+#[test]
+fn an_order_that_cannot_be_kept_is_told_and_makes_no_relation() {
+    let ids = |findings: &[Diagnostic]| {
+        findings.iter().map(|finding| (finding.code.id, finding.severity)).collect::<Vec<_>>()
+    };
+    for (drivers, expected) in [
+        (vec![("a", "BUILD_DEPENDS=a\n")], vec![("K0510", Severity::Warning)]),
+        (
+            vec![("a", "BUILD_DEPENDS=b\n"), ("b", "BUILD_DEPENDS=a\n")],
+            vec![("K0510", Severity::Warning), ("K0510", Severity::Warning)],
+        ),
+        (vec![("a", "BUILD_DEPENDS=linux-headers-amd64\n")], vec![("K0511", Severity::Warning)]),
+        (vec![("a", "BUILD_DEPENDS=\"$(some program)\"\n")], vec![("K0512", Severity::Note)]),
+    ] {
+        let (packages, findings) = beside(&drivers, "", "deb");
+        assert_eq!(ids(&findings), expected, "{drivers:?}");
+        assert!(packages.values().all(|package| own_needs(package).is_empty()), "{drivers:?}");
+    }
+    // one that is built after a circle is not in it
+    let circle = [("a", "BUILD_DEPENDS=b\n"), ("b", "BUILD_DEPENDS=a\n"), ("c", "BUILD_DEPENDS=a\n")];
+    assert_eq!(own_needs(&beside(&circle, "", "deb").0["c-dkms"]), ["a-dkms"]);
+}
+
+#[test]
+fn names_that_a_driver_is_built_after_cannot_leave_their_word() {
+    let (packages, findings) = beside(&[("a", "BUILD_DEPENDS=\"x'; touch /tmp/owned; '\"\n")], "", "deb");
+    let script = &packages["a-dkms"].scripts[0].body;
+    assert!(script.contains("needs='x'\\''; touch /tmp/owned; '\\'''\n"), "{script}");
+    assert_eq!(findings[0].code.id, "K0509");
+}
+
+#[test]
+fn the_initramfs_is_made_anew_when_the_driver_or_the_user_says_so() {
+    let policy = |more: &str, config: &str, target: &str| {
+        let (packages, _) = beside(&[("a", more)], config, target);
+        let scripts = &packages["a-dkms"].scripts;
+        let lines = scripts.iter().flat_map(|script| script.body.lines());
+        let found: BTreeSet<_> =
+            lines.filter_map(|line| line.trim().strip_prefix("policy=").map(str::to_owned)).collect();
+        found.into_iter().filter(|policy| policy != "auto").collect::<Vec<_>>()
+    };
+    let never = "[packaging]\ninitramfs = \"never\"\n";
+    for target in ["deb", "rpm"] {
+        for (more, config, expected) in [
+            ("", "", "'auto'"),
+            ("REMAKE_INITRD=\"Yes\"\n", "", "'always'"),
+            ("REMAKE_INITRD=no\n", "", "'auto'"),
+            ("REMAKE_INITRD=yes\n", never, "'never'"),
+        ] {
+            assert_eq!(policy(more, config, target), [expected], "{target} {more}{config}");
+        }
+    }
+}
+
+/// The scripts read other drivers' dkms.conf without running it: which of them are built after a driver, by themselves.
+#[test]
+fn scripts_find_the_drivers_that_are_built_after_this_one() {
+    let (packages, _) = beside(&[("a", "")], "", "deb");
+    let script = &packages["a-dkms"].scripts[0].body;
+    let start = script.find("is_built_after() {").unwrap();
+    let function = &script[start..start + script[start..].find("\n    }\n").unwrap() + 7];
+    let tree = Tree::empty();
+    let auto = "AUTOINSTALL=\"yes\"\n";
+    for (text, expected) in [
+        (format!("{auto}BUILD_DEPENDS[0]=\"prov\"\n"), true),
+        (format!("{auto}BUILD_DEPENDS=prov"), true),
+        (format!("{auto}  BUILD_DEPENDS=( 'other' 'prov' ) # why\n"), true),
+        (format!("{auto}BUILD_DEPENDS+=(prov)\r\n"), true),
+        (format!("{auto}BUILD_DEPENDS[0]=\"prov.x\"\nBUILD_DEPENDS[1]=xprov\n"), false),
+        (format!("{auto}BUILD_DEPENDS[0]=\"other\" # prov\n"), false),
+        (format!("{auto}#BUILD_DEPENDS[0]=\"prov\"\n"), false),
+        (format!("{auto}BUILD_DEPENDS[0]=\"$(touch owned)\"\n"), false),
+        ("BUILD_DEPENDS[0]=\"prov\"\n".to_owned(), false),
+        (format!("{auto}BUILD_DEPENDS[0]=\"prov\"\nAUTOINSTALL=\"\"\n"), false),
+    ] {
+        tree.file("dkms.conf", &text);
+        let command = format!("{function}is_built_after prov dkms.conf");
+        let status = Command::new("sh").args(["-c", &command]).current_dir(tree.path()).status().unwrap();
+        assert_eq!(status.success(), expected, "{text}");
+    }
+    assert_eq!(tree.names("."), ["dkms.conf"]);
 }

@@ -465,6 +465,17 @@ fn a_driver_is_built_after_those_that_it_needs_and_sees_what_they_made() {
     let (code, text) = both(&[]);
     assert_eq!(code, Some(0), "{text}");
     assert!(!text.contains("K1006") && case.tree.names("out").len() == 4, "{text}");
+    let package = format!("out/aaa-modules-{RELEASE}_1.0-1_amd64.deb");
+    let shown = String::from_utf8_lossy(&case.tree.kpkg(&["show", &package]).stdout).into_owned();
+    assert!(shown.contains(&format!("core-modules-{RELEASE}\n")), "{shown}");
+    // of that very version, as its symbols have checksums
+    match Command::new("dpkg-deb").arg("-f").arg(case.tree.path().join(&package)).arg("Depends").output() {
+        Ok(output) => {
+            let depends = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(depends.contains(&format!("core-modules-{RELEASE} (= 1.0-1)")), "{depends}");
+        }
+        Err(_) => support::missing("dpkg-deb"),
+    }
     // a checksum that differs keeps it from being loaded
     case.tree.file("both/aaa/aaa.bin", module(RELEASE, &[("core_do", Some(8))]));
     let (code, text) = both(&[]);
