@@ -78,7 +78,8 @@ pub struct Version {
     pub epoch: Option<u32>,
     /// The driver's version without epoch and pre-release part.
     pub upstream: String,
-    /// A pre-release tag such as `rc1`, which sorts before the version without one.
+    /// A pre-release tag such as `rc1`, which sorts before the version without one. It begins with what stands before it in the
+    /// driver's version, unless that is a dash: `~rc1`, `_rc1`, `.rc1`; `+rc1` where nothing stands there.
     pub pre: Option<String>,
     /// The package's own revision (`-1` in deb, Release in rpm). Empty, or only an addition that begins with `~`, where driver and
     /// packaging are released as one.

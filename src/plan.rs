@@ -51,6 +51,7 @@ pub const CODES: &[&Code] = &[
     &BUILT_AFTER_ITSELF,
     &NO_DRIVER,
     &UNKNOWN_ORDER,
+    &MAPPED_VERSION,
 ];
 
 const OLD_DKMS: Code = Code {
@@ -140,6 +141,13 @@ const UNKNOWN_ORDER: Code = Code {
     explanation: "A value in BUILD_DEPENDS is computed by a program, or from something that only the target knows. kpkg makes\n\
                   no relation of it.",
 };
+const MAPPED_VERSION: Code = Code {
+    id: "K0133",
+    title: "the package's version is without the `v` of the driver's",
+    explanation: "Git tags are often named `v1.2`. A .deb's version begins with a digit (deb-version(7)), and rpm sorts letters\n\
+                  before digits (rpm-version(7)), so that v1.2 would be older than 1.1. The packages leave the `v` out; dkms\n\
+                  and /usr/src keep the driver's own spelling.",
+};
 
 /// Where a driver's source lies on the target, without the leading slash: what dkms expects (`dkms(8)`).
 const SOURCE_TREE: &str = "usr/src";
@@ -185,6 +193,15 @@ fn skeleton(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Package {
     let about = &driver.about;
+    let number = driver.version.split_once(':').map_or(&*driver.version, |(_, number)| number);
+    if without_v(number) != number {
+        let text = format!(
+            "the driver's version is `{}`, its packages have `{}`: versions that begin with a letter sort wrongly",
+            driver.version,
+            without_v(number)
+        );
+        diagnostics.push(Diagnostic::note(&MAPPED_VERSION, text));
+    }
     let maintainer = about.maintainer.clone().unwrap_or_else(|| {
         let text = "no maintainer is known; the packages name a placeholder";
         let hint = "write `maintainer = \"Name <address>\"` under `[driver]` in kpkg.toml";
@@ -259,13 +276,13 @@ fn mapped_name(name: &str, names: &Names) -> String {
     }
 }
 
-/// Tags that mark a version as earlier than the one without them.
-const PRE_RELEASES: [&str; 5] = ["alpha", "beta", "dev", "pre", "rc"];
+/// Words that mark a version as earlier than the one without them, in any case.
+const PRE_RELEASES: [&str; 6] = ["alpha", "beta", "dev", "pre", "preview", "rc"];
 
 /// `2:1.0-rc1` = epoch 2, upstream `1.0`, pre-release `rc1`.
 ///
-/// The parts determine the whole: an epoch is all digits before the first colon, and the pre-release part begins at the first dash
-/// that one of [`PRE_RELEASES`] follows.
+/// The parts determine the whole, but for a `v` in front: an epoch is all digits before the first colon, and the pre-release part
+/// begins at the first of [`PRE_RELEASES`] that a digit, or a separator, and no letter surround.
 fn split_version(whole: &str, revision: &str) -> Version {
     let (epoch, rest) = match whole.split_once(':') {
         // a leading zero would be lost
@@ -275,21 +292,35 @@ fn split_version(whole: &str, revision: &str) -> Version {
         },
         _ => (None, whole),
     };
-    let is_pre = |tail: &str| {
-        PRE_RELEASES.iter().any(|tag| {
-            tail.strip_prefix(tag)
-                .is_some_and(|after| !after.starts_with(|next: char| next.is_ascii_alphabetic()))
-        })
-    };
-    let dash = rest
-        .match_indices('-')
-        .map(|(index, _)| index)
-        .find(|index| *index > 0 && is_pre(&rest[index + 1..]));
-    let (upstream, pre) = match dash {
-        Some(index) => (&rest[..index], Some(rest[index + 1..].to_owned())),
+    let rest = without_v(rest);
+    let (upstream, pre) = match (1..rest.len()).find_map(|at| Some((at, pre_release(rest, at)?))) {
+        Some((at, pre)) => (&rest[..at], Some(pre)),
         None => (rest, None),
     };
     Version { epoch, upstream: upstream.to_owned(), pre, revision: revision.to_owned() }
+}
+
+/// `v1.2` is how tags are named, and no order knows the letter: it would sort behind every number.
+fn without_v(version: &str) -> &str {
+    let rest = version.strip_prefix(['v', 'V']).unwrap_or(version);
+    if rest.starts_with(|first: char| first.is_ascii_digit()) { rest } else { version }
+}
+
+/// The pre-release part that begins at a byte, as [`Version::pre`] has it.
+fn pre_release(version: &str, at: usize) -> Option<String> {
+    let (before, tail) = (version.get(..at)?, version.get(at..)?);
+    let is_word = |tail: &str| {
+        let letters = tail.bytes().take_while(u8::is_ascii_alphabetic).count();
+        PRE_RELEASES.iter().any(|word| word.eq_ignore_ascii_case(&tail[..letters]))
+    };
+    if let Some(word) = tail.strip_prefix('-').filter(|word| is_word(word)) {
+        return Some(word.to_owned());
+    }
+    if tail.strip_prefix(['~', '_', '.']).is_some_and(is_word) {
+        return Some(tail.to_owned());
+    }
+    let joined = before.ends_with(|last: char| last.is_ascii_digit()) && is_word(tail);
+    joined.then(|| format!("+{tail}"))
 }
 
 // ---- texts ------------------------------------------------------------------------------------------------------------------
@@ -642,18 +673,72 @@ mod tests {
         assert_eq!(parts("1.0-5"), (None, "1.0-5".into(), None));
         assert_eq!(parts("1.0-release"), (None, "1.0-release".into(), None));
         assert_eq!(parts("02:1.0"), (None, "02:1.0".into(), None));
+        assert_eq!(parts("v1.38.6"), (None, "1.38.6".into(), None));
+        assert_eq!(parts("2.0rc1"), (None, "2.0".into(), pre("+rc1")));
+        assert_eq!(parts("2.0-RC1"), (None, "2.0".into(), pre("RC1")));
+        assert_eq!(parts("4.22.3_rc"), (None, "4.22.3".into(), pre("_rc")));
+        // words that only begin so, letters that mean nothing for sure, and what comes after a release
+        for plain in
+            ["1.0arc1", "1.0a1", "1.0b2", "1.0-preempt", "1.0-device", "1.0+rc1", "5.0+git1.5f7be68d-5"]
+        {
+            assert_eq!(parts(plain), (None, plain.into(), None));
+        }
     }
+
+    /// Pre-releases in every usual spelling.
+    const BEFORE: [&str; 14] = [
+        "2.0-rc1",
+        "2.0rc1",
+        "2.0_rc1",
+        "2.0.rc1",
+        "2.0~rc1",
+        "2.0-RC1",
+        "2.0RC1",
+        "2.0_rc",
+        "2.0-beta2",
+        "2.0.alpha.3",
+        "2.0-pre1",
+        "2.0dev",
+        "2.0-Preview2",
+        "2.0~1",
+    ];
 
     #[test]
     fn different_versions_are_spelled_differently_by_every_backend() {
         let versions = [
             "1.0", "1.0-rc1", "1.0~rc1", "1.0_rc1", "1.0.rc1", "1.0+rc1", "1.0-5", "1.0.5", "1.0_5", "1.0+5",
-            "2:1.0", "1.0-RC1",
+            "2:1.0", "1.0-RC1", "1.0rc1", "1.0RC1", "1.0~1", "1.0_1", "1.0-1", "1.0~.1", "1.0~x", "1.0x",
+            "1.0-rc-1", "1.0-rc.1", "1.0-rc_1", "1.0-rc~1", "1.0-rc+1",
         ];
         for backend in crate::backend::BACKENDS {
-            let spelled: BTreeSet<_> =
-                versions.iter().map(|text| backend.version(&split_version(text, "1"))).collect();
-            assert_eq!(spelled.len(), versions.len(), "{spelled:?}");
+            let all = versions.iter().chain(&BEFORE);
+            let spelled: BTreeSet<_> = all.map(|text| backend.version(&split_version(text, "1"))).collect();
+            assert_eq!(spelled.len(), versions.len() + BEFORE.len(), "{spelled:?}");
+        }
+    }
+
+    #[test]
+    fn every_version_that_can_be_spelled_has_a_spelling_of_its_own() {
+        let pieces = ["1", ".", "-", "_", "~", "+", "rc"];
+        let mut versions = vec!["1".to_owned()];
+        let mut last = versions.clone();
+        for _ in 0..5 {
+            last =
+                last.iter().flat_map(|start| pieces.iter().map(move |end| format!("{start}{end}"))).collect();
+            versions.extend(last.iter().cloned());
+        }
+        for backend in crate::backend::BACKENDS {
+            let mut known: BTreeMap<String, &String> = BTreeMap::new();
+            for text in &versions {
+                let version = split_version(text, "1");
+                if backend.unspeakable(&version).is_some() {
+                    continue;
+                }
+                if let Some(other) = known.insert(backend.version(&version), text) {
+                    panic!("{text} and {other} are both `{}`", backend.version(&version));
+                }
+            }
+            assert!(known.len() > versions.len() / 10, "{}", known.len());
         }
     }
 

@@ -573,7 +573,10 @@ fn package_text(text: &mut String, package: &Package) {
     let parts = [
         version.epoch.map(|epoch| format!("epoch {epoch}")),
         Some(version.upstream.clone()),
-        version.pre.as_ref().map(|pre| format!("before it: {pre}")),
+        version
+            .pre
+            .as_ref()
+            .map(|pre| format!("before it: {}", pre.trim_start_matches(['~', '_', '.', '+']))),
         Some(format!("revision {}", version.revision)),
     ];
     line(text, "version", &parts.into_iter().flatten().collect::<Vec<_>>().join(", "));

@@ -85,6 +85,10 @@ fn versions_and_names_are_mapped_to_what_formats_allow() {
         ("toy", "2:1.0", "toy-dkms_1.0-1_all.deb", "toy-dkms-1.0-1.noarch.rpm"),
         ("Toy", "1.0", "toy-dkms_1.0-1_all.deb", "Toy-dkms-1.0-1.noarch.rpm"),
         ("toy", "1.0-5", "toy-dkms_1.0-5-1_all.deb", "toy-dkms-1.0_5-1.noarch.rpm"),
+        ("toy", "2.0rc1", "toy-dkms_2.0~+rc1-1_all.deb", "toy-dkms-2.0~+rc1-1.noarch.rpm"),
+        ("toy", "4.22.3_rc", "toy-dkms_4.22.3~++rc-1_all.deb", "toy-dkms-4.22.3~__rc-1.noarch.rpm"),
+        ("toy", "1~2", "toy-dkms_1~2-1_all.deb", "toy-dkms-1~2-1.noarch.rpm"),
+        ("toy", "v1.38.6", "toy-dkms_1.38.6-1_all.deb", "toy-dkms-1.38.6-1.noarch.rpm"),
         ("ixgbe-dkms", "3.12.6", "ixgbe-dkms_3.12.6-1_all.deb", "ixgbe-dkms-3.12.6-1.noarch.rpm"),
     ] {
         let conf =

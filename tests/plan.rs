@@ -376,3 +376,67 @@ fn scripts_find_the_drivers_that_are_built_after_this_one() {
     }
     assert_eq!(tree.names("."), ["dkms.conf"]);
 }
+
+/// Pre-releases in every usual spelling.
+const BEFORE: [&str; 14] = [
+    "2.0-rc1",
+    "2.0rc1",
+    "2.0_rc1",
+    "2.0.rc1",
+    "2.0~rc1",
+    "2.0-RC1",
+    "2.0RC1",
+    "2.0_rc",
+    "2.0-beta2",
+    "2.0.alpha.3",
+    "2.0-pre1",
+    "2.0dev",
+    "2.0-Preview2",
+    "2.0~1",
+];
+
+/// How the package of a driver's version is versioned in a format: what stands before `_all.deb` or `.noarch.rpm`.
+fn spelled(tree: &support::Tree, format: &str, version: &str) -> String {
+    let output = tree.kpkg(&["--dry-run", "-f", format, "--driver-version", version]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let name = text
+        .trim()
+        .strip_prefix("dist/toy-dkms")
+        .unwrap_or_else(|| panic!("{version}: {text}{}", String::from_utf8_lossy(&output.stderr)));
+    let ends = ["_all.deb", ".noarch.rpm"];
+    ends.iter().find_map(|end| name[1..].strip_suffix(end)).unwrap().to_owned()
+}
+
+/// Whether a version is before another one for dpkg or rpm.
+fn is_before(format: &str, one: &str, other: &str) -> bool {
+    if format == "deb" {
+        return Command::new("dpkg")
+            .args(["--compare-versions", one, "lt", other])
+            .status()
+            .unwrap()
+            .success();
+    }
+    let [one, other] = [one, other].map(|text| text.rsplit_once('-').unwrap().0);
+    let expression = format!("%{{lua: print(rpm.vercmp(\"{one}\", \"{other}\"))}}");
+    let output = Command::new("rpm").args(["--eval", &expression]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim() == "-1"
+}
+
+#[test]
+fn a_pre_release_sorts_before_its_release_and_behind_the_one_before() {
+    let tree = support::Tree::toy();
+    for (format, tool) in [("deb", "dpkg"), ("rpm", "rpm")] {
+        if Command::new(tool).arg("--version").stdout(Stdio::null()).status().is_err() {
+            support::missing(tool);
+            continue;
+        }
+        let pairs = BEFORE.iter().flat_map(|before| [("1.9", *before), (*before, "2.0")]);
+        let numbers = ["-", "_", "", "."].map(|between| [1, 2, 10].map(|n| format!("2.0{between}rc{n}")));
+        let numbered = numbers.iter().flat_map(|all| all.windows(2).map(|pair| (&*pair[0], &*pair[1])));
+        let others = [("v1.38.6", "1.39"), ("v1.9", "v1.38.6"), ("5.0", "5.0+git20260123.5f7be68d-5")];
+        for (less, more) in pairs.chain(numbered).chain(others) {
+            let (one, other) = (spelled(&tree, format, less), spelled(&tree, format, more));
+            assert!(is_before(format, &one, &other), "{less} ({one}) is before {more} ({other})");
+        }
+    }
+}

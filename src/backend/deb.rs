@@ -14,7 +14,7 @@ use jiff::fmt::rfc2822;
 
 use super::{
     Backend, Contents, ENTRIES, Format, Found, FoundFile, FoundScript, TEXT, TOO_LARGE, UNSPEAKABLE_NAME,
-    UNSPEAKABLE_RELATION, UNSPEAKABLE_SCRIPT, UNSPEAKABLE_VERSION,
+    UNSPEAKABLE_RELATION, UNSPEAKABLE_SCRIPT,
 };
 use crate::archive::{self, Compressor, Md5s, Member, TAR_END, Tapped};
 use crate::diagnostic::Diagnostic;
@@ -220,6 +220,10 @@ impl Backend for Deb {
         spelled(version)
     }
 
+    fn unspeakable(&self, version: &Version) -> Option<String> {
+        unspeakable(version)
+    }
+
     fn check(&self, package: &Package) -> Vec<Diagnostic> {
         let mut found = Vec::new();
         if !is_name(&package.name) {
@@ -229,13 +233,7 @@ impl Backend for Deb {
                     .hint("set `package-name` under `[driver]` in kpkg.toml"),
             );
         }
-        if !is_version(&package.version) {
-            let message = format!("the version `{}` cannot be spelled in a .deb", package.version.upstream);
-            found.push(
-                Diagnostic::error(&UNSPEAKABLE_VERSION, message)
-                    .hint("give another one with `--driver-version`"),
-            );
-        }
+        found.extend(super::unspeakable_version("a .deb", &package.version, unspeakable(&package.version)));
         for relation in &package.relations {
             let (_, alternatives) = field(relation.kind);
             if relation.any_of[0].name.starts_with('(') {
@@ -601,8 +599,8 @@ fn is_name(name: &str) -> bool {
 
 /// `[EPOCH:]UPSTREAM[~PRE]-REVISION` (`deb-version(7)`), without the last part in a native package.
 ///
-/// The mapping is injective over what [`is_version`] accepts: `_`, which the format lacks, becomes `++`; a `~` of the driver's own
-/// is doubled, since a single one stands for the dash before a pre-release tag; everything else is kept.
+/// The mapping is injective over what [`unspeakable`] accepts: `_`, which the format lacks, becomes `++`; a pre-release tag stands
+/// behind a `~`, and between them what stood before it in the driver's version, see [`Version::pre`]; everything else is kept.
 fn spelled(version: &Version) -> String {
     let epoch = version.epoch.map(|epoch| format!("{epoch}:")).unwrap_or_default();
     let pre = version.pre.as_ref().map(|pre| format!("~{}", mapped(pre))).unwrap_or_default();
@@ -611,20 +609,20 @@ fn spelled(version: &Version) -> String {
 }
 
 fn mapped(text: &str) -> String {
-    text.replace('~', "~~").replace('_', "++")
+    text.replace('_', "++")
 }
 
-fn is_version(version: &Version) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".+~-_".contains(&byte);
-    let part = |text: &str| {
-        !text.is_empty() && text.bytes().all(allowed) && !super::doubled_separator(text, &['+', '_', '~'])
-    };
-    part(&version.upstream)
-        && version.upstream.as_bytes()[0].is_ascii_digit()
-        && version.pre.as_deref().is_none_or(part)
-        && !version.revision.contains('-')
-        // the last dash is where the revision begins
-        && (version.has_revision() || !version.upstream.contains('-') && !version.pre.iter().any(|pre| pre.contains('-')))
+/// Why a version has no spelling, deb-version(7).
+fn unspeakable(version: &Version) -> Option<String> {
+    if let Some(first) = version.upstream.chars().next().filter(|first| !first.is_ascii_digit()) {
+        return Some(format!("begins with `{first}`, and versions of a .deb begin with a digit"));
+    }
+    // the last dash is where the revision begins
+    let dashed = version.upstream.contains('-') || version.pre.iter().any(|pre| pre.contains('-'));
+    if !version.has_revision() && dashed {
+        return Some("has a dash, and so no form without a revision".to_owned());
+    }
+    super::bad_version(version, ".+~-_", b"+_~")
 }
 
 /// The name without the compression's: a native package has no other changelog (Policy 12.7).

@@ -36,6 +36,9 @@ pub trait Backend: Sync {
     /// A version in this format's spelling.
     fn version(&self, version: &Version) -> String;
 
+    /// Why a version has no spelling here, in words; nothing where it has one.
+    fn unspeakable(&self, version: &Version) -> Option<String>;
+
     /// What this format cannot say of the package; empty = nothing is lost.
     fn check(&self, package: &Package) -> Vec<Diagnostic>;
 
@@ -193,7 +196,46 @@ const TOO_LARGE: Code = Code {
                   An .rpm holds at most 65,535 folders and files of one name length; its header is limited to 256 MiB.",
 };
 
-/// Whether two characters that stand for separators follow each other; such versions have no injective mapping.
-fn doubled_separator(text: &str, separators: &[char]) -> bool {
-    text.as_bytes().windows(2).any(|pair| pair.iter().all(|byte| separators.contains(&char::from(*byte))))
+/// The finding about a version that has no spelling.
+fn unspeakable_version(format: &str, version: &Version, reason: Option<String>) -> Option<Diagnostic> {
+    let text = format!("the version `{}` cannot be spelled in {format}: it {}", as_given(version), reason?);
+    Some(Diagnostic::error(&UNSPEAKABLE_VERSION, text).hint("give another one: `--driver-version VERSION`"))
+}
+
+/// Why no mapping of a part of a version would be injective: a character that has no place, or two separators in a row, since some
+/// are written as two and a `~` before another one says that a pre-release follows.
+fn bad_part(text: &str, others: &str, doubled: &[u8]) -> Option<String> {
+    let allowed = |character: char| character.is_ascii_alphanumeric() || others.contains(character);
+    if let Some(bad) = text.chars().find(|character| !allowed(*character)) {
+        return Some(format!("has the character `{}`", bad.escape_debug()));
+    }
+    let joins = |pair: &&[u8]| {
+        pair.iter().all(|byte| doubled.contains(byte)) || pair[0] == b'~' && b"-_~+".contains(&pair[1])
+    };
+    let pair = text.as_bytes().windows(2).find(joins)?;
+    Some(format!("has `{}`, two separators in a row", String::from_utf8_lossy(pair)))
+}
+
+/// Why the whole of a version has none; see [`bad_part`].
+fn bad_version(version: &Version, others: &str, doubled: &[u8]) -> Option<String> {
+    if version.upstream.is_empty() {
+        return Some("is empty".to_owned());
+    }
+    if version.revision.contains('-') {
+        return Some(format!("has the revision `{}`, which may hold no `-`", version.revision));
+    }
+    bad_part(&as_given(version), others, doubled)
+}
+
+/// The driver's version, without its epoch.
+fn as_given(version: &Version) -> String {
+    let Version { upstream, pre, .. } = version;
+    match pre.as_deref() {
+        None => upstream.clone(),
+        Some(pre) if pre.starts_with(['~', '_', '.']) => format!("{upstream}{pre}"),
+        Some(pre) => match pre.strip_prefix('+') {
+            Some(joined) => format!("{upstream}{joined}"),
+            None => format!("{upstream}-{pre}"),
+        },
+    }
 }

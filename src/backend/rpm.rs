@@ -20,7 +20,7 @@ use sha2::Sha256;
 
 use super::{
     Backend, Contents, ENTRIES, Format, Found, FoundFile, FoundScript, TOO_LARGE, UNSPEAKABLE_NAME,
-    UNSPEAKABLE_RELATION, UNSPEAKABLE_SCRIPT, UNSPEAKABLE_VERSION,
+    UNSPEAKABLE_RELATION, UNSPEAKABLE_SCRIPT,
 };
 use crate::archive::{self, Blind, Compressor, Sha256s, Tapped};
 use crate::diagnostic::Diagnostic;
@@ -309,6 +309,10 @@ impl Backend for Rpm {
         evr(version)
     }
 
+    fn unspeakable(&self, version: &Version) -> Option<String> {
+        unspeakable(version)
+    }
+
     fn check(&self, package: &Package) -> Vec<Diagnostic> {
         let mut found = Vec::new();
         if !is_name(&package.name) {
@@ -318,13 +322,7 @@ impl Backend for Rpm {
                     .hint("set `package-name` under `[driver]` in kpkg.toml"),
             );
         }
-        if !is_version(&package.version) {
-            let message = format!("the version `{}` cannot be spelled in an .rpm", package.version.upstream);
-            found.push(
-                Diagnostic::error(&UNSPEAKABLE_VERSION, message)
-                    .hint("give another one with `--driver-version`"),
-            );
-        }
+        found.extend(super::unspeakable_version("an .rpm", &package.version, unspeakable(&package.version)));
         for relation in &package.relations {
             if relation.any_of.len() > 1 && !may_have_alternatives(relation.kind) {
                 let names: Vec<_> =
@@ -997,15 +995,16 @@ fn architecture(arch: Arch) -> &'static str {
 
 /// `VERSION[~PRE]`, without epoch and release.
 ///
-/// The mapping is injective over what [`is_version`] accepts: `-`, which separates version and release, becomes `_`; a `_` of the
-/// driver's own and a `~` are doubled, since single ones stand for dashes.
+/// The mapping is injective over what [`unspeakable`] accepts: `-`, which separates version and release, becomes `_`; a `_` of the
+/// driver's own is doubled, since a single one stands for a dash; a pre-release tag stands behind a `~`, and between them what
+/// stood before it in the driver's version, see [`Version::pre`].
 fn version(version: &Version) -> String {
     let pre = version.pre.as_ref().map(|pre| format!("~{}", mapped(pre))).unwrap_or_default();
     format!("{}{pre}", mapped(&version.upstream))
 }
 
 fn mapped(text: &str) -> String {
-    text.replace('_', "__").replace('~', "~~").replace('-', "_")
+    text.replace('_', "__").replace('-', "_")
 }
 
 fn evr(full: &Version) -> String {
@@ -1019,13 +1018,10 @@ fn is_name(name: &str) -> bool {
         && name.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric() || first == b'_')
 }
 
-fn is_version(version: &Version) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".+~-_^".contains(&byte);
-    let part = |text: &str| {
-        !text.is_empty() && text.bytes().all(allowed) && !super::doubled_separator(text, &['-', '_', '~'])
-    };
-    part(&version.upstream)
-        && version.pre.as_deref().is_none_or(part)
-        && version.has_revision()
-        && !version.revision.contains('-')
+/// Why a version has no spelling, rpm-version(7).
+fn unspeakable(version: &Version) -> Option<String> {
+    if !version.has_revision() {
+        return Some("has no release, which an .rpm needs".to_owned());
+    }
+    super::bad_version(version, ".+~-_^", b"-_~")
 }
