@@ -3,6 +3,7 @@
 //! Knows no format and no distribution. Reads the tree, `dkms.conf` and what the sources say about themselves; runs nothing.
 
 mod about;
+mod assign;
 mod conf;
 mod lacks;
 mod tree;
@@ -197,6 +198,7 @@ pub const CODES: &[&Code] = &[
     &lacks::NOT_INCLUDED,
     &lacks::NO_SUBMODULE,
     &lacks::UNKNOWN_FOLDER,
+    &USED_BEFORE,
 ];
 
 const NO_CONF: Code = Code {
@@ -257,6 +259,15 @@ const VERSION_FROM: Code = Code {
                   sources, Makefile, configure.ac, VERSION, debian/changelog, a spec file, and the name of the folder or\n\
                   archive. It says which one it was, and warns when they disagree. The dkms.conf in the package has the\n\
                   version; the one in the tree is left alone.",
+};
+
+const USED_BEFORE: Code = Code {
+    id: "K0134",
+    title: "a given name or version does not reach everything that uses it",
+    explanation: "A name or version that is given or found has to stand in the dkms.conf of the package where the file uses it:\n\
+                  the path that dkms builds in is /var/lib/dkms/NAME/VERSION/build, and a MAKE with another one enters a\n\
+                  folder that does not exist. kpkg sets it before the first use, and again after what may set it anew;\n\
+                  where that is not possible, or a directive holds the other one in so many words, nothing is packaged.",
 };
 
 /// What dkms reads at most of a `dkms.conf` before we call it unusable.

@@ -431,12 +431,71 @@ fn a_pre_release_sorts_before_its_release_and_behind_the_one_before() {
             continue;
         }
         let pairs = BEFORE.iter().flat_map(|before| [("1.9", *before), (*before, "2.0")]);
-        let numbers = ["-", "_", "", "."].map(|between| [1, 2, 10].map(|n| format!("2.0{between}rc{n}")));
-        let numbered = numbers.iter().flat_map(|all| all.windows(2).map(|pair| (&*pair[0], &*pair[1])));
-        let others = [("v1.38.6", "1.39"), ("v1.9", "v1.38.6"), ("5.0", "5.0+git20260123.5f7be68d-5")];
-        for (less, more) in pairs.chain(numbered).chain(others) {
+        let others = [
+            ("v1.38.6", "1.39"),
+            ("v1.9", "v1.38.6"),
+            ("5.0", "5.0+git20260123.5f7be68d-5"),
+            ("2.0-rc2", "2.0-rc10"),
+            ("2.0_rc2", "2.0_rc10"),
+            ("2.0rc2", "2.0rc10"),
+            ("2.0.rc2", "2.0.rc10"),
+            ("2.0-beta", "2.0-rc"),
+        ];
+        for (less, more) in pairs.chain(others) {
             let (one, other) = (spelled(&tree, format, less), spelled(&tree, format, more));
             assert!(is_before(format, &one, &other), "{less} ({one}) is before {more} ({other})");
         }
+    }
+}
+
+/// The dkms.conf of the package of the toy, with another one in its tree, for a version.
+fn packaged_conf(conf: &str, version: &str) -> Result<String, Vec<kpkg::diagnostic::Diagnostic>> {
+    let tree = support::Tree::with_conf(conf);
+    let options =
+        Options { driver_version: Some(version.to_owned()), output: "dist".into(), ..Options::default() };
+    let input = Input::open(tree.path(), None, Path::new("/tmp"), &options.means.stop).unwrap();
+    match build::prepare(&input, &options, &|_| ()) {
+        Ok(drivers) => Ok(drivers[0].driver.text("dkms.conf").unwrap()),
+        Err(error) => Err(error.findings().to_vec()),
+    }
+}
+
+#[test]
+fn a_given_version_reaches_everything_that_uses_it() {
+    let rest = "BUILT_MODULE_NAME[0]=toy\nDEST_MODULE_LOCATION[0]=/updates\nAUTOINSTALL=yes\n";
+    let make = "MAKE[0]=\"make M=/var/lib/dkms/toy/${PACKAGE_VERSION}/build\"\n";
+    for lines in [
+        format!("PACKAGE_VERSION=1\n{make}"),
+        format!("PACKAGE_VERSION=1; MAKE[0]=\"make M=/var/lib/dkms/toy/$PACKAGE_VERSION/build\"\n"),
+        format!("echo PACKAGE_VERSION=7 >/tmp/never-read\n. ./version.conf\n{make}"),
+        format!("PACKAGE_VERSION=1\n. ./version.conf\n{make}"),
+        format!("get() {{ PACKAGE_VERSION=$(date +%s); }}\nget\n{make}"),
+        format!(
+            "if [ -e /etc/os-release ]; then\n  PACKAGE_VERSION=$(date)\nelse\n  PACKAGE_VERSION=2\nfi\n{make}"
+        ),
+        format!("export PACKAGE_VERSION=$(date)\n{make}"),
+        format!("readonly PACKAGE_VERSION=$(date)\n{make}"),
+        format!("declare PACKAGE_VERSION=`date`\n{make}"),
+        format!(": ${{PACKAGE_VERSION:=$(date)}}\n{make}"),
+        "DKMS_VERSION=$(date)\nPACKAGE_VERSION=\"$DKMS_VERSION\"\n\
+         MAKE=\"make M=/var/lib/dkms/toy/$DKMS_VERSION/build\"\n"
+            .to_owned(),
+        "PACKAGE_VERSION=\"@VERSION@\"\nMAKE=\"make M=/var/lib/dkms/toy/@VERSION@/build\"\n".to_owned(),
+    ] {
+        let conf = packaged_conf(&format!("PACKAGE_NAME=toy\n{lines}{rest}"), "9.9").unwrap();
+        let show = "echo \"$PACKAGE_NAME $PACKAGE_VERSION $MAKE\"";
+        let bash =
+            Command::new("bash").current_dir("/").args(["-c", &format!("{conf}\n{show}")]).output().unwrap();
+        let said = String::from_utf8(bash.stdout).unwrap();
+        assert_eq!(said.trim(), "toy 9.9 make M=/var/lib/dkms/toy/9.9/build", "{conf}");
+    }
+    // what holds another one in so many words, or cannot be reached, is an error at its place
+    for (lines, line) in [
+        ("PACKAGE_VERSION=1.0\nMAKE=\"make M=/usr/src/toy-1.0\"\n".to_owned(), 3),
+        (format!("if [ -e /x ]; then\nPACKAGE_VERSION=$(date)\n{make}fi\n"), 4),
+    ] {
+        let findings = packaged_conf(&format!("PACKAGE_NAME=toy\n{lines}{rest}"), "9.9").unwrap_err();
+        let finding = findings.iter().find(|finding| finding.code.id == "K0134").unwrap();
+        assert_eq!(finding.place.as_ref().unwrap().line_column().0, line, "{finding}");
     }
 }

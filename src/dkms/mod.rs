@@ -162,7 +162,7 @@ impl Conf {
     }
 
     /// A place by byte offsets of the evaluated text.
-    fn place(&self, span: std::ops::Range<usize>) -> Place {
+    pub(crate) fn place(&self, span: std::ops::Range<usize>) -> Place {
         // NUL bytes are the only ones that the shown text has and the evaluated text has not.
         if self.text.len() == self.source.text.len() {
             return Place::new(&self.source, span);

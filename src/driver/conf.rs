@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::lacks::Packaged;
 use super::tree::Tree;
-use super::{BAD_VERSION, ForKernel, NORMALISED, PER_KERNEL, VERSION_FROM};
+use super::{BAD_VERSION, CONF_NAME, ForKernel, NORMALISED, PER_KERNEL, USED_BEFORE, VERSION_FROM, assign};
 use crate::bash::{self, ConfShell};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::dkms::{self, Conf, Evaluation, Fact, Facts, Inputs, Supported};
@@ -33,6 +33,12 @@ fn checked_version(version: String) -> Result<String> {
 pub(super) struct Wanted {
     pub(super) name: Option<String>,
     pub(super) version: Option<String>,
+}
+
+/// Whether a text is a sequence of whole commands.
+fn is_whole(text: &str) -> bool {
+    let (_, findings) = Conf::parse(Path::new(CONF_NAME), text.as_bytes());
+    findings.iter().all(|finding| finding.severity != Severity::Error)
 }
 
 /// Words for a version that the file itself says.
@@ -86,11 +92,18 @@ impl Wanted {
 enum Way {
     /// In the place of `@X@`, wherever that stands in the file.
     Marker,
+    /// In the variable that the directive takes its value from, where others use it as well.
+    Source,
     /// In the last assignment, so that what follows it and uses the value sees the right one.
     Assignment,
+    /// Before what uses it, where something else than an assignment sets it.
+    Uses,
     /// In a line at the end.
     Line,
 }
+
+/// The ways in the order in which they are tried.
+const WAYS: [Way; 5] = [Way::Marker, Way::Source, Way::Assignment, Way::Uses, Way::Line];
 
 /// What to say about a version that was found.
 fn found_version(says: &str, claims: &[Claim]) -> Diagnostic {
@@ -125,9 +138,10 @@ impl PackagedConf {
         let mut packaged = reading.evaluate(if text == original { reading.bytes } else { text.as_bytes() });
         for (directive, value) in [("PACKAGE_NAME", &wanted.name), ("PACKAGE_VERSION", &wanted.version)] {
             let Some(value) = value else { continue };
+            let before = packaged.fact(directive).known().cloned();
             // each way is tried on what the one before has left; the last assignment of all counts
-            for way in [Way::Marker, Way::Assignment, Way::Line] {
-                if packaged.says(directive, value) {
+            for way in WAYS {
+                if packaged.says(directive, value) && !packaged.is_late(&text, directive) {
                     break;
                 }
                 if let Some(changed) = packaged.changed(way, &text, directive, value) {
@@ -135,6 +149,8 @@ impl PackagedConf {
                     text = changed;
                 }
             }
+            let late = packaged.used_too_early(&text, tree, directive, value, before.as_deref());
+            packaged.findings.extend(late);
             if !packaged.says(directive, value) {
                 // what is wrong is in the user's file, without what was tried
                 packaged = reading.evaluate(reading.bytes);
@@ -162,19 +178,75 @@ impl PackagedConf {
                 let marker = dkms::marker(self.fact(directive).known()?)?;
                 text.contains(&marker).then(|| text.replace(&marker, value))
             }
-            Way::Assignment => {
-                let place = self.conf.place_of(directive)?;
-                if place.source.text != text || !text[place.span.clone()].starts_with(directive) {
+            Way::Source => {
+                let source = assign::taken_over(text, directive)?;
+                // dkms sets those in lower case
+                let is_own = source != directive && !source.contains(|c: char| c.is_ascii_lowercase());
+                if !is_own || assign::uses(text, source).count() < 2 {
                     return None;
                 }
-                let (before, after) = (&text[..place.span.start], &text[place.span.end..]);
-                Some(format!("{before}{directive}=\"{value}\"{after}"))
+                Some(assign::before_uses(text, source, value, &is_whole).text)
+            }
+            Way::Assignment => assign::in_assignment(text, directive, value),
+            Way::Uses => {
+                let changed = assign::before_uses(text, directive, value, &is_whole).text;
+                (changed != text).then_some(changed)
             }
             Way::Line => {
                 let newline = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
                 Some(format!("{text}{newline}{directive}=\"{value}\"\n"))
             }
         }
+    }
+
+    /// Whether something that is not known here, such as a file that is sourced, may set it between our value and its uses.
+    fn is_late(&self, text: &str, directive: &str) -> bool {
+        assign::is_set_by_others(text, directive)
+    }
+
+    /// An error where something in the file goes on using another value than the new one.
+    fn used_too_early(
+        &self,
+        text: &str,
+        tree: &Tree<'_>,
+        directive: &str,
+        value: &str,
+        before: Option<&str>,
+    ) -> Option<Diagnostic> {
+        if before == Some(value) {
+            return None;
+        }
+        let hint = "set the value once, in a line of its own above everything that uses it";
+        if let Some(at) = assign::before_uses(text, directive, value, &is_whole).unreachable {
+            let message =
+                format!("`{directive}` is used in the command that sets it, so it cannot become `{value}`");
+            return Some(Diagnostic::error(&USED_BEFORE, message).at(self.conf.place(at)).hint(hint));
+        }
+        let before = before.filter(|before| *before != value && !dkms::is_placeholder(before))?;
+        let inputs = Inputs { source_tree: Some(tree), ..Inputs::of_some_kernel() };
+        let evaluation = dkms::evaluate(&self.conf, &inputs);
+        let facts = dkms::facts(&self.conf, &evaluation).0;
+        let (name, version) = (facts.name.known()?, facts.version.known()?);
+        let (old_name, old_version) =
+            if directive == "PACKAGE_NAME" { (before, version.as_str()) } else { (name.as_str(), before) };
+        let old = [
+            format!("/var/lib/dkms/{old_name}/{old_version}/"),
+            format!("/usr/src/{old_name}-{old_version}"),
+        ];
+        let is_old = |text: &str| {
+            old.iter().any(|path| {
+                text.match_indices(path.as_str()).any(|(at, _)| {
+                    path.ends_with('/')
+                        || text[at + path.len()..].starts_with(['/', ' ', '"', '\''])
+                        || text.len() == at + path.len()
+                })
+            })
+        };
+        let used = evaluation.directives.iter().find(|(_, elements)| {
+            elements.values().any(|value| matches!(value, dkms::Value::Known(text) if is_old(text)))
+        })?;
+        let message = format!("`{directive}` becomes `{value}`, but `{}` goes on using `{before}`", used.0);
+        Some(self.conf.mark(Diagnostic::error(&USED_BEFORE, message).hint(hint), used.0))
     }
 
     fn fact(&self, directive: &str) -> &Fact<String> {
