@@ -549,7 +549,7 @@ fn prepare_driver(
     }
     let diagnostics = without_repetition(diagnostics);
     if diagnostics.iter().any(|finding| finding.severity == Severity::Error) {
-        return Err(Error::diagnostics(diagnostics));
+        return Err(driver::stopped(diagnostics));
     }
     let guesses = guesses(found, &driver, config);
     Ok(Prepared {

@@ -49,6 +49,10 @@ pub struct DriverConfig {
     pub name: Option<String>,
     /// Its version, instead of `PACKAGE_VERSION`.
     pub version: Option<String>,
+    /// Its modules, as `NAME` or `FOLDER/NAME` below the source's root, instead of those of dkms.conf.
+    pub modules: Vec<String>,
+    /// Texts of dkms.conf that are replaced in the package, such as the markers of a template: `{ "@CFLAGS@" = "-O2" }`.
+    pub substitute: BTreeMap<String, String>,
     /// One line for package lists.
     pub summary: Option<String>,
     /// Paragraphs separated by an empty line.
@@ -229,12 +233,70 @@ const BAD_CONFIG: Code = Code {
                   schema `kpkg.schema.json` lists them, and editors can check the file against it.",
 };
 
+impl DriverConfig {
+    /// Refuses what would be something else than text in the dkms.conf that it ends in.
+    fn check(&self, source: &Arc<SourceText>) -> Result<()> {
+        let refuse = |text: &str, message: &str| {
+            let span = source.text.find(text).map(|start| start..start + text.len());
+            Err(bad(source, span, message, None))
+        };
+        for (key, value) in &self.substitute {
+            if key.len() < 3 || key.contains(|c: char| c.is_whitespace() || c.is_control()) {
+                return refuse(
+                    key,
+                    &format!("`{key}` is no word that could be replaced: three characters, no blanks"),
+                );
+            }
+            if let Some(wrong) = unsafe_in_bash(value) {
+                return refuse(
+                    value,
+                    &format!("the value of `{key}` has `{wrong}`, which bash does not take as text"),
+                );
+            }
+        }
+        for module in &self.modules {
+            let part = |part: &str| {
+                !matches!(part, "" | "." | "..")
+                    && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+.-".contains(&byte))
+            };
+            if !module.split('/').all(part) || module.starts_with('-') || module.ends_with(".ko") {
+                return refuse(
+                    module,
+                    &format!("`{module}` is no module: write `NAME` or `FOLDER/NAME`, without `.ko`"),
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What of a text is more than text where it stands in double quotes, in single ones or in none, but for a plain `$NAME`.
+fn unsafe_in_bash(value: &str) -> Option<String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || " _-+.,:/=@%^~{}$".contains(c);
+    if let Some(wrong) = value.chars().find(|c| !allowed(*c)) {
+        return Some(wrong.escape_debug().to_string());
+    }
+    let plain = |rest: &str| {
+        let inside =
+            rest.strip_prefix('{').map_or(Some(rest), |rest| rest.split_once('}').map(|(name, _)| name));
+        let name = inside.unwrap_or_default();
+        let is_braced = rest.starts_with('{');
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && (!is_braced || name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
+    };
+    value
+        .match_indices('$')
+        .find(|(at, _)| !plain(&value[at + 1..]))
+        .map(|(at, _)| value[at..].chars().take(3).collect())
+}
+
 impl Config {
     /// Reads a file's text; `formats` are the names that may stand after `format.`.
     pub fn parse(path: &Path, text: &str, formats: &[&str]) -> Result<Self> {
         let source = Arc::new(SourceText { path: path.to_owned(), text: text.to_owned() });
         let config: Self = toml::from_str(text)
             .map_err(|error| bad(&source, error.span(), error.message(), nearest_in(error.message())))?;
+        config.driver.check(&source)?;
         for format in config.format.keys() {
             if !formats.contains(&format.as_str()) {
                 let message = format!("unknown format `{format}`, expected one of {}", formats.join(", "));
@@ -311,6 +373,26 @@ mod tests {
             assert_eq!(found.place.as_ref().unwrap().line_column(), place, "{text}");
             assert_eq!(found.hint.as_deref(), Some(hint), "{text}");
         }
+    }
+
+    #[test]
+    fn what_ends_in_dkms_conf_is_text_only() {
+        let substitute =
+            |value: &str| parse(&format!("[driver]\nsubstitute = {{ \"@X@\" = '''{value}''' }}\n"));
+        for good in ["", "-O2 -DX=1", "${kernelver}", "$PACKAGE_VERSION/x", "a{b,c}"] {
+            assert!(substitute(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "\"", "`id`", "$(id)", "a\\\\b", "a'b", "a\nb", "a; b", "${x:-y}", "${x[0]}", "$", "a|b", "a>b",
+            "é",
+        ] {
+            assert!(substitute(bad).is_err(), "{bad}");
+        }
+        for bad in ["../x", "/x", "a b", "x.ko", "-x", "$(x)", "a//b", ""] {
+            let error = parse(&format!("[driver]\nmodules = [\"{bad}\"]\n")).unwrap_err();
+            assert!(error.findings()[0].place.is_some() || bad.is_empty(), "{bad}");
+        }
+        assert!(parse("[driver]\nmodules = [\"a\", \"src/b-c\"]\nsubstitute = { ab = \"\" }\n").is_err());
     }
 
     #[test]

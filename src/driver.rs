@@ -261,6 +261,14 @@ const VERSION_FROM: Code = Code {
                   version; the one in the tree is left alone.",
 };
 
+const NOT_THERE: Code = Code {
+    id: "K0131",
+    title: "a text that kpkg.toml replaces is not in dkms.conf",
+    explanation: "The keys of `substitute` under `[driver]` in kpkg.toml are texts of dkms.conf, such as the markers of a template,\n\
+                  which are replaced in the package. One that is not there replaces nothing: it is misspelled, or the file no\n\
+                  longer has it.",
+};
+
 const USED_BEFORE: Code = Code {
     id: "K0134",
     title: "a given name or version does not reach everything that uses it",
@@ -295,6 +303,8 @@ impl Driver {
         let wanted = Wanted {
             name: config.driver.name.clone(),
             version: options.version.clone().or_else(|| config.driver.version.clone()),
+            modules: config.driver.modules.clone(),
+            substitute: config.driver.substitute.clone(),
         }
         .checked()?;
         let mut inferred_conf = None;
@@ -327,12 +337,12 @@ impl Driver {
         findings.extend(packaged.lacks(input, found, &tree, &selection.left_out));
         if let Some(first) = findings.iter_mut().find(|finding| finding.severity == Severity::Error) {
             first.notes.extend(lacks::generated(&tree));
-            return Err(Error::diagnostics(findings));
+            return Err(stopped(findings));
         }
         // without these, `settle` reported an error
         let (Some(name), Some(version)) = (facts.name.known().cloned(), facts.version.known().cloned())
         else {
-            return Err(Error::diagnostics(findings));
+            return Err(stopped(findings));
         };
         if version.contains(':') {
             let text =
@@ -354,7 +364,7 @@ impl Driver {
             kernels.extend(packaged.for_kernel(machine, &reader, (&name, &version), &mut findings)?);
         }
         if findings.iter().any(|finding| finding.severity == Severity::Error) {
-            return Err(Error::diagnostics(findings));
+            return Err(stopped(findings));
         }
         let modules = modules(facts);
         let about = About::new(&config.driver, &tree, &modules, &input.folder)?;
@@ -399,7 +409,7 @@ impl Driver {
         let tree = Tree::new(&files);
         let (_, mut findings) = Conf::parse(&path, &bytes);
         let reading = Reading { path: &path, bytes: &bytes, tree: &tree, supported: &options.supported };
-        let packaged = PackagedConf::new(&reading, &Wanted { name: None, version: None });
+        let packaged = PackagedConf::new(&reading, &Wanted::default());
         findings.extend(packaged.findings.iter().cloned());
         let facts = &packaged.facts;
         let (Some(name), Some(version)) = (facts.name.known().cloned(), facts.version.known().cloned())
@@ -486,6 +496,14 @@ fn with_executable(mut files: Vec<SourceFile>, paths: &[String]) -> Vec<SourceFi
     files
 }
 
+/// An error without what is said about packages that are then not written.
+#[must_use]
+pub fn stopped(findings: Vec<Diagnostic>) -> Error {
+    let is_said =
+        |finding: &Diagnostic| finding.code.id != NORMALISED.id || finding.severity == Severity::Error;
+    Error::diagnostics(findings.into_iter().filter(is_said).collect())
+}
+
 /// Where dkms looks for its file, in the root of the source.
 pub const CONF_NAME: &str = "dkms.conf";
 
@@ -556,6 +574,8 @@ pub fn init(input: &Input, config: &Config, options: &Options) -> Result<(PathBu
     let wanted = Wanted {
         name: config.driver.name.clone(),
         version: options.version.clone().or_else(|| config.driver.version.clone()),
+        modules: config.driver.modules.clone(),
+        substitute: config.driver.substitute.clone(),
     }
     .checked()?;
     let made = inferred(input, &input.folder, &selection.files, &wanted)?;

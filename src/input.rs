@@ -2,6 +2,7 @@
 //!
 //! Archives and commits are written to a scratch folder that goes away with the value.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Code, Diagnostic};
@@ -28,7 +29,7 @@ pub struct Input {
     pub folder: PathBuf,
     /// What it is called in messages.
     pub shown: PathBuf,
-    /// The name that the folder had, where it is an unpacked archive.
+    /// The name that the folder has where it is from: of an unpacked archive, of the folder that a commit was read for.
     pub name: Option<String>,
     /// Notes and warnings.
     pub diagnostics: Vec<Diagnostic>,
@@ -55,7 +56,9 @@ impl Input {
             return Ok(Self {
                 folder: checkout.folder,
                 shown: PathBuf::from(format!("{revision}:")),
-                name: None,
+                name: fs::canonicalize(path)
+                    .ok()
+                    .and_then(|path| path.file_name()?.to_str().map(str::to_owned)),
                 diagnostics: checkout.submodules.iter().map(warn).collect(),
                 scratch: Some(scratch),
             });

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::codes;
 use super::commands::compare_versions;
+use super::marker;
 use super::pattern;
 use super::refusal::refusal;
 use super::supported::{Extent, Supported};
@@ -773,6 +774,7 @@ impl Checker<'_> {
             return;
         }
         self.check_identity(facts);
+        self.check_markers();
         self.check_modules(facts);
         self.check_duplicates(facts);
         self.check_switches();
@@ -805,13 +807,17 @@ impl Checker<'_> {
         }
         for (directive, fact) in [("PACKAGE_NAME", &facts.name), ("PACKAGE_VERSION", &facts.version)] {
             let Some(text) = fact.known() else { continue };
-            if let Some(marker) = placeholder(text) {
+            if let Some(marker) = marker::in_name(text) {
                 self.error(
                     &codes::PLACEHOLDER,
                     directive,
                     0,
                     format!("`{directive}` is the template marker `{marker}`"),
-                    "replace the marker by a real value",
+                    if directive == "PACKAGE_NAME" {
+                        "write `name = \"NAME\"` under `[driver]` in kpkg.toml"
+                    } else {
+                        "give it: `--driver-version VERSION`, or `version` under `[driver]` in kpkg.toml"
+                    },
                 );
             } else if let Some(reason) = bad_path_part(text) {
                 self.error(
@@ -821,6 +827,44 @@ impl Checker<'_> {
                     format!("`{directive}` has {reason}, which cannot be part of a path or a package"),
                     "use letters, digits, `.`, `_`, `+` and `-`",
                 );
+            }
+        }
+    }
+
+    /// Markers elsewhere than in name and version.
+    fn check_markers(&mut self) {
+        let conf = self.conf;
+        let mut offset = 0;
+        for line in conf.text.split_inclusive('\n') {
+            let start = offset + line.len() - line.trim_start().len();
+            offset += line.len();
+            let Some(marker) = marker::line(line) else { continue };
+            let message = format!("the line is the template marker `{marker}`");
+            let hint = if marker.contains("MODULE") {
+                "write `modules = [\"FOLDER/NAME\"]` under `[driver]` in kpkg.toml".to_owned()
+            } else {
+                format!("write `substitute = {{ \"{marker}\" = \"\" }}` under `[driver]` in kpkg.toml")
+            };
+            let place = conf.place(start..start + marker.len());
+            self.diagnostics.push(Diagnostic::error(&codes::PLACEHOLDER, message).at(place).hint(hint));
+        }
+        let evaluation = self.evaluation;
+        for (name, elements) in &evaluation.directives {
+            if matches!(name.as_str(), "PACKAGE_NAME" | "PACKAGE_VERSION") {
+                continue;
+            }
+            for (index, value) in elements {
+                let Value::Known(text) = value else { continue };
+                let Some(marker) = marker::in_value(text) else { continue };
+                let hint = if MODULE_ARRAYS.contains(&name.as_str()) {
+                    "write `modules = [\"FOLDER/NAME\"]` under `[driver]` in kpkg.toml".to_owned()
+                } else {
+                    format!(
+                        "write `substitute = {{ \"{marker}\" = \"VALUE\" }}` under `[driver]` in kpkg.toml"
+                    )
+                };
+                let message = format!("`{name}` has the template marker `{marker}`");
+                self.error(&codes::PLACEHOLDER, name, *index, message, &hint);
             }
         }
     }
@@ -877,7 +921,7 @@ impl Checker<'_> {
                     format!("`{directive}[{index}]` ends in `.o` or `.ko`"),
                     "write the name without the suffix",
                 );
-            } else if let Some(reason) = bad_path_part(text) {
+            } else if let Some(reason) = bad_path_part(text).filter(|_| marker::in_value(text).is_none()) {
                 let own = self.elements(directive).is_some_and(|elements| elements.contains_key(&index));
                 if own {
                     self.error(
@@ -1347,31 +1391,6 @@ fn first_left_out(regex: &regex::Regex) -> Option<(u32, u32)> {
     };
     let last = all.iter().rposition(matches)?;
     all.get(last + 1).copied()
-}
-
-/// A template marker in a value: `@X@`, `#X#`, `__X__`, `${X}`, `%X%`.
-pub(super) fn placeholder(text: &str) -> Option<String> {
-    for (open, close) in
-        [("@", "@"), ("#", "#"), ("__", "__"), ("${", "}"), ("%", "%"), ("{{", "}}"), ("<", ">")]
-    {
-        let mut rest = text;
-        while let Some((_, tail)) = rest.split_once(open) {
-            let Some((inner, _)) = tail.split_once(close) else { break };
-            let is_word = inner.starts_with(|c: char| c.is_ascii_alphabetic())
-                && inner.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ' ' | '.'));
-            if is_word {
-                return Some(format!("{open}{inner}{close}"));
-            }
-            rest = tail;
-        }
-    }
-    // NVIDIA's open modules have `__VERSION_STRING`, without an end
-    let capital = |word: &&str| {
-        word.strip_prefix("__").is_some_and(|rest| {
-            rest.len() > 2 && rest.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
-        })
-    };
-    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').find(capital).map(str::to_owned)
 }
 
 /// Why a text cannot be a part of a path, an argument and a package name.

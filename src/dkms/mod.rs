@@ -13,6 +13,7 @@ mod expand;
 mod facts;
 mod files;
 mod machine;
+mod marker;
 mod pattern;
 mod plain;
 mod refusal;
@@ -253,7 +254,13 @@ impl Evaluation {
 /// The template's marker in a value that nobody replaced: `@X@`, `#X#`, `__X__`, `${X}`, `%X%`.
 #[must_use]
 pub fn marker(text: &str) -> Option<String> {
-    facts::placeholder(text)
+    self::marker::in_name(text)
+}
+
+/// The template's marker that a line consists of.
+#[must_use]
+pub fn line_marker(line: &str) -> Option<&str> {
+    self::marker::line(line)
 }
 
 /// Whether there is such a [`marker`].

@@ -2,11 +2,14 @@
 //!
 //! Changes the text and never the file in the tree.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::lacks::Packaged;
 use super::tree::Tree;
-use super::{BAD_VERSION, CONF_NAME, ForKernel, NORMALISED, PER_KERNEL, USED_BEFORE, VERSION_FROM, assign};
+use super::{
+    BAD_VERSION, CONF_NAME, ForKernel, NORMALISED, NOT_THERE, PER_KERNEL, USED_BEFORE, VERSION_FROM, assign,
+};
 use crate::bash::{self, ConfShell};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::dkms::{self, Conf, Evaluation, Fact, Facts, Inputs, Supported};
@@ -30,15 +33,39 @@ fn checked_version(version: String) -> Result<String> {
 }
 
 /// The name and version that dkms.conf shall say, where somebody gave them.
+#[derive(Default)]
 pub(super) struct Wanted {
     pub(super) name: Option<String>,
     pub(super) version: Option<String>,
+    /// The modules, as `FOLDER/NAME`; none: those of the file.
+    pub(super) modules: Vec<String>,
+    /// Texts to replace.
+    pub(super) substitute: BTreeMap<String, String>,
 }
 
 /// Whether a text is a sequence of whole commands.
 fn is_whole(text: &str) -> bool {
     let (_, findings) = Conf::parse(Path::new(CONF_NAME), text.as_bytes());
     findings.iter().all(|finding| finding.severity != Severity::Error)
+}
+
+/// A text with these modules in the place of its own, and of the line that a template has for them.
+fn with_modules(text: &str, modules: &[String]) -> String {
+    let is_marker = |line: &&str| dkms::line_marker(line).is_some_and(|marker| marker.contains("MODULE"));
+    let kept: String = text.split_inclusive('\n').filter(|line| !is_marker(line)).collect();
+    let newline = if kept.is_empty() || kept.ends_with('\n') { "" } else { "\n" };
+    let mut text = format!(
+        "{kept}{newline}unset BUILT_MODULE_NAME BUILT_MODULE_LOCATION DEST_MODULE_NAME DEST_MODULE_LOCATION\n"
+    );
+    for (index, module) in modules.iter().enumerate() {
+        let (folder, name) = module.rsplit_once('/').unwrap_or(("", module));
+        text.push_str(&format!("BUILT_MODULE_NAME[{index}]=\"{name}\"\n"));
+        if !folder.is_empty() {
+            text.push_str(&format!("BUILT_MODULE_LOCATION[{index}]=\"{folder}\"\n"));
+        }
+        text.push_str(&format!("DEST_MODULE_LOCATION[{index}]=\"/updates/dkms\"\n"));
+    }
+    text
 }
 
 /// Words for a version that the file itself says.
@@ -135,6 +162,13 @@ impl PackagedConf {
     pub(super) fn new(reading: &Reading<'_>, wanted: &Wanted) -> Self {
         let original = String::from_utf8_lossy(reading.bytes);
         let mut text = original.replace("\r\n", "\n");
+        let unused: Vec<_> = wanted.substitute.keys().filter(|key| !text.contains(key.as_str())).collect();
+        for (key, value) in &wanted.substitute {
+            text = text.replace(key.as_str(), value);
+        }
+        if !wanted.modules.is_empty() {
+            text = with_modules(&text, &wanted.modules);
+        }
         let mut packaged = reading.evaluate(if text == original { reading.bytes } else { text.as_bytes() });
         for (directive, value) in [("PACKAGE_NAME", &wanted.name), ("PACKAGE_VERSION", &wanted.version)] {
             let Some(value) = value else { continue };
@@ -149,7 +183,7 @@ impl PackagedConf {
                     text = changed;
                 }
             }
-            let late = packaged.used_too_early(&text, tree, directive, value, before.as_deref());
+            let late = packaged.used_too_early(&text, reading.tree, directive, value, before.as_deref());
             packaged.findings.extend(late);
             if !packaged.says(directive, value) {
                 // what is wrong is in the user's file, without what was tried
@@ -161,6 +195,11 @@ impl PackagedConf {
                 let hint = "write the value into dkms.conf";
                 packaged.findings.push(Diagnostic::error(&NORMALISED, message).hint(hint));
             }
+        }
+        for key in unused {
+            let message = format!("`{key}` under `substitute` in kpkg.toml is not in dkms.conf");
+            let hint = "remove the key, or write it as it stands there";
+            packaged.findings.push(Diagnostic::error(&NOT_THERE, message).hint(hint));
         }
         if text != original {
             packaged
