@@ -175,6 +175,7 @@ pub fn codes() -> impl Iterator<Item = &'static Code> {
         compile::CODES,
         crate::trial::CODES,
         backend::CODES,
+        CODES,
     ];
     layers.into_iter().flatten().copied().chain(lint::codes())
 }
@@ -277,22 +278,36 @@ pub fn prepare(input: &Input, options: &Options, tell: Tell<'_>) -> Result<Vec<P
     let kernels =
         options.prebuilt.as_ref().map(|prebuilt| kernels(prebuilt, &options.means.stop)).transpose()?;
     let supported = supported(&aims)?;
-    let given =
-        Given { input, config: &config, aims: &aims, supported, kernels: kernels.as_deref(), options, tell };
-    let mut drivers = Vec::new();
+    let mut own = Vec::new();
     for found in &found {
-        drivers.push(given.read(found)?);
+        own.push(nearer_config(folder, found)?);
+    }
+    let settings: Vec<_> = own
+        .iter()
+        .map(|own| {
+            let Some((config, folder, _)) = own else { return Ok((&config, None, folder)) };
+            Ok((config, Some(self::aims(options, config)?), folder.as_path()))
+        })
+        .collect::<Result<_>>()?;
+    let given = Given { input, supported, kernels: kernels.as_deref(), options, tell };
+    let mut drivers = Vec::new();
+    for (found, (config, ..)) in found.iter().zip(&settings) {
+        drivers.push(given.read(found, config)?);
     }
     let outcomes = given.compile_all(&drivers.iter().map(|(driver, _)| driver).collect::<Vec<_>>())?;
     let siblings: Vec<_> = drivers.iter().map(|(driver, _)| Sibling::of(driver)).collect();
     let mut prepared = Vec::new();
-    for ((found, (driver, of_driver)), outcomes) in found.iter().zip(drivers).zip(outcomes) {
+    let of_drivers = found.iter().zip(&settings).zip(&own).zip(drivers).zip(outcomes);
+    for ((((found, (config, aims_of_own, scripts)), own), (driver, of_driver)), outcomes) in of_drivers {
+        let note = own.iter().filter_map(|(_, _, note)| note.clone()).collect();
+        let settings = Settings { config, aims: aims_of_own.as_ref().unwrap_or(&aims), scripts };
         prepared.push(prepare_driver(
             &given,
+            &settings,
             found,
             (driver, &siblings),
             outcomes,
-            [findings.clone(), found.findings.clone(), of_driver].concat(),
+            [findings.clone(), found.findings.clone(), note, of_driver].concat(),
         )?);
     }
     let jobs = prepared.iter().flat_map(|prepared: &Prepared| &prepared.jobs);
@@ -350,11 +365,43 @@ pub fn prune(cache: &Path, names: &[String]) -> Result<Vec<HeaderPackage>> {
     Ok(removed)
 }
 
+/// What kpkg.toml says about one driver.
+struct Settings<'a> {
+    config: &'a Config,
+    aims: &'a [Aim],
+    /// The folder that its scripts are below.
+    scripts: &'a Path,
+}
+
+/// The kpkg.toml beside a dkms.conf in a folder below the driver's, with that folder, and a note where both have one.
+fn nearer_config(folder: &Path, found: &Found) -> Result<Option<(Config, PathBuf, Option<Diagnostic>)>> {
+    let Some(beside) = found.conf.as_ref().and_then(|conf| conf.parent()) else { return Ok(None) };
+    let path = beside.join(config::FILE_NAME);
+    let other = find::below(folder, config::FILE_NAME);
+    let is_same = || Some(fs::canonicalize(&path).ok()? == fs::canonicalize(&other).ok()?);
+    if beside.as_os_str().is_empty() || !path.is_file() || is_same() == Some(true) {
+        return Ok(None);
+    }
+    let note = other.is_file().then(|| {
+        let text = format!("of two kpkg.toml, `{}` is read, the one beside dkms.conf", path.display());
+        Diagnostic::note(&TWO_CONFIGS, text)
+    });
+    Ok(Some((read_config(beside)?, beside.to_owned(), note)))
+}
+
+/// The findings of this layer.
+const CODES: &[&Code] = &[&TWO_CONFIGS];
+
+const TWO_CONFIGS: Code = Code {
+    id: "K0132",
+    title: "the tree has two files kpkg.toml",
+    explanation: "One lies beside the dkms.conf that is used, in a folder of the tree, and one in the tree's own folder. The one\n\
+                  beside dkms.conf counts, and nothing of the other one; paths in it are relative to its folder.",
+};
+
 /// What all drivers of a run have in common.
 struct Given<'a> {
     input: &'a Input,
-    config: &'a Config,
-    aims: &'a [Aim],
     supported: Supported,
     kernels: Option<&'a [Kernel]>,
     options: &'a Options,
@@ -373,7 +420,7 @@ impl Given<'_> {
     }
 
     /// Reads a driver, with findings.
-    fn read(&self, found: &Found) -> Result<(Driver, Vec<Diagnostic>)> {
+    fn read(&self, found: &Found, config: &Config) -> Result<(Driver, Vec<Diagnostic>)> {
         let options = driver::Options {
             version: self.options.driver_version.clone(),
             output: Some(self.options.output.clone()),
@@ -383,7 +430,7 @@ impl Given<'_> {
             supported: self.supported.clone(),
             stop: self.options.means.stop.clone(),
         };
-        Driver::read(self.input, found, self.config, &options)
+        Driver::read(self.input, found, config, &options)
     }
 
     /// Compiles the drivers, each after those that its `BUILD_DEPENDS` names; the results are in their order.
@@ -492,12 +539,14 @@ fn ready(
 
 fn prepare_driver(
     given: &Given<'_>,
+    settings: &Settings<'_>,
     found: &Found,
     (driver, siblings): (Driver, &[Sibling]),
     outcomes: Vec<Outcome>,
     mut diagnostics: Vec<Diagnostic>,
 ) -> Result<Prepared> {
-    let &Given { input, config, aims, options, .. } = given;
+    let options = given.options;
+    let Settings { config, aims, scripts } = *settings;
     let templates = Templates::new(&read_templates(options.templates.as_deref())?)?;
     let releases = given.kernels.unwrap_or_default().iter().map(|kernel| kernel.release.clone());
     let kernels: Vec<_> =
@@ -509,7 +558,7 @@ fn prepare_driver(
     }
     let keeps_going = options.prebuilt.as_ref().is_some_and(|prebuilt| prebuilt.keep_going);
     let stops = kernels.iter().any(|found| matches!(found.outcome, Outcome::Failed(_))) && !keeps_going;
-    let read_script = |path: &str| read_script(&input.folder, path);
+    let read_script = |path: &str| read_script(scripts, path);
     let mut jobs = Vec::new();
     let several = options.targets.len().max(if options.targets.is_empty() {
         config.packaging.targets.len()

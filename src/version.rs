@@ -94,7 +94,14 @@ fn version_of_tag(tag: &str) -> Option<String> {
         // a name such as `v4l2loopback` goes on with letters
         let begins = text.split(['-', '_']).next()?.trim_start_matches(['v', 'V']);
         let rest = begins.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-        if rest.len() > 5 { None } else { sane(text) }
+        let words = ["alpha", "beta", "dev", "pre", "rc"];
+        let letters = rest.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.').to_ascii_lowercase();
+        // `5.0+git20260123.5f7be68d-5` goes on with what was counted; `8821cu` is a chip
+        let plausible = rest.is_empty()
+            || rest.starts_with('+')
+            || words.contains(&letters.as_str())
+            || begins.contains('.') && rest.len() <= 5;
+        if plausible { sane(text) } else { None }
     })
 }
 
@@ -377,6 +384,13 @@ mod tests {
             ("rel/7.1", Some("7.1")),
             ("v4l2loopback-0.12", Some("0.12")),
             ("V20", Some("20")),
+            ("v1.0_rc1", Some("1.0_rc1")),
+            ("2.0rc1", Some("2.0rc1")),
+            ("2.0-RC1", Some("2.0-RC1")),
+            ("2.0alpha12", Some("2.0alpha12")),
+            ("5.0+git20260123.5f7be68d-5", Some("5.0+git20260123.5f7be68d-5")),
+            ("8821cu-5.4", Some("5.4")),
+            ("one_linux_2.17.0", Some("2.17.0")),
             ("latest", None),
         ] {
             assert_eq!(version_of_tag(tag).as_deref(), version, "{tag}");

@@ -499,3 +499,46 @@ fn a_given_version_reaches_everything_that_uses_it() {
         assert_eq!(finding.place.as_ref().unwrap().line_column().0, line, "{finding}");
     }
 }
+
+#[test]
+fn markers_are_errors_that_kpkg_toml_cures() {
+    let conf = "PACKAGE_NAME=toy\nPACKAGE_VERSION=1.0\nMAKE=\"make CFLAGS_MODULE+=@CFLGS@\"\n__DKMS_MODULES\nAUTOINSTALL=yes\n";
+    let tree = support::Tree::with_conf(conf);
+    let errors = String::from_utf8(tree.kpkg(&["--dry-run"]).stderr).unwrap();
+    for text in ["@CFLGS@", "substitute = { \"@CFLGS@\" = \"VALUE\" }", "__DKMS_MODULES", "modules = ["] {
+        assert!(errors.contains(text), "{errors}");
+    }
+    assert!(!errors.contains("K0104"), "{errors}");
+    tree.file("kpkg.toml", "[driver]\nmodules = [\"src/toy\"]\nsubstitute = { \"@CFLGS@\" = \"-O2\" }\n");
+    let options = Options { output: "dist".into(), ..Options::default() };
+    let input = Input::open(tree.path(), None, Path::new("/tmp"), &options.means.stop).unwrap();
+    let driver = build::prepare(&input, &options, &|_| ())
+        .unwrap_or_else(|error| panic!("{:?}", error.findings()))
+        .remove(0)
+        .driver;
+    let text = driver.text("dkms.conf").unwrap();
+    assert!(
+        text.contains("CFLAGS_MODULE+=-O2\"") && text.contains("BUILT_MODULE_LOCATION[0]=\"src\""),
+        "{text}"
+    );
+    assert_eq!(driver.modules[0].name, "toy");
+    tree.file("kpkg.toml", "[driver]\nmodules = [\"toy\"]\nsubstitute = { \"@CFLAGS@\" = \"-O2\" }\n");
+    let errors = String::from_utf8(tree.kpkg(&["--dry-run"]).stderr).unwrap();
+    assert!(errors.contains("K0131"), "{errors}");
+}
+
+#[test]
+fn the_kpkg_toml_beside_dkms_conf_is_read() {
+    let tree = support::Tree::empty();
+    let conf = "PACKAGE_NAME=toy\nPACKAGE_VERSION=1.0\nBUILT_MODULE_NAME[0]=toy\nDEST_MODULE_LOCATION[0]=/updates\nAUTOINSTALL=yes\n";
+    tree.file("sub/dkms.conf.in", conf)
+        .file("sub/Makefile", "obj-m := toy.o\n")
+        .file("sub/toy.c", "MODULE_LICENSE(\"GPL\");\n");
+    tree.file("sub/kpkg.toml", "[driver]\nmaintainer = \"A <a@example.org>\"\n");
+    let errors = String::from_utf8(tree.kpkg(&["--dry-run"]).stderr).unwrap();
+    assert!(!errors.contains("K0503") && !errors.contains("K0132"), "{errors}");
+    tree.file("kpkg.toml", "[driver]\nmaintainer = \"B <b@example.org>\"\n");
+    let output = tree.kpkg(&["show"]);
+    assert!(String::from_utf8(output.stdout).unwrap().contains("A <a@example.org>"));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("K0132"));
+}

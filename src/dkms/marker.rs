@@ -6,6 +6,9 @@
 const PAIRS: [(&str, &str); 8] =
     [("@", "@"), ("#", "#"), ("__", "__"), ("${", "}"), ("%{", "}"), ("%", "%"), ("{{", "}}"), ("<", ">")];
 
+/// How far from its beginning the end of a marker is looked for.
+const REACH: usize = 100;
+
 /// A marker in a name or a version, in which anything of the shape of a marker is one.
 pub(super) fn in_name(text: &str) -> Option<String> {
     for (open, close) in PAIRS {
@@ -39,6 +42,17 @@ pub(super) fn in_value(text: &str) -> Option<&str> {
     })
 }
 
+/// As much of a text as a marker can be long, so that looking for its end takes no time in a long one.
+fn start(text: &str) -> &str {
+    &text[..(0..=text.len().min(REACH)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)]
+}
+
+/// The last part of a text; see [`start`].
+fn end(text: &str) -> &str {
+    let from = text.len().saturating_sub(REACH);
+    &text[(from..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len())..]
+}
+
 /// The marker that a line consists of.
 pub(super) fn line(text: &str) -> Option<&str> {
     let text = text.trim();
@@ -68,7 +82,7 @@ fn names_a_placeholder(word: &str) -> bool {
 
 /// What a compiler is told to define, what a make variable is given a name by, and what has the value of a C macro.
 fn is_macro(text: &str, at: usize, length: usize) -> bool {
-    let before = text[..at].trim_end_matches(['"', '\'', '\\']);
+    let before = end(&text[..at]).trim_end_matches(['"', '\'', '\\']);
     let word = before.rsplit(char::is_whitespace).next().unwrap_or_default();
     let bare = before.trim_end();
     ["-D", "-U"].iter().any(|option| {
@@ -81,7 +95,7 @@ fn is_macro(text: &str, at: usize, length: usize) -> bool {
 fn paired<'a>(text: &'a str, (open, close): (&str, &str)) -> Option<&'a str> {
     text.match_indices(open).find_map(|(at, _)| {
         let rest = &text[at + open.len()..];
-        let length = rest.find(close)?;
+        let length = start(rest).find(close)?;
         let (inner, end) = (&rest[..length], at + open.len() + length + close.len());
         // braces say enough; `${x}` in a value that bash has read was quoted for make or a shell
         let is_word = match open {
