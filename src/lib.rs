@@ -28,6 +28,7 @@
 //! | [`kbuild`], [`infer`] | what Makefiles make; the dkms.conf that follows, where there is none |
 //! | [`ko`], [`inspect`] | what a kernel module says about itself; the modules of a finished file |
 //! | [`diff`] | what differs between two finished packages |
+//! | [`packaging`] | what a tree's own packaging and install targets say: read, never run |
 //! | [`driver`] | the model of what a vendor ships |
 //! | [`kernel`], [`headers`] | a kernel to build for; headers that are kept without being installed |
 //! | [`compile`], [`symvers`] | modules for kernels, as dkms would build them; whether a kernel can load them |
@@ -81,6 +82,7 @@ pub mod machine;
 pub mod output;
 pub mod package;
 pub mod packaged;
+pub mod packaging;
 pub mod plan;
 pub mod profile;
 pub mod report;

@@ -77,6 +77,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("output", &["error"]),
     ("package", &[]),
     ("packaged", &["backend", "error", "output", "package", "source", "unpack"]),
+    ("packaging", &["dkms"]),
     (
         "plan",
         &[
