@@ -25,10 +25,11 @@ use crate::lint;
 use crate::machine::Machine;
 use crate::output::{self, Dir, Means, Output, Signer, Stop, Written};
 use crate::package::{Codec, Package};
+use crate::packaging::{self, Evidence, Files, Own};
 use crate::plan::{self, KernelModules, ReadyModule, Sibling};
 use crate::profile::{self, Target};
 use crate::request::{self, Request};
-use crate::source::Moved;
+use crate::source::{self, Moved, SourceFile};
 use crate::template::Templates;
 
 /// What to do.
@@ -176,6 +177,7 @@ pub fn codes() -> impl Iterator<Item = &'static Code> {
         crate::trial::CODES,
         backend::CODES,
         CODES,
+        packaging::CODES,
     ];
     layers.into_iter().flatten().copied().chain(lint::codes())
 }
@@ -198,23 +200,6 @@ pub fn read_conf(
     Ok((evaluation, without_repetition(findings)))
 }
 
-/// A `kpkg.toml` in which everything is a comment.
-const EXAMPLE_CONFIG: &str = "\
-# what dkms.conf has no place for; every key is optional, and `kpkg show` prints what they lead to
-[driver]
-# maintainer = \"Name <address@example.org>\"
-# homepage = \"https://example.org/driver\"
-# summary = \"one line for package lists\"
-# license = \"GPL-2.0-only\"
-
-[source]
-# exclude = [\"/docs/\"]
-
-[packaging]
-# targets = [\"deb\", \"rpm\"]
-# on-build-failure = \"keep\"
-";
-
 /// A file that is to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewFile {
@@ -224,26 +209,85 @@ pub struct NewFile {
     pub text: String,
 }
 
-/// The files that `kpkg init` makes for a driver without a dkms.conf, with findings; writes nothing.
-pub fn init(input: &Input, options: &Options) -> Result<(Vec<NewFile>, Vec<Diagnostic>)> {
+/// The files that `kpkg init` makes, with findings: a dkms.conf for a driver without one, and a kpkg.toml with what the tree's own
+/// packaging says; `from` is the folder or the spec file, below the driver's, of the packaging that counts. Writes nothing.
+pub fn init(input: &Input, options: &Options, from: Option<&str>) -> Result<(Vec<NewFile>, Vec<Diagnostic>)> {
     let folder = input.folder.as_path();
     let config = read_config(folder)?;
-    let (path, text, diagnostics) = driver::init(
-        input,
-        &config,
-        &driver::Options {
+    let wanted = find::Options { conf: None, all: true, root: config.source.root.as_deref(), map: &[] };
+    let (found, _) = find::find(folder, &wanted)?;
+    let has_conf = found.iter().any(|found| found.conf.is_some());
+    let (mut files, mut diagnostics) = (Vec::new(), Vec::new());
+    if !has_conf {
+        let options = driver::Options {
             version: options.driver_version.clone(),
             output: Some(options.output.clone()),
             stop: options.means.stop.clone(),
             ..driver::Options::default()
-        },
-    )?;
-    let mut files = vec![NewFile { path, text }];
-    let config = find::below(folder, config::FILE_NAME);
-    if !config.exists() {
-        files.push(NewFile { path: config, text: EXAMPLE_CONFIG.to_owned() });
+        };
+        let (path, text, findings) = driver::init(input, &config, &options)?;
+        files.push(NewFile { path, text });
+        diagnostics.extend(findings);
+    }
+    let path = find::below(folder, config::FILE_NAME);
+    if has_conf || from.is_some() || !path.exists() {
+        let text = own_config(input, &config, options, &found, from)?;
+        Config::parse(&path, &text, &config_formats())?;
+        files.push(NewFile { path, text });
     }
     Ok((files, without_repetition(diagnostics)))
+}
+
+/// The kpkg.toml that follows from a tree's own packaging.
+fn own_config(
+    input: &Input,
+    config: &Config,
+    options: &Options,
+    found: &[Found],
+    from: Option<&str>,
+) -> Result<String> {
+    let tree = select_whole(input, config, options)?;
+    let files = Files::new(&tree);
+    let own = from.map(|from| {
+        packaging::own_of(&files, from).map(with_usable_maintainer).ok_or_else(|| {
+            Error::usage(format!("`{}` is no packaging of the tree", from.escape_debug()))
+                .hint("name a folder with a `control` file, or a spec file, below the driver's folder")
+        })
+    });
+    let own = own.transpose()?;
+    // `[files]` counts from the root of each driver
+    let root = match found {
+        [first, others @ ..] if others.iter().all(|other| other.root == first.root) => {
+            below_folder(&input.folder, &first.root)
+        }
+        _ => None,
+    };
+    let companions = if root.is_some() { packaging::companions(&files) } else { Vec::new() };
+    Ok(packaging::kpkg_toml(own.as_ref(), &companions, &root.unwrap_or_default()))
+}
+
+/// The files of the whole folder, of which a driver's source may be a part.
+fn select_whole(input: &Input, config: &Config, options: &Options) -> Result<Vec<SourceFile>> {
+    let selected = source::Options {
+        exclude: config.source.exclude.clone(),
+        include: config.source.include.clone(),
+        output: Some(options.output.clone()),
+        interrupted: &|| options.means.stop.is_set(),
+    };
+    Ok(source::select(&input.folder, &selected)?.files)
+}
+
+/// A maintainer who would be refused in kpkg.toml is left out.
+fn with_usable_maintainer(mut own: Own) -> Own {
+    own.about.maintainer = own.about.maintainer.filter(|maintainer| driver::is_mailbox(maintainer));
+    own
+}
+
+/// The path of a root below a folder.
+fn below_folder(folder: &Path, root: &Path) -> Option<String> {
+    let root = if folder == Path::new(".") { root } else { root.strip_prefix(folder).ok()? };
+    let root = root.strip_prefix(".").unwrap_or(root);
+    root.to_str().map(str::to_owned)
 }
 
 /// Writes new files, whole or not at all; what is there already is an error.
@@ -278,6 +322,12 @@ pub fn prepare(input: &Input, options: &Options, tell: Tell<'_>) -> Result<Vec<P
     let kernels =
         options.prebuilt.as_ref().map(|prebuilt| kernels(prebuilt, &options.means.stop)).transpose()?;
     let supported = supported(&aims)?;
+    // a part of the folder is the source: what says how it is packaged may lie beside it
+    let whole = found
+        .iter()
+        .any(|found| found.root != folder)
+        .then(|| select_whole(input, &config, options))
+        .transpose()?;
     let mut own = Vec::new();
     for found in &found {
         own.push(nearer_config(folder, found)?);
@@ -289,7 +339,15 @@ pub fn prepare(input: &Input, options: &Options, tell: Tell<'_>) -> Result<Vec<P
             Ok((config, Some(self::aims(options, config)?), folder.as_path()))
         })
         .collect::<Result<_>>()?;
-    let given = Given { input, supported, kernels: kernels.as_deref(), options, tell };
+    let given = Given {
+        input,
+        supported,
+        kernels: kernels.as_deref(),
+        options,
+        tell,
+        whole: whole.as_deref(),
+        is_alone: found.len() == 1,
+    };
     let mut drivers = Vec::new();
     for (found, (config, ..)) in found.iter().zip(&settings) {
         drivers.push(given.read(found, config)?);
@@ -406,6 +464,10 @@ struct Given<'a> {
     kernels: Option<&'a [Kernel]>,
     options: &'a Options,
     tell: Tell<'a>,
+    /// The files of the whole folder, where the source is a part of it.
+    whole: Option<&'a [SourceFile]>,
+    /// Whether there is one driver.
+    is_alone: bool,
 }
 
 impl Given<'_> {
@@ -417,6 +479,21 @@ impl Given<'_> {
             }
             _ => self.options.machines.clone(),
         }
+    }
+
+    /// What the tree's own packaging has and the packages do not.
+    fn of_packaging(&self, found: &Found, driver: &Driver, config: &Config) -> Vec<Diagnostic> {
+        let Some(root) = below_folder(&self.input.folder, &found.root) else { return Vec::new() };
+        let files = Files::new(if root.is_empty() { &driver.tree } else { self.whole.unwrap_or_default() });
+        let evidence = Evidence {
+            companions: packaging::companions(&files),
+            own: packaging::own(&files).into_iter().map(with_usable_maintainer).collect(),
+            root: &root,
+            is_alone: self.is_alone,
+        };
+        let is_packaged =
+            |path: &str| driver.tree.binary_search_by(|file| file.path.as_str().cmp(path)).is_ok();
+        packaging::findings(evidence, config, &is_packaged)
     }
 
     /// Reads a driver, with findings.
@@ -547,6 +624,7 @@ fn prepare_driver(
 ) -> Result<Prepared> {
     let options = given.options;
     let Settings { config, aims, scripts } = *settings;
+    diagnostics.extend(given.of_packaging(found, &driver, config));
     let templates = Templates::new(&read_templates(options.templates.as_deref())?)?;
     let releases = given.kernels.unwrap_or_default().iter().map(|kernel| kernel.release.clone());
     let kernels: Vec<_> =
@@ -686,12 +764,15 @@ pub(crate) fn without_repetition(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic
     kept
 }
 
+/// The formats that kpkg.toml may have tables for.
+fn config_formats() -> Vec<&'static str> {
+    backend::formats().filter(|format| !format.is_source).map(|format| format.name).collect()
+}
+
 fn read_config(folder: &Path) -> Result<Config> {
     let path = find::below(folder, config::FILE_NAME);
-    let formats: Vec<_> =
-        backend::formats().filter(|format| !format.is_source).map(|format| format.name).collect();
     match fs::read_to_string(&path) {
-        Ok(text) => Config::parse(&path, &text, &formats),
+        Ok(text) => Config::parse(&path, &text, &config_formats()),
         Err(error)
             if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
         {

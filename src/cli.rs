@@ -394,7 +394,11 @@ pub struct InitArgs {
     /// The driver's version, instead of the one that the tree says
     #[arg(long, value_name = "VERSION", env = "KPKG_DRIVER_VERSION")]
     pub driver_version: Option<String>,
-    /// Print the dkms.conf on standard output, write nothing
+    /// Take maintainer, description, relations and notes on scripts from the tree's own packaging: a folder such as debian/, or a
+    /// spec file, below DIR
+    #[arg(long, value_name = "PATH", env = "KPKG_FROM")]
+    pub from: Option<String>,
+    /// Print the first of the files that would be written, write nothing
     #[arg(long, env = "KPKG_DRY_RUN", action = clap::ArgAction::SetTrue)]
     pub dry_run: bool,
     /// Colours in messages

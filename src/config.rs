@@ -128,15 +128,62 @@ pub enum Initramfs {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct FilesConfig {
     /// Firmware.
-    pub firmware: Vec<String>,
+    pub firmware: Vec<FileConfig>,
     /// Rules of udev.
-    pub udev: Vec<String>,
+    pub udev: Vec<FileConfig>,
+    /// Entries for udev's hardware database.
+    pub hwdb: Vec<FileConfig>,
     /// Configuration of modprobe.
-    pub modprobe: Vec<String>,
+    pub modprobe: Vec<FileConfig>,
     /// Lists of modules to load when the machine starts.
-    pub modules_load: Vec<String>,
+    pub modules_load: Vec<FileConfig>,
     /// Configuration of depmod.
-    pub depmod: Vec<String>,
+    pub depmod: Vec<FileConfig>,
+    /// Units of systemd; installed, not enabled.
+    pub systemd: Vec<FileConfig>,
+    /// What initramfs-tools reads, below its folder: `{ path = "hook", name = "hooks/toy" }`. Hooks and scripts are executable;
+    /// packages for systems that never have it leave it out.
+    pub initramfs_tools: Vec<FileConfig>,
+    /// Modules of dracut, each a folder such as `90toy`.
+    pub dracut: Vec<FileConfig>,
+}
+
+/// A path of the tree, or one with the name that it gets.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected a path, or a table with `path` and `name`")]
+pub enum FileConfig {
+    /// The path below the source's root.
+    Path(String),
+    /// A path whose name on the target is another one.
+    Named(NamedFile),
+}
+
+/// A path whose name on the target is another one: `{ path = "modprobe.conf", name = "toy.conf" }`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NamedFile {
+    /// The path below the source's root.
+    pub path: String,
+    /// Its path below the folder that its kind goes to.
+    pub name: String,
+}
+
+impl FileConfig {
+    /// The path below the source's root.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        let (Self::Path(path) | Self::Named(NamedFile { path, .. })) = self;
+        path.trim_start_matches("./").trim_end_matches('/')
+    }
+
+    /// The name it gets, where that is not its own.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Path(_) => None,
+            Self::Named(file) => Some(&file.name),
+        }
+    }
 }
 
 /// What is set for modules.

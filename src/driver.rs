@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use about::ABOUT_BYTES;
-pub use about::About;
+pub use about::{About, is_mailbox};
 use conf::{GIVEN_VERSION, OWN_VERSION, PackagedConf, Reader, Reading, Wanted};
 use tree::Tree;
 

@@ -578,7 +578,7 @@ fn run_init(args: &InitArgs, signals: &Signals) -> Result<ExitCode> {
         means: Means { stop: signals.stop.clone(), ..Means::default() },
         ..build::Options::default()
     };
-    let (files, findings) = build::init(&input, &options)?;
+    let (files, findings) = build::init(&input, &options, args.from.as_deref())?;
     if findings.iter().any(|finding| finding.severity == Severity::Error) {
         return Err(Error::diagnostics(findings));
     }

@@ -170,12 +170,20 @@ pub struct Folders {
     pub firmware: String,
     /// Rules of udev.
     pub udev: String,
+    /// Entries for udev's hardware database.
+    pub hwdb: String,
     /// Options of modules.
     pub modprobe: String,
     /// Lists of modules to load.
     pub modules_load: String,
     /// Which of several modules of one name counts.
     pub depmod: String,
+    /// Units of systemd.
+    pub systemd: String,
+    /// Of initramfs-tools, where a system of the format may have it.
+    pub initramfs_tools: Option<String>,
+    /// Modules of dracut.
+    pub dracut: String,
 }
 
 /// What prebuilt packages look like. `{name}` is the driver, `{kernel}` a kernel release, `{flavour}` what follows its numbers.

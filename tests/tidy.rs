@@ -72,12 +72,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("kernel", &["dkms", "error", "headers", "machine", "output", "package", "version"]),
     ("ko", &["archive"]),
     ("layout", &["dkms", "kbuild"]),
-    ("lint", &["backend", "diagnostic", "dkms", "driver", "kbuild", "source", "version"]),
+    ("lint", &["backend", "diagnostic", "dkms", "driver", "kbuild", "packaging", "source", "version"]),
     ("machine", &["dkms", "error"]),
     ("output", &["error"]),
     ("package", &[]),
     ("packaged", &["backend", "error", "output", "package", "source", "unpack"]),
-    ("packaging", &["dkms"]),
+    ("packaging", &["config", "diagnostic", "dkms", "package", "source"]),
     (
         "plan",
         &[

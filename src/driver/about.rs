@@ -96,7 +96,8 @@ fn checked_text(key: &str, value: Option<String>) -> Result<Option<String>> {
 }
 
 /// `Name <local@domain.tld>` on one line, without the characters that separate addresses.
-fn is_mailbox(text: &str) -> bool {
+#[must_use]
+pub fn is_mailbox(text: &str) -> bool {
     let Some((name, address)) = text.strip_suffix('>').and_then(|text| text.split_once(" <")) else {
         return false;
     };

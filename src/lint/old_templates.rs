@@ -2,6 +2,7 @@
 
 use super::{Tree, TreeRule};
 use crate::diagnostic::{Code, Diagnostic};
+use crate::packaging::{field_of, relations_of, script_tables, spec_relations};
 use crate::source::SourceKind;
 
 pub(super) static RULE: TreeRule = TreeRule { code: &CODE, check };
@@ -21,14 +22,6 @@ const SPEC: &str = "-dkms-mkrpm.spec";
 
 /// The parts of `debian/` that say nothing of the driver's own.
 const USUAL: [&str; 8] = ["changelog", "compat", "control", "copyright", "dirs", "rules", "source", "docs"];
-/// The scripts, and where their text goes.
-const SCRIPTS: [(&str, &str); 4] = [
-    ("preinst", "[scripts.before-install]"),
-    ("postinst", "[scripts.after-install]"),
-    ("prerm", "[scripts.before-remove]"),
-    ("postrm", "[scripts.after-remove]"),
-];
-
 fn check(tree: &Tree<'_>) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     for file in &tree.driver.tree {
@@ -68,7 +61,7 @@ fn of_folder(tree: &Tree<'_>, folder: &str) -> Vec<String> {
         ("Description", "[driver] summary"),
     ] {
         if let Some(value) =
-            field_of(&control, field).filter(|value| is_own(value) && !value.contains("MODULE_NAME"))
+            line_of(&control, field).filter(|value| is_own(value) && !value.contains("MODULE_NAME"))
         {
             parts.push(format!("understood: {field}: `{key} = \"{value}\"`"));
         }
@@ -79,28 +72,20 @@ fn of_folder(tree: &Tree<'_>, folder: &str) -> Vec<String> {
         ("Conflicts", "conflicts"),
         ("Provides", "provides"),
     ] {
-        let names = field_of(&control, field).unwrap_or_default();
-        let names: Vec<_> = names
-            .split(',')
-            .map(|need| need.replace(['(', ')'], "").split_whitespace().collect::<Vec<_>>().join(" "))
-            .filter(|need| {
-                is_own(need)
-                    && !need.starts_with("${")
-                    && !need.starts_with("dkms")
-                    && !need.contains("MODULE_")
-            })
-            .map(|need| format!("\"{need}\""))
-            .collect();
+        let (known, unknown) = relations_of(&field_of(&control, field).unwrap_or_default());
+        let is_own = |need: &&String| is_own(need) && !need.contains("MODULE_");
+        let names: Vec<_> = known.iter().filter(is_own).map(|need| format!("\"{need}\"")).collect();
         if !names.is_empty() {
             parts.push(format!("understood: {field}: `[relations] {key} = [{}]`", names.join(", ")));
         }
+        parts.extend(unknown.iter().filter(is_own).map(|need| format!("by hand: {field}: {need}")));
     }
     let debian = format!("{folder}/debian/");
     for file in tree.driver.tree.iter().filter(|file| file.path.starts_with(&debian)) {
         let name = file.path[debian.len()..].split('/').next().unwrap_or_default();
-        if let Some((_, table)) = SCRIPTS.iter().find(|(script, _)| *script == name) {
+        if let Some((_, table)) = script_tables(false).find(|(script, _)| *script == name) {
             parts.push(format!(
-                "by hand: {name}: what it does beside dkms goes to a file named under `{table}`"
+                "by hand: {name}: what it does beside dkms goes to a file named under `[{table}]`"
             ));
         } else if !USUAL.contains(&name) && !name.starts_with("README") {
             parts.push(format!("by hand: debian/{}", &file.path[debian.len()..]));
@@ -121,30 +106,19 @@ fn of_spec(text: &str) -> Vec<String> {
         ("Summary", "[driver] summary"),
         ("License", "[driver] license"),
     ] {
-        if let Some(value) = field_of(text, field).filter(|value| is_own(value) && !value.contains("%{")) {
+        if let Some(value) = line_of(text, field).filter(|value| is_own(value) && !value.contains("%{")) {
             parts.push(format!("understood: {field}: `{key} = \"{value}\"`"));
         }
     }
-    let needs = text.lines().filter_map(|line| line.trim().strip_prefix("Requires:"));
-    let needs: Vec<_> = needs
-        .flat_map(|needs| needs.split(','))
-        .map(|need| need.split_whitespace().collect::<Vec<_>>().join(" "))
-        .filter(|need| is_own(need) && !need.starts_with("dkms") && !need.contains("%{"))
-        .map(|need| format!("\"{need}\""))
-        .collect();
+    let (known, _) = spec_relations(text, "Requires");
+    let needs: Vec<_> = known.iter().filter(|need| is_own(need)).map(|need| format!("\"{need}\"")).collect();
     if !needs.is_empty() {
         parts.push(format!("understood: Requires: `[relations] requires = [{}]`", needs.join(", ")));
     }
-    for (section, table) in [
-        ("%pre", "[scripts.before-install]"),
-        ("%post", "[scripts.after-install]"),
-        ("%preun", "[scripts.before-remove]"),
-        ("%postun", "[scripts.after-remove]"),
-        ("%posttrans", "[scripts.after-transaction]"),
-    ] {
+    for (section, table) in script_tables(true) {
         if text.lines().any(|line| line.split_whitespace().next() == Some(section)) {
             parts.push(format!(
-                "by hand: {section}: what it does beside dkms goes to a file named under `{table}`"
+                "by hand: {section}: what it does beside dkms goes to a file named under `[{table}]`"
             ));
         }
     }
@@ -152,9 +126,7 @@ fn of_spec(text: &str) -> Vec<String> {
     parts
 }
 
-/// The first line of a field, in either format.
-fn field_of(text: &str, name: &str) -> Option<String> {
-    text.lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-        .map(|value| value.trim().to_owned())
+/// The first line of a field.
+fn line_of(text: &str, name: &str) -> Option<String> {
+    field_of(text, name)?.lines().next().map(str::to_owned)
 }

@@ -507,6 +507,24 @@ impl Reader<'_> {
         (self.named(&after[..end], depth), &after[end..])
     }
 
+    /// Every word of a list between two texts.
+    fn each(&self, before: &str, after: &str, list: &str, depth: u32) -> String {
+        let (before, after) = (self.expand(before.trim(), depth + 1), self.expand(after, depth + 1));
+        let list = self.expand(list.trim(), depth + 1);
+        if list.contains(UNKNOWN) {
+            return unknown("");
+        }
+        let words = list.split_whitespace().take(WORDS);
+        let mut whole = String::new();
+        for word in words {
+            if whole.len() > LONGEST {
+                return unknown("");
+            }
+            whole.push_str(&format!("{before}{word}{after} "));
+        }
+        whole.trim_end().to_owned()
+    }
+
     fn named(&self, name: &str, depth: u32) -> String {
         if depth > DEEPEST {
             return unknown("");
@@ -514,6 +532,17 @@ impl Reader<'_> {
         let name = name.trim().trim_start_matches('?');
         if let Some(pattern) = name.strip_prefix("wildcard ") {
             return self.expand(pattern, depth + 1);
+        }
+        if let Some((prefix, list)) = name.strip_prefix("addprefix ").and_then(|list| list.split_once(',')) {
+            return self.each(prefix, "", list, depth);
+        }
+        // `$(LIST:%=folder/%)`
+        if let Some((list, (from, to))) =
+            name.split_once(':').and_then(|(list, rule)| Some((list, rule.split_once('=')?)))
+            && from == "%"
+            && let Some((before, after)) = to.split_once('%')
+        {
+            return self.each(before, after, &format!("$({list})"), depth);
         }
         if let Some(value) = self.variables.0.get(name) {
             return match value {

@@ -134,7 +134,7 @@ mod tests {
             let text = texts.iter().find(|(name, _)| *name == path).map_or("", |(_, text)| text);
             Some(text.bytes().take(limit).collect())
         };
-        let files = Files { paths, read: &read };
+        let files = Files { paths, read: Box::new(read) };
         layout(&files).into_iter().map(|placed| (placed.from, placed.to)).collect()
     }
 

@@ -2,10 +2,23 @@
 //!
 //! Reads texts as evidence and runs nothing. What a line cannot be known to mean is left out: no guess.
 
+mod companions;
 mod copies;
+mod findings;
+mod kpkg_toml;
 mod layout;
+mod own;
 
+pub use companions::{Companion, companions};
+pub use findings::{CODES, Evidence, findings};
+pub use kpkg_toml::kpkg_toml;
 pub use layout::{Placed, layout};
+pub use own::{About, Own, Script, field_of, own, own_of, relations_of, script_tables, spec_relations};
+
+use std::fs::File;
+use std::io::Read;
+
+use crate::source::{SourceFile, SourceKind};
 
 /// How much of one text is read.
 const TEXT: usize = 256 << 10;
@@ -17,10 +30,24 @@ pub struct Files<'a> {
     /// Their paths below the tree's root, in byte order.
     pub paths: Vec<&'a str>,
     /// The beginning of one, of at most so many bytes.
-    pub read: &'a dyn Fn(&str, usize) -> Option<Vec<u8>>,
+    pub read: Box<dyn Fn(&str, usize) -> Option<Vec<u8>> + 'a>,
 }
 
-impl Files<'_> {
+impl<'a> Files<'a> {
+    /// The regular files that were selected of a tree.
+    #[must_use]
+    pub fn new(files: &'a [SourceFile]) -> Self {
+        let regular = |file: &&SourceFile| matches!(file.kind, SourceKind::File { .. });
+        let paths: Vec<_> = files.iter().filter(regular).map(|file| file.path.as_str()).collect();
+        let read = |path: &str, limit: usize| {
+            let at = files.binary_search_by(|file| file.path.as_str().cmp(path)).ok()?;
+            let SourceKind::File { on_disk, .. } = &files[at].kind else { return None };
+            let mut bytes = Vec::new();
+            File::open(on_disk).ok()?.take(limit as u64).read_to_end(&mut bytes).ok()?;
+            Some(bytes)
+        };
+        Self { paths, read: Box::new(read) }
+    }
     fn text(&self, path: &str) -> String {
         let bytes = (self.read)(path, TEXT).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -164,10 +191,15 @@ fn install_list(text: &str, folder: &str) -> Vec<copies::Copy> {
         if words.first().is_none_or(|word| word.starts_with('#')) {
             continue;
         }
-        let Some((to, sources)) = words.split_last().filter(|(_, sources)| !sources.is_empty()) else {
-            continue;
+        // one word is a path that stays the same
+        let (to, sources) = match words.as_slice() {
+            [] => continue,
+            [only] => {
+                (only.trim_end_matches('/').rsplit_once('/').map_or("", |(folder, _)| folder), vec![*only])
+            }
+            [sources @ .., to] => (*to, sources.to_vec()),
         };
-        let (sources, into) = match sources {
+        let (sources, into) = match sources.as_slice() {
             [sources @ .., "=>"] => (sources, false),
             sources => (sources, true),
         };

@@ -3,6 +3,7 @@
 //! Where they go is the target's to say.
 
 use super::{MISSING_FILE, content, folder, text_file};
+use crate::config::FileConfig;
 use crate::diagnostic::Diagnostic;
 use crate::driver::Driver;
 use crate::error::{Error, Result};
@@ -15,18 +16,23 @@ use crate::source::{SourceFile, SourceKind};
 pub(super) fn entries(driver: &Driver, target: &Target, request: &Request, base: &str) -> Result<Vec<Entry>> {
     let (files, folders) = (&request.files, &target.folders);
     let lists = [
-        (&files.firmware, &folders.firmware),
-        (&files.udev, &folders.udev),
-        (&files.modprobe, &folders.modprobe),
-        (&files.modules_load, &folders.modules_load),
-        (&files.depmod, &folders.depmod),
+        (&files.firmware, Some(&folders.firmware), Mode::Data),
+        (&files.udev, Some(&folders.udev), Mode::Data),
+        (&files.hwdb, Some(&folders.hwdb), Mode::Data),
+        (&files.modprobe, Some(&folders.modprobe), Mode::Data),
+        (&files.modules_load, Some(&folders.modules_load), Mode::Data),
+        (&files.depmod, Some(&folders.depmod), Mode::Data),
+        (&files.systemd, Some(&folders.systemd), Mode::Data),
+        (&files.initramfs_tools, folders.initramfs_tools.as_ref(), Mode::Hooks),
+        (&files.dracut, Some(&folders.dracut), Mode::Scripts),
     ];
     let mut entries: Vec<Entry> = Vec::new();
-    for (paths, place) in lists {
-        for path in paths {
-            let found = named(driver, path)?;
+    for (named_files, place, mode) in lists {
+        for named_file in named_files {
+            let found = named(driver, named_file)?;
+            let Some(place) = place else { continue };
             for (file, below) in found {
-                let executable = matches!(file.kind, SourceKind::File { executable: true, .. });
+                let executable = mode.of(file, &below);
                 let kind = EntryKind::File { content: content(driver, file), executable };
                 entries.push(Entry { path: format!("{place}/{below}"), kind, role: Role::Plain });
                 // folders of our own, such as those of firmware by vendor
@@ -58,16 +64,50 @@ pub(super) fn entries(driver: &Driver, target: &Target, request: &Request, base:
     Ok(entries)
 }
 
-/// A file, or all files of a folder, each with its path below what was named.
-fn named<'a>(driver: &'a Driver, path: &str) -> Result<Vec<(&'a SourceFile, &'a str)>> {
-    let path = path.trim_start_matches("./").trim_end_matches('/');
+/// Which files of a kind may be run.
+#[derive(Clone, Copy)]
+enum Mode {
+    /// None, whatever the tree says: systemd complains about units that are executable, and checkouts on some file systems make
+    /// everything so.
+    Data,
+    /// Those in `hooks` and `scripts`: initramfs-tools leaves out what is not executable there.
+    Hooks,
+    /// Those that are in the tree, and `*.sh`: dracut sources `module-setup.sh`, and its older releases ask for the bit.
+    Scripts,
+}
+
+impl Mode {
+    /// For a file, which goes to a path below the folder of its kind.
+    fn of(self, file: &SourceFile, below: &str) -> bool {
+        match self {
+            Self::Data => false,
+            Self::Hooks => ["hooks/", "scripts/"].iter().any(|folder| below.starts_with(folder)),
+            Self::Scripts => {
+                file.path.ends_with(".sh") || matches!(file.kind, SourceKind::File { executable: true, .. })
+            }
+        }
+    }
+}
+
+/// A file, or all files of a folder, each with its path below the folder of its kind.
+fn named<'a>(driver: &'a Driver, wanted: &FileConfig) -> Result<Vec<(&'a SourceFile, String)>> {
+    let path = wanted.path();
+    if let Some(name) = wanted.name().filter(|name| !is_inside(name)) {
+        return Err(Error::usage(format!(
+            "the name `{}` under `[files]` in kpkg.toml is no path below a folder",
+            name.escape_debug()
+        ))
+        .hint("write the name that the file has on the target, such as `name = \"60-toy.rules\"`"));
+    }
     let is_file = |file: &&SourceFile| matches!(file.kind, SourceKind::File { .. });
     let mut found = Vec::new();
     for file in driver.tree.iter().filter(is_file) {
         if file.path == path {
-            found.push((file, file.path.rsplit('/').next().unwrap_or(&file.path)));
+            let own = || file.path.rsplit('/').next().unwrap_or(&file.path);
+            found.push((file, wanted.name().unwrap_or_else(own).to_owned()));
         } else if let Some(below) = file.path.strip_prefix(path).and_then(|rest| rest.strip_prefix('/')) {
-            found.push((file, below));
+            let place = wanted.name().map_or_else(|| below.to_owned(), |name| format!("{name}/{below}"));
+            found.push((file, place));
         }
     }
     if found.is_empty() {
@@ -76,4 +116,10 @@ fn named<'a>(driver: &'a Driver, path: &str) -> Result<Vec<(&'a SourceFile, &'a 
         return Err(Error::diagnostics(vec![finding.hint("correct the path under `[files]` in kpkg.toml")]));
     }
     Ok(found)
+}
+
+/// Whether a path stays in the folder that it counts from, and survives in lists of files.
+fn is_inside(path: &str) -> bool {
+    let is_part = |part: &str| !matches!(part, "" | "." | "..");
+    path.split('/').all(is_part) && !path.chars().any(char::is_control)
 }
