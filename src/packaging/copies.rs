@@ -3,6 +3,7 @@
 //! What a line cannot be known to mean gives nothing. A value that nobody can know, such as `$(DESTDIR)`, stays in a destination
 //! as a mark with its name, because the folders behind it often say enough.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::dkms::tree_path;
@@ -12,6 +13,8 @@ pub(super) const UNKNOWN: [char; 2] = ['\u{1}', '\u{2}'];
 /// The longest value that is made, and how deep values may name others.
 const LONGEST: usize = 1 << 14;
 const DEEPEST: u32 = 8;
+/// How many references of a text are looked up: values that name each other grow without end.
+const REFERENCES: u32 = 20_000;
 /// How many words a command or a list may have.
 const WORDS: usize = 1000;
 
@@ -57,7 +60,13 @@ pub(super) struct Script<'a> {
 pub(super) fn copies(script: &Script<'_>) -> Vec<Copy> {
     let lines = logical_lines(script.text);
     let variables = Variables::collect(script, &lines);
-    let mut reader = Reader { script, variables, made: BTreeSet::new(), copies: Vec::new() };
+    let mut reader = Reader {
+        script,
+        variables,
+        made: BTreeSet::new(),
+        copies: Vec::new(),
+        references: Cell::new(REFERENCES),
+    };
     let mut folder = Some(script.folder.to_owned());
     let mut is_install = false;
     for (number, line) in &lines {
@@ -328,6 +337,8 @@ struct Reader<'a> {
     /// Folders that were made.
     made: BTreeSet<String>,
     copies: Vec<Copy>,
+    /// How many more references are looked up.
+    references: Cell<u32>,
 }
 
 impl Reader<'_> {
@@ -526,9 +537,10 @@ impl Reader<'_> {
     }
 
     fn named(&self, name: &str, depth: u32) -> String {
-        if depth > DEEPEST {
+        let Some(left) = self.references.get().checked_sub(1).filter(|_| depth <= DEEPEST) else {
             return unknown("");
-        }
+        };
+        self.references.set(left);
         let name = name.trim().trim_start_matches('?');
         if let Some(pattern) = name.strip_prefix("wildcard ") {
             return self.expand(pattern, depth + 1);
@@ -546,7 +558,11 @@ impl Reader<'_> {
         }
         if let Some(value) = self.variables.0.get(name) {
             return match value {
-                Some(value) => self.expand(value, depth + 1),
+                // the outermost name says most: `UDEVDIR` more than the command that gives its value
+                Some(value) => match self.expand(value, depth + 1) {
+                    value if value.starts_with(UNKNOWN[0]) && value.ends_with(UNKNOWN[1]) => unknown(name),
+                    value => value,
+                },
                 None => unknown(name),
             };
         }

@@ -184,7 +184,7 @@ mod tests {
             said_by: (HOSTILE.to_owned(), 1),
         };
         let companions = [
-            companion(Some("udev"), &format!("sub/{HOSTILE}"), HOSTILE),
+            companion(Some("udev"), &format!("sub/{HOSTILE}"), &format!("n{HOSTILE}")),
             companion(Some("udev"), "sub/60-x.rules", "60-x.rules"),
             companion(Some("modprobe"), "60-x.rules", "60-x.rules"),
             companion(None, "sub/x", "x"),
@@ -194,7 +194,10 @@ mod tests {
         assert_eq!(config.driver.description.as_deref(), Some(HOSTILE));
         assert_eq!(config.format["deb"].relations.requires, [HOSTILE]);
         assert_eq!(config.files.udev.len(), 2);
-        assert_eq!((config.files.udev[0].path(), config.files.udev[0].name()), (HOSTILE, Some(HOSTILE)));
+        assert_eq!(
+            (config.files.udev[0].path(), config.files.udev[0].name()),
+            (HOSTILE, Some(format!("n{HOSTILE}").as_str()))
+        );
         assert_eq!(config.files.udev[1], FileConfig::Path("60-x.rules".to_owned()));
         assert!(config.files.modprobe.is_empty());
         assert_eq!(parse(&kpkg_toml(None, &[], "")), Config::default());
