@@ -170,7 +170,7 @@ fn what_an_own_debian_folder_says_is_named_and_init_takes_it() {
         "by hand: debian/toy-dkms.postinst runs udevadm: ",
         "by hand: Conflicts: old-toy (<< 2)",
         "by hand: debian/toy-dkms.triggers",
-        "by hand: debian/patches: 1 patches",
+        "by hand: debian/patches: fix.patch; ",
         "`kpkg init --from debian/`",
     ] {
         assert!(said.contains(words), "{words}: {said}");

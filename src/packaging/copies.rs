@@ -560,7 +560,12 @@ impl Reader<'_> {
             return match value {
                 // the outermost name says most: `UDEVDIR` more than the command that gives its value
                 Some(value) => match self.expand(value, depth + 1) {
-                    value if value.starts_with(UNKNOWN[0]) && value.ends_with(UNKNOWN[1]) => unknown(name),
+                    value
+                        if value.starts_with(UNKNOWN[0])
+                            && value.find(UNKNOWN[1]) == Some(value.len() - 1) =>
+                    {
+                        unknown(name)
+                    }
                     value => value,
                 },
                 None => unknown(name),

@@ -156,8 +156,8 @@ fn of_debian(files: &Files<'_>, folder: &str) -> Option<Own> {
         series.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
     if !patches.is_empty() {
         own.by_hand.push(format!(
-            "{folder}/patches: {} patches; apply them to the source, or name them under PATCH in dkms.conf",
-            patches.len()
+            "{folder}/patches: {}; apply what the driver needs to the source, or name it under PATCH in dkms.conf",
+            patches.join(", ").chars().take(200).collect::<String>()
         ));
     }
     own.by_hand.truncate(OF_A_KIND);
@@ -390,7 +390,7 @@ fn programs(text: &str) -> Vec<String> {
         "isadoption",
     ];
     let mut found: Vec<String> = Vec::new();
-    for line in text.lines() {
+    for line in without_texts(text).lines() {
         let line = line.trim();
         if line.starts_with('#') || line.starts_with('%') || line.contains("common.postinst") {
             continue;
@@ -419,6 +419,44 @@ fn programs(text: &str) -> Vec<String> {
         }
     }
     found
+}
+
+/// A script without what stands between quotes and in here-documents, which is seldom a program.
+fn without_texts(script: &str) -> String {
+    let mut out = String::new();
+    let mut quote = None;
+    let mut here: Option<String> = None;
+    for line in script.lines() {
+        if let Some(end) = &here {
+            if line.trim() == end {
+                here = None;
+            }
+            continue;
+        }
+        let is_comment = quote.is_none() && line.trim_start().starts_with('#');
+        let mut characters = line.chars().filter(|_| !is_comment);
+        while let Some(character) = characters.next() {
+            match character {
+                '\\' if quote != Some('\'') => drop(characters.next()),
+                '\'' | '"' if quote.is_none() => {
+                    quote = Some(character);
+                    // a word that is a text is no program, and no blank
+                    out.push('"');
+                }
+                _ if quote == Some(character) => quote = None,
+                _ if quote.is_none() => out.push(character),
+                _ => {}
+            }
+        }
+        out.push(if quote.is_some() { ' ' } else { '\n' });
+        let marked = line.split_once("<<").filter(|_| quote.is_none() && !line.contains("<<<"));
+        here = marked.map(|(_, end)| {
+            let end = end.trim_start_matches('-').trim_start();
+            let end = end.split([' ', ';', '|', '>', ')']).next().unwrap_or_default();
+            end.trim_matches(['\'', '"', '\\']).to_owned()
+        });
+    }
+    out
 }
 
 /// The licence of all files in a machine-readable copyright file.
@@ -486,6 +524,8 @@ mod tests {
         assert!(programs(usual).is_empty(), "{:?}", programs(usual));
         let own = "if true; then udevadm trigger; fi\n/sbin/modprobe toy || :\nX=1 systemctl enable toy && udevadm settle\n";
         assert_eq!(programs(own), ["udevadm", "modprobe", "systemctl"]);
+        let said = "printf \"\\n\\033[1;36mADD: '\\033[1;35msudo x'; rm y\\n\"\ncat > /x <<EOF\nrm -rf\nEOF\necho \"a\nrm b\"\nldconfig\n";
+        assert_eq!(programs(said), ["cat", "ldconfig"]);
     }
 
     #[test]
