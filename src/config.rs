@@ -149,7 +149,7 @@ pub struct FilesConfig {
 }
 
 /// A path of the tree, or one with the name that it gets.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a path, or a table with `path` and `name`")]
 pub enum FileConfig {
     /// The path below the source's root.
@@ -159,7 +159,7 @@ pub enum FileConfig {
 }
 
 /// A path whose name on the target is another one: `{ path = "modprobe.conf", name = "toy.conf" }`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NamedFile {
     /// The path below the source's root.

@@ -137,8 +137,7 @@ pub fn companions(files: &Files<'_>) -> Vec<Companion> {
 /// `debian/NAME.udev` and the like.
 fn of_debhelper(files: &Files<'_>) -> Vec<Companion> {
     let mut found = Vec::new();
-    for path in files.below("debian") {
-        let name = &path["debian/".len()..];
+    for (path, name) in files.paths.iter().filter_map(|path| Some((*path, path.strip_prefix("debian/")?))) {
         for (ending, key, before, after) in DEBHELPER {
             let package = match name.strip_suffix(ending) {
                 // what other templates are named after is not clear

@@ -236,10 +236,10 @@ fn below_root<'t>(to: &'t str, folders: &[&str]) -> Option<&'t str> {
 /// Whether what stands before a folder of the system is a root: nothing, something unknown, or `debian/PACKAGE`.
 fn is_root(before: &str) -> bool {
     let before = before.trim_start_matches("./");
-    let parent = before.rsplit('/').nth(1);
+    let folder = before.rsplit('/').nth(1);
     matches!(before, "" | "/usr/local" | "debian/tmp")
         || before.contains(copies::UNKNOWN)
-        || parent == Some("debian")
+        || folder == Some("debian")
 }
 
 /// Whether a path matches a pattern with `*`, `?` and `[…]`, none of which matches a slash.

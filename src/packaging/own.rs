@@ -70,7 +70,7 @@ pub fn script_tables(of_spec: bool) -> impl Iterator<Item = (&'static str, &'sta
 /// The packagings of a tree: `debian/` in its root, and spec files of packages that use dkms.
 #[must_use]
 pub fn own(files: &Files<'_>) -> Vec<Own> {
-    let mut found: Vec<_> = of_debian(files, "debian").into_iter().collect();
+    let mut found: Vec<_> = of_debian(files, "debian/").into_iter().collect();
     let is_spec = |path: &&&str| {
         (path.ends_with(".spec") || path.ends_with(".spec.in"))
             && !path.ends_with("-dkms-mkrpm.spec")
@@ -95,6 +95,7 @@ pub fn own_of(files: &Files<'_>, path: &str) -> Option<Own> {
 }
 
 fn of_debian(files: &Files<'_>, folder: &str) -> Option<Own> {
+    let folder = folder.trim_end_matches('/');
     let control = [format!("{folder}/control"), format!("{folder}/control.in")];
     let control = files.text(control.iter().find(|path| files.has(path))?);
     let stanzas: Vec<_> = stanzas(&control);
