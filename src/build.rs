@@ -25,7 +25,7 @@ use crate::lint;
 use crate::machine::Machine;
 use crate::output::{self, Dir, Means, Output, Signer, Stop, Written};
 use crate::package::{Codec, Package};
-use crate::packaging::{self, Evidence, Files, Own};
+use crate::packaging::{self, Companion, Evidence, Files, Own};
 use crate::plan::{self, KernelModules, ReadyModule, Sibling};
 use crate::profile::{self, Target};
 use crate::request::{self, Request};
@@ -214,7 +214,8 @@ pub struct NewFile {
 pub fn init(input: &Input, options: &Options, from: Option<&str>) -> Result<(Vec<NewFile>, Vec<Diagnostic>)> {
     let folder = input.folder.as_path();
     let config = read_config(folder)?;
-    let wanted = find::Options { conf: None, all: true, root: config.source.root.as_deref(), map: &[] };
+    let map = moves(&config.source)?;
+    let wanted = find::Options { conf: None, all: true, root: config.source.root.as_deref(), map: &map };
     let (found, _) = find::find(folder, &wanted)?;
     let has_conf = found.iter().any(|found| found.conf.is_some());
     let (mut files, mut diagnostics) = (Vec::new(), Vec::new());
@@ -262,7 +263,8 @@ fn own_config(
         }
         _ => None,
     };
-    let companions = if root.is_some() { packaging::companions(&files) } else { Vec::new() };
+    let map = found.first().map_or(&[][..], |found| &found.map);
+    let companions = root.as_ref().map(|root| companions(&files, root, map)).unwrap_or_default();
     Ok(packaging::kpkg_toml(own.as_ref(), &companions, &root.unwrap_or_default()))
 }
 
@@ -275,6 +277,18 @@ fn select_whole(input: &Input, config: &Config, options: &Options) -> Result<Vec
         interrupted: &|| options.means.stop.is_set(),
     };
     Ok(source::select(&input.folder, &selected)?.files)
+}
+
+/// What a tree's own packaging installs beside modules, with paths as the packaged source has them.
+fn companions(files: &Files<'_>, root: &str, map: &[Moved]) -> Vec<Companion> {
+    let mut companions = packaging::companions(files);
+    for companion in companions.iter_mut().filter(|_| !map.is_empty()) {
+        if let Some(below) = companion.below(root) {
+            let moved = source::moved(below, map);
+            companion.path = if root.is_empty() { moved } else { format!("{root}/{moved}") };
+        }
+    }
+    companions
 }
 
 /// A maintainer who would be refused in kpkg.toml is left out.
@@ -325,7 +339,7 @@ pub fn prepare(input: &Input, options: &Options, tell: Tell<'_>) -> Result<Vec<P
     // a part of the folder is the source: what says how it is packaged may lie beside it
     let whole = found
         .iter()
-        .any(|found| found.root != folder)
+        .any(|found| found.root != folder || !found.map.is_empty())
         .then(|| select_whole(input, &config, options))
         .transpose()?;
     let mut own = Vec::new();
@@ -484,9 +498,9 @@ impl Given<'_> {
     /// What the tree's own packaging has and the packages do not.
     fn of_packaging(&self, found: &Found, driver: &Driver, config: &Config) -> Vec<Diagnostic> {
         let Some(root) = below_folder(&self.input.folder, &found.root) else { return Vec::new() };
-        let files = Files::new(if root.is_empty() { &driver.tree } else { self.whole.unwrap_or_default() });
+        let files = Files::new(self.whole.unwrap_or(&driver.tree));
         let evidence = Evidence {
-            companions: packaging::companions(&files),
+            companions: companions(&files, &root, &found.map),
             own: packaging::own(&files).into_iter().map(with_usable_maintainer).collect(),
             root: &root,
             is_alone: self.is_alone,

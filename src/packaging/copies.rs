@@ -182,7 +182,7 @@ impl Variables {
             .entry(name.to_owned())
             .and_modify(|old| {
                 if *old != value {
-                    *old = None
+                    *old = None;
                 }
             })
             .or_insert(value);
@@ -476,7 +476,7 @@ impl Reader<'_> {
                     continue;
                 }
                 '$' | '%' if character == '$' || self.script.language == Language::Spec => {
-                    let (value, left) = self.reference(character, after, depth);
+                    let (value, left) = self.reference(after, depth);
                     out.push_str(&value);
                     rest = left;
                     continue;
@@ -489,11 +489,11 @@ impl Reader<'_> {
     }
 
     /// The value of what follows a `$` or a `%`, and what is behind it.
-    fn reference<'t>(&self, sign: char, after: &'t str, depth: u32) -> (String, &'t str) {
+    fn reference<'t>(&self, after: &'t str, depth: u32) -> (String, &'t str) {
         if self.script.language == Language::Make
             && let Some(shell) = after.strip_prefix('$')
         {
-            return self.reference(sign, shell, depth);
+            return self.reference(shell, depth);
         }
         if let Some(inside) = after.strip_prefix(['(', '{']) {
             let mut level = 1_u32;

@@ -25,7 +25,7 @@ pub struct Placed {
 /// * `src/* usr/src/drv-1.0/` gives `src` → the root,
 /// * `cp dkms.conf.in $(DESTDIR)/usr/src/drv-$(VERSION)/dkms.conf` gives `dkms.conf.in` → `dkms.conf`,
 /// * `dh_install drbd/* usr/src/drbd-9/src/drbd` gives `drbd` → `src/drbd`,
-/// * `debian/drv.dkms`, which dh_dkms takes for the dkms.conf, gives itself → `dkms.conf`.
+/// * `debian/drv.dkms`, which `dh_dkms` takes for the dkms.conf, gives itself → `dkms.conf`.
 ///
 /// Lines whose source is not in the tree, or whose place below the folder is unknown, give nothing.
 #[must_use]
@@ -49,7 +49,7 @@ pub fn layout(files: &Files<'_>) -> Vec<Placed> {
     found
 }
 
-/// `debian/X.dkms` is X's dkms.conf, where dh_dkms is called.
+/// `debian/X.dkms` is X's dkms.conf, where `dh_dkms` is called.
 fn confs_of_dh_dkms(files: &Files<'_>, rules: &str) -> Vec<Placed> {
     let content = files.text(rules);
     let call = |line: &str| line.contains("dh_dkms") || line.contains("--with") && line.contains("dkms");

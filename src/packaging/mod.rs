@@ -25,12 +25,15 @@ const TEXT: usize = 256 << 10;
 /// How many texts are read.
 const TEXTS: usize = 200;
 
+/// Gives the beginning of a file, of at most so many bytes.
+pub type ReadStart<'a> = dyn Fn(&str, usize) -> Option<Vec<u8>> + 'a;
+
 /// A tree's regular files and their texts.
 pub struct Files<'a> {
     /// Their paths below the tree's root, in byte order.
     pub paths: Vec<&'a str>,
     /// The beginning of one, of at most so many bytes.
-    pub read: Box<dyn Fn(&str, usize) -> Option<Vec<u8>> + 'a>,
+    pub read: Box<ReadStart<'a>>,
 }
 
 impl<'a> Files<'a> {
@@ -133,7 +136,6 @@ fn text_kind(path: &str) -> Option<Text<'_>> {
         (Some(_), _) if name == "install" || name.ends_with(".install") || name.ends_with(".install.in") => {
             TextKind::InstallList
         }
-        (Some(_), _) => return None,
         (None, "Makefile" | "makefile" | "GNUmakefile" | "Makefile.in") => TextKind::Makefile,
         (None, _) if name.ends_with(".spec") || name.ends_with(".spec.in") => TextKind::Spec,
         (None, _) if is_install_script(name) => TextKind::Script,
@@ -183,7 +185,7 @@ fn copies_of(files: &Files<'_>, text: &Text<'_>) -> Vec<copies::Copy> {
     found
 }
 
-/// dh_install's list: paths, and the folder they go to; or `path => path` of dh-exec.
+/// The list of `dh_install`: paths, and the folder they go to; or `path => path` of dh-exec.
 fn install_list(text: &str, folder: &str) -> Vec<copies::Copy> {
     let mut found = Vec::new();
     for (index, line) in text.lines().enumerate() {

@@ -320,11 +320,11 @@ pub fn relations_of(value: &str) -> (Vec<String>, Vec<String>) {
             continue;
         }
         let need: String = need.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let spelled = need.replace('(', " ").replace(')', " ");
+        let spelled = need.replace(['(', ')'], " ");
         let words = spelled.split_whitespace().collect::<Vec<_>>().join(" ");
         // `foo(>=2)` has no blank behind the sign
         let words = words.replace(">=", ">= ").replace("  ", " ");
-        push(words, need, &mut known, &mut unknown);
+        push(words, &need, &mut known, &mut unknown);
     }
     (known, unknown)
 }
@@ -336,7 +336,7 @@ pub fn spec_relations(text: &str, field: &str) -> (Vec<String>, Vec<String>) {
     let values = text.lines().filter_map(|line| value_of(line.trim(), field)).take(OF_A_KIND);
     for value in values.filter(|value| !value.contains("%{") && !value.contains('@')) {
         if value.trim().starts_with('(') {
-            push(value.trim().to_owned(), value.trim().to_owned(), &mut known, &mut unknown);
+            push(value.trim().to_owned(), value.trim(), &mut known, &mut unknown);
             continue;
         }
         // commas and blanks separate names, and a sign binds the words around it
@@ -353,14 +353,14 @@ pub fn spec_relations(text: &str, field: &str) -> (Vec<String>, Vec<String>) {
         }
         for need in needs {
             if !is_usual(need.split(' ').next().unwrap_or_default()) {
-                push(need.clone(), need, &mut known, &mut unknown);
+                push(need.clone(), &need, &mut known, &mut unknown);
             }
         }
     }
     (known, unknown)
 }
 
-fn push(spelled: String, as_it_was: String, known: &mut Vec<String>, unknown: &mut Vec<String>) {
+fn push(spelled: String, as_it_was: &str, known: &mut Vec<String>, unknown: &mut Vec<String>) {
     if known.len() + unknown.len() >= OF_A_KIND || known.contains(&spelled) {
         return;
     }
