@@ -130,7 +130,8 @@ fn text_kind(path: &str) -> Option<Text<'_>> {
     if depth > 4 || is_old_template {
         return None;
     }
-    let debian = (folder == "debian").then_some("").or_else(|| folder.strip_suffix("/debian"));
+    let (parent, last_folder) = folder.rsplit_once('/').unwrap_or(("", folder));
+    let debian = (last_folder == "debian").then_some(parent);
     let kind = match (debian, name) {
         (Some(_), "rules") => TextKind::Rules,
         (Some(_), _) if name == "install" || name.ends_with(".install") || name.ends_with(".install.in") => {
