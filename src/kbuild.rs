@@ -350,6 +350,9 @@ fn uses_exports(tree: &dyn ReadTree, exporter: &Kbuild, user: &Kbuild) -> bool {
         && texts(user).iter().any(|text| text.split(|next| !is_word(next)).any(|word| exports.contains(word)))
 }
 
+/// How many commands of `$(shell …)` are remembered.
+const SHELLS: usize = 500;
+
 /// How many sources are read for what they export and use.
 const SOURCES: usize = 200;
 
@@ -575,6 +578,8 @@ struct Make<'a> {
     here: (String, usize),
     /// Names that are used and that nobody sets.
     unset: RefCell<BTreeSet<String>>,
+    /// The commands of `$(shell …)`.
+    shells: RefCell<Vec<String>>,
 }
 
 /// Where a conditional stands.
@@ -604,6 +609,7 @@ impl<'a> Make<'a> {
             missing: RefCell::default(),
             here: (String::new(), 0),
             unset: RefCell::default(),
+            shells: RefCell::default(),
         };
         if let Some(release) = release {
             for (name, value) in [
@@ -797,7 +803,8 @@ impl<'a> Make<'a> {
                 found.insert(name.clone(), Asked::Release);
             }
         }
-        for name in self.unset.borrow().iter() {
+        // one that is only looked at before the file sets it is no question to the caller
+        for name in self.unset.borrow().iter().filter(|name| !self.variables.contains_key(*name)) {
             found.extend(
                 USUAL_NAMES.iter().find(|(known, _)| known == name).map(|(_, asked)| (name.clone(), *asked)),
             );
@@ -850,15 +857,30 @@ impl<'a> Make<'a> {
             let inside = self.expand(word, 0).replace("@TOP@", "");
             tree_path(&join(&self.folder, &inside)).is_some_and(|path| self.tree.exists(&path))
         };
-        self.default_recipes().into_iter().any(|(target, line)| {
-            let (_, after) = line.split_once('>').unwrap_or_default();
-            let writes = after.split_whitespace().next().is_some_and(is_source);
-            // a script of the tree that is told the name of a source which is not there
-            let mut words = line.split_whitespace().map(|word| word.trim_start_matches(['@', '-', '+']));
-            let is_script = words.next().is_some_and(|first| first.contains('/') && in_tree(first));
-            let makes = is_script && words.any(|word| is_source(word) && !in_tree(word));
-            is_source(&target) && !line.trim().is_empty() || writes || makes || line.contains("./configure")
-        })
+        // what is run while the file is read: `OUT=gen.h ./gen.sh`, `./gen.sh > gen.h`
+        let shell_makes = self.shells.borrow().iter().any(|text| {
+            let mut words = text.split(|next: char| next.is_whitespace() || "=>".contains(next));
+            words.any(|word| {
+                is_source(word)
+                    && word.len() > 4
+                    && !word.contains('*')
+                    && !in_tree(word)
+                    && !word.starts_with('/')
+            }) && (text.contains('>') || text.contains("OUT"))
+        });
+        shell_makes
+            || self.default_recipes().into_iter().any(|(target, line)| {
+                let (_, after) = line.split_once('>').unwrap_or_default();
+                let writes = after.split_whitespace().next().is_some_and(is_source);
+                // a script of the tree that is told the name of a source which is not there
+                let mut words = line.split_whitespace().map(|word| word.trim_start_matches(['@', '-', '+']));
+                let is_script = words.next().is_some_and(|first| first.contains('/') && in_tree(first));
+                let makes = is_script && words.any(|word| is_source(word) && !in_tree(word));
+                is_source(&target) && !line.trim().is_empty()
+                    || writes
+                    || makes
+                    || line.contains("./configure")
+            })
     }
 
     fn file(&mut self, path: &str) {
@@ -916,7 +938,14 @@ impl<'a> Make<'a> {
             if line.contains("$(eval") || line.contains("${eval") || line.contains("$(call") {
                 self.is_open.set(true);
             }
-            if let Some(name) = line.strip_prefix("define ") {
+            let is_reference = line.strip_prefix('$').is_some_and(|rest| {
+                let close = if rest.starts_with('(') { ('(', ')') } else { ('{', '}') };
+                rest.starts_with(close.0) && closing(rest, close.0, close.1) == Some(rest.len() - 1)
+            });
+            if is_reference {
+                // only for what it does
+                self.expand(line, 0);
+            } else if let Some(name) = line.strip_prefix("define ") {
                 let name = name.trim().trim_end_matches(['=', ':', '?', '+']).trim();
                 definition = Some((name.to_owned(), String::new()));
             } else if let Some(paths) = line.strip_prefix("include ") {
@@ -1245,6 +1274,27 @@ impl<'a> Make<'a> {
                 list.split_whitespace().take(2000).map(each).collect::<Vec<_>>().join(" ")
             }
             "shell" if text.trim() == "pwd" => format!("@TOP@/{}", relative(&self.top, &self.folder)),
+            "shell" => {
+                let mut shells = self.shells.borrow_mut();
+                if shells.len() < SHELLS {
+                    shells.push(text.to_owned());
+                }
+                return None;
+            }
+            "call" => {
+                let mut body = self.variables.get(argument(0).trim())?.text.clone();
+                for index in 1..=9 {
+                    let value = argument(index);
+                    for name in [format!("$({index})"), format!("${{{index}}}"), format!("${index}")] {
+                        if body.contains(&name)
+                            && body.len() + value.len() * body.matches(&name).count() <= VALUE
+                        {
+                            body = body.replace(&name, &value);
+                        }
+                    }
+                }
+                self.expand(&body, depth + 1)
+            }
             "wildcard" => self.wildcard(&all_from(0)),
             "abspath" | "realpath" => all_from(0),
             "error" | "warning" | "info" | "eval" => String::new(),

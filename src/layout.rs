@@ -520,9 +520,10 @@ impl<'a> Walk<'a> {
     /// Each object of those modules has to have a source.
     fn sources(&mut self, facts: &Facts) {
         if !self.has_sources() && !facts.modules.is_empty() {
-            let unpacks = ["tar ", "unzip", "cpio", "git clone", "wget", "curl"];
-            let is_unpacked = self.makers.iter().any(|text| unpacks.iter().any(|word| text.contains(word)));
-            let list = if is_unpacked { &mut self.layout.doubts } else { &mut self.layout.lacks };
+            // unpacked, fetched or written by something that names a source
+            let unpacks = ["tar ", "unzip", "cpio", "git clone", "wget", "curl", ".c", ".S", ".rs", "cp "];
+            let is_made = self.makers.iter().any(|text| unpacks.iter().any(|word| text.contains(word)));
+            let list = if is_made { &mut self.layout.doubts } else { &mut self.layout.lacks };
             list.push(Lack::Sources);
         }
         let names: BTreeSet<String> =

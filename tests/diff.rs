@@ -15,6 +15,7 @@ const SOURCE: &str = "// SPDX-License-Identifier: GPL-2.0-only\nMODULE_AUTHOR(\"
 fn tree() -> Tree {
     let tree = Tree::empty();
     tree.file("d/dkms.conf", CONF).file("d/toy.c", SOURCE).file("d/a", "one");
+    tree.file("d/Makefile", "obj-m := toy.o\n");
     tree
 }
 

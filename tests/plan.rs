@@ -451,6 +451,7 @@ fn a_pre_release_sorts_before_its_release_and_behind_the_one_before() {
 /// The dkms.conf of the package of the toy, with another one in its tree, for a version.
 fn packaged_conf(conf: &str, version: &str) -> Result<String, Vec<kpkg::diagnostic::Diagnostic>> {
     let tree = support::Tree::with_conf(conf);
+    tree.file("Makefile", "obj-m := toy.o\nall:\n\tmake -C $(KDIR) M=$(CURDIR)\n");
     let options =
         Options { driver_version: Some(version.to_owned()), output: "dist".into(), ..Options::default() };
     let input = Input::open(tree.path(), None, Path::new("/tmp"), &options.means.stop).unwrap();
@@ -504,6 +505,8 @@ fn a_given_version_reaches_everything_that_uses_it() {
 fn markers_are_errors_that_kpkg_toml_cures() {
     let conf = "PACKAGE_NAME=toy\nPACKAGE_VERSION=1.0\nMAKE=\"make CFLAGS_MODULE+=@CFLGS@\"\n__DKMS_MODULES\nAUTOINSTALL=yes\n";
     let tree = support::Tree::with_conf(conf);
+    tree.file("Makefile", "all:\n\tmake -C $(KDIR) M=$(CURDIR)/src\n");
+    tree.file("src/Makefile", "obj-m := toy.o\n").file("src/toy.c", "MODULE_LICENSE(\"GPL\");\n");
     let errors = String::from_utf8(tree.kpkg(&["--dry-run"]).stderr).unwrap();
     for text in ["@CFLGS@", "substitute = { \"@CFLGS@\" = \"VALUE\" }", "__DKMS_MODULES", "modules = ["] {
         assert!(errors.contains(text), "{errors}");

@@ -6,7 +6,7 @@ use super::elf::Made;
 pub const RELEASE: &str = "6.1.0-1-toy";
 /// A driver whose module is `toy.bin`.
 pub const CONF: &str = "PACKAGE_NAME=\"toy\"\nPACKAGE_VERSION=\"1.0\"\nBUILT_MODULE_NAME[0]=\"toy\"\n\
-                        DEST_MODULE_LOCATION[0]=\"/updates\"\nSTRIP=no\n";
+                        DEST_MODULE_LOCATION[0]=\"/updates\"\nSTRIP=no\nAUTOINSTALL=yes\n";
 /// What `make -C HEADERS M=BUILD` does.
 pub const MAKEFILE: &str = "all:\n\tcp $(M)/toy.bin $(M)/toy.ko\n";
 
