@@ -467,7 +467,7 @@ fn a_given_version_reaches_everything_that_uses_it() {
     let make = "MAKE[0]=\"make M=/var/lib/dkms/toy/${PACKAGE_VERSION}/build\"\n";
     for lines in [
         format!("PACKAGE_VERSION=1\n{make}"),
-        format!("PACKAGE_VERSION=1; MAKE[0]=\"make M=/var/lib/dkms/toy/$PACKAGE_VERSION/build\"\n"),
+        "PACKAGE_VERSION=1; MAKE[0]=\"make M=/var/lib/dkms/toy/$PACKAGE_VERSION/build\"\n".to_owned(),
         format!("echo PACKAGE_VERSION=7 >/tmp/never-read\n. ./version.conf\n{make}"),
         format!("PACKAGE_VERSION=1\n. ./version.conf\n{make}"),
         format!("get() {{ PACKAGE_VERSION=$(date +%s); }}\nget\n{make}"),

@@ -187,15 +187,14 @@ impl Parser<'_> {
 /// Whether a range is one in every locale: their orders agree within digits and within one case only.
 fn range(start: char, end: char) -> Result<(), Stop> {
     let is_class = |check: fn(&char) -> bool| check(&start) && check(&end);
-    match start > end {
-        false if start.is_ascii() && end.is_ascii() => Ok(()),
-        false => Err(Stop::Unsure),
-        true if is_class(char::is_ascii_digit)
-            || is_class(char::is_ascii_lowercase)
-            || is_class(char::is_ascii_uppercase) =>
-        {
-            Err(Stop::Refused("a range ends before it begins"))
-        }
-        true => Err(Stop::Unsure),
+    let is_one_class = is_class(char::is_ascii_digit)
+        || is_class(char::is_ascii_lowercase)
+        || is_class(char::is_ascii_uppercase);
+    if start <= end && start.is_ascii() && end.is_ascii() {
+        Ok(())
+    } else if start > end && is_one_class {
+        Err(Stop::Refused("a range ends before it begins"))
+    } else {
+        Err(Stop::Unsure)
     }
 }

@@ -71,8 +71,8 @@ mod tests {
     use super::*;
 
     fn of(versions: &[Option<&str>]) -> Supported {
-        let release = |dkms: &Option<&str>| Release { title: "X".to_owned(), dkms: dkms.map(str::to_owned) };
-        Supported { releases: versions.iter().map(release).collect() }
+        let release = |dkms: Option<&str>| Release { title: "X".to_owned(), dkms: dkms.map(str::to_owned) };
+        Supported { releases: versions.iter().copied().map(release).collect() }
     }
 
     #[test]

@@ -175,7 +175,7 @@ impl PackagedConf {
             let before = packaged.fact(directive).known().cloned();
             // each way is tried on what the one before has left; the last assignment of all counts
             for way in WAYS {
-                if packaged.says(directive, value) && !packaged.is_late(&text, directive) {
+                if packaged.says(directive, value) && !assign::is_set_by_others(&text, directive) {
                     break;
                 }
                 if let Some(changed) = packaged.changed(way, &text, directive, value) {
@@ -236,11 +236,6 @@ impl PackagedConf {
                 Some(format!("{text}{newline}{directive}=\"{value}\"\n"))
             }
         }
-    }
-
-    /// Whether something that is not known here, such as a file that is sourced, may set it between our value and its uses.
-    fn is_late(&self, text: &str, directive: &str) -> bool {
-        assign::is_set_by_others(text, directive)
     }
 
     /// An error where something in the file goes on using another value than the new one.
