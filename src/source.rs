@@ -281,10 +281,13 @@ impl Default for Options<'_> {
 /// Where the checked-out commit of the repository around `root` is; nothing where there is no repository, commit or tag.
 ///
 /// A repository that cannot be read is a reason, not an error: [`select`] reports it.
-pub fn describe(root: &Path) -> std::result::Result<Option<Described>, String> {
+pub fn describe(
+    root: &Path,
+    choose: &dyn Fn(Vec<String>) -> Vec<String>,
+) -> std::result::Result<Option<Described>, String> {
     let root = fs::canonicalize(root).map_err(|error| error.to_string())?;
     match Repository::around(&root) {
-        Found::Repository(repository) => repository.describe(),
+        Found::Repository(repository) => repository.describe(choose),
         Found::Nothing | Found::Broken(_) => Ok(None),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Only reads, and decides nothing: the first claim is the one that counts, and who asks says which it was.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -35,6 +36,8 @@ pub struct Places<'a> {
 const BYTES: u64 = 512 << 10;
 /// How many source files are looked into.
 const FILES: usize = 400;
+/// How many of the driver's folder and those above it may be called like a component.
+const FOLDERS: usize = 3;
 
 /// Finds a version in the text of a file.
 type Reader = fn(&str) -> Option<String>;
@@ -43,7 +46,7 @@ type Reader = fn(&str) -> Option<String>;
 #[must_use]
 pub fn claims(places: &Places<'_>) -> Vec<Claim> {
     let mut claims = Vec::new();
-    claims.extend(git(places.root));
+    claims.extend(git(places));
     claims.extend(module_version(places));
     claims.extend(defined_version(places));
     let folders =
@@ -105,8 +108,51 @@ fn version_of_tag(tag: &str) -> Option<String> {
     })
 }
 
-fn git(root: &Path) -> Option<Claim> {
-    let found = source::describe(root).ok()??;
+/// What a tag names beside the version: `ena_linux` of `ena_linux_2.17.0`, nothing of `v1.2` and `release-1.2`.
+fn component_of(tag: &str) -> Option<String> {
+    const PLAIN: [&str; 8] = ["final", "rel", "release", "stable", "tag", "v", "ver", "version"];
+    let version = version_of_tag(tag)?;
+    let tag = tag.rsplit('/').next()?;
+    let before = tag.find(&version).map_or("", |at| &tag[..at]).to_ascii_lowercase();
+    let words = before.split(['-', '_', '.']).filter(|word| !word.is_empty() && !PLAIN.contains(word));
+    Some(words.collect::<Vec<_>>().join("_"))
+}
+
+/// Of the tags of several components those of this driver, which its modules, its folders or the repository are called like, and
+/// those of no component. Where it is none of them, no tag says anything about it.
+fn own_tags(tags: Vec<String>, names: &[String]) -> Vec<String> {
+    let components: BTreeSet<String> = tags.iter().filter_map(|tag| component_of(tag)).collect();
+    if components.len() <= 1 {
+        return tags;
+    }
+    let plain = |name: &str| name.to_ascii_lowercase().replace(['-', '.'], "_");
+    let matches = |component: &str, name: &str| {
+        component == name
+            || component.split('_').any(|word| word == name)
+            || name.split('_').any(|word| word == component)
+    };
+    let named = names.iter().map(|name| plain(name)).find_map(|name| {
+        let own: BTreeSet<&String> = components
+            .iter()
+            .filter(|component| !component.is_empty() && matches(component, &name))
+            .collect();
+        (!own.is_empty()).then_some(own)
+    });
+    let named = named.unwrap_or_default();
+    let is_own = |tag: &String| {
+        component_of(tag).is_some_and(|component| component.is_empty() || named.contains(&component))
+    };
+    tags.into_iter().filter(is_own).collect()
+}
+
+fn git(places: &Places<'_>) -> Option<Claim> {
+    let mut names = places.modules.to_vec();
+    let inside = places.root.strip_prefix(places.folder).unwrap_or(Path::new(""));
+    names.extend(inside.iter().rev().filter_map(|part| part.to_str().map(str::to_owned)));
+    let own = fs::canonicalize(places.folder).ok();
+    let above = own.iter().flat_map(|folder| folder.iter().rev().take(FOLDERS));
+    names.extend(above.filter_map(|part| part.to_str().map(str::to_owned)));
+    let found = source::describe(places.root, &|tags| own_tags(tags, &names)).ok()??;
     let version = version_of_tag(&found.tag)?;
     let version = match found.commits {
         0 => version,
@@ -395,6 +441,22 @@ mod tests {
         ] {
             assert_eq!(version_of_tag(tag).as_deref(), version, "{tag}");
         }
+    }
+
+    #[test]
+    fn tags_of_other_components_say_nothing() {
+        let own = |tags: &[&str], names: &[&str]| {
+            let owned = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+            own_tags(owned(tags), &owned(names))
+        };
+        let two = ["one_linux_2.17.0", "two_linux_3.1.0", "two_linux_3.0.0"];
+        assert_eq!(own(&two, &["two"]), ["two_linux_3.1.0", "two_linux_3.0.0"]);
+        assert_eq!(own(&two, &["one", "two"]), ["one_linux_2.17.0"]);
+        assert!(own(&two, &["three"]).is_empty());
+        // a name that was dropped later
+        assert_eq!(own(&["toy-1.0", "v2.0"], &["toy"]), ["toy-1.0", "v2.0"]);
+        assert_eq!(own(&["release-1.0", "v2.0"], &["x"]), ["release-1.0", "v2.0"]);
+        assert_eq!(own(&["v4l2loopback-0.12"], &["other"]), ["v4l2loopback-0.12"]);
     }
 
     #[test]

@@ -410,8 +410,7 @@ fn the_command_for_a_kernel_that_clang_built() {
     let shown = |version: &str| {
         let arguments = ["show", "-k", "6.1.0-1", "--kernel-headers", "headers", "--dkms-version", version];
         let output = tree.kpkg(&arguments);
-        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        text
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
     };
     assert!(shown("3.4.3").contains("/build LLVM=1"), "{}", shown("3.4.3"));
     assert!(shown("3.0.10").contains("/build CC=clang LD=ld.lld"), "{}", shown("3.0.10"));

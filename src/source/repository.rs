@@ -3,7 +3,7 @@
 //! Reads the repository in-process and never writes, runs `git`, or looks at the environment, at the user's or the
 //! system's configuration, at `core.excludesFile` or at `.git/info`: the answer is the same for every clone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -241,11 +241,18 @@ impl Repository {
         self.head()?.map(|id| self.time_of(&id)).transpose()
     }
 
-    /// The tag that is nearest to HEAD, as `git describe --tags` finds it; nothing without a commit or a tag.
-    pub(super) fn describe(&self) -> Result<Option<Described>, String> {
+    /// The tag that is nearest to HEAD, as `git describe --tags` finds it, of those that `choose` leaves; nothing without a commit or
+    /// a tag.
+    pub(super) fn describe(
+        &self,
+        choose: &dyn Fn(Vec<String>) -> Vec<String>,
+    ) -> Result<Option<Described>, String> {
         let Some(head) = self.head()? else { return Ok(None) };
         let mut names: BTreeMap<_, BString> = BTreeMap::new();
-        for (tag, id) in self.tags()? {
+        let tags = self.tags()?;
+        let chosen: BTreeSet<String> =
+            choose(tags.iter().map(|(tag, _)| tag.to_string()).collect()).into_iter().collect();
+        for (tag, id) in tags.into_iter().filter(|(tag, _)| chosen.contains(&tag.to_string())) {
             // the shortest of several tags on one commit, as `v1.0` before `v1.0-final`
             let known = names.entry(id).or_insert_with(|| tag.clone());
             if tag.len() < known.len() {
