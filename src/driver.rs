@@ -29,6 +29,7 @@ use crate::find::{self, Found};
 use crate::infer::{self, Inferred};
 use crate::input::Input;
 use crate::kbuild;
+use crate::layout::{self, Layout};
 use crate::machine::Machine;
 use crate::output::Stop;
 use crate::source::{self, LeftOut, SourceFile, SourceKind};
@@ -198,6 +199,7 @@ pub const CODES: &[&Code] = &[
     &lacks::NOT_INCLUDED,
     &lacks::NO_SUBMODULE,
     &lacks::UNKNOWN_FOLDER,
+    &lacks::OTHER_VERSION,
     &USED_BEFORE,
 ];
 
@@ -467,6 +469,12 @@ impl Driver {
     #[must_use]
     pub fn wrapper(&self, folder: &str) -> Option<(String, kbuild::Wrapper)> {
         kbuild::wrapper(&Tree::new(&self.tree), folder)
+    }
+
+    /// What a build of it enters, makes and reads.
+    #[must_use]
+    pub fn layout(&self, facts: &Facts) -> Layout {
+        layout::examine(&Tree::new(&self.tree), facts)
     }
 
     /// The licence texts in the root of the source.

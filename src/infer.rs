@@ -141,13 +141,19 @@ fn name(given: &Given<'_>, modules: &[String]) -> (String, String) {
         return (only.clone(), "the module".to_owned());
     }
     let folder = given.folder_name.map(without_version).filter(|name| {
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+.-".contains(&byte))
+        name.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && !GENERIC.contains(name)
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+.-".contains(&byte))
     });
     match folder {
         Some(folder) => (folder.to_owned(), "the folder's name".to_owned()),
         None => (modules.first().cloned().unwrap_or_default(), "the first module".to_owned()),
     }
 }
+
+/// Names of folders that say nothing about the driver in them.
+const GENERIC: &[&str] =
+    &["driver", "drivers", "drv", "kernel", "kmod", "linux", "module", "modules", "source", "src"];
 
 /// `toy` of `toy-1.2`.
 fn without_version(name: &str) -> &str {

@@ -19,6 +19,8 @@ const VALUE: usize = 256 << 10;
 /// Stands before and after something that is not known: `OPEN CONFIG_X CLOSE`, or nothing between them.
 const OPEN: char = '\u{E010}';
 const CLOSE: char = '\u{E011}';
+/// What stands in a line of [`called`] where something is not known.
+pub const NOT_KNOWN: &str = "\u{E010}\u{E011}";
 
 /// A module that kbuild makes.
 #[derive(Debug, Clone, PartialEq, Eq)]

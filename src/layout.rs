@@ -110,6 +110,10 @@ pub struct Layout {
     pub unknown: Option<(String, String)>,
     /// Whether something runs that is not known here and may make anything.
     pub is_open: bool,
+    /// Scripts that are run by their names and cannot be executed, with who runs them.
+    pub not_executable: Vec<(String, String)>,
+    /// Makefiles that start the kernel's build of the running kernel, whatever they are given.
+    pub for_running: BTreeSet<String>,
 }
 
 impl Layout {
@@ -316,20 +320,26 @@ impl<'a> Walk<'a> {
                 name if MOVERS.contains(&name) => self.makers.push(words.join(" ")),
                 "sh" | "bash" | "dash" | "." | "source" => {
                     match rest.iter().find(|word| !word.starts_with('-')) {
-                        Some(script) if !rest.contains(&"-c".to_owned()) => self.script(script, at, caller),
+                        Some(script) if !rest.contains(&"-c".to_owned()) => {
+                            self.script(script, at, caller, false);
+                        }
                         _ => self.is_open = true,
                     }
                 }
-                _ if first.contains('/') => self.script(first, at, caller),
+                _ if first.contains('/') => self.script(first, at, caller, true),
                 _ => self.is_open = true,
             }
         }
     }
 
-    fn script(&mut self, word: &str, at: &Place, caller: Caller<'_>) {
+    /// `is_direct`: it is run by its name, and not given to a shell.
+    fn script(&mut self, word: &str, at: &Place, caller: Caller<'_>, is_direct: bool) {
         match Self::resolve(word, at) {
             Place::Inside(path) if self.tree.exists(&path) => {
                 self.layout.found += 1;
+                if is_direct && !self.tree.is_executable(&path) {
+                    self.layout.not_executable.push((path.clone(), caller.name().to_owned()));
+                }
                 self.layout.reads.insert(path);
             }
             Place::Inside(path) => {
@@ -370,6 +380,11 @@ impl<'a> Walk<'a> {
         }
         if let Some(named) = named {
             folder = Self::resolve(named, at);
+            if let Caller::Makefile(path, ..) = caller
+                && asks_running(named)
+            {
+                self.layout.for_running.insert(path.to_owned());
+            }
             if folder == Place::Unknown && matches!(caller, Caller::DkmsConf) && named.contains('/') {
                 self.layout.unknown.get_or_insert((named.to_owned(), caller.name().to_owned()));
             }
@@ -626,6 +641,12 @@ pub fn in_driver(path: &str) -> Option<&str> {
     Some(rest.split_once('/').map_or("", |(_, inside)| inside))
 }
 
+/// Whether a folder is that of the kernel that runs, as a Makefile's line has it: a `$(shell …)` is not known there.
+fn asks_running(folder: &str) -> bool {
+    let Some((_, rest)) = folder.split_once("/lib/modules/") else { return false };
+    rest.starts_with(kbuild::NOT_KNOWN) || rest.starts_with("`uname -r`") || rest.starts_with("$(uname -r)")
+}
+
 /// Whether a script or patch may make something of these names.
 fn may_make(text: &str, names: &[&str]) -> bool {
     const GENERATORS: [&str; 9] =
@@ -747,6 +768,11 @@ mod tests {
 
     /// What is missing, and what is in doubt, for a dkms.conf of one module `toy` and these lines.
     fn examined(lines: &str, files: &[(&'static str, &'static str)]) -> (Vec<Lack>, Vec<Lack>) {
+        let layout = layout_of(lines, files);
+        (layout.lacks, layout.doubts)
+    }
+
+    fn layout_of(lines: &str, files: &[(&'static str, &'static str)]) -> Layout {
         let text = format!(
             "PACKAGE_NAME=toy\nPACKAGE_VERSION=1\nBUILT_MODULE_NAME[0]=toy\nDEST_MODULE_LOCATION[0]=/updates\n{lines}\n"
         );
@@ -758,8 +784,7 @@ mod tests {
         };
         let facts = dkms::facts(&conf, &dkms::evaluate(&conf, &inputs)).0;
         let tree = Files(files.iter().copied().collect());
-        let layout = examine(&tree, &facts);
-        (layout.lacks, layout.doubts)
+        examine(&tree, &facts)
     }
 
     const NOTHING: (Vec<Lack>, Vec<Lack>) = (Vec::new(), Vec::new());
@@ -818,6 +843,26 @@ mod tests {
     fn a_pattern_has_the_commands_of_a_target_without_any() {
         let text = "ifneq ($(KERNELRELEASE),)\nobj-m := toy.o\nelse\nmodules:\n%:\n\t$(MAKE) -C $(KDIR) M=$$PWD $@\nendif\n";
         assert_eq!(examined("MAKE=\"'make' KDIR=x\"", &[("Makefile", text), ("toy.c", "")]), NOTHING);
+    }
+
+    #[test]
+    fn scripts_that_cannot_run_and_recipes_for_the_running_kernel_are_told() {
+        let recipe =
+            "all:\n\t$(MAKE) -C /lib/modules/$(shell uname -r)/build M=$(PWD) modules\nobj-m := toy.o\n";
+        let layout = |lines: &str, files: &[(&'static str, &'static str)]| layout_of(lines, files);
+        let found = layout("MAKE='make all KVERSION=1'", &[("Makefile", recipe), ("toy.c", "")]);
+        assert_eq!(found.for_running.into_iter().collect::<Vec<_>>(), ["Makefile"]);
+        let given = "KVER ?= $(shell uname -r)\nall:\n\t$(MAKE) -C /lib/modules/$(KVER)/build M=$(PWD)\nobj-m := toy.o\n";
+        assert!(
+            layout("MAKE='make all KVER=6.1'", &[("Makefile", given), ("toy.c", "")]).for_running.is_empty()
+        );
+        assert_eq!(layout("MAKE='make all'", &[("Makefile", given), ("toy.c", "")]).for_running.len(), 1);
+        let files = [("build.sh", ""), ("Makefile", "obj-m := toy.o\n"), ("toy.c", "")];
+        assert_eq!(
+            layout("MAKE='./build.sh'", &files).not_executable,
+            [("build.sh".to_owned(), "MAKE".to_owned())]
+        );
+        assert!(layout("MAKE='sh ./build.sh'", &files).not_executable.is_empty());
     }
 
     #[test]

@@ -666,3 +666,45 @@ fn a_package_that_is_cut_or_a_bomb_is_an_error() {
         }
     }
 }
+
+#[test]
+fn names_that_newer_kbuild_does_not_know() {
+    let flags = |line: &str| of(CONF, &[("Makefile", &*format!("obj-m := toy.o\n{line}\n"))]);
+    assert_eq!(flags("EXTRA_CFLAGS += -I$(src)/include"), ["K0850"]);
+    assert!(flags("EXTRA_CFLAGS += -I$(src)/include\nccflags-y += $(EXTRA_CFLAGS)").is_empty());
+    assert!(flags("EXTRA_CFLAGS += -Wno-error").is_empty());
+    let make = "MAKE=\"make -C $kernel_source_dir SUBDIRS=$dkms_tree/toy/1.0/build modules\"";
+    assert_eq!(of(&with(make), &[]), ["K0851"]);
+    let own = "obj-m := toy.o\nall:\n\t$(MAKE) -C $(KDIR) SUBDIRS=$(CURDIR) modules\n";
+    assert_eq!(of(&with("MAKE=\"'make' KDIR=$kernel_source_dir\""), &[("Makefile", own)]), ["K0851"]);
+    // the edits are made, and nothing is left
+    let tree = Tree::with_conf(CONF);
+    tree.file("Makefile", "obj-m := toy.o\nEXTRA_CFLAGS += -DX\n");
+    assert_eq!(tree.kpkg(&["check", "--fix"]).status.code(), Some(0));
+    let text = fs::read_to_string(tree.path().join("Makefile")).unwrap();
+    assert_eq!(text, "obj-m := toy.o\nccflags-y += -DX\n");
+}
+
+#[test]
+fn scripts_and_recipes_that_no_target_can_run() {
+    let tree = Tree::with_conf(&with("MAKE=\"./build.sh $kernelver\""));
+    tree.file("build.sh", "#!/bin/sh\nmake -C /lib/modules/$1/build M=$PWD\n");
+    assert_eq!(codes(&tree, &[]), ["K0852"]);
+    tree.script("build.sh", "#!/bin/sh\nmake -C /lib/modules/$1/build M=$PWD\n");
+    assert!(codes(&tree, &[]).is_empty());
+    let recipe = "obj-m := toy.o\nall:\n\tmake -C /lib/modules/$(shell uname -r)/build M=$(PWD) modules\n";
+    assert_eq!(of(&with("MAKE=\"make all KVERSION=$kernelver\""), &[("Makefile", recipe)]), ["K0802"]);
+}
+
+#[test]
+fn paths_of_other_versions_and_of_one_kernel() {
+    assert_eq!(
+        of(&with("MAKE=\"make -C $kernel_source_dir M=/var/lib/dkms/toy/0.9/build\""), &[]),
+        ["K0119"]
+    );
+    assert_eq!(
+        of(&with("MAKE=\"make -C /lib/modules/5.10.0-8-amd64/build M=$dkms_tree/toy/1.0/build\""), &[]),
+        ["K0119"]
+    );
+    assert!(of(&with("MAKE=\"make -C $kernel_source_dir M=/var/lib/dkms/toy/1.0/build\""), &[]).is_empty());
+}

@@ -72,7 +72,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("kernel", &["dkms", "error", "headers", "machine", "output", "package", "version"]),
     ("ko", &["archive"]),
     ("layout", &["dkms", "kbuild"]),
-    ("lint", &["backend", "diagnostic", "dkms", "driver", "kbuild", "packaging", "source", "version"]),
+    (
+        "lint",
+        &["backend", "diagnostic", "dkms", "driver", "kbuild", "layout", "packaging", "source", "version"],
+    ),
     ("machine", &["dkms", "error"]),
     ("output", &["error"]),
     ("package", &[]),

@@ -103,11 +103,14 @@ pub struct Inputs<'a> {
     pub conf_dir: Option<String>,
 }
 
+/// The release of [`Inputs::of_some_kernel`].
+pub const SOME_KERNEL: &str = "6.1.0-0";
+
 impl Inputs<'_> {
     /// Some kernel, for what is the same for every one: where values point to.
     #[must_use]
     pub fn of_some_kernel() -> Self {
-        Self { kernel: Some("6.1.0-0".to_owned()), arch: Some("x86_64".to_owned()), ..Self::default() }
+        Self { kernel: Some(SOME_KERNEL.to_owned()), arch: Some("x86_64".to_owned()), ..Self::default() }
     }
 
     /// Whether the machine is described so far that software nobody mentioned may be taken as absent.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::tree::Tree;
 use super::{DEAD_HOOK, MISSING_PATCH};
 use crate::diagnostic::{Code, Diagnostic, Place, SourceText};
-use crate::dkms::{Conf, Facts, HookKind, ReadTree};
+use crate::dkms::{Conf, Facts, HookKind, ReadTree, SOME_KERNEL};
 use crate::find::{self, Found};
 use crate::input::Input;
 use crate::kbuild::{self, Given, is_below, join};
@@ -58,6 +58,15 @@ pub(super) const UNKNOWN_FOLDER: Code = Code {
     title: "where MAKE goes is not known",
     explanation: "The folder that MAKE enters hangs on a variable that nothing here sets, so nobody can tell whether it is\n\
                   there. Write the path into dkms.conf, or try the package: `kpkg check --build`.",
+};
+
+pub(super) const OTHER_VERSION: Code = Code {
+    id: "K0119",
+    title: "MAKE goes to the folder of another version or kernel",
+    explanation: "dkms builds in /var/lib/dkms/NAME/VERSION/build, for a kernel whose headers are in\n\
+                  /lib/modules/KERNEL/build. A path in MAKE that names another version does not exist on a target, and one\n\
+                  that names one kernel is used for all of them. Write `${dkms_tree}/${PACKAGE_NAME}/${PACKAGE_VERSION}/build`\n\
+                  and `${kernel_source_dir}`.",
 };
 
 /// How many Makefiles are looked at for who makes a module or names a folder.
@@ -117,6 +126,7 @@ impl Packaged<'_> {
                 first.notes.push(format!("as the root, `{}` lacks {} {things}", root.display(), tried.lacks));
             }
         }
+        found.extend(self.other_versions());
         if let Some((folder, by)) = &layout.unknown {
             let text = format!("`{by}` goes to `{folder}`, which is not known here");
             let finding = Diagnostic::warning(&UNKNOWN_FOLDER, text)
@@ -126,6 +136,38 @@ impl Packaged<'_> {
         found.extend(self.headers(&layout));
         findings.extend(found);
         findings
+    }
+
+    /// Paths of other versions and of single kernels in MAKE.
+    fn other_versions(&self) -> Vec<Diagnostic> {
+        let (Some(name), Some(version)) = (self.facts.name.known(), self.facts.version.known()) else {
+            return Vec::new();
+        };
+        let mut findings = Vec::new();
+        for command in self.facts.make.iter().filter_map(|rule| rule.command.known()) {
+            let words = command.split(|next: char| next.is_whitespace() || "='\";".contains(next));
+            for word in words {
+                let own = [format!("/var/lib/dkms/{name}/"), format!("/usr/src/{name}-")];
+                let rest = own.iter().find_map(|start| word.strip_prefix(start.as_str()));
+                let named = rest.map(|rest| rest.split('/').next().unwrap_or(rest));
+                if let Some(other) = named.filter(|other| {
+                    other != version && other.starts_with(|first: char| first.is_ascii_digit())
+                }) {
+                    let text = format!("MAKE goes to `{word}`, and the version is {version}, not {other}");
+                    let hint = "write `${dkms_tree}/${PACKAGE_NAME}/${PACKAGE_VERSION}/build`";
+                    findings.push(Diagnostic::error(&OTHER_VERSION, text).hint(hint));
+                }
+                let kernel = word.strip_prefix("/lib/modules/").and_then(|rest| rest.split('/').next());
+                if let Some(kernel) = kernel.filter(|kernel| {
+                    *kernel != SOME_KERNEL && kernel.starts_with(|first: char| first.is_ascii_digit())
+                }) {
+                    let text = format!("MAKE builds for the kernel `{kernel}` only, whatever dkms asks for");
+                    findings
+                        .push(Diagnostic::warning(&OTHER_VERSION, text).hint("write `${kernel_source_dir}`"));
+                }
+            }
+        }
+        findings.into_iter().map(|finding| self.conf.mark(finding, "MAKE")).collect()
     }
 
     fn lack(&self, lack: &Lack) -> Diagnostic {

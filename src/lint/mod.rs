@@ -7,6 +7,8 @@ mod bare_make;
 mod calls;
 mod contents;
 mod folder_name;
+mod kbuild_names;
+mod not_executable;
 mod old_templates;
 mod package_files;
 mod package_lacks;
@@ -31,6 +33,7 @@ use crate::backend::Found;
 use crate::diagnostic::{Code, Diagnostic, SourceText};
 use crate::dkms::{self, Conf, Facts, Inputs, Supported};
 use crate::driver::Driver;
+use crate::layout::Layout;
 use crate::version::Claim;
 pub use contents::Confs;
 use packaged::Packaged;
@@ -51,6 +54,9 @@ struct PackageRule {
 const TREE_RULES: &[&TreeRule] = &[
     &bare_make::RULE,
     &running_kernel::RULE,
+    &kbuild_names::FLAGS,
+    &kbuild_names::SUBDIRS,
+    &not_executable::RULE,
     &folder_name::RULE,
     &version::RULE,
     &source_archive::RULE,
@@ -86,6 +92,8 @@ pub struct Tree<'a> {
     pub facts: Facts,
     /// What the tree says its version is.
     pub claims: Vec<Claim>,
+    /// What its build enters, makes and reads.
+    layout: Layout,
 }
 
 impl<'a> Tree<'a> {
@@ -99,7 +107,8 @@ impl<'a> Tree<'a> {
             ..Inputs::of_some_kernel()
         };
         let facts = dkms::facts(&conf, &dkms::evaluate(&conf, &inputs)).0;
-        Self { driver, folder_name, conf, facts, claims }
+        let layout = driver.layout(&facts);
+        Self { driver, folder_name, conf, facts, claims, layout }
     }
 
     /// The folder, relative to the root, in which a command of MAKE starts the driver's own Makefile; nothing where it starts

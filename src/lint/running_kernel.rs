@@ -34,5 +34,15 @@ fn check(tree: &Tree<'_>) -> Vec<Diagnostic> {
             Diagnostic::warning(&CODE, message).hint(format!("add `{first}={value}` to the command"));
         findings.push(tree.conf.mark(finding, "MAKE"));
     }
+    // a recipe that no variable reaches
+    for path in &tree.layout.for_running {
+        let is_told =
+            findings.iter().any(|finding: &Diagnostic| finding.message.starts_with(&format!("`{path}`")));
+        if !is_told {
+            let message = format!("`{path}` builds for the running kernel, whatever MAKE gives it");
+            let hint = "leave MAKE out, so that dkms calls the kernel's build, or let the recipe use a variable that MAKE sets";
+            findings.push(tree.conf.mark(Diagnostic::warning(&CODE, message).hint(hint), "MAKE"));
+        }
+    }
     findings
 }

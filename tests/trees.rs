@@ -1,0 +1,268 @@
+//! Trees as vendors have them: the folder that becomes the root, what a build needs and the package lacks, several drivers, and a
+//! dkms.conf that is made. Each tree is the smallest that shows its kind.
+
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, unreachable_pub, reason = "tests run the program")]
+
+mod support;
+
+use std::fs;
+use std::process::Command;
+
+use support::{CONF, Tree};
+
+const SOURCE: &str =
+    "// SPDX-License-Identifier: GPL-2.0-only\n#include <linux/module.h>\nMODULE_LICENSE(\"GPL\");\n";
+/// A Makefile that starts the kernel's build.
+const OWN: &str = "obj-m := toy.o\nall:\n\t$(MAKE) -C $(KDIR) M=$(CURDIR) modules\n";
+
+/// Exit code, the codes of errors and warnings, and everything that is said.
+fn build(tree: &Tree, more: &[&str]) -> (Option<i32>, Vec<String>, String) {
+    let output = tree.kpkg(&[&["-f", "deb", "--dry-run", "-v"], more].concat());
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    let lines = text.lines().filter(|line| line.starts_with("error[") || line.starts_with("warning["));
+    let codes = lines.filter_map(|line| Some(line.split_once('[')?.1[..5].to_owned())).collect();
+    (output.status.code(), codes, text)
+}
+
+fn fails(tree: &Tree, code: &str, words: &[&str]) {
+    let (status, codes, text) = build(tree, &[]);
+    assert_eq!(status, Some(2), "{text}");
+    assert!(codes.contains(&code.to_owned()), "{text}");
+    for words in words {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+}
+
+fn git(tree: &Tree) {
+    for arguments in [
+        &["init", "-q"][..],
+        &["add", "-A"],
+        &["-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "x"],
+    ] {
+        assert!(Command::new("git").current_dir(tree.path()).args(arguments).status().unwrap().success());
+    }
+}
+
+#[test]
+fn the_root_is_the_folder_that_can_build() {
+    // the repository has a Makefile of its own, dkms.conf and the script lie in different folders
+    let tree = Tree::empty();
+    let make =
+        "MAKE=\"make -C $kernel_source_dir M=$dkms_tree/$PACKAGE_NAME/$PACKAGE_VERSION/build modules\"";
+    tree.file("dist/toy-dkms-conf", format!("{CONF}PRE_BUILD=\"gen.sh $kernelver\"\n{make}\n"));
+    tree.file("Makefile", "all:\n\t$(MAKE) -C app\n").file("app/Makefile", "all:\n");
+    tree.file("src/Makefile", "obj-m += toy.o\n")
+        .file("src/toy.c", SOURCE)
+        .script("src/gen.sh", "#!/bin/sh\n");
+    let (status, codes, text) = build(&tree, &[]);
+    assert_eq!((status, codes), (Some(0), vec![]), "{text}");
+    assert!(text.contains("the source is `./src`") || text.contains("the source is `src`"), "{text}");
+    // nothing fits: what was looked for, and where
+    let tree = Tree::empty();
+    tree.file(
+        "misc/dkms.conf",
+        format!("{CONF}MAKE=\"make -C src/toy KDIR=$kernel_source_dir\"\nBUILT_MODULE_LOCATION[0]=src/toy\n"),
+    );
+    tree.file("drv/Makefile", "all:\n").file("drv/Kbuild", "obj-m += toy.o\n").file("drv/toy.c", SOURCE);
+    fails(
+        &tree,
+        "K0113",
+        &["folder `src/toy`", "as the root, `.` lacks", "map = { \"drv/\" = \"src/toy/\" }"],
+    );
+    // with a Makefile that builds, the map makes it whole
+    tree.file("drv/Makefile", OWN).file("kpkg.toml", "[source]\nmap = { \"drv/\" = \"src/toy/\" }\n");
+    assert_eq!(build(&tree, &[]).0, Some(0));
+    let shown = String::from_utf8(tree.kpkg(&["show", "-f", "deb", "--files"]).stdout).unwrap();
+    assert!(
+        shown.contains("/usr/src/toy-1.0/src/toy/toy.c") && !shown.contains("/usr/src/toy-1.0/drv/"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn files_that_the_vendors_packaging_moves_are_moved() {
+    // what lies beside dkms.conf belongs into the root
+    let tree = Tree::empty();
+    tree.file(
+        "conf/dkms.conf",
+        format!("{CONF}MAKE=\"cd build; make\"\nPRE_BUILD=configure.sh\nBUILT_MODULE_LOCATION[0]=build\n"),
+    );
+    tree.file("conf/configure.sh", "#!/bin/sh\nmkdir build && cmake .\n").file("src/toy.c", SOURCE);
+    let (status, codes, text) = build(&tree, &[]);
+    assert_eq!((status, codes), (Some(0), vec!["K0112".to_owned()]), "{text}");
+    assert!(text.contains("map = { \"conf/*\" = \".\" }"), "{text}");
+    let shown = String::from_utf8(tree.kpkg(&["show", "-f", "deb", "--files"]).stdout).unwrap();
+    // a script that vendors install as executable is executable
+    assert!(
+        shown.lines().any(|line| line.starts_with("0755") && line.ends_with("/usr/src/toy-1.0/configure.sh")),
+        "{shown}"
+    );
+    // two files in one place
+    tree.file("kpkg.toml", "[source]\nmap = { \"conf/configure.sh\" = \"src/toy.c\" }\n");
+    assert!(build(&tree, &[]).2.contains("would both be `src/toy.c`"));
+    tree.file("kpkg.toml", "[source]\nmap = { \"../x\" = \".\" }\n");
+    assert!(build(&tree, &[]).2.contains("is no move"));
+}
+
+#[test]
+fn two_folders_that_fit_alike_are_no_choice_of_ours() {
+    let tree = Tree::empty();
+    tree.file("packaging/toy.dkms", CONF);
+    for folder in ["one", "two"] {
+        tree.file(&format!("{folder}/Makefile"), "obj-m := toy.o\n").file(&format!("{folder}/toy.c"), SOURCE);
+    }
+    fails(
+        &tree,
+        "K0111",
+        &["`./one`", "`./two`"].map(|name| name.trim_start_matches("`./").trim_end_matches('`')),
+    );
+    tree.file("kpkg.toml", "[source]\nroot = \"two\"\n");
+    assert_eq!(build(&tree, &[]).0, Some(0));
+}
+
+#[test]
+fn modules_have_to_be_made_where_dkms_conf_says() {
+    let tree = Tree::with_conf(CONF);
+    tree.file("Makefile", "obj-m := src/\n")
+        .file("src/Makefile", "obj-m := toy.o\n")
+        .file("src/toy.c", SOURCE);
+    fails(&tree, "K0114", &["expects `toy.ko`", "make `src/toy.ko`", "BUILT_MODULE_LOCATION[0]=\"src\""]);
+    let tree = Tree::with_conf(CONF);
+    tree.file("Makefile", "obj-m := boy.o\n").file("boy.c", SOURCE);
+    fails(&tree, "K0114", &["make `boy.ko`"]);
+    let tree = Tree::with_conf(CONF);
+    tree.file("Makefile", "obj-m := toy.o\ntoy-y := main.o\n");
+    fails(&tree, "K0115", &["`toy` of `main.o`"]);
+}
+
+#[test]
+fn what_the_build_reads_and_git_ignores_is_found() {
+    let tree = Tree::with_conf(CONF);
+    tree.file("Makefile", "include $(src)/vendor.mk\nobj-m := toy.o\n").file("vendor.mk", "");
+    tree.file("toy.c", format!("{SOURCE}#include \"gen_config.h\"\n"))
+        .file(".gitignore", "vendor.mk\ngen_config.h\n");
+    git(&tree);
+    fails(&tree, "K0116", &["`Makefile` includes `vendor.mk`", "Makefile:1:1", "include = [\"/vendor.mk\"]"]);
+    tree.file("kpkg.toml", "[source]\ninclude = [\"/vendor.mk\"]\n");
+    // one that nobody has made yet
+    fails(&tree, "K0116", &["`toy.c` includes `gen_config.h`", "toy.c:4:1", "something makes it"]);
+    tree.file("gen_config.h", "")
+        .file("kpkg.toml", "[source]\ninclude = [\"/vendor.mk\", \"/gen_config.h\"]\n");
+    let (status, codes, text) = build(&tree, &[]);
+    assert_eq!((status, codes), (Some(0), vec![]), "{text}");
+    // a script
+    let tree = Tree::with_conf(&format!("{CONF}PRE_BUILD=\"configure x\"\n"));
+    tree.script("configure", "#!/bin/sh\n").file(".gitignore", "configure\n");
+    git(&tree);
+    fails(&tree, "K0103", &["include = [\"/configure\"]"]);
+}
+
+#[test]
+fn what_lies_outside_behind_a_link_or_in_a_submodule_is_found() {
+    let tree = Tree::empty();
+    tree.file("drv/dkms.conf", CONF)
+        .file("drv/Makefile", "obj-m := toy.o\ntoy-y := main.o ../common/com.o\n");
+    tree.file("drv/main.c", SOURCE).file("common/com.c", "");
+    let output = tree.kpkg(&["drv", "-f", "deb", "--dry-run"]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        output.status.code() == Some(2) && text.contains("K0115") && text.contains("outside of the root"),
+        "{text}"
+    );
+    // the driver above has all of it
+    let tree = Tree::with_conf(CONF);
+    tree.file("Makefile", "obj-m := toy.o\nccflags-y := -I$(src)/inc\n")
+        .file("toy.c", format!("{SOURCE}#include \"x.h\"\n"));
+    std::os::unix::fs::symlink("../elsewhere", tree.path().join("inc")).unwrap();
+    fails(&tree, "K0116", &["replace the link by what it points to"]);
+    // a link that nothing needs
+    fs::remove_file(tree.path().join("inc")).unwrap();
+    tree.file("inc/x.h", "");
+    std::os::unix::fs::symlink("/etc/passwd", tree.path().join("other")).unwrap();
+    let (status, codes, text) = build(&tree, &[]);
+    assert_eq!((status, codes), (Some(0), vec!["K0403".to_owned()]), "{text}");
+    let tree = Tree::with_conf(CONF);
+    tree.file("Makefile", "obj-m := toy.o\nccflags-y := -I$(src)/lib/headers\n");
+    tree.file(
+        ".gitmodules",
+        "[submodule \"h\"]\n\tpath = lib/headers\n\turl = x\n[submodule \"t\"]\n\tpath = googletest\n",
+    );
+    fs::create_dir_all(tree.path().join("lib/headers")).unwrap();
+    fails(
+        &tree,
+        "K0117",
+        &["git submodule update --init --recursive lib/headers", "note[K0117]: `googletest`"],
+    );
+}
+
+#[test]
+fn a_tree_that_is_to_be_generated_says_what_to_run() {
+    let tree = Tree::empty();
+    tree.file("configure.ac", "AC_INIT([toy], [1])\n")
+        .file("module/Kbuild.in", "obj-m := toy.o\n")
+        .file("autogen.sh", "");
+    tree.file("scripts/dkms.mkconf", "#!/bin/sh\n").file("module/toy.c", SOURCE);
+    fails(
+        &tree,
+        "K0101",
+        &["run `./autogen.sh && ./configure` first", "`scripts/dkms.mkconf` writes dkms.conf"],
+    );
+}
+
+#[test]
+fn drivers_that_have_nothing_to_do_with_each_other_are_several() {
+    let tree = Tree::empty();
+    for (folder, name) in [("dma/linux", "xdma"), ("sec/linux", "xvsec")] {
+        tree.file(&format!("{folder}/Makefile"), format!("obj-m += {name}.o\n"));
+        tree.file(&format!("{folder}/{name}.c"), format!("{SOURCE}MODULE_VERSION(\"1.0\");\n"));
+    }
+    fails(
+        &tree,
+        "K0109",
+        &["`xdma`: `./dma/linux`, without a dkms.conf", "`xvsec`"]
+            .map(|text| text.split(": ").next().unwrap()),
+    );
+    let (status, _, text) = build(&tree, &["--all"]);
+    assert_eq!(status, Some(0), "{text}");
+    assert!(text.contains("xdma-dkms_1.0-1_all.deb") && text.contains("xvsec-dkms_1.0-1_all.deb"), "{text}");
+    // one uses what the other exports
+    tree.file(
+        "dma/linux/xdma.c",
+        format!("{SOURCE}MODULE_VERSION(\"1.0\");\nEXPORT_SYMBOL_GPL(xdma_open);\n"),
+    );
+    tree.file("sec/linux/xvsec.c", format!("{SOURCE}void f(void) {{ xdma_open(); }}\n"));
+    let (status, _, text) = build(&tree, &["--driver-version", "1.0"]);
+    assert_eq!(status, Some(0), "{text}");
+}
+
+#[test]
+fn a_made_dkms_conf_tells_every_variable_which_kernel_is_built_for() {
+    let made = |files: &[(&str, &str)]| {
+        let tree = Tree::empty();
+        for (path, text) in files {
+            tree.file(path, text);
+        }
+        let output = tree.kpkg(&["init", "--dry-run", "--driver-version", "1.0"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().find(|line| line.starts_with("MAKE[0]")).unwrap_or(&text).to_owned()
+    };
+    let common = "ifeq (,$(BUILD_KERNEL))\nBUILD_KERNEL=$(shell uname -r)\nendif\nKSRC ?= $(firstword $(wildcard /lib/modules/$(BUILD_KERNEL)/build))\n\
+                  ifeq (,$(KSRC))\n$(error no headers)\nendif\n";
+    let kbuild = "ifneq ($(KERNELRELEASE),)\ninclude $(src)/common.mk\nobj-m += toy.o\nelse\ninclude common.mk\nall:\n\t$(MAKE) -C $(KSRC) M=$(CURDIR) modules\nendif\n";
+    let line = made(&[("src/Makefile", kbuild), ("src/common.mk", common), ("src/toy.c", SOURCE)]);
+    assert!(line.contains("BUILD_KERNEL=${kernelver}") && line.contains("M="), "{line}");
+    // sources that the Makefile writes while it is read
+    let writes = "ifneq ($(KERNELRELEASE),)\nobj-m += toy.o\nelse\nKVER ?= $(shell uname -r)\n$(if $(shell OUT=gen.h sh ./gen.sh && echo ok),,$(error gen.sh failed))\n\
+                  build = $(MAKE) -C /lib/modules/$(KVER)/build M=$(CURDIR) $(1)\nall:\n\t+$(call build,modules)\nendif\n";
+    let line = made(&[("Makefile", writes), ("gen.sh", ""), ("toy.c", SOURCE)]);
+    assert!(line.contains("'make' -C") && line.contains("KVER=${kernelver}"), "{line}");
+}
+
+#[test]
+fn a_list_of_modules_that_is_not_known_is_unknown() {
+    let conf = "PACKAGE_NAME=toy\nPACKAGE_VERSION=1.0\nBUILT_MODULE_NAME[0]=\"$(cat /proc/toy)\"\nDEST_MODULE_LOCATION[0]=/updates\nAUTOINSTALL=yes\n";
+    let tree = Tree::with_conf(conf);
+    let output = tree.kpkg(&["-f", "deb"]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("modules unknown"), "{text}");
+}
