@@ -259,6 +259,16 @@ fn a_made_dkms_conf_tells_every_variable_which_kernel_is_built_for() {
 }
 
 #[test]
+fn markers_beside_what_only_a_kernel_gives_are_seen() {
+    let tree = Tree::with_conf(&format!(
+        "{CONF}MAKE=\"make -C $kernel_source_dir M=$dkms_tree/toy/1.0/build CFLAGS_MODULE+=@CFLGS@\"\n"
+    ));
+    fails(&tree, "K0303", &["substitute = { \"@CFLGS@\" = \"VALUE\" }"]);
+    tree.file("kpkg.toml", "[driver]\nsubstitute = { \"@CFLGS@\" = \"-O2\" }\n");
+    assert_eq!(build(&tree, &[]).0, Some(0));
+}
+
+#[test]
 fn a_list_of_modules_that_is_not_known_is_unknown() {
     let conf = "PACKAGE_NAME=toy\nPACKAGE_VERSION=1.0\nBUILT_MODULE_NAME[0]=\"$(cat /proc/toy)\"\nDEST_MODULE_LOCATION[0]=/updates\nAUTOINSTALL=yes\n";
     let tree = Tree::with_conf(conf);

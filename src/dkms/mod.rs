@@ -266,6 +266,12 @@ pub fn line_marker(line: &str) -> Option<&str> {
     self::marker::line(line)
 }
 
+/// Whether a finding is about a marker that nobody replaced.
+#[must_use]
+pub fn is_about_a_marker(finding: &Diagnostic) -> bool {
+    finding.code.id == codes::PLACEHOLDER.id
+}
+
 /// Whether there is such a [`marker`].
 #[must_use]
 pub fn is_placeholder(text: &str) -> bool {

@@ -350,8 +350,14 @@ impl PackagedConf {
             source_tree: Some(tree),
             ..Inputs::of_some_kernel()
         };
-        let facts = dkms::facts(&self.conf, &dkms::evaluate(&self.conf, &inputs)).0;
-        Packaged { input, found, tree, left_out, conf: &self.conf, facts: &facts }.findings()
+        let (facts, of_facts) = dkms::facts(&self.conf, &dkms::evaluate(&self.conf, &inputs));
+        let mut findings =
+            Packaged { input, found, tree, left_out, conf: &self.conf, facts: &facts }.findings();
+        // in values that are only known with a kernel
+        let is_new =
+            |finding: &Diagnostic| dkms::is_about_a_marker(finding) && !self.findings.contains(finding);
+        findings.extend(of_facts.into_iter().filter(is_new));
+        findings
     }
 
     /// What dkms does for the kernel of a machine; findings about values that no kernel may change.
