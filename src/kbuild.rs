@@ -176,8 +176,6 @@ pub struct Made {
     pub includes: Vec<String>,
     /// The targets of rules that make files: names, and patterns with `%`.
     pub rules: Vec<String>,
-    /// Variables that ask the running kernel unless they are given.
-    pub asks: BTreeMap<String, Asked>,
 }
 
 /// What kbuild makes when it is given the folder `top` as `M`; nothing where that folder has no Makefile.
@@ -186,10 +184,10 @@ pub fn made(tree: &dyn ReadTree, top: &str, given: &Given) -> Option<Made> {
     kbuild_file(tree, top)?;
     let mut found = Found::default();
     collect(tree, top, top, given, &mut found);
-    let Found { mut modules, is_open, makefiles, missing, includes, rules, asks, .. } = found;
+    let Found { mut modules, is_open, makefiles, missing, includes, rules, .. } = found;
     modules.sort_by(|one, other| (&one.folder, &one.name).cmp(&(&other.folder, &other.name)));
     modules.dedup_by(|one, other| one.name == other.name && one.folder == other.folder);
-    Some(Made { modules, is_open, makefiles, missing, includes: includes.into_iter().collect(), rules, asks })
+    Some(Made { modules, is_open, makefiles, missing, includes: includes.into_iter().collect(), rules })
 }
 
 /// What make runs when it is called in a folder.

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::dkms::{self, Facts, HookKind, ReadTree};
-use crate::kbuild::{self, Asked, Given, KbuildModule, Made, Missing, join, place};
+use crate::kbuild::{self, Given, KbuildModule, Made, Missing, join, place};
 
 /// How deep make may call make.
 const DEPTH: usize = 8;
@@ -112,8 +112,6 @@ pub struct Layout {
     pub is_open: bool,
     /// Scripts that are run by their names and cannot be executed, with who runs them.
     pub not_executable: Vec<(String, String)>,
-    /// Variables of what kbuild reads that ask the running kernel and that nobody gives, with the folder of `M`.
-    pub asks: BTreeMap<String, (Asked, String)>,
     /// Makefiles that start the kernel's build of the running kernel, whatever they are given.
     pub for_running: BTreeSet<String>,
 }
@@ -462,8 +460,6 @@ impl<'a> Walk<'a> {
         self.layout.found += 1;
         self.missing(&made.missing);
         self.layout.reads.extend(made.makefiles.iter().cloned());
-        let open = made.asks.iter().filter(|(name, _)| !given.arguments.contains_key(*name));
-        self.layout.asks.extend(open.map(|(name, asked)| (name.clone(), (*asked, top.to_owned()))));
         self.made.insert(top.to_owned(), made);
     }
 

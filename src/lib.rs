@@ -26,6 +26,7 @@
 //! | [`source`] | which files of a tree are the driver's source |
 //! | [`version`] | what a tree says its version is |
 //! | [`kbuild`], [`infer`] | what Makefiles make; the dkms.conf that follows, where there is none |
+//! | [`layout`] | what a build enters, makes and reads, compared with what is there |
 //! | [`ko`], [`inspect`] | what a kernel module says about itself; the modules of a finished file |
 //! | [`diff`] | what differs between two finished packages |
 //! | [`packaging`] | what a tree's own packaging and install targets say: read, never run |

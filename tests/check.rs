@@ -697,15 +697,6 @@ fn scripts_and_recipes_that_no_target_can_run() {
 }
 
 #[test]
-fn what_kbuild_reads_is_told_the_kernel() {
-    let kbuild = "ifeq (,$(BUILD_KERNEL))\nBUILD_KERNEL=$(shell uname -r)\nendif\nobj-m := toy.o\n";
-    let make =
-        |more: &str| with(&format!("MAKE=\"make -C $kernel_source_dir M=$dkms_tree/toy/1.0/build{more}\""));
-    assert_eq!(of(&make(""), &[("Makefile", kbuild)]), ["K0802"]);
-    assert!(of(&make(" BUILD_KERNEL=$kernelver"), &[("Makefile", kbuild)]).is_empty());
-}
-
-#[test]
 fn paths_of_other_versions_and_of_one_kernel() {
     assert_eq!(
         of(&with("MAKE=\"make -C $kernel_source_dir M=/var/lib/dkms/toy/0.9/build\""), &[]),

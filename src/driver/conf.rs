@@ -354,9 +354,9 @@ impl PackagedConf {
         let mut findings =
             Packaged { input, found, tree, left_out, conf: &self.conf, facts: &facts }.findings();
         // in values that are only known with a kernel
-        let is_new =
-            |finding: &Diagnostic| dkms::is_about_a_marker(finding) && !self.findings.contains(finding);
-        findings.extend(of_facts.into_iter().filter(is_new));
+        if !self.findings.iter().any(dkms::is_about_a_marker) {
+            findings.extend(of_facts.into_iter().filter(dkms::is_about_a_marker));
+        }
         findings
     }
 

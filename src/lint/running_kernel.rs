@@ -2,7 +2,6 @@
 
 use super::{Tree, TreeRule};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::kbuild::Asked;
 
 pub(super) static RULE: TreeRule = TreeRule { code: &CODE, check };
 
@@ -34,17 +33,6 @@ fn check(tree: &Tree<'_>) -> Vec<Diagnostic> {
         let finding =
             Diagnostic::warning(&CODE, message).hint(format!("add `{first}={value}` to the command"));
         findings.push(tree.conf.mark(finding, "MAKE"));
-    }
-    // what kbuild itself reads
-    for (name, (asked, top)) in &tree.layout.asks {
-        if *asked == Asked::Release {
-            let folder = if top.is_empty() { "." } else { top };
-            let message = format!(
-                "what kbuild reads in `{folder}` asks for the running kernel: MAKE does not set `{name}`"
-            );
-            let hint = format!("add `{name}=$kernelver` to the command");
-            findings.push(tree.conf.mark(Diagnostic::warning(&CODE, message).hint(hint), "MAKE"));
-        }
     }
     // a recipe that no variable reaches
     for path in &tree.layout.for_running {
