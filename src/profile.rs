@@ -305,14 +305,26 @@ pub struct Shipped {
 /// that use the format.
 pub fn shipped(targets: &[Target]) -> Result<Vec<Shipped>> {
     let mut found: Vec<Shipped> = Vec::new();
-    for (profile, text) in PROFILES {
-        let layer = parse(profile, text)?;
-        let format = format_of(profile)?;
+    // a release or profile needs only its own file
+    let is_portable = targets.iter().any(|target| target.name == target.format);
+    let is_named = |profile: &str| targets.iter().any(|target| target.name.starts_with(profile));
+    let layers: Vec<(&str, Layer)> = PROFILES
+        .iter()
+        .filter(|(profile, _)| is_portable || is_named(profile))
+        .map(|(profile, text)| Ok((*profile, parse(profile, text)?)))
+        .collect::<Result<_>>()?;
+    for (profile, layer) in &layers {
+        let mut own = layer;
+        let parent = |layer: &Layer| layers.iter().find(|(name, _)| layer.extends.as_deref() == Some(name));
+        while let (None, Some((_, above))) = (&own.format, parent(own)) {
+            own = above;
+        }
+        let format = own.format.clone().unwrap_or_default();
         for (release, table) in &layer.release {
             let name = format!("{profile}-{release}");
             let is_meant = |target: &Target| {
                 target.name == name
-                    || target.name == *profile
+                    || target.name == **profile
                     || target.name == target.format && target.format == format
             };
             if targets.iter().any(is_meant) {
@@ -322,21 +334,6 @@ pub fn shipped(targets: &[Target]) -> Result<Vec<Shipped>> {
         }
     }
     Ok(found)
-}
-
-/// The format of a profile, its own or that of what it extends.
-fn format_of(profile: &str) -> Result<String> {
-    let mut name = profile.to_owned();
-    for _ in PROFILES {
-        let (_, text) = PROFILES.iter().find(|(known, _)| *known == name).ok_or_else(|| unknown(&name))?;
-        let layer = parse(&name, text)?;
-        match (layer.format, layer.extends) {
-            (Some(format), _) => return Ok(format),
-            (None, Some(parent)) => name = parent,
-            (None, None) => break,
-        }
-    }
-    Err(Error::usage(format!("the profile `{profile}` has no format")))
 }
 
 /// The target of that name, or of an alias of it.
