@@ -65,8 +65,8 @@ pub(super) const OTHER_VERSION: Code = Code {
     title: "MAKE goes to the folder of another version or kernel",
     explanation: "dkms builds in /var/lib/dkms/NAME/VERSION/build, for a kernel whose headers are in\n\
                   /lib/modules/KERNEL/build. A path in MAKE that names another version does not exist on a target, and one\n\
-                  that names one kernel is used for all of them. Write `${dkms_tree}/${PACKAGE_NAME}/${PACKAGE_VERSION}/build`\n\
-                  and `${kernel_source_dir}`.",
+                  that names one kernel is used for all of them. Write\n\
+                  `${dkms_tree}/${PACKAGE_NAME}/${PACKAGE_VERSION}/build` and `${kernel_source_dir}`.",
 };
 
 /// How many Makefiles are looked at for who makes a module or names a folder.

@@ -11,15 +11,16 @@ pub(super) static SUBDIRS: TreeRule = TreeRule { code: &OLD_SUBDIRS, check: subd
 static OLD_FLAGS: Code = Code {
     id: "K0850",
     title: "flags under a name that kbuild no longer reads",
-    explanation: "kbuild takes the flags of a folder from ccflags-y, asflags-y and ldflags-y since Linux 2.6.33. EXTRA_CFLAGS and\n\
-                  its like were kept beside them until Linux 6.14; since 6.15 they are ignored, and includes and defines in\n\
-                  them are lost.",
+    explanation: "kbuild takes the flags of a folder from ccflags-y, asflags-y and ldflags-y since Linux 2.6.33.\n\
+                  EXTRA_CFLAGS and its like were kept beside them until Linux 6.14; since 6.15 they are ignored, and\n\
+                  includes and defines in them are lost.",
 };
 static OLD_SUBDIRS: Code = Code {
     id: "K0851",
     title: "SUBDIRS instead of M",
-    explanation: "The folder of modules is given to the kernel's build as M. SUBDIRS was another name for it until Linux 5.3;\n\
-                  since 5.4 it is ignored, and make builds the kernel instead of the driver, or says that there is no rule.",
+    explanation: "The folder of modules is given to the kernel's build as M. SUBDIRS was another name for it until Linux\n\
+                  5.3; since 5.4 it is ignored, and make builds the kernel instead of the driver, or says that there is no\n\
+                  rule.",
 };
 
 /// Old names and those that count.

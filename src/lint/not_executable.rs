@@ -9,8 +9,8 @@ static CODE: Code = Code {
     id: "K0852",
     title: "a script that the build runs is not executable",
     explanation: "A shell runs `./script.sh` only when the file is executable; otherwise the command ends with status 126\n\
-                  (`Permission denied`), and the build fails on every machine. `sh ./script.sh` needs no such bit. Packages\n\
-                  of kpkg keep the bit as the tree has it.",
+                  (`Permission denied`), and the build fails on every machine. `sh ./script.sh` needs no such bit.\n\
+                  Packages of kpkg keep the bit as the tree has it.",
 };
 
 fn check(tree: &Tree<'_>) -> Vec<Diagnostic> {
