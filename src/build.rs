@@ -265,7 +265,7 @@ fn own_config(
     };
     let map = found.first().map_or(&[][..], |found| &found.map);
     let companions = root.as_ref().map(|root| companions(&files, root, map)).unwrap_or_default();
-    Ok(packaging::kpkg_toml(own.as_ref(), &companions, &root.unwrap_or_default()))
+    Ok(packaging::kpkg_toml(own.as_ref(), &companions, &root.unwrap_or_default(), map))
 }
 
 /// The files of the whole folder, of which a driver's source may be a part.

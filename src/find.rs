@@ -13,6 +13,7 @@ use crate::dkms::{self, Conf, Facts, Inputs, ReadTree};
 use crate::error::{Error, Result};
 use crate::kbuild::{self, Kbuild, join};
 use crate::layout::{self, Lack, Layout};
+use crate::packaging::{self, Files};
 use crate::source::{self, Moved, read_start};
 
 /// The findings of this layer.
@@ -45,10 +46,10 @@ const TIE: Code = Code {
 const MOVED: Code = Code {
     id: "K0112",
     title: "files are packaged in another place than they have in the tree",
-    explanation: "No folder of the tree has everything that dkms.conf points to. With the files beside dkms.conf in the\n\
-                  root, or with a folder of the right name where it is looked for, one has: so the vendor's own packaging\n\
-                  moves them, and so does kpkg. `map` in the `[source]` table of kpkg.toml says it, or something else, for\n\
-                  good.",
+    explanation: "No folder of the tree has everything that dkms.conf points to. With files where the tree's own packaging or\n\
+                  install script puts them below /usr/src, with the files beside dkms.conf in the root, or with a folder of\n\
+                  the right name where it is looked for, one has: so the vendor moves them, and so does kpkg. `map` in the\n\
+                  `[source]` table of kpkg.toml says it, or something else, for good; `kpkg init` writes it.",
 };
 
 /// More entries than this are not looked at.
@@ -488,7 +489,6 @@ const MAKEFILES: [&str; 4] = ["Kbuild", "GNUmakefile", "makefile", "Makefile"];
 struct Root {
     /// Relative to the listed folder; empty for that folder.
     path: String,
-    map: Vec<Moved>,
     layout: Layout,
 }
 
@@ -516,10 +516,8 @@ fn root_of(listing: &Listing<'_>, conf: &Path) -> Result<Found> {
     };
     let Some(bytes) = conf_bytes(folder, conf) else { return Ok(found(&own, Vec::new())) };
     let facts = facts(conf, &bytes);
-    let look = |path: &str, map: Vec<Moved>| {
-        let layout = layout::examine(&listing.view(path, &map), &facts);
-        Root { path: path.to_owned(), map, layout }
-    };
+    let look = |path: &str, map: &[Moved]| layout::examine(&listing.view(path, map), &facts);
+    let plain = |path: &str| Root { path: path.to_owned(), layout: look(path, &[]) };
     let mut above = vec![own.as_str()];
     while let Some((shorter, _)) = above.last().and_then(|path| path.rsplit_once('/')) {
         above.push(shorter);
@@ -527,7 +525,7 @@ fn root_of(listing: &Listing<'_>, conf: &Path) -> Result<Found> {
     if !own.is_empty() {
         above.push("");
     }
-    let mut roots: Vec<Root> = above.iter().map(|path| look(path, Vec::new())).collect();
+    let mut roots: Vec<Root> = above.iter().map(|path| plain(path)).collect();
     if let Some(first) = roots.iter().find(|root| root.layout.holds()) {
         return Ok(found(&first.path.clone(), Vec::new()));
     }
@@ -545,22 +543,28 @@ fn root_of(listing: &Listing<'_>, conf: &Path) -> Result<Found> {
         })
         .map(|(path, _)| (path.matches('/').count(), path))
         .collect();
-    roots.extend(deeper.into_iter().take(FOLDERS).map(|(_, path)| look(path, Vec::new())));
+    roots.extend(deeper.into_iter().take(FOLDERS).map(|(_, path)| plain(path)));
     // stable: own folder, those above, then shallow ones
     roots.sort_by_key(|root| root.layout.misfit());
     if roots[0].layout.lacks.is_empty() {
         refuse_a_tie(listing, conf, &roots, &above)?;
         return Ok(found(&roots[0].path, Vec::new()));
     }
-    let maps: Vec<(String, Vec<Moved>)> = roots
-        .iter()
-        .filter(|root| above.contains(&root.path.as_str()))
-        .flat_map(|root| maps(listing, root, &own).into_iter().map(|map| (root.path.clone(), map)))
+    let by_name = roots.iter().filter(|root| above.contains(&root.path.as_str())).flat_map(|root| {
+        let maps = maps(listing, root, &own).into_iter();
+        maps.map(|map| Place { path: root.path.clone(), map, said_by: None })
+    });
+    let places = said(listing).into_iter().chain(by_name);
+    let mut moved: Vec<(Place, Layout)> = places
+        .map(|place| {
+            let layout = look(&place.path, &place.map);
+            (place, layout)
+        })
         .collect();
-    let mut moved: Vec<Root> = maps.into_iter().map(|(path, map)| look(&path, map)).collect();
-    moved.sort_by_key(|root| root.layout.misfit());
-    if let Some(best) = moved.into_iter().next().filter(|best| best.layout.lacks.is_empty()) {
-        let finding = moved_finding(&below(folder, &best.path), &best.map);
+    // stable: what is said counts before what only looks so
+    moved.sort_by_key(|(_, layout)| layout.misfit());
+    if let Some((best, _)) = moved.into_iter().next().filter(|(_, layout)| layout.lacks.is_empty()) {
+        let finding = moved_finding(&below(folder, &best.path), &best);
         return Ok(Found { findings: vec![finding], ..found(&best.path, best.map) });
     }
     // nothing holds: what the file's own folder lacks is more to the point than what some other one does
@@ -624,12 +628,59 @@ fn maps(listing: &Listing<'_>, root: &Root, own: &str) -> Vec<Vec<Moved>> {
     maps
 }
 
-fn moved_finding(root: &Path, map: &[Moved]) -> Diagnostic {
-    let lines: Vec<_> = map.iter().map(|moved| format!("\"{}\" = \"{}\"", moved.from, moved.to)).collect();
-    let text = format!(
-        "no folder has everything that dkms.conf points to; with files moved, `{}` has",
-        root.display()
-    );
+/// Files that may lie elsewhere in the package.
+struct Place {
+    /// The root, relative to the listed folder.
+    path: String,
+    map: Vec<Moved>,
+    /// The text that says so, and its line.
+    said_by: Option<(String, usize)>,
+}
+
+/// Where the tree's own packaging puts its files below `/usr/src/NAME-VERSION`: a place for each text, and one for each `debian/`.
+/// What would hide another file of the tree is left out.
+fn said(listing: &Listing<'_>) -> Vec<Place> {
+    let read = |path: &str, limit: usize| read_start(&listing.folder.join(path), limit as u64);
+    let files = Files { paths: listing.files.keys().map(String::as_str).collect(), read: Box::new(read) };
+    let mut places: Vec<(String, Place)> = Vec::new();
+    for placed in packaging::layout(&files) {
+        let from = if placed.is_folder { format!("{}/", placed.from) } else { placed.from.clone() };
+        let to = match (placed.is_folder, placed.to.as_str()) {
+            (true, "") => ".".to_owned(),
+            (true, to) => format!("{to}/"),
+            (false, to) => to.to_owned(),
+        };
+        // dkms.conf is placed by whoever takes it
+        if placed.from.is_empty() || from == to || to == "dkms.conf" {
+            continue;
+        }
+        let text = &placed.said_by.0;
+        let group = text.rsplit_once("debian/").map_or(text.as_str(), |(above, _)| above).to_owned();
+        let moved = Moved { from, to };
+        if let Some((_, place)) = places.iter_mut().find(|(known, _)| *known == group) {
+            place.map.push(moved);
+        } else {
+            let said_by = Some(placed.said_by);
+            places.push((group, Place { path: String::new(), map: vec![moved], said_by }));
+        }
+    }
+    let hides_none = |place: &Place| {
+        let moved: BTreeSet<String> =
+            listing.files.keys().map(|path| source::moved(path, &place.map)).collect();
+        moved.len() == listing.files.len()
+    };
+    places.into_iter().map(|(_, place)| place).filter(hides_none).collect()
+}
+
+fn moved_finding(root: &Path, place: &Place) -> Diagnostic {
+    let lines: Vec<_> =
+        place.map.iter().map(|moved| format!("\"{}\" = \"{}\"", moved.from, moved.to)).collect();
+    let how = match &place.said_by {
+        Some((text, line)) => format!("files moved as `{text}` does from line {line} on"),
+        None => "files moved".to_owned(),
+    };
+    let text =
+        format!("no folder has everything that dkms.conf points to; with {how}, `{}` has", root.display());
     Diagnostic::warning(&MOVED, text)
         .hint(format!("say so in kpkg.toml: `[source]` with `map = {{ {} }}`", lines.join(", ")))
 }

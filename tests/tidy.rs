@@ -62,7 +62,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("error", &["diagnostic"]),
-    ("find", &["diagnostic", "dkms", "error", "kbuild", "layout", "source"]),
+    ("find", &["diagnostic", "dkms", "error", "kbuild", "layout", "packaging", "source"]),
     ("finished", &["output", "package"]),
     ("headers", &["backend", "error", "machine", "output"]),
     ("infer", &["dkms", "kbuild", "source", "version"]),

@@ -105,6 +105,48 @@ fn files_that_the_vendors_packaging_moves_are_moved() {
 }
 
 #[test]
+fn what_an_install_script_or_the_packaging_says_of_the_layout_counts() {
+    let make = "all:\n\tmkdir -p build\n\t$(MAKE) -C toy-src KDIR=$(KDIR)\n\tcp toy-src/toy.ko build/\n";
+    let conf = format!("{CONF}MAKE=\"make KDIR=$kernel_source_dir all\"\nBUILT_MODULE_LOCATION[0]=build/\n");
+    let driver = || {
+        let tree = Tree::empty();
+        tree.file("dkms.conf", &conf).file("for-dkms.mk", make).file("toy-src/Makefile", OWN);
+        tree.file("toy-src/toy.c", SOURCE);
+        tree
+    };
+    let script = "#!/bin/sh\nVERSION=1.0\nmkdir /usr/src/toy-$VERSION\ncp -TR ./toy-src \"/usr/src/toy-$VERSION/toy-src\"\n\
+                  cp ./for-dkms.mk /usr/src/toy-$VERSION/Makefile\ncp ./dkms.conf /usr/src/toy-$VERSION/\ndkms add toy/$VERSION\n";
+    for (path, text) in [
+        ("install.sh", script),
+        (
+            "debian/rules",
+            "override_dh_install:\n\tdh_install toy-src usr/src/toy-1.0\n\tcp for-dkms.mk debian/toy-dkms/usr/src/toy-1.0/Makefile\n",
+        ),
+    ] {
+        let tree = driver();
+        tree.file(path, text);
+        let (status, codes, text) = build(&tree, &[]);
+        assert_eq!((status, codes), (Some(0), vec!["K0112".to_owned()]), "{text}");
+        assert!(text.contains("map = { \"for-dkms.mk\" = \"Makefile\" }"), "{text}");
+        assert!(text.contains(&format!("files moved as `{path}` does")), "{text}");
+        let shown = String::from_utf8(tree.kpkg(&["show", "-f", "deb", "--files"]).stdout).unwrap();
+        assert!(
+            shown.contains("/usr/src/toy-1.0/Makefile") && shown.contains("/usr/src/toy-1.0/toy-src/toy.c"),
+            "{shown}"
+        );
+        // what `init` writes says the same for good
+        assert_eq!(tree.kpkg(&["init"]).status.code(), Some(0));
+        assert_eq!(build(&tree, &[]).1, Vec::<String>::new());
+    }
+    // nobody says it
+    fails(&driver(), "K0114", &["dkms.conf expects `build/toy.ko`"]);
+    // it would hide a file of the tree
+    let tree = driver();
+    tree.file("install.sh", script).file("Makefile", "help:\n\techo help\n");
+    assert_eq!(build(&tree, &[]).0, Some(2));
+}
+
+#[test]
 fn two_folders_that_fit_alike_are_no_choice_of_ours() {
     let tree = Tree::empty();
     tree.file("packaging/toy.dkms", CONF);
@@ -207,6 +249,15 @@ fn a_tree_that_is_to_be_generated_says_what_to_run() {
         "K0101",
         &["run `./autogen.sh && ./configure` first", "`scripts/dkms.mkconf` writes dkms.conf"],
     );
+    // a script that nobody can follow puts the folder together
+    let tree = Tree::empty();
+    tree.file("dkms.conf", format!("{CONF}MAKE=\"make KDIR=$kernel_source_dir\"\n"))
+        .file("lib/toy.c", SOURCE);
+    tree.file(
+        "build_src.sh",
+        "OUT=$1\n# cp dkms.conf\ncp lib/*.c \"$OUT\"\nspatch p.cocci \"$OUT\"/*.c\ncp dkms.conf \"$OUT\"/dkms.conf\n",
+    );
+    fails(&tree, "K0113", &["`build_src.sh` copies dkms.conf in line 5"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::tree::Tree;
-use super::{DEAD_HOOK, MISSING_PATCH};
+use super::{ABOUT_BYTES, DEAD_HOOK, MISSING_PATCH};
 use crate::diagnostic::{Code, Diagnostic, Place, SourceText};
 use crate::dkms::{Conf, Facts, HookKind, ReadTree, SOME_KERNEL};
 use crate::find::{self, Found};
@@ -561,6 +561,28 @@ pub(super) fn how_to_generate(tree: &Tree<'_>) -> Option<String> {
     first(&["meson.build"]).map(|_| "run `meson setup build` first".to_owned())
 }
 
+/// How many scripts are read for that.
+const SCRIPTS: usize = 50;
+
+/// A sentence about a script that copies dkms.conf, because it then puts together the folder that the driver is built in.
+fn put_together(tree: &Tree<'_>) -> Option<String> {
+    let mut scripts = tree.files.keys().filter(|path| path.ends_with(".sh")).take(SCRIPTS);
+    scripts.find_map(|path| {
+        let text = tree.read(path, ABOUT_BYTES)?;
+        let text = String::from_utf8_lossy(&text);
+        let copies = |line: &str| {
+            let mut words = line.split_whitespace();
+            words.clone().any(|word| matches!(word, "cp" | "install" | "rsync"))
+                && words.any(|word| word.trim_matches(['"', '\'']).ends_with("dkms.conf"))
+        };
+        let line = text.lines().position(|line| !line.trim_start().starts_with('#') && copies(line))?;
+        Some(format!(
+            "`{path}` copies dkms.conf in line {}: where it puts the source together, run it and package what it makes",
+            line + 1
+        ))
+    })
+}
+
 /// A sentence about a tree whose Makefiles or dkms.conf are still to be made: which templates there are, and what makes them.
 pub(super) fn generated(tree: &Tree<'_>) -> Option<String> {
     let is_template = |path: &&&str| {
@@ -569,7 +591,9 @@ pub(super) fn generated(tree: &Tree<'_>) -> Option<String> {
             || name.contains("dkms") && name.contains("mkconf")
     };
     let templates: Vec<&&str> = tree.files.keys().filter(is_template).collect();
-    let how = how_to_generate(tree).filter(|_| !templates.is_empty())?;
+    let Some(how) = how_to_generate(tree).filter(|_| !templates.is_empty()) else {
+        return put_together(tree);
+    };
     let conf = templates.iter().find(|path| path.contains("mkconf"));
     let then = conf.map(|path| format!("; `{path}` writes dkms.conf")).unwrap_or_default();
     let named = templates.iter().take(3).map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", ");

@@ -1,6 +1,7 @@
 //! The kpkg.toml that follows from a tree's own packaging.
 
 use super::{Companion, Own};
+use crate::source::Moved;
 
 /// A `kpkg.toml` in which nothing counts.
 const HEAD: &str =
@@ -12,19 +13,16 @@ const DRIVER: [(&str, &str); 4] = [
     ("summary", "one line for package lists"),
     ("license", "GPL-2.0-only"),
 ];
-const TAIL: &str = "
-[source]
-# exclude = [\"/docs/\"]
-
+const PACKAGING: &str = "
 [packaging]
 # targets = [\"deb\", \"rpm\"]
 # on-build-failure = \"keep\"
 ";
 
 /// The text of a `kpkg.toml`: what `own` says, comments for what it leaves to be moved by hand, and the lines for `companions` with
-/// their paths below `root`, a folder of the tree.
+/// their paths below `root`, a folder of the tree; `map` is what lies elsewhere in the package.
 #[must_use]
-pub fn kpkg_toml(own: Option<&Own>, companions: &[Companion], root: &str) -> String {
+pub fn kpkg_toml(own: Option<&Own>, companions: &[Companion], root: &str, map: &[Moved]) -> String {
     let mut text = format!("{HEAD}[driver]\n");
     let about = own.map(|own| own.about.clone()).unwrap_or_default();
     let known = [&about.maintainer, &about.homepage, &about.summary, &about.license];
@@ -37,7 +35,15 @@ pub fn kpkg_toml(own: Option<&Own>, companions: &[Companion], root: &str) -> Str
     if let Some(description) = &about.description {
         text.push_str(&format!("description = {}\n", quoted(description)));
     }
-    text.push_str(TAIL);
+    text.push_str("\n[source]\n# exclude = [\"/docs/\"]\n");
+    if !map.is_empty() {
+        if !root.is_empty() {
+            text.push_str(&format!("root = {}\n", quoted(root)));
+        }
+        let lines = map.iter().map(|moved| format!("{} = {}", quoted(&moved.from), quoted(&moved.to)));
+        text.push_str(&format!("map = {{ {} }}\n", list(lines)));
+    }
+    text.push_str(PACKAGING);
     let lines = files_lines(companions, root);
     if !lines.is_empty() {
         text.push_str("\n[files]\n");
@@ -189,7 +195,10 @@ mod tests {
             companion(Some("modprobe"), "60-x.rules", "60-x.rules"),
             companion(None, "sub/x", "x"),
         ];
-        let config = parse(&kpkg_toml(Some(&own), &companions, "sub"));
+        let map = [Moved { from: HOSTILE.to_owned(), to: format!("{HOSTILE}/") }];
+        let config = parse(&kpkg_toml(Some(&own), &companions, "sub", &map));
+        assert_eq!(config.source.root.as_deref(), Some("sub"));
+        assert_eq!(config.source.map[HOSTILE], format!("{HOSTILE}/"));
         assert_eq!(config.driver.maintainer.as_deref(), Some(HOSTILE));
         assert_eq!(config.driver.description.as_deref(), Some(HOSTILE));
         assert_eq!(config.format["deb"].relations.requires, [HOSTILE]);
@@ -200,6 +209,6 @@ mod tests {
         );
         assert_eq!(config.files.udev[1], FileConfig::Path("60-x.rules".to_owned()));
         assert!(config.files.modprobe.is_empty());
-        assert_eq!(parse(&kpkg_toml(None, &[], "")), Config::default());
+        assert_eq!(parse(&kpkg_toml(None, &[], "", &[])), Config::default());
     }
 }
