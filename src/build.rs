@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::backend::{self, Backend, Format};
 use crate::bash::{self, ConfShell};
+use crate::beneath;
 use crate::compile::{self, Before, Event, Failure, Outcome};
 use crate::config::{self, Config, SourceConfig};
 use crate::diagnostic::{Code, Diagnostic, Severity};
@@ -86,6 +87,8 @@ pub struct Prebuilt {
     pub timeout: Duration,
     /// Whether the other kernels are built and packaged when one fails.
     pub keep_going: bool,
+    /// Whether drivers are built with all rights of the user, instead of in the sandbox.
+    pub without_sandbox: bool,
 }
 
 /// Something that happened while modules were compiled: to which kernel, and how many of how many are done.
@@ -415,12 +418,7 @@ pub fn prune(cache: &Path, names: &[String]) -> Result<Vec<HeaderPackage>> {
     let mut removed = headers.list()?;
     if names.is_empty() {
         for folder in ["builds", "packages", "headers"].map(|name| cache.join(name)) {
-            match fs::remove_dir_all(&folder) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(Error::io("cannot remove", folder, error));
-                }
-                _ => {}
-            }
+            beneath::remove(&folder).map_err(|error| Error::io("cannot remove", folder, error))?;
         }
         return Ok(removed);
     }
@@ -551,6 +549,7 @@ impl Given<'_> {
             jobs: prebuilt.jobs,
             timeout: prebuilt.timeout,
             keep_going: prebuilt.keep_going,
+            without_sandbox: prebuilt.without_sandbox,
             stop: self.options.means.stop.clone(),
         };
         let done = AtomicUsize::new(0);

@@ -156,6 +156,9 @@ pub struct PrebuiltArgs {
     /// Build and package for the other kernels when one fails
     #[arg(long, env = "KPKG_KEEP_GOING", action = clap::ArgAction::SetTrue)]
     pub keep_going: bool,
+    /// Build the driver with all rights of the user who runs kpkg, instead of in a sandbox
+    #[arg(long, env = "KPKG_NO_SANDBOX", action = clap::ArgAction::SetTrue)]
+    pub no_sandbox: bool,
     /// What builds may use.
     #[command(flatten)]
     pub compile: CompileArgs,

@@ -16,10 +16,12 @@ use std::time::{Duration, SystemTime};
 
 use bstr::ByteSlice;
 pub use fault::{Blame, Facts as FaultFacts, Fault, Guess, fault};
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::archive;
+use crate::beneath::{self, Folder};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dkms::{self, Decision, Inputs, ReadTree, Verdict};
 use crate::driver::Driver;
@@ -88,9 +90,9 @@ const NO_NAMESPACE: Code = Code {
     id: "K1005",
     title: "the modules were built without a sandbox",
     explanation: "A build runs in namespaces of its own: without network, on the paths that dkms uses, so that every machine\n\
-                  gives the same bytes. Some containers and hardened systems allow no namespaces. The build then runs as it\n\
-                  is, with the rights of its user, below kpkg's cache; the compiler is told to forget the paths\n\
-                  (-ffile-prefix-map), which most drivers, but not all, need no more than.",
+                  gives the same bytes. Some containers and hardened systems allow no namespaces. With `--no-sandbox`, and\n\
+                  never without it, the build runs as it is, with all rights of its user, below kpkg's cache; the compiler\n\
+                  is told to forget the paths (-ffile-prefix-map), which most drivers, but not all, need no more than.",
 };
 
 const OTHER_DRIVERS: Code = Code {
@@ -157,6 +159,8 @@ pub struct Options {
     pub timeout: Duration,
     /// Whether the other kernels are built after one failed.
     pub keep_going: bool,
+    /// Whether drivers are built with all rights of the user, instead of in the sandbox.
+    pub without_sandbox: bool,
     /// The stop flag.
     pub stop: Stop,
 }
@@ -428,6 +432,46 @@ impl Need<'_> {
     }
 }
 
+/// The folder of a build, which ends with it. Those of runs that were killed end with the next.
+struct Work {
+    path: PathBuf,
+    /// Locked as long as somebody works there.
+    _folder: File,
+}
+
+/// How the folders of builds are called.
+const WORK: &str = ".new-";
+
+impl Work {
+    fn new(cache: &Path) -> std::io::Result<Self> {
+        // nobody finds a folder that is not locked yet
+        let door = File::open(cache)?;
+        flock(&door, FlockOperation::LockExclusive)?;
+        for entry in fs::read_dir(cache)?.flatten() {
+            let path = entry.path();
+            let is_work = entry.file_name().as_encoded_bytes().starts_with(WORK.as_bytes());
+            if is_work && File::open(&path).is_ok_and(|folder| try_lock(&folder)) {
+                // what cannot be removed is in nobody's way
+                let _left = beneath::remove(&path);
+            }
+        }
+        let path = tempfile::Builder::new().prefix(WORK).tempdir_in(cache)?.keep();
+        let folder = File::open(&path)?;
+        flock(&folder, FlockOperation::LockExclusive)?;
+        Ok(Self { path, _folder: folder })
+    }
+}
+
+fn try_lock(file: &File) -> bool {
+    flock(file, FlockOperation::NonBlockingLockExclusive).is_ok()
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        let _left = beneath::remove(&self.path);
+    }
+}
+
 struct Builder<'a> {
     driver: &'a Driver,
     before: &'a [Before<'a>],
@@ -514,7 +558,7 @@ impl Builder<'_> {
         }
         begin();
         // a finished build that somebody damaged
-        let _ignored = fs::remove_dir_all(&place);
+        let _ignored = beneath::remove(&place);
         self.compile(Task { kernel, decision, wanted: &wanted, needs, place: &place })?;
         let built = Self::finished(&place, kernel).map(|built| Built { is_fresh: true, ..built });
         built.ok_or_else(|| Error::failed("a finished build cannot be read:").at(&place).into())
@@ -572,15 +616,14 @@ impl Builder<'_> {
         check_programs(task.kernel)?;
         let cannot_write = |error| Error::io("cannot write to the cache", &self.options.cache, error);
         fs::create_dir_all(&self.options.cache).map_err(cannot_write)?;
-        let work =
-            tempfile::Builder::new().prefix(".new-").tempdir_in(&self.options.cache).map_err(cannot_write)?;
+        let work = Work::new(&self.options.cache).map_err(cannot_write)?;
         let first = match self.options.manner {
             Manner::Packaged => Uname::Imitated,
             Manner::OnTarget => Uname::Another,
         };
-        let Made { modules, mut said, has_asked } = self.attempt(task, work.path(), first)?;
+        let Made { modules, mut said, has_asked } = self.attempt(task, &work.path, first)?;
         if has_asked {
-            match self.attempt(task, &work.path().join("again"), Uname::Another) {
+            match self.attempt(task, &work.path.join("again"), Uname::Another) {
                 Err(failure) if failure.error.kind() == Kind::Failed => {
                     let first = failure.compiler_error.unwrap_or_else(|| failure.error.to_string());
                     said.push(format!("imitated {}", first.trim()));
@@ -592,7 +635,7 @@ impl Builder<'_> {
         let stripped = task.wanted.iter().map(|module| module.strip).collect();
         let description = Description { modules, stripped, said };
         let text = serde_json::to_string(&description).map_err(|error| Error::failed(error.to_string()))?;
-        let result = work.path().join(RESULT);
+        let result = work.path.join(RESULT);
         fs::write(result.join(DESCRIPTION), text).map_err(cannot_write)?;
         match fs::rename(&result, task.place) {
             Ok(()) => Ok(()),
@@ -631,15 +674,15 @@ impl Builder<'_> {
         let limits = Limits { time: self.options.timeout, output: 1 << 20, processor: None, memory: None };
         let run = Run { task, uname, inputs: &machine.inputs(), limits };
         let folders = Folders { work, source: &source, dkms: &dkms, log: &log, tmp: &tmp, home: &home };
-        let ran = match self.run_inside(&run, &folders) {
-            Err(error) if error.kind() == Kind::Lacking && uname == Uname::Imitated => {
-                self.run_outside(&run, &folders, error)
-            }
-            ran => ran,
+        let ran = if self.options.without_sandbox {
+            self.run_outside(&run, &folders)
+        } else {
+            self.run_inside(&run, &folders)
         };
-        let has_asked = log.join(ASKED).exists();
-        let log = log.join(LOG);
-        let kept = |(stage, error): (Stage, Error)| self.failure(stage, error, &log, place);
+        // what it left may be anything, and lie anywhere
+        let logs = Folder::open(&log).map_err(cannot_write)?;
+        let has_asked = logs.file(Path::new(ASKED)).map_err(cannot_write)?.is_some();
+        let kept = |(stage, error): (Stage, Error)| self.failure(stage, error, &logs, place);
         let ended = ran.map_err(|error| match error.kind() {
             Kind::Failed => kept((Stage::Other, error.hint("`--timeout SECONDS` gives a build more time"))),
             _ => kept((Stage::Other, error)),
@@ -652,15 +695,13 @@ impl Builder<'_> {
             let how = ended.status.map_or("by a signal".to_owned(), |status| format!("with status {status}"));
             return Err(kept((Stage::Other, Error::failed(format!("the build ended {how}")))));
         }
-        let made = dkms.join(&kernel.release).join(&kernel.arch).join("module");
-        let modules = take_modules(&made, &dkms.join("debug"), wanted, &result)
-            .map_err(|error| kept((Stage::Module, error)))?;
+        let left = Folder::open(&dkms).map_err(cannot_write)?;
+        let made = Path::new(&kernel.release).join(&kernel.arch).join("module");
+        let modules =
+            take_modules(&left, &made, wanted, &result).map_err(|error| kept((Stage::Module, error)))?;
         check_symbols(&modules, kernel, needs, decision.build_depends.len()).map_err(&kept)?;
-        let symvers = made.join(SYMVERS);
-        if fs::symlink_metadata(&symvers).is_ok_and(|metadata| metadata.is_file()) {
-            fs::rename(symvers, result.join(SYMVERS)).map_err(cannot_write)?;
-        }
-        fs::rename(&log, result.join(LOG)).map_err(cannot_write)?;
+        take(&left, &made.join(SYMVERS), &result.join(SYMVERS), LARGEST_SYMVERS).map_err(cannot_write)?;
+        take(&logs, Path::new(LOG), &result.join(LOG), LARGEST_LOG).map_err(cannot_write)?;
         let is_outside = said.iter().any(|line| line.starts_with("outside "));
         Ok(Made { modules, said, has_asked: has_asked && !is_outside })
     }
@@ -713,7 +754,16 @@ impl Builder<'_> {
         }
         sandbox.file("/run/build.bash", self.script(run, &places).as_bytes(), 0o644);
         let variables = self.environment(kernel, STAND_INS, None);
-        sandbox.run(&["bash", "/run/build.bash"], &variables, run.limits, &self.options.stop)
+        let command = ["bash", "/run/build.bash"];
+        sandbox.run(&command, &variables, run.limits, &self.options.stop).map_err(|error| {
+            match error.kind() {
+                Kind::Lacking if self.options.manner == Manner::Packaged => {
+                    let others = error.hint_text().unwrap_or_default().to_owned();
+                    error.hint(format!("{others}; or build the driver with all your rights: `--no-sandbox`"))
+                }
+                _ => error,
+            }
+        })
     }
 
     /// The programs that are not this machine's.
@@ -736,10 +786,11 @@ impl Builder<'_> {
 
     /// The same without a sandbox, on paths below the work folder, which the compiler is told to forget. The headers have to be
     /// installed: nothing can be shown where they expect to lie.
-    fn run_outside(&self, run: &Run<'_>, folders: &Folders<'_>, why: Error) -> Result<Ended> {
+    fn run_outside(&self, run: &Run<'_>, folders: &Folders<'_>) -> Result<Ended> {
         let Task { kernel, needs, .. } = run.task;
         if !kernel.is_installed {
-            return Err(why);
+            return Err(Error::lacking(format!("the headers of `{}` are not installed", kernel.release))
+                .hint("install them, or build in the sandbox, without `--no-sandbox`"));
         }
         let below = |name: &str| folders.work.join(name).display().to_string();
         let failed = |error| Error::io("cannot write to the cache", folders.work, error);
@@ -772,7 +823,7 @@ impl Builder<'_> {
         let script = script.display().to_string();
         let mut ended =
             run_outside(&["bash", &script], folders.work, &variables, run.limits, &self.options.stop)?;
-        ended.output.extend(format!("outside {why}\n").bytes());
+        ended.output.extend(b"outside sandbox\n");
         Ok(ended)
     }
 
@@ -880,12 +931,12 @@ impl Builder<'_> {
     }
 
     /// A failure with its log, which is kept beside the finished builds.
-    fn failure(&self, stage: Stage, error: Error, log: &Path, place: &Path) -> Box<Failure> {
+    fn failure(&self, stage: Stage, error: Error, logs: &Folder, place: &Path) -> Box<Failure> {
         let kept = self
             .options
             .cache
             .join(format!("failed-{}.log", place.file_name().unwrap_or_default().display()));
-        let log = fs::rename(log, &kept).is_ok().then_some(kept);
+        let log = take(logs, Path::new(LOG), &kept, LARGEST_LOG).unwrap_or(false).then_some(kept);
         let compiler_error = log.as_deref().and_then(first_error);
         Box::new(Failure { error, stage, compiler_error, log })
     }
@@ -1030,28 +1081,46 @@ fn one_line(bytes: &[u8]) -> String {
     text.chars().map(|character| if character.is_control() { ' ' } else { character }).take(500).collect()
 }
 
-/// Moves modules to `result`, reading each.
+/// As much of the exported symbols, and of a module, as is taken.
+const LARGEST_SYMVERS: u64 = 64 << 20;
+const LARGEST_MODULE: u64 = 1 << 30;
+
+/// Copies what a build left to a new file, as much as `limit` of it; whether there is such a file.
+fn take(left: &Folder, from: &Path, to: &Path, limit: u64) -> std::io::Result<bool> {
+    let Some(file) = left.file(from)? else { return Ok(false) };
+    // a file that is there from a build before
+    match fs::remove_file(to) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut new = File::create_new(to)?;
+    std::io::copy(&mut file.take(limit), &mut new)?;
+    Ok(true)
+}
+
+/// Takes modules to `result`, reading each. `made` is their folder.
 fn take_modules(
+    left: &Folder,
     made: &Path,
-    debug: &Path,
     wanted: &[Wanted],
     result: &Path,
 ) -> Result<Vec<(String, KernelModule)>> {
     let mut modules = Vec::new();
     for module in wanted {
         let name = format!("{}.ko", module.name);
-        let (from, to) = (made.join(&name), result.join(&name));
         let unreadable = |error| Error::io("the build made a module that cannot be read:", &name, error);
-        // a build may leave a link or a pipe
-        if !fs::symlink_metadata(&from).is_ok_and(|metadata| metadata.is_file()) {
+        let to = result.join(&name);
+        if !take(left, &made.join(&name), &to, LARGEST_MODULE).map_err(unreadable)? {
             return Err(Error::failed(format!("the build makes no `{name}`")));
         }
-        let read = File::open(&from).and_then(KernelModule::read).map_err(unreadable)?;
-        fs::rename(&from, &to).map_err(unreadable)?;
+        let read = File::open(&to).and_then(KernelModule::read).map_err(unreadable)?;
         fs::set_permissions(&to, fs::Permissions::from_mode(0o644)).map_err(unreadable)?;
         if module.strip {
             fs::create_dir_all(result.join("debug")).map_err(unreadable)?;
-            fs::rename(debug.join(&name), result.join("debug").join(&name)).map_err(unreadable)?;
+            let (from, to) = (Path::new("debug").join(&name), result.join("debug").join(&name));
+            if !take(left, &from, &to, LARGEST_MODULE).map_err(unreadable)? {
+                return Err(Error::failed(format!("the build makes no `{}`", from.display())));
+            }
         }
         modules.push((module.name.clone(), read));
     }
@@ -1113,10 +1182,9 @@ fn findings(said: &[String], kernel: &Kernel) -> Vec<Diagnostic> {
                 findings.push(Diagnostic::warning(&OTHER_COMPILER, text).hint(hint));
             }
             "outside" => {
-                let hint = "modules may differ from those of other machines; in a namespace they are the same everywhere";
-                findings.push(
-                    Diagnostic::warning(&NO_NAMESPACE, format!("built without a sandbox: {rest}")).hint(hint),
-                );
+                let hint = "modules may differ from those of other machines; in the sandbox they are the same everywhere";
+                let text = format!("built for `{}` without a sandbox", kernel.release);
+                findings.push(Diagnostic::warning(&NO_NAMESPACE, text).hint(hint));
             }
             "imitated" => {
                 let text = format!(

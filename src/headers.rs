@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::backend::{self, Contents, Found};
+use crate::beneath;
 use crate::error::{Error, Result};
 use crate::output::Stop;
 
@@ -105,7 +106,7 @@ impl Cache {
         let place = self.folder.join(&package.digest);
         // under another name first, so that nobody finds half of it
         let gone = self.folder.join(format!(".old-{}", package.digest));
-        let removed = fs::rename(&place, &gone).and_then(|()| fs::remove_dir_all(&gone));
+        let removed = fs::rename(&place, &gone).and_then(|()| beneath::remove(&gone));
         removed.map_err(|error| Error::io("cannot remove from the cache", place, error))
     }
 }

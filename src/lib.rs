@@ -41,6 +41,7 @@
 //! | [`package`] | the plan's types; depends on nothing |
 //! | [`backend`] | a package as the bytes of a format |
 //! | [`archive`] | deterministic tar, compression, the one read of every source byte |
+//! | [`beneath`] | folders in which somebody else may have made anything |
 //! | [`output`], [`finished`] | folder or memory; artifacts of earlier runs that are still there |
 //! | [`diagnostic`], [`error`] | findings with code, place and hint; errors with path and hint |
 //! | [`lint`], [`check`] | what would hurt users later; the edits that need no thought |
@@ -58,6 +59,7 @@
 pub mod archive;
 pub mod backend;
 pub mod bash;
+pub mod beneath;
 pub mod build;
 pub mod check;
 pub mod cli;

@@ -126,7 +126,8 @@ fn prebuilt(args: &BuildArgs) -> Result<Option<build::Prebuilt>> {
         )
         .hint("add `--prebuilt` to compile for these kernels, or `--check-build` to see whether the source builds for them"));
     }
-    compiling(facts, &wanted.compile, wanted.keep_going).map(Some)
+    let prebuilt = compiling(facts, &wanted.compile, wanted.keep_going)?;
+    Ok(Some(build::Prebuilt { without_sandbox: wanted.no_sandbox, ..prebuilt }))
 }
 
 /// How modules are compiled.
@@ -145,6 +146,7 @@ fn compiling(facts: machine::Options, args: &CompileArgs, keep_going: bool) -> R
         jobs,
         timeout: Duration::from_secs(args.timeout),
         keep_going,
+        without_sandbox: false,
     })
 }
 

@@ -1,8 +1,9 @@
 //! Runs a program of this machine where it can do no harm: its own namespaces, no network, a view of what it is given, which is
 //! read-only but for what it is given to write to.
 //!
-//! The only place that runs programs. Needs `unshare`, `setpriv` and `mount` of util-linux and a kernel that gives namespaces to
-//! ordinary users; without them it is an error, and nothing runs.
+//! The only place that runs programs. Needs `setpriv`, `setsid`, `unshare` and `mount` of util-linux, bash, and a kernel that gives
+//! namespaces to ordinary users; without them it is an error, and nothing runs. Everything in it ends with it, and with the thread
+//! that waits for it, however that ends.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,17 +15,22 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
+use bstr::ByteSlice;
+
 use crate::error::{Error, Result};
 use crate::output::Stop;
 
 /// Builds the view and enters it.
 const ENTER: &str = include_str!("sandbox/enter.sh");
-/// What `enter.sh` ends with when the view cannot be had.
-const NO_VIEW: i32 = 125;
+/// What `enter.sh` says on its standard error, once the view is there and before anything else runs in it.
+const ENTERED: &str = "entered\n";
 /// Folders that exist everywhere and are seldom of use: one is covered while the view is built.
 const COVERED: &[&str] = &["/mnt", "/media", "/srv", "/opt", "/home"];
 /// How often the stop flag is looked at.
 const TICK: Duration = Duration::from_millis(50);
+
+/// Where the programs that make the sandbox are.
+const PROGRAMS: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Files that programs ask for names, and their texts: the least that answers.
 const USUAL_FILES: &[(&str, &str)] = &[
@@ -70,6 +76,11 @@ pub struct Limits {
     /// Address space of one process, in bytes; without it, as much as there is.
     pub memory: Option<u64>,
 }
+
+/// The bytes that a program may write to one file.
+pub const LARGEST_FILE: u64 = 4 << 30;
+/// How many processes and threads an ordinary user's programs may have; the kernel counts none of root's.
+pub const PROCESSES: u32 = 8192;
 
 impl Sandbox {
     /// The programs of this machine, and nothing else: no `/etc` but what the loader needs, no other user's files.
@@ -202,39 +213,34 @@ impl Sandbox {
                 Path::new(folder).is_dir() && !self.sources.iter().any(|source| source.starts_with(folder))
             })
             .ok_or_else(|| Error::usage("there is no folder to work on").at("/mnt"))?;
-        let mut child = Command::new("unshare");
+        let mut child = Command::new("setpriv");
         let child = child
-            .args([
-                "--user",
-                "--map-root-user",
-                "--mount",
-                "--net",
-                "--ipc",
-                "--uts",
-                "--pid",
-                "--fork",
-                "--kill-child",
-                "--",
-            ])
-            .args(["/bin/sh", "-c", ENTER, "enter.sh", covered])
+            // ends with the thread that waits for it
+            .args(["--pdeathsig", "KILL", "--"])
+            // no terminal to type into
+            .args(["setsid", "--"])
+            .args(["unshare", "--user", "--map-root-user", "--mount", "--net", "--ipc", "--uts", "--pid"])
+            .args(["--fork", "--kill-child", "--"])
+            .args(["bash", "-c", ENTER, "enter.sh", covered])
             .args(
                 [limits.processor.map(|time| time.as_secs()), limits.memory.map(|bytes| bytes >> 10)]
                     .map(|limit| limit.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string())),
             )
+            .args([(LARGEST_FILE >> 10).to_string(), PROCESSES.to_string()])
             .args(&self.view)
             .args(["--", "env", "-i"])
             .args(variables.iter().map(|(name, value)| format!("{name}={value}")))
             .args(command)
+            // nothing that a loader or a shell would obey
+            .env_clear()
+            .env("PATH", PROGRAMS)
             .current_dir("/");
         let (ended, said) = attend(child, &self.files, limits, stop)?;
-        if ended.status == Some(NO_VIEW) || (ended.status == Some(1) && said.starts_with(b"unshare: ")) {
-            return Err(no_view(&said));
-        }
-        Ok(ended)
+        if said.contains_str(ENTERED) { Ok(ended) } else { Err(no_view(&said)) }
     }
 }
 
-/// Runs a command as it is, seeing everything that its user sees, with exactly these variables: for machines that give no sandbox.
+/// Runs a command as it is, seeing everything that its user sees, with exactly these variables: for a user who asks for it.
 #[allow(clippy::disallowed_methods, reason = "the place that runs programs")]
 pub fn run_outside(
     command: &[&str],
@@ -245,25 +251,25 @@ pub fn run_outside(
 ) -> Result<Ended> {
     let (program, arguments) = command.split_first().ok_or_else(|| Error::usage("no command is given"))?;
     let mut child = Command::new(program);
-    child.args(arguments).env_clear().envs(variables).current_dir(folder);
+    // a signal to the program's own group, which `kill 0` sends, ends nobody else
+    child.args(arguments).env_clear().envs(variables).current_dir(folder).process_group(0);
     attend(&mut child, &[], limits, stop).map(|(ended, _)| ended)
 }
 
-/// Starts a program in a group of its own, gives it `input`, and ends the group when the program takes too long, says too much, or
+/// Starts a program, which has a group of its own, gives it `input`, and ends the group when the program takes too long, says too much, or
 /// somebody asks to stop; also what it complained of.
 fn attend(command: &mut Command, input: &[Vec<u8>], limits: Limits, stop: &Stop) -> Result<(Ended, Vec<u8>)> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        // a signal to the program's own group, which `kill 0` sends, ends nobody else
-        .process_group(0)
-        .spawn()
-        .map_err(|error| {
-            let hint = if name == "unshare" { "install the package util-linux" } else { "install it" };
-            Error::lacking(format!("cannot run `{name}`: {error}")).hint(hint)
-        })?;
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(
+            |error| {
+                if error.kind() == std::io::ErrorKind::ArgumentListTooLong {
+                    return Error::failed("the driver names more than one command line can hold");
+                }
+                let hint = if name == "setpriv" { "install the package util-linux" } else { "install it" };
+                Error::lacking(format!("cannot run `{name}`: {error}")).hint(hint)
+            },
+        )?;
     let (mut stdin, output, complaints) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (sender, receiver) = channel();
     std::thread::scope(|scope| {
@@ -329,8 +335,8 @@ fn no_view(said: &[u8]) -> Error {
     let text = String::from_utf8_lossy(said);
     let reason = text.lines().next().unwrap_or("no reason was given");
     Error::lacking(format!("this machine gives no namespace to run a program in: {reason}")).hint(
-        "allow them (`sysctl kernel.unprivileged_userns_clone=1`, `sysctl kernel.apparmor_restrict_unprivileged_userns=0`, a \
-         container with --privileged), or do without",
+        "allow them: `sysctl kernel.unprivileged_userns_clone=1`, `sysctl kernel.apparmor_restrict_unprivileged_userns=0`, a \
+         container with --privileged",
     )
 }
 

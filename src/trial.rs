@@ -293,6 +293,7 @@ fn compile(
         jobs: build.jobs,
         timeout: build.timeout,
         keep_going: true,
+        without_sandbox: false,
         stop: options.stop.clone(),
     };
     let done = AtomicUsize::new(0);

@@ -265,17 +265,8 @@ fn a_build_that_hangs_or_is_interrupted_leaves_nothing_behind() {
     std::thread::sleep(Duration::from_millis(1500));
     Command::new("kill").arg(child.id().to_string()).status().unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(143));
-    let sleeps = || {
-        let processes = fs::read_dir("/proc").unwrap().flatten();
-        let mut commands = processes.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
-        commands.any(|line| line == b"sleep\x007331\x00")
-    };
     // what was killed may take a moment to go
-    let begin = Instant::now();
-    while sleeps() {
-        assert!(begin.elapsed() < Duration::from_secs(20));
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_for(|| !runs(b"sleep\x007331\x00"));
     assert!(!fs::read_to_string("/proc/self/mounts").unwrap().contains(case.tree.path().to_str().unwrap()));
     assert!(case.tree.names("out").is_empty());
     assert!(case.tree.names("cache/builds").iter().all(|name| name.starts_with("failed-")));
@@ -617,4 +608,141 @@ fn a_build_has_the_files_of_a_usual_machine_and_the_same_everywhere() {
     assert!(!noted(&["--os-release", "os-release"]));
     let output = case.run(&["--kernel-headers", "kernel", "--os-release", "os-release"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn what_a_build_leaves_is_taken_as_files_of_its_own_or_not_at_all() {
+    // the folders of the result lead to one of the host, which the next build would be taken from
+    let place = "/var/lib/dkms/toy/1.0/6.1.0-1-toy/x86_64/module";
+    for attack in [
+        format!("rm -r {place}; ln -s HOST {place}"),
+        "rm -rf /var/lib/dkms/toy/1.0/6.1.0-1-toy; ln -s HOST /var/lib/dkms/toy/1.0/6.1.0-1-toy".to_owned(),
+        "rm -r /var/lib/dkms/toy/1.0/debug; ln -s HOST /var/lib/dkms/toy/1.0/debug".to_owned(),
+        format!("ln -sf HOST/toy.ko {place}/toy.ko"),
+        format!("rm {place}/toy.ko; mkfifo {place}/toy.ko"),
+        format!("rm {place}/toy.ko; mkdir {place}/toy.ko"),
+        "rm /var/lib/dkms/toy/1.0/debug/toy.ko; mkfifo /var/lib/dkms/toy/1.0/debug/toy.ko".to_owned(),
+    ] {
+        let case = Case::new();
+        case.tree
+            .file("host/toy.ko", module(RELEASE, &[("printk", Some(16))]))
+            .file("host/x86_64/module/toy.ko", "x");
+        let host = case.tree.path().join("host").display().to_string();
+        case.tree
+            .file("driver/dkms.conf", format!("{}POST_BUILD=\"post.sh\"\n", CONF.replace("STRIP=no\n", "")));
+        case.tree.script("driver/post.sh", &format!("#!/bin/sh\n{}\n", attack.replace("HOST", &host)));
+        case.fails(1, "the build makes no `");
+        assert_eq!(case.tree.names("host"), ["toy.ko", "x86_64"], "{attack}");
+    }
+    // its other files are left out
+    let case = Case::new();
+    let secret = case.tree.path().join("host/secret").display().to_string();
+    case.tree.file("host/secret", "x.c:1:1: error: secret\n");
+    case.conf("POST_BUILD=\"post.sh\"\n");
+    case.tree.script(
+        "driver/post.sh",
+        &format!("#!/bin/sh\nln -sf {secret} {place}/Module.symvers\nrm /var/log/kpkg/*; ln -s {secret} /var/log/kpkg/make.log\n"),
+    );
+    assert_eq!(case.build().0, Some(0));
+    let build = format!("cache/builds/{}", case.tree.names("cache/builds")[0]);
+    assert_eq!(case.tree.names(&build), ["built.json", "toy.ko"]);
+    for attack in [format!("ln -s {secret}"), "mkfifo".to_owned()] {
+        case.tree.file(
+            "kernel/Makefile",
+            format!("all:\n\trm /var/log/kpkg/*; {attack} /var/log/kpkg/make.log; exit 1\n"),
+        );
+        let (code, text) = case.build();
+        assert_eq!(code, Some(1));
+        assert!(!text.contains("secret\n"), "{text}");
+    }
+}
+
+#[test]
+fn a_build_that_has_begun_is_never_run_elsewhere() {
+    // whatever it ends the first process with
+    let case = Case::new();
+    let ran = case.tree.path().join("ran").display().to_string();
+    case.tree.file(
+        "kernel/Makefile",
+        format!(
+            "all:\n\techo 'unshare: failed' >&2; touch {ran} 2>/dev/null; kill -9 1; kill -9 -1; exit 125\n"
+        ),
+    );
+    case.fails(1, "");
+    assert!(!Path::new(&ran).exists());
+    // more than a command line holds
+    let needs = (0..9000).map(|n| format!("BUILD_DEPENDS[{n}]=\"{}{n}\"\n", "x".repeat(200)));
+    let case = Case::new();
+    case.conf(&needs.collect::<String>());
+    let (code, text) = case.build();
+    assert!(code != Some(0) || !text.contains("K1005"), "{text}");
+}
+
+#[test]
+fn without_a_sandbox_nothing_is_built_unless_it_is_asked_for() {
+    let case = Case::new();
+    // a machine that gives no namespaces
+    let run = |more: &[&str]| {
+        let kpkg = case.command(&[&["--kernel-headers", "kernel"], more].concat());
+        let mut command = Command::new("unshare");
+        command.args(["-Ur", "sh", "-c", "echo 0 >/proc/sys/user/max_user_namespaces && exec \"$@\"", "sh"]);
+        command.arg(kpkg.get_program()).args(kpkg.get_args()).current_dir(case.tree.path());
+        let output = command.env("KPKG_CACHE", case.tree.path().join("cache")).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, text) = run(&[]);
+    assert_eq!(code, Some(5), "{text}");
+    assert!(text.contains("gives no namespace") && text.contains("`--no-sandbox`"), "{text}");
+    assert!(case.tree.names("out").is_empty());
+    // headers that lie where no kernel has them are only to be had inside
+    let (code, text) = run(&["--no-sandbox"]);
+    assert_eq!(code, Some(5), "{text}");
+    assert!(text.contains("are not installed"), "{text}");
+}
+
+#[test]
+fn a_build_inherits_nothing_and_ends_with_whoever_started_it() {
+    let case = Case::new();
+    case.tree.file(
+        "kernel/Makefile",
+        "all:\n\tls /proc/self/fd | tr '\\n' ' '; ps -o tty= -p $$$$; env\n\t[ $$(ls /proc/self/fd | wc -l) -le 4 ]\n\
+         \t! [ \"$$SECRET\" ]\n\tcp $(M)/toy.bin $(M)/toy.ko\n",
+    );
+    let kpkg = case.command(&["--kernel-headers", "kernel"]);
+    let mut command = Command::new("bash");
+    command
+        .args(["-c", "exec 3</ 9</ 42</; SECRET=x LD_PRELOAD= exec \"$@\"", "bash"])
+        .arg(kpkg.get_program());
+    command.args(kpkg.get_args()).current_dir(case.tree.path());
+    let output = command.env("KPKG_CACHE", case.tree.path().join("cache")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // killed, it takes the build along, and what is left goes with the next one
+    case.tree.file("kernel/Makefile", "all:\n\tsetsid sleep 7332 & setsid sleep 7332\n");
+    for signal in ["KILL", "HUP"] {
+        let mut child = case.command(&["--kernel-headers", "kernel", "-q"]).spawn().unwrap();
+        wait_for(|| runs(b"sleep\x007332\x00"));
+        Command::new("kill").args(["-s", signal]).arg(child.id().to_string()).status().unwrap();
+        child.wait().unwrap();
+        wait_for(|| !runs(b"sleep\x007332\x00"));
+    }
+    let left = || case.tree.names("cache/builds").into_iter().filter(|name| name.starts_with('.')).count();
+    assert!(left() > 0);
+    case.tree.file("kernel/Makefile", "all:\n\tcp $(M)/toy.bin $(M)/toy.ko\n");
+    assert_eq!(case.build().0, Some(0));
+    assert_eq!(left(), 0);
+}
+
+/// Whether a process with this command line runs.
+fn runs(command: &[u8]) -> bool {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let mut commands = processes.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+    commands.any(|line| line == command)
+}
+
+fn wait_for(state: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !state() {
+        assert!(begin.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }

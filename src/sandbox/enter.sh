@@ -1,17 +1,23 @@
 # Runs as root of a new user, mount, network, IPC and PID namespace: builds the view that its arguments describe, enters it, gives
-# up all powers and runs the command. Whatever fails before the command ends with 125.
+# up all powers and runs the command. Its standard error begins with the line `entered` once the view is there, and before anything
+# runs that others wrote.
 #
-#   enter.sh ROOT SECONDS KIB WORD... -- COMMAND...
-#       ROOT: a folder to work on, covered and never changed; SECONDS of processor and KIB of memory: what one process may have
+#   enter.sh ROOT SECONDS KIB FILE PROCESSES WORD... -- COMMAND...
+#       ROOT: a folder to work on, covered and never changed; SECONDS of processor and KIB of memory: what one process may have;
+#       FILE: KiB of one file; PROCESSES: as many at once
 #
 #   bind SOURCE PATH | bind-rw SOURCE PATH | link TARGET PATH | links FOLDER TARGETS (a line each) | file PATH MODE SIZE (the bytes: standard input)
 set -eu
-trap 'exit 125' EXIT
+# whatever the caller had open
+for open in /proc/self/fd/*; do
+    open=${open##*/}
+    [ "$open" -le 2 ] || eval "exec $open>&-"
+done
 # an ordinary user has no path to pivot_root
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
-root=$1 seconds=$2 memory=$3
-shift 3
+root=$1 seconds=$2 memory=$3 file=$4 processes=$5
+shift 5
 mount --make-rprivate /
 mount -t tmpfs -o mode=755,nosuid,nodev tmpfs "$root"
 parent() { mkdir -p "$root${1%/*}"; }
@@ -66,8 +72,16 @@ cd /
 umount -l /.old
 rmdir /.old
 mount -o remount,bind,nosuid,nodev,ro /
-ulimit -c 0
-ulimit -t "$seconds"
-ulimit -v "$memory"
-trap - EXIT
+# never more than there is already
+limit() { # OPTION VALUE
+    local now
+    now=$(ulimit -S "-$1")
+    if [ "$2" != unlimited ] && { [ "$now" = unlimited ] || [ "$now" -gt "$2" ]; }; then ulimit "-$1" "$2"; fi
+}
+limit c 0
+limit t "$seconds"
+limit v "$memory"
+limit f "$file"
+limit u "$processes"
+echo entered >&2
 exec setpriv --no-new-privs --bounding-set=-all --inh-caps=-all -- "$@" </dev/null

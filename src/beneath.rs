@@ -1,0 +1,215 @@
+//! Folders in which somebody else may have made anything: opened step by step, never through a link, and taken away whatever is in
+//! them.
+
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::path::{Component, Path};
+
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, chmodat, openat, renameat, statat, unlinkat};
+
+/// A folder that is open, so that what happens to its path changes nothing.
+#[derive(Debug)]
+pub struct Folder(OwnedFd);
+
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+/// Without waiting for whoever writes to a pipe.
+const FILE: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+impl Folder {
+    /// A folder of ours; its last part is no link.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self(openat(CWD, path, FOLDER, Mode::empty())?))
+    }
+
+    /// A regular file at a relative path; nothing where a part of the path is a link, or the last one anything else.
+    pub fn file(&self, path: &Path) -> io::Result<Option<File>> {
+        let Some((above, name)) = self.above(path)? else { return Ok(None) };
+        let folder = above.as_ref().unwrap_or(&self.0);
+        let file = match openat(folder, name, FILE, Mode::empty()) {
+            Ok(file) => File::from(file),
+            Err(error) if is_absent(error) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(file.metadata()?.is_file().then_some(file))
+    }
+
+    /// The same, of no more than so many bytes.
+    pub fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        let Some(file) = self.file(path)? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        file.take(limit).read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    }
+
+    /// The folder of the last part of a relative path, nothing for this one, and that part.
+    fn above<'p>(&self, path: &'p Path) -> io::Result<Option<(Option<OwnedFd>, &'p std::ffi::OsStr)>> {
+        let mut names = Vec::new();
+        for part in path.components() {
+            let Component::Normal(name) = part else { return Ok(None) };
+            names.push(name);
+        }
+        let Some(last) = names.pop() else { return Ok(None) };
+        let mut folder = None;
+        for name in names {
+            match openat(folder.as_ref().unwrap_or(&self.0), name, FOLDER, Mode::empty()) {
+                Ok(next) => folder = Some(next),
+                Err(error) if is_absent(error) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Some((folder, last)))
+    }
+}
+
+/// Nothing there, a link, or no folder on the way; a device or a socket.
+fn is_absent(error: rustix::io::Errno) -> bool {
+    use rustix::io::Errno;
+    [Errno::NOENT, Errno::LOOP, Errno::NOTDIR, Errno::NXIO, Errno::NODEV].contains(&error)
+}
+
+/// Removes a folder with all that is in it, however deep it is and whatever its modes say. What is in it is followed nowhere.
+pub fn remove(path: &Path) -> io::Result<()> {
+    let top = match openat(CWD, path, FOLDER, Mode::empty()) {
+        Ok(top) => top,
+        Err(error) if is_absent(error) => return Ok(()),
+        Err(rustix::io::Errno::ACCESS) => {
+            chmodat(CWD, path, Mode::RWXU, AtFlags::empty())?;
+            openat(CWD, path, FOLDER, Mode::empty())?
+        }
+        Err(error) => return Err(error.into()),
+    };
+    // a folder in it is moved to the top before its turn comes, so that neither paths nor open folders add up
+    let mut count = 0_u64;
+    let mut waiting: Vec<CString> = clear(&top, &top, &mut count)?;
+    while let Some(name) = waiting.pop() {
+        let folder = openat(&top, &name, FOLDER, Mode::empty())?;
+        waiting.extend(clear(&folder, &top, &mut count)?);
+        unlinkat(&top, &name, AtFlags::REMOVEDIR)?;
+    }
+    Ok(unlinkat(CWD, path, AtFlags::REMOVEDIR)?)
+}
+
+/// Removes the files of a folder and moves its folders to `top`; their names there.
+fn clear(folder: &OwnedFd, top: &OwnedFd, count: &mut u64) -> io::Result<Vec<CString>> {
+    // what it holds cannot be taken out of a folder that its owner may not write to
+    rustix::fs::fchmod(folder, Mode::RWXU)?;
+    let names: Vec<(CString, FileType)> = Dir::read_from(folder)?
+        .filter_map(|entry| {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => return Some(Err(error)),
+            };
+            let is_real = ![c".", c".."].contains(&entry.file_name());
+            is_real.then(|| Ok((entry.file_name().to_owned(), entry.file_type())))
+        })
+        .collect::<Result<_, _>>()?;
+    let mut moved = Vec::new();
+    for (name, kind) in names {
+        if !is_folder(folder, &name, kind)? {
+            unlinkat(folder, &name, AtFlags::empty())?;
+            continue;
+        }
+        // to move a folder changes what is in it
+        chmodat(folder, &name, Mode::RWXU, AtFlags::empty())?;
+        let place = loop {
+            *count += 1;
+            let place = CString::new(format!(".removed-{count}")).map_err(io::Error::other)?;
+            // an empty folder of that name would be replaced, another one is not
+            if statat(top, &place, AtFlags::SYMLINK_NOFOLLOW).is_err() {
+                break place;
+            }
+        };
+        renameat(folder, &name, top, &place)?;
+        moved.push(place);
+    }
+    Ok(moved)
+}
+
+fn is_folder(folder: &OwnedFd, name: &CStr, kind: FileType) -> io::Result<bool> {
+    if kind != FileType::Unknown {
+        return Ok(kind == FileType::Directory);
+    }
+    let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn only_regular_files_below_are_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, other) = (folder.path().join("own"), folder.path().join("other"));
+        fs::create_dir_all(own.join("a/b")).unwrap();
+        fs::create_dir_all(&other).unwrap();
+        fs::write(other.join("secret"), "secret").unwrap();
+        fs::write(own.join("a/b/file"), "text").unwrap();
+        symlink(&other, own.join("a/link")).unwrap();
+        symlink(other.join("secret"), own.join("secret")).unwrap();
+        symlink("a/b/file", own.join("inside")).unwrap();
+        rustix::fs::mknodat(CWD, own.join("pipe"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(own.join("socket")).unwrap();
+        let handle = Folder::open(&own).unwrap();
+        let read = |path: &str| handle.read(Path::new(path), 3).unwrap();
+        assert_eq!(read("a/b/file").as_deref(), Some(&b"tex"[..]));
+        for path in [
+            "a/link/secret",
+            "secret",
+            "inside",
+            "pipe",
+            "socket",
+            "a/b",
+            "none",
+            "a/b/file/x",
+            "../other/secret",
+            "",
+            ".",
+            "/etc/passwd",
+        ] {
+            assert_eq!(read(path), None, "{path}");
+        }
+        // the path leads elsewhere now
+        fs::rename(&own, folder.path().join("moved")).unwrap();
+        symlink(&other, &own).unwrap();
+        assert_eq!(read("secret"), None);
+        assert!(Folder::open(&own).is_err());
+    }
+
+    #[test]
+    fn whatever_is_in_a_folder_goes_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, other) = (folder.path().join("own"), folder.path().join("other"));
+        fs::create_dir_all(&other).unwrap();
+        fs::write(other.join("kept"), "kept").unwrap();
+        fs::create_dir_all(own.join("closed/deep")).unwrap();
+        fs::create_dir_all(own.join(".removed-1/x")).unwrap();
+        fs::write(own.join("closed/deep/file"), "").unwrap();
+        symlink(&other, own.join("link")).unwrap();
+        symlink(&other, own.join("closed/link")).unwrap();
+        rustix::fs::mknodat(CWD, own.join("pipe"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+        for path in ["closed/deep", "closed"] {
+            fs::set_permissions(own.join(path), fs::Permissions::from_mode(0o000)).unwrap();
+        }
+        // deeper than a path can be, and than folders can be open
+        let mut at = openat(CWD, &own, FOLDER, Mode::empty()).unwrap();
+        for _ in 0..3000 {
+            rustix::fs::mkdirat(&at, c"d", Mode::RWXU).unwrap();
+            at = openat(&at, c"d", FOLDER, Mode::empty()).unwrap();
+        }
+        drop(at);
+        remove(&own).unwrap();
+        assert!(!own.exists());
+        assert_eq!(fs::read_to_string(other.join("kept")).unwrap(), "kept");
+        // a link is not its target
+        symlink(&other, &own).unwrap();
+        remove(&own).unwrap();
+        assert!(other.join("kept").exists());
+        remove(&folder.path().join("none")).unwrap();
+    }
+}
