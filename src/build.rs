@@ -218,7 +218,14 @@ pub fn init(input: &Input, options: &Options, from: Option<&str>) -> Result<(Vec
     let folder = input.folder.as_path();
     let config = read_config(folder)?;
     let map = moves(&config.source)?;
-    let wanted = find::Options { conf: None, all: true, root: config.source.root.as_deref(), map: &map };
+    let said = |conf: &Path| said_beside(folder, conf);
+    let wanted = find::Options {
+        conf: None,
+        all: true,
+        root: config.source.root.as_deref(),
+        map: &map,
+        said: Some(&said),
+    };
     let (found, _) = find::find(folder, &wanted)?;
     let has_conf = found.iter().any(|found| found.conf.is_some());
     let (mut files, mut diagnostics) = (Vec::new(), Vec::new());
@@ -333,6 +340,7 @@ pub fn prepare(input: &Input, options: &Options, tell: Tell<'_>) -> Result<Vec<P
             all: options.all,
             root: config.source.root.as_deref(),
             map: &map,
+            said: Some(&|conf| said_beside(folder, conf)),
         },
     )?;
     let findings = [input.diagnostics.clone(), findings].concat();
@@ -347,7 +355,7 @@ pub fn prepare(input: &Input, options: &Options, tell: Tell<'_>) -> Result<Vec<P
         .transpose()?;
     let mut own = Vec::new();
     for found in &found {
-        own.push(nearer_config(folder, found)?);
+        own.push(found.conf.as_deref().map(|conf| nearer_config(folder, conf)).transpose()?.flatten());
     }
     let settings: Vec<_> = own
         .iter()
@@ -444,8 +452,8 @@ struct Settings<'a> {
 }
 
 /// The kpkg.toml beside a dkms.conf in a folder below the driver's, with that folder, and a note where both have one.
-fn nearer_config(folder: &Path, found: &Found) -> Result<Option<(Config, PathBuf, Option<Diagnostic>)>> {
-    let Some(beside) = found.conf.as_ref().and_then(|conf| conf.parent()) else { return Ok(None) };
+fn nearer_config(folder: &Path, conf: &Path) -> Result<Option<(Config, PathBuf, Option<Diagnostic>)>> {
+    let Some(beside) = conf.parent() else { return Ok(None) };
     let path = beside.join(config::FILE_NAME);
     let other = find::below(folder, config::FILE_NAME);
     let is_same = || Some(fs::canonicalize(&path).ok()? == fs::canonicalize(&other).ok()?);
@@ -457,6 +465,22 @@ fn nearer_config(folder: &Path, found: &Found) -> Result<Option<(Config, PathBuf
         Diagnostic::note(&TWO_CONFIGS, text)
     });
     Ok(Some((read_config(beside)?, beside.to_owned(), note)))
+}
+
+/// What the kpkg.toml beside a dkms.conf in a folder below the driver's says about the root, with paths below the driver's folder.
+fn said_beside(folder: &Path, conf: &Path) -> Result<Option<find::Said>> {
+    let Some((config, beside, _)) = nearer_config(folder, conf)? else { return Ok(None) };
+    let own = |root: &String| {
+        find::inside(folder, &beside, root).ok_or_else(|| {
+            Error::usage(format!("`{}` under `root` leads out of the driver's folder:", root.escape_debug()))
+                .at(beside.join(config::FILE_NAME))
+                .hint("name a folder relative to the one that the file lies in")
+        })
+    };
+    let map = moves(&config.source)?;
+    // without a word about the root `map` counts from the file's own folder
+    let root = config.source.root.clone().or_else(|| (!map.is_empty()).then(|| ".".to_owned()));
+    Ok(Some(find::Said { root: root.as_ref().map(own).transpose()?, map }))
 }
 
 /// The findings of this layer.

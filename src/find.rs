@@ -94,8 +94,20 @@ pub struct Tried {
     pub lacks: usize,
 }
 
+/// The root, below the folder, and what lies elsewhere in the package.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said {
+    /// The root.
+    pub root: Option<String>,
+    /// What lies elsewhere.
+    pub map: Vec<Moved>,
+}
+
+/// What is said for a dkms.conf alone, in the place of everything that the [`Options`] say for all.
+pub type SaidFor<'a> = &'a dyn Fn(&Path) -> Result<Option<Said>>;
+
 /// What the caller says.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Options<'a> {
     /// The dkms.conf to use, as a path of its own or below the folder.
     pub conf: Option<&'a Path>,
@@ -105,6 +117,8 @@ pub struct Options<'a> {
     pub root: Option<&'a str>,
     /// What lies elsewhere in the package.
     pub map: &'a [Moved],
+    /// For one dkms.conf.
+    pub said: Option<SaidFor<'a>>,
 }
 
 /// The drivers in `folder`; one, unless all are asked for.
@@ -124,9 +138,12 @@ pub fn find(folder: &Path, options: &Options<'_>) -> Result<(Vec<Found>, Vec<Dia
     };
     let mut found = Vec::new();
     for conf in &confs {
-        let mut driver = if options.root.is_some() || !options.map.is_empty() {
-            let root = named_root(folder, options.root.unwrap_or("."))?;
-            Found { conf: Some(conf.clone()), ..Found::new(root, options.map.to_vec()) }
+        let nearer = options.said.map(|said| said(conf)).transpose()?.flatten();
+        let said = nearer
+            .unwrap_or_else(|| Said { root: options.root.map(str::to_owned), map: options.map.to_vec() });
+        let mut driver = if said.root.is_some() || !said.map.is_empty() {
+            let root = named_root(folder, said.root.as_deref().unwrap_or("."))?;
+            Found { conf: Some(conf.clone()), ..Found::new(root, said.map) }
         } else {
             root_of(&listing, conf)?
         };
@@ -202,6 +219,22 @@ pub fn below(folder: &Path, name: &str) -> PathBuf {
         (true, name) => PathBuf::from(name),
         (false, name) => folder.join(name),
     }
+}
+
+/// What a path relative to a folder below another one is called in that one; nothing where it leads out.
+#[must_use]
+pub fn inside(folder: &Path, below: &Path, path: &str) -> Option<String> {
+    let mut parts = Vec::new();
+    let start = relative(folder, below)?;
+    for part in Path::new(&start).components().chain(Path::new(path).components()) {
+        match part {
+            std::path::Component::CurDir => {}
+            std::path::Component::Normal(name) => parts.push(name.to_str()?),
+            std::path::Component::ParentDir => drop(parts.pop()?),
+            _ => return None,
+        }
+    }
+    Some(if parts.is_empty() { ".".to_owned() } else { parts.join("/") })
 }
 
 fn named_root(folder: &Path, root: &str) -> Result<PathBuf> {
