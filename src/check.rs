@@ -85,7 +85,7 @@ fn of_driver(input: &Input, prepared: &Prepared) -> Vec<Diagnostic> {
         driver,
         &conf,
         input.name.clone().or_else(folder_name),
-        driver::claims(input, &prepared.root, &driver.tree, &modules),
+        driver::claims(input, &prepared.root, &driver.tree, &modules, None).all,
     );
     let mut scripts = Vec::new();
     let mut findings = Vec::new();

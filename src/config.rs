@@ -51,7 +51,8 @@ pub struct DriverConfig {
     pub version: Option<String>,
     /// Its modules, as `NAME` or `FOLDER/NAME` below the source's root, instead of those of dkms.conf.
     pub modules: Vec<String>,
-    /// Texts of dkms.conf that are replaced in the package, such as the markers of a template: `{ "@CFLAGS@" = "-O2" }`.
+    /// Texts of dkms.conf that are replaced in the package, such as the markers of a template: `{ "@CFLAGS@" = "-O2" }`. A marker
+    /// that is the version of a source is replaced there as well; `$PACKAGE_VERSION` is the package's version there.
     pub substitute: BTreeMap<String, String>,
     /// One line for package lists.
     pub summary: Option<String>,
@@ -318,7 +319,8 @@ impl DriverConfig {
 }
 
 /// What of a text is more than text where it stands in double quotes, in single ones or in none, but for a plain `$NAME`.
-fn unsafe_in_bash(value: &str) -> Option<String> {
+#[must_use]
+pub fn unsafe_in_bash(value: &str) -> Option<String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || " _-+.,:/=@%^~{}$".contains(c);
     if let Some(wrong) = value.chars().find(|c| !allowed(*c)) {
         return Some(wrong.escape_debug().to_string());

@@ -6,9 +6,10 @@ mod about;
 mod assign;
 mod conf;
 mod lacks;
+mod replaced;
 mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use serde::Serialize;
 use about::ABOUT_BYTES;
 pub use about::{About, is_mailbox};
 use conf::{GIVEN_VERSION, OWN_VERSION, PackagedConf, Reader, Reading, Wanted};
+use replaced::{Marked, Replacement};
 use tree::Tree;
 
 use crate::bash::ConfShell;
@@ -33,7 +35,7 @@ use crate::layout::{self, Layout};
 use crate::machine::Machine;
 use crate::output::Stop;
 use crate::source::{self, LeftOut, SourceFile, SourceKind};
-use crate::version::{self, Claim};
+use crate::version::{self, Claims};
 
 /// What a vendor ships.
 #[derive(Debug, Clone, Serialize)]
@@ -201,6 +203,8 @@ pub const CODES: &[&Code] = &[
     &lacks::UNKNOWN_FOLDER,
     &lacks::OTHER_VERSION,
     &USED_BEFORE,
+    &FOREIGN_TAGS,
+    &MARKED_SOURCE,
 ];
 
 const NO_CONF: Code = Code {
@@ -259,8 +263,10 @@ const VERSION_FROM: Code = Code {
     explanation: "PACKAGE_VERSION is empty, a template's marker, or computed by a program. kpkg then takes, in this order:\n\
                   `--driver-version`, `version` in kpkg.toml, the nearest git tag, MODULE_VERSION or a #define in the\n\
                   sources, Makefile, configure.ac, VERSION, debian/changelog, a spec file, and the name of the folder or\n\
-                  archive. It says which one it was, and warns when they disagree. The dkms.conf in the package has the\n\
-                  version; the one in the tree is left alone.",
+                  archive. The changelog counts before git where dh_dkms fills the file from it (debian/NAME.dkms, or\n\
+                  `#MODULE_VERSION#`), and an archive's name where it goes on behind what the first of them says, as in\n\
+                  toy-1.2-rc4.tar.gz. kpkg says which one it was, and warns when they disagree. The dkms.conf in the\n\
+                  package has the version; the one in the tree is left alone.",
 };
 
 const NOT_THERE: Code = Code {
@@ -269,6 +275,23 @@ const NOT_THERE: Code = Code {
     explanation: "The keys of `substitute` under `[driver]` in kpkg.toml are texts of dkms.conf, such as the markers of a template,\n\
                   which are replaced in the package. One that is not there replaces nothing: it is misspelled, or the file no\n\
                   longer has it.",
+};
+
+const FOREIGN_TAGS: Code = Code {
+    id: "K0130",
+    title: "the tags of the repository are of other components",
+    explanation: "A repository of several drivers has tags such as `one_1.2` and `two_2.0`. Those count that are called like a\n\
+                  module, the folder of the driver or the repository. Here none is, so no tag says which version the driver\n\
+                  has, and another place does. `--driver-version` or `version` in the `[driver]` table of kpkg.toml decides.",
+};
+
+const MARKED_SOURCE: Code = Code {
+    id: "K0135",
+    title: "the version in the sources is a template's marker",
+    explanation: "MODULE_VERSION is a marker such as `#VERSION#`, which the vendor's own installer replaces. Where it is known\n\
+                  from a `sed` in the tree's Makefile or scripts what it becomes, the packaged source has the version; the one\n\
+                  in the tree is left alone. Otherwise `modinfo` shows the marker, and dkms, which compares the versions of\n\
+                  modules, cannot tell which is newer. `substitute` in the `[driver]` table of kpkg.toml replaces it.",
 };
 
 const USED_BEFORE: Code = Code {
@@ -302,7 +325,7 @@ impl Driver {
         )?;
         let mut findings = std::mem::take(&mut selection.diagnostics);
         selection.files = source::move_files(selection.files, &found.map)?;
-        let wanted = Wanted {
+        let mut wanted = Wanted {
             name: config.driver.name.clone(),
             version: options.version.clone().or_else(|| config.driver.version.clone()),
             modules: config.driver.modules.clone(),
@@ -315,6 +338,12 @@ impl Driver {
         } else {
             let made = inferred(input, &found.root, &selection.files, &wanted)?;
             findings.push(made.finding());
+            if wanted.version.is_none() && !made.claims.all.is_empty() {
+                let is_contradicted = !made.claims.differing().is_empty();
+                let says = "there is no dkms.conf";
+                findings.extend(is_contradicted.then(|| conf::found_version(says, &made.claims)));
+                findings.extend(conf::foreign_tags(&made.claims));
+            }
             let text = made.text.clone();
             inferred_conf = Some(made);
             (find::below(&found.root, CONF_NAME), text.into_bytes())
@@ -330,13 +359,42 @@ impl Driver {
             return Err(Error::diagnostics([findings, vec![finding]].concat()));
         }
         findings.extend(of_bytes);
-        let reading = Reading { path: &path, bytes: &bytes, tree: &tree, supported: &options.supported };
-        let (packaged, version_from) =
-            wanted.settle(&reading, &|modules| claims(input, &found.root, &selection.files, modules));
+        let is_made = inferred_conf.is_some();
+        let reading =
+            Reading { path: &path, bytes: &bytes, tree: &tree, supported: &options.supported, is_made };
+        let marked = replaced::marked(&selection.files);
+        let of_sources = keys_of_sources(&mut wanted, &marked, &bytes);
+        let template = found.conf.as_deref().filter(|path| is_changelog_template(path, &bytes));
+        let claims = |modules: &[String]| claims(input, &found.root, &selection.files, modules, template);
+        let (mut packaged, mut version_from) = wanted.settle(&reading, &claims);
+        let mut lacking = packaged.lacks(input, found, &tree, &selection.left_out);
+        let is_marked = packaged.findings.iter().chain(&lacking).any(dkms::is_about_a_marker);
+        let replacements = if is_marked || !marked.is_empty() {
+            let beside = found.conf.as_deref().and_then(Path::parent).filter(|folder| folder.is_dir());
+            let folders = [Some(input.folder.as_path()), Some(found.root.as_path()), beside];
+            let folders: Vec<_> = folders.into_iter().flatten().collect();
+            replaced::replacements(&folders, &|path| input.shown(path))
+        } else {
+            Vec::new()
+        };
+        if is_marked {
+            let (known, of_markers) = known_markers(&packaged, &bytes, &replacements);
+            if !known.is_empty() {
+                wanted.substitute.extend(known);
+                (packaged, version_from) = wanted.settle(&reading, &claims);
+                lacking = packaged.lacks(input, found, &tree, &selection.left_out);
+                findings.extend(of_markers);
+            }
+        }
         let facts = &packaged.facts;
         findings.extend(packaged.findings.iter().cloned());
         let executable = check_scripts(facts, &packaged.conf, &tree, is_plain, &mut findings);
-        findings.extend(packaged.lacks(input, found, &tree, &selection.left_out));
+        findings.extend(lacking);
+        for finding in findings.iter_mut().filter(|finding| dkms::is_about_a_marker(finding)) {
+            let is_named = |one: &&Replacement| finding.message.contains(&format!("`{}`", one.marker));
+            let named: Vec<_> = replacements.iter().filter(is_named).take(NAMED).map(unknown_value).collect();
+            finding.notes.extend(named);
+        }
         if let Some(first) = findings.iter_mut().find(|finding| finding.severity == Severity::Error) {
             first.notes.extend(lacks::generated(&tree));
             return Err(stopped(findings));
@@ -370,6 +428,11 @@ impl Driver {
         }
         let modules = modules(facts);
         let about = About::new(&config.driver, &tree, &modules, &input.folder)?;
+        let settled = Settled { version: &version, of_sources: &of_sources, replacements: &replacements };
+        let (mut rewritten, of_marked) = settled.sources(&marked, &tree);
+        findings.extend(of_marked);
+        let conf_text = packaged.rewritten.or(inferred_conf.as_ref().map(|made| made.text.clone()));
+        rewritten.extend(conf_text.map(|text| (CONF_NAME.to_owned(), text)));
         let driver = Self {
             name,
             version,
@@ -388,12 +451,7 @@ impl Driver {
             kernels,
             stamp: options.stamp.unwrap_or(selection.newest),
             modules,
-            rewritten: packaged
-                .rewritten
-                .or(inferred_conf.map(|made| made.text))
-                .map(|text| (CONF_NAME.to_owned(), text))
-                .into_iter()
-                .collect(),
+            rewritten,
             left_out: selection.left_out,
             tree: with_executable(selection.files, &executable),
         };
@@ -410,7 +468,13 @@ impl Driver {
         let bytes = read_conf(&path)?;
         let tree = Tree::new(&files);
         let (_, mut findings) = Conf::parse(&path, &bytes);
-        let reading = Reading { path: &path, bytes: &bytes, tree: &tree, supported: &options.supported };
+        let reading = Reading {
+            path: &path,
+            bytes: &bytes,
+            tree: &tree,
+            supported: &options.supported,
+            is_made: false,
+        };
         let packaged = PackagedConf::new(&reading, &Wanted::default());
         findings.extend(packaged.findings.iter().cloned());
         let facts = &packaged.facts;
@@ -523,11 +587,178 @@ fn place_conf(files: &mut Vec<SourceFile>, path: &Path, size: usize) {
     files.insert(at, SourceFile { path: CONF_NAME.to_owned(), kind });
 }
 
-/// What the tree says its version is.
+/// What the tree says its version is; `template` is a dkms.conf that is filled from debian/changelog.
 #[must_use]
-pub fn claims(input: &Input, root: &Path, files: &[SourceFile], modules: &[String]) -> Vec<Claim> {
-    let folder_name = input.name.as_deref();
-    version::claims(&version::Places { folder: &input.folder, root, files, modules, folder_name })
+pub fn claims(
+    input: &Input,
+    root: &Path,
+    files: &[SourceFile],
+    modules: &[String],
+    template: Option<&Path>,
+) -> Claims {
+    version::claims(&version::Places {
+        folder: &input.folder,
+        root,
+        files,
+        modules,
+        folder_name: input.name.as_deref(),
+        archive: input.archive.as_deref(),
+        template,
+    })
+}
+
+/// Whether `dh_dkms` fills a dkms.conf with the upstream version of debian/changelog.
+fn is_changelog_template(path: &Path, bytes: &[u8]) -> bool {
+    let is_dkms = path.file_name().is_some_and(|name| name == "dkms")
+        || path.extension().is_some_and(|end| end == "dkms");
+    let is_debian = path.parent().and_then(Path::file_name).is_some_and(|folder| folder == "debian");
+    is_dkms && is_debian || is_in_version(&String::from_utf8_lossy(bytes), "#MODULE_VERSION#")
+}
+
+/// Whether a marker is part of the version that a dkms.conf gives.
+fn is_in_version(text: &str, marker: &str) -> bool {
+    text.lines().any(|line| line.trim_start().starts_with("PACKAGE_VERSION=") && line.contains(marker))
+}
+
+/// How many files, and how many places, a finding names.
+const NAMED: usize = 3;
+
+/// Takes the texts to replace that only sources have out of those of dkms.conf; returns all that sources have.
+fn keys_of_sources(wanted: &mut Wanted, marked: &Marked, bytes: &[u8]) -> BTreeMap<String, String> {
+    let text = String::from_utf8_lossy(bytes);
+    let keys = wanted.substitute.iter().filter(|(key, _)| marked.contains_key(*key));
+    let of_sources = keys.map(|(key, value)| (key.clone(), value.clone())).collect();
+    let is_own = |key: &str, value: &str| {
+        // the version that dkms.conf gives cannot be itself
+        text.contains(key) && !(value.contains("$PACKAGE_VERSION") && is_in_version(&text, key))
+    };
+    wanted.substitute.retain(|key, value| !marked.contains_key(key) || is_own(key, value));
+    of_sources
+}
+
+/// The markers of a dkms.conf whose value the vendor's own commands say, with findings.
+fn known_markers(
+    packaged: &PackagedConf,
+    bytes: &[u8],
+    replacements: &[Replacement],
+) -> (Vec<(String, String)>, Vec<Diagnostic>) {
+    let own = String::from_utf8_lossy(bytes);
+    let text = packaged.rewritten.as_deref().unwrap_or(&own);
+    let version = packaged.facts.version.known().filter(|version| !dkms::is_placeholder(version));
+    let (mut known, mut findings) = (Vec::new(), Vec::new());
+    let markers: BTreeSet<&str> = replacements.iter().map(|one| one.marker.as_str()).collect();
+    for marker in markers.into_iter().filter(|marker| text.contains(marker)) {
+        let Some((value, from)) = value_of(marker, replacements, version.map(String::as_str)) else {
+            continue;
+        };
+        let becomes = if value.is_empty() { "empty".to_owned() } else { format!("`{value}`") };
+        let unset = from.unset();
+        let (severity, why) = if unset.is_empty() {
+            (Severity::Note, String::new())
+        } else {
+            (Severity::Warning, format!(", where nothing sets `{}`", unset.join("`, `")))
+        };
+        let text = format!(
+            "the marker `{marker}` in dkms.conf becomes {becomes}, as `{}` replaces it{why}",
+            from.place
+        );
+        let hint = format!(
+            "`substitute = {{ \"{marker}\" = \"VALUE\" }}` under `[driver]` in kpkg.toml says it otherwise"
+        );
+        findings.push(dkms::replaced_marker(severity, text).hint(hint));
+        known.push((marker.to_owned(), value));
+    }
+    (known, findings)
+}
+
+/// The one value that commands give a marker, and one of them.
+fn value_of<'a>(
+    marker: &str,
+    replacements: &'a [Replacement],
+    version: Option<&str>,
+) -> Option<(String, &'a Replacement)> {
+    let own = replacements.iter().filter(|one| one.marker == marker);
+    let mut known = own.filter_map(|one| Some((one.value(version)?, one)));
+    let first = known.next()?;
+    known.all(|(value, _)| value == first.0).then_some(first)
+}
+
+/// Words for a command whose value does not count.
+fn unknown_value(one: &Replacement) -> String {
+    format!("`{}` replaces it by `{}`, which is not one value that is known here", one.place, one.written)
+}
+
+/// What is known when the version is.
+struct Settled<'a> {
+    version: &'a str,
+    /// What kpkg.toml replaces in sources.
+    of_sources: &'a BTreeMap<String, String>,
+    replacements: &'a [Replacement],
+}
+
+impl Settled<'_> {
+    /// The texts of sources whose version is a marker that is replaced, with findings about all markers.
+    fn sources(&self, marked: &Marked, tree: &Tree<'_>) -> (BTreeMap<String, String>, Vec<Diagnostic>) {
+        let mut rewritten = BTreeMap::new();
+        let mut findings = Vec::new();
+        for (marker, places) in marked {
+            let given = self.of_sources.get(marker).map(|value| {
+                let value = value.replace("${PACKAGE_VERSION}", self.version);
+                (value.replace("$PACKAGE_VERSION", self.version), "kpkg.toml".to_owned())
+            });
+            let found = || value_of(marker, self.replacements, Some(self.version));
+            let value = given.or_else(|| found().map(|(value, from)| (value, from.place.clone())));
+            let mut left: Vec<&str> = Vec::new();
+            for (path, literal) in places {
+                let changed = value.as_ref().and_then(|(value, _)| {
+                    let file = tree.find(path)?;
+                    let new = literal.replace(marker.as_str(), value);
+                    replaced::with_literal(file, rewritten.get(path), literal, &new)
+                });
+                match changed {
+                    Some(text) => drop(rewritten.insert(path.clone(), text)),
+                    None => left.push(path),
+                }
+            }
+            if let (Some((value, from)), true) = (&value, left.len() < places.len()) {
+                let count = counted(places.len() - left.len());
+                let text = format!(
+                    "the version `{marker}` in {count} becomes `{value}` in the package, as `{from}` says"
+                );
+                findings.push(Diagnostic::note(&MARKED_SOURCE, text));
+            }
+            if !left.is_empty() {
+                let not_text = value.is_some();
+                findings.push(self.marked_source(marker, &left, not_text));
+            }
+        }
+        (rewritten, findings)
+    }
+
+    fn marked_source(&self, marker: &str, paths: &[&str], not_text: bool) -> Diagnostic {
+        let named = paths.iter().take(NAMED).map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", ");
+        let more = if paths.len() > NAMED { " and more" } else { "" };
+        let text = format!(
+            "the version in {} is the template marker `{marker}`, and `modinfo` will show it: {named}{more}",
+            counted(paths.len())
+        );
+        let mut finding = Diagnostic::warning(&MARKED_SOURCE, text);
+        if not_text {
+            return finding
+                .with_note("what replaces it is no version, or the file is no UTF-8 text or too long for it")
+                .hint("write the version into the sources");
+        }
+        for one in self.replacements.iter().filter(|one| one.marker == marker).take(NAMED) {
+            finding = finding.with_note(unknown_value(one));
+        }
+        finding.hint(format!(
+            "write `substitute = {{ \"{marker}\" = \"$PACKAGE_VERSION\" }}` under `[driver]` in kpkg.toml"
+        ))
+    }
+}
+
+fn counted(files: usize) -> String {
+    if files == 1 { "a source".to_owned() } else { format!("{files} sources") }
 }
 
 /// A dkms.conf for a tree that has none, and what to say about it.
@@ -540,7 +771,7 @@ fn inferred(input: &Input, root: &Path, files: &[SourceFile], wanted: &Wanted) -
         version: wanted.version.as_deref(),
     };
     let tree = Tree::new(files);
-    let made = infer::infer(&tree, files, &given, &|modules| claims(input, root, files, modules));
+    let made = infer::infer(&tree, files, &given, &|modules| claims(input, root, files, modules, None));
     made.ok_or_else(|| {
         let text = format!(
             "there is no dkms.conf in `{}`, and no Makefile that makes a module",
@@ -597,8 +828,7 @@ pub fn init(input: &Input, config: &Config, options: &Options) -> Result<(PathBu
     findings.extend(found);
     let (facts, of_facts) = dkms::facts(&conf, &evaluation);
     if facts.version.known().is_some_and(|version| dkms::is_placeholder(version)) {
-        let text = "nothing in the tree says a version";
-        findings.push(Diagnostic::error(&VERSION_FROM, text).hint("give it: `--driver-version VERSION`"));
+        findings.push(conf::no_version());
     } else {
         findings.extend(of_facts);
     }

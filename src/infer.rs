@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use crate::dkms::ReadTree;
 use crate::kbuild::{self, Asked, Kbuild, KbuildModule};
 use crate::source::{SourceFile, SourceKind};
-use crate::version::Claim;
+use crate::version::Claims;
 
 /// A dkms.conf that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Inferred {
     pub from: String,
     /// Who says the version.
     pub version_from: String,
+    /// What the tree says about it.
+    pub claims: Claims,
 }
 
 /// What the caller knows.
@@ -45,7 +47,7 @@ pub fn infer(
     tree: &dyn ReadTree,
     files: &[SourceFile],
     given: &Given<'_>,
-    claims: &dyn Fn(&[String]) -> Vec<Claim>,
+    claims: &dyn Fn(&[String]) -> Claims,
 ) -> Option<Inferred> {
     let mut kbuilds = kbuild::read(tree, &folders(files));
     if let Some(at) = kbuilds.iter().position(|kbuild| kbuild.wrapper.is_needed()) {
@@ -59,7 +61,8 @@ pub fn infer(
     let mut text = String::from("# made by `kpkg init`; read it before you rely on it\n");
     let (name, name_from) = name(given, &names);
     let _infallible = writeln!(text, "PACKAGE_NAME=\"{name}\"  # {name_from}");
-    let (version, version_from) = match (given.version, claims(&names).into_iter().next()) {
+    let claims = claims(&names);
+    let (version, version_from) = match (given.version, claims.all.first().cloned()) {
         (Some(version), _) => (version.to_owned(), "given".to_owned()),
         (None, Some(claim)) => (claim.version, claim.from),
         // a marker, so that who reads the file next asks for the version
@@ -97,6 +100,7 @@ pub fn infer(
             .collect(),
         from: first.from.clone(),
         version_from,
+        claims,
     })
 }
 
@@ -283,7 +287,8 @@ mod tests {
         let files: Vec<_> =
             texts.iter().map(|(path, _)| SourceFile { path: (*path).to_owned(), kind: kind() }).collect();
         let tree = Files(texts.iter().copied().collect());
-        let made = infer(&tree, &files, &Given { name: Some("toy"), ..Given::default() }, &|_| Vec::new());
+        let made =
+            infer(&tree, &files, &Given { name: Some("toy"), ..Given::default() }, &|_| Claims::default());
         let text = made.unwrap().text;
         let line = text.lines().find_map(|line| line.strip_prefix("MAKE[0]=")).unwrap();
         line.replace("${dkms_tree}/${PACKAGE_NAME}/${PACKAGE_VERSION}/build", "BUILD")

@@ -31,6 +31,8 @@ pub struct Input {
     pub shown: PathBuf,
     /// The name that the folder has where it is from: of an unpacked archive, of the folder that a commit was read for.
     pub name: Option<String>,
+    /// The name of the archive that it is from, without its ending.
+    pub archive: Option<String>,
     /// Notes and warnings.
     pub diagnostics: Vec<Diagnostic>,
     scratch: Option<tempfile::TempDir>,
@@ -59,6 +61,7 @@ impl Input {
                 name: fs::canonicalize(path)
                     .ok()
                     .and_then(|path| path.file_name()?.to_str().map(str::to_owned)),
+                archive: None,
                 diagnostics: checkout.submodules.iter().map(warn).collect(),
                 scratch: Some(scratch),
             });
@@ -70,12 +73,13 @@ impl Input {
                 folder,
                 shown: path.to_owned(),
                 name: Some(name),
+                archive: Some(unpack::stem(path)),
                 diagnostics: Vec::new(),
                 scratch: Some(scratch),
             });
         }
         let (folder, shown) = (path.to_owned(), path.to_owned());
-        Ok(Self { folder, shown, name: None, diagnostics: Vec::new(), scratch: None })
+        Ok(Self { folder, shown, name: None, archive: None, diagnostics: Vec::new(), scratch: None })
     }
 
     /// A path below the folder, as messages call it.

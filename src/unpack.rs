@@ -260,12 +260,18 @@ impl Target<'_> {
         {
             return (only.path(), name);
         }
-        let name =
-            self.archive.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let endings = [".zip", ".tar", ".tgz", ".txz", ".tar.gz", ".tar.xz", ".tar.zst"];
-        let stem = endings.iter().rev().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
-        (self.folder.to_owned(), stem.to_owned())
+        (self.folder.to_owned(), stem(self.archive))
     }
+}
+
+/// The name of an archive without its ending.
+#[must_use]
+pub fn stem(archive: &Path) -> String {
+    let name = archive.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let endings = [".zip", ".tar", ".tgz", ".txz", ".tar.gz", ".tar.xz", ".tar.zst"];
+    let stem = endings.iter().rev().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
+    // as Debian calls what is upstream's
+    stem.strip_suffix(".orig").unwrap_or(stem).to_owned()
 }
 
 /// Whether a link called `name` to `target` leads to a place below the top, by its words.

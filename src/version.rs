@@ -2,7 +2,8 @@
 //!
 //! Only reads, and decides nothing: the first claim is the one that counts, and who asks says which it was.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -15,6 +16,36 @@ pub struct Claim {
     pub version: String,
     /// In words: `git describe`, `MODULE_VERSION in src/toy.c`.
     pub from: String,
+    /// Whether it goes on where the others end, as the name of a release candidate's archive does.
+    pub says_more: bool,
+}
+
+impl Claim {
+    fn new(version: String, from: String) -> Self {
+        Self { version, from, says_more: false }
+    }
+}
+
+/// What a tree says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// Every claim, in the order in which they count.
+    pub all: Vec<Claim>,
+    /// Two tags of other components, where the tags of the repository are of several and none is of this driver.
+    pub foreign_tags: Vec<String>,
+}
+
+impl Claims {
+    /// Those that say something else than the first.
+    #[must_use]
+    pub fn differing(&self) -> Vec<&Claim> {
+        let Some((first, others)) = self.all.split_first() else { return Vec::new() };
+        let says_so = |other: &Claim| {
+            agree(&other.version, &first.version)
+                || first.says_more && goes_on(&first.version, &other.version)
+        };
+        others.iter().filter(|other| !says_so(other)).collect()
+    }
 }
 
 /// Where to look.
@@ -28,8 +59,12 @@ pub struct Places<'a> {
     pub files: &'a [SourceFile],
     /// The names of the modules.
     pub modules: &'a [String],
-    /// The name that the folder had, where it is an unpacked archive.
+    /// The name that the folder had, where it is an unpacked archive or a commit.
     pub folder_name: Option<&'a str>,
+    /// The name of the archive, without its ending.
+    pub archive: Option<&'a str>,
+    /// The dkms.conf, where `dh_dkms` fills it with the upstream version of debian/changelog.
+    pub template: Option<&'a Path>,
 }
 
 /// How much of a file is read.
@@ -42,11 +77,14 @@ const FOLDERS: usize = 3;
 /// Finds a version in the text of a file.
 type Reader = fn(&str) -> Option<String>;
 
+/// The changelog of a Debian package.
+const CHANGELOG: &str = "debian/changelog";
+
 /// Every claim, in the order in which they count.
 #[must_use]
-pub fn claims(places: &Places<'_>) -> Vec<Claim> {
-    let mut claims = Vec::new();
-    claims.extend(git(places));
+pub fn claims(places: &Places<'_>) -> Claims {
+    let (of_git, foreign_tags) = git(places);
+    let mut claims = Vec::from_iter(of_git);
     claims.extend(module_version(places));
     claims.extend(defined_version(places));
     let folders =
@@ -58,16 +96,43 @@ pub fn claims(places: &Places<'_>) -> Vec<Claim> {
         ("version", first_line),
         ("VERSION.txt", first_line),
         (".version", first_line),
-        ("debian/changelog", changelog),
+        (CHANGELOG, changelog),
     ];
     for (name, find) in files {
         let text = folders.iter().find_map(|folder| read_text(&folder.join(name)));
         let version = text.and_then(|text| find(&text));
-        claims.extend(version.map(|version| Claim { version, from: format!("`{name}`") }));
+        claims.extend(version.map(|version| Claim::new(version, format!("`{name}`"))));
     }
     claims.extend(folders.iter().find_map(|folder| spec(folder)));
-    claims.extend(folder_name(places));
-    claims
+    let names = names(places);
+    let more = claims.first().and_then(|first| {
+        let goes_on = |name: &&Claim| goes_on(&name.version, &first.version);
+        let of_archive = names.iter().filter(|_| places.archive.is_some());
+        of_archive.filter(goes_on).max_by_key(|name| name.version.len()).cloned()
+    });
+    claims.extend(names.into_iter().filter(|name| more.as_ref() != Some(name)));
+    if let Some(more) = more {
+        claims.insert(0, Claim { says_more: true, ..more });
+    }
+    if let Some(template) = places.template {
+        let beside = template.parent().and_then(|folder| read_text(&folder.join("changelog")));
+        let beside = beside.and_then(|text| changelog(&text));
+        let own = beside.map(|version| Claim::new(version, format!("`{CHANGELOG}`")));
+        let at = claims.iter().position(|claim| claim.from == format!("`{CHANGELOG}`"));
+        let listed = at.map(|at| claims.remove(at));
+        if let Some(first) = own.or(listed) {
+            claims.insert(0, first);
+        }
+    }
+    Claims { all: claims, foreign_tags }
+}
+
+/// Whether a version is another one with more behind it: `1.2.3-rc4` of `1.2.3`, not `1.23` of `1.2`.
+fn goes_on(version: &str, other: &str) -> bool {
+    let is_digit = |character: Option<char>| character.is_some_and(|character| character.is_ascii_digit());
+    let Some(rest) = version.strip_prefix(other) else { return false };
+    let is_same_number = is_digit(rest.chars().next()) && is_digit(other.chars().next_back());
+    !rest.is_empty() && !is_same_number
 }
 
 /// Whether two claims say the same; what git counts after a tag is no contradiction.
@@ -78,7 +143,8 @@ pub fn agree(one: &str, other: &str) -> bool {
 }
 
 /// What a version may look like: a digit first, and characters that names of files and packages have.
-fn sane(text: &str) -> Option<String> {
+#[must_use]
+pub fn sane(text: &str) -> Option<String> {
     let text = text.trim();
     let text = text.strip_prefix(['v', 'V']).unwrap_or(text);
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._+~-".contains(&byte);
@@ -87,6 +153,14 @@ fn sane(text: &str) -> Option<String> {
         && text.bytes().all(allowed)
         && text.bytes().last().is_some_and(|last| last.is_ascii_alphanumeric());
     good.then(|| text.to_owned())
+}
+
+/// A version, or one with words behind it: `1.9` of `V1.9 On 2025.12`.
+fn leading(text: &str) -> Option<String> {
+    sane(text).or_else(|| {
+        let (word, _) = text.trim_start().split_once([' ', '\t'])?;
+        word.contains('.').then(|| sane(word)).flatten()
+    })
 }
 
 /// `v1.2`, `release-1.2`, `toy_1.2`, `rel/1.2`: the longest end of it that is a version.
@@ -145,14 +219,33 @@ fn own_tags(tags: Vec<String>, names: &[String]) -> Vec<String> {
     tags.into_iter().filter(is_own).collect()
 }
 
-fn git(places: &Places<'_>) -> Option<Claim> {
+/// What git says, and two tags of other components where there are only such.
+fn git(places: &Places<'_>) -> (Option<Claim>, Vec<String>) {
+    // an archive may be unpacked inside of somebody else's repository
+    if places.archive.is_some() && !places.folder.join(".git").exists() {
+        return (None, Vec::new());
+    }
+    let foreign = RefCell::new(Vec::new());
+    let claim = described(places, &foreign);
+    (claim, foreign.into_inner())
+}
+
+fn described(places: &Places<'_>, foreign: &RefCell<Vec<String>>) -> Option<Claim> {
     let mut names = places.modules.to_vec();
     let inside = places.root.strip_prefix(places.folder).unwrap_or(Path::new(""));
     names.extend(inside.iter().rev().filter_map(|part| part.to_str().map(str::to_owned)));
     let own = fs::canonicalize(places.folder).ok();
     let above = own.iter().flat_map(|folder| folder.iter().rev().take(FOLDERS));
     names.extend(above.filter_map(|part| part.to_str().map(str::to_owned)));
-    let found = source::describe(places.root, &|tags| own_tags(tags, &names)).ok()??;
+    names.extend(places.folder_name.map(str::to_owned));
+    let choose = |tags: Vec<String>| {
+        let own = own_tags(tags.clone(), &names);
+        if own.is_empty() {
+            *foreign.borrow_mut() = of_two_components(tags);
+        }
+        own
+    };
+    let found = source::describe(places.root, &choose).ok()??;
     let version = version_of_tag(&found.tag)?;
     let version = match found.commits {
         0 => version,
@@ -163,7 +256,18 @@ fn git(places: &Places<'_>) -> Option<Claim> {
         1 => ", 1 commit later".to_owned(),
         commits => format!(", {commits} commits later"),
     };
-    Some(Claim { version, from: format!("`git describe` (tag `{}`{after})", found.tag) })
+    Some(Claim::new(version, format!("`git describe` (tag `{}`{after})", found.tag)))
+}
+
+/// The first tag of each of two components; nothing where there are no two.
+fn of_two_components(tags: Vec<String>) -> Vec<String> {
+    let mut first: BTreeMap<String, String> = BTreeMap::new();
+    for tag in tags {
+        if let Some(component) = component_of(&tag) {
+            first.entry(component).or_insert(tag);
+        }
+    }
+    if first.len() > 1 { first.into_values().take(2).collect() } else { Vec::new() }
 }
 
 fn read_text(path: &Path) -> Option<String> {
@@ -198,16 +302,23 @@ fn module_version(places: &Places<'_>) -> Option<Claim> {
             let Some(argument) = text[at + "MODULE_VERSION".len()..].trim_start().strip_prefix('(') else {
                 continue;
             };
-            let argument = argument.split(')').next().unwrap_or_default().trim();
-            let argument = argument.strip_prefix("__stringify(").unwrap_or(argument).trim();
+            let (argument, after) = argument.split_once(')').unwrap_or((argument, ""));
+            let (argument, is_made) = match argument.trim().strip_prefix("__stringify(") {
+                Some(inner) => (inner.trim(), true),
+                None => (argument.trim(), false),
+            };
+            // `__stringify(MAJOR) "." __stringify(MINOR)`
+            if is_made && !after.trim_start().starts_with(')') {
+                continue;
+            }
             let version = match argument.strip_prefix('"') {
-                Some(literal) => literal.split('"').next().and_then(sane),
+                Some(literal) => literal.split('"').next().and_then(leading),
                 None => definition(&text, argument).or_else(|| {
                     sources(places, &[".h", ".c"]).find_map(|(_, text)| definition(&text, argument))
                 }),
             };
             if let Some(version) = version {
-                return Some(Claim { version, from: format!("`MODULE_VERSION` in `{path}`") });
+                return Some(Claim::new(version, format!("`MODULE_VERSION` in `{path}`")));
             }
         }
     }
@@ -219,7 +330,10 @@ fn definition(text: &str, name: &str) -> Option<String> {
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
         return None;
     }
-    text.lines().filter_map(define).find(|(defined, _)| *defined == name).and_then(|(_, value)| sane(&value))
+    text.lines()
+        .filter_map(define)
+        .find(|(defined, _)| *defined == name)
+        .and_then(|(_, value)| leading(&value))
 }
 
 /// The name and the value, without quotes, of a `#define` line.
@@ -235,7 +349,7 @@ fn defined_version(places: &Places<'_>) -> Option<Claim> {
     let capital: Vec<_> =
         places.modules.iter().map(|module| module.replace('-', "_").to_ascii_uppercase()).collect();
     let is_name = |name: &str| {
-        let stem = ["_STRING", "_STR"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+        let stem = ["_STRING", "_STR", "_DESC"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
         let Some(owner) = stem.strip_suffix("VERSION") else { return false };
         let owner = owner.trim_end_matches('_');
         matches!(owner, "" | "DRV" | "DRIVER" | "MODULE" | "MOD" | "DRIVER_MODULE") || {
@@ -248,9 +362,9 @@ fn defined_version(places: &Places<'_>) -> Option<Claim> {
         for (name, value) in text.lines().filter_map(define) {
             if is_name(name)
                 && value.contains('.')
-                && let Some(version) = sane(&value)
+                && let Some(version) = leading(&value)
             {
-                return Some(Claim { version, from: format!("`#define {name}` in `{path}`") });
+                return Some(Claim::new(version, format!("`#define {name}` in `{path}`")));
             }
         }
     }
@@ -306,22 +420,60 @@ fn spec(folder: &Path) -> Option<Claim> {
     names.into_iter().find_map(|name| {
         let text = read_text(&folder.join(&name))?;
         let version = text.lines().find_map(|line| sane(line.strip_prefix("Version:")?))?;
-        Some(Claim { version, from: format!("`{name}`") })
+        Some(Claim::new(version, format!("`{name}`")))
     })
 }
 
-/// `toy-1.2` of the folder or the archive.
-fn folder_name(places: &Places<'_>) -> Option<Claim> {
+/// What the name of the folder says, `toy-1.2`, and that of the archive where it is another one.
+fn names(places: &Places<'_>) -> Vec<Claim> {
     let own = || fs::canonicalize(places.folder).ok()?.file_name()?.to_str().map(str::to_owned);
-    let name = places.folder_name.map(str::to_owned).or_else(own)?;
-    let separators = name.match_indices(['-', '_']).map(|(at, _)| &name[at + 1..]);
+    let folder = places.folder_name.map(str::to_owned).or_else(own);
+    let archive = places.archive.map(str::to_owned);
+    let claim = |name: String| {
+        let version = version_of_name(&name, places.archive.is_some())?;
+        Some(Claim::new(version, format!("the name `{name}`")))
+    };
+    let mut claims: Vec<_> = [folder, archive].into_iter().flatten().filter_map(claim).collect();
+    claims.dedup_by(|other, one| other.version == one.version);
+    claims
+}
+
+/// `1.2` of `toy-1.2` and `toy_1.2-linux-x86_64`, where an archive is called so also of `v1.2`.
+fn version_of_name(name: &str, is_archive: bool) -> Option<String> {
+    let ends = name.match_indices(['-', '_']).map(|(at, _)| &name[at + 1..]);
     // `8821cu` is a chip, `3com` a company
     let plausible = |rest: &&str| {
         let word = rest.trim_start_matches('v').split(['.', '-', '_', '~', '+']).next().unwrap_or_default();
         !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
     };
-    let version = separators.filter(plausible).find_map(sane)?;
-    Some(Claim { version, from: format!("the name `{name}`") })
+    let whole = is_archive.then_some(name);
+    whole.into_iter().chain(ends).filter(plausible).find_map(|text| sane(without_words(text)))
+}
+
+/// A text up to the first part that no version has: `1.2-rc1` of `1.2-rc1-linux-x86_64`.
+fn without_words(text: &str) -> &str {
+    const WORDS: [&str; 22] = [
+        "a", "alpha", "b", "beta", "bzr", "cvs", "dev", "dfsg", "ds", "final", "g", "git", "hg", "k", "mr",
+        "p", "patch", "post", "pre", "r", "rc", "svn",
+    ];
+    let is_of_version = |part: &str| {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        let letters = rest.trim_end_matches(|c: char| c.is_ascii_digit()).to_ascii_lowercase();
+        let hash = part.strip_prefix('g').unwrap_or(part);
+        let is_hash = hash.len() >= 7 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        letters.is_empty()
+            || WORDS.contains(&letters.as_str())
+            || letters.len() == 1 && rest.len() < part.len()
+            || is_hash
+    };
+    let mut start = 0;
+    for part in text.split(['.', '-', '_', '~', '+']) {
+        if start > 0 && !is_of_version(part) {
+            return &text[..start - 1];
+        }
+        start += part.len() + 1;
+    }
+    text
 }
 
 /// Numbers compare as numbers, so that 6.1.0-9 stands before 6.1.0-10.
@@ -360,8 +512,10 @@ mod tests {
             files: &selection.files,
             modules: &["toy".to_owned()],
             folder_name: None,
+            archive: None,
+            template: None,
         };
-        claims(&places).into_iter().map(|claim| (claim.version, claim.from)).collect()
+        claims(&places).all.into_iter().map(|claim| (claim.version, claim.from)).collect()
     }
 
     fn first(files: &[(&str, &str)]) -> Option<String> {
@@ -390,6 +544,10 @@ mod tests {
         let header = ("inc/toy.h", "#define OTHER \"9\"\n# define DRV_VER\t\"3.2.1-k\"\n");
         assert_eq!(first(&[("toy.c", "MODULE_VERSION(DRV_VER);"), header]).as_deref(), Some("3.2.1-k"));
         assert_eq!(first(&[("toy.c", "MODULE_VERSION(UNKNOWN);")]), None);
+        let made = "#define A 1.2\nMODULE_VERSION(__stringify(A));";
+        assert_eq!(first(&[("toy.c", made)]).as_deref(), Some("1.2"));
+        let parts = "#define A 1\n#define B 2\nMODULE_VERSION(__stringify(A) \".\" __stringify(B));";
+        assert_eq!(first(&[("toy.c", parts)]), None);
     }
 
     #[test]
@@ -398,6 +556,8 @@ mod tests {
             "#define API_VERSION \"1.2\"",
             "#define FW_VERSION \"1.2\"",
             "#define TOY_VERSION 3",
+            "#define VERSION_DESC \"3 of 2020\"",
+            "#define VERSION_DESC \"of 1.2\"",
             "MODULE_VERSION(\"\")",
         ] {
             assert_eq!(first(&[("toy.c", text)]), None, "{text}");
@@ -405,6 +565,52 @@ mod tests {
         assert_eq!(first(&[("Makefile", "VERSION = 6\nPATCHLEVEL = 1\n")]), None);
         assert_eq!(first(&[("toy.spec", "Version: %{ver}\n")]), None);
         assert_eq!(first(&[("VERSION", "$(date)\n")]), None);
+    }
+
+    #[test]
+    fn words_may_stand_behind_a_version() {
+        for text in [
+            "#define VERSION_DESC \"V1.9 On 2025.12\"",
+            "#define X \"1.9 beta\"\nMODULE_VERSION(X);",
+            "#define TOY_VERSION_STR \"1.9 (2025)\"",
+            "MODULE_VERSION(\"1.9 of today\");",
+        ] {
+            assert_eq!(first(&[("toy.c", text)]).as_deref(), Some("1.9"), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_archive_says_more_than_the_sources_or_contradicts_them() {
+        let of = |archive: &str, source: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join("toy.c"), source).unwrap();
+            let selection = source::select(folder.path(), &source::Options::default()).unwrap();
+            let places = Places {
+                folder: folder.path(),
+                root: folder.path(),
+                files: &selection.files,
+                modules: &["toy".to_owned()],
+                folder_name: Some("toy"),
+                archive: Some(archive),
+                template: None,
+            };
+            let claims = claims(&places);
+            (claims.all[0].version.clone(), claims.differing().len())
+        };
+        for (archive, source, version, differing) in [
+            ("toy-1.2.3-rc4", "1.2", "1.2.3-rc4", 0),
+            ("toy-1.2.3-rc4", "1.2.3", "1.2.3-rc4", 0),
+            ("toy-5.0+git20260123.5f7be68d", "5.0", "5.0+git20260123.5f7be68d", 0),
+            ("v1.2rc4", "1.2", "1.2rc4", 0),
+            ("toy-1.2-linux-x86_64", "1.2", "1.2", 0),
+            ("toy-1.2_amd64", "1.2", "1.2", 0),
+            ("toy-2.0", "1.2", "1.2", 1),
+            ("toy-1.23", "1.2", "1.2", 1),
+            ("toy-1", "1.2", "1.2", 1),
+        ] {
+            let source = format!("MODULE_VERSION(\"{source}\");");
+            assert_eq!(of(archive, &source), (version.to_owned(), differing), "{archive} {source}");
+        }
     }
 
     #[test]

@@ -327,3 +327,241 @@ fn a_list_of_modules_that_is_not_known_is_unknown() {
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("modules unknown"), "{text}");
 }
+
+/// The driver that a tree is, as `show --json` says it.
+fn shown(tree: &Tree, arguments: &[&str]) -> serde_json::Value {
+    let output = tree.kpkg(&[&["show", "-f", "deb", "--json"], arguments].concat());
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let value: serde_json::Value = serde_json::from_str(text.lines().next().unwrap_or("null")).unwrap();
+    assert!(output.status.success(), "{text}");
+    value["driver"].clone()
+}
+
+fn version(tree: &Tree, arguments: &[&str]) -> String {
+    shown(tree, arguments)["version"].as_str().unwrap().to_owned()
+}
+
+/// A file of the packaged source.
+fn packaged(tree: &Tree, path: &str) -> String {
+    let options = kpkg::build::Options { output: "dist".into(), ..Default::default() };
+    let input =
+        kpkg::input::Input::open(tree.path(), None, std::path::Path::new("/tmp"), &options.means.stop)
+            .unwrap();
+    let prepared = kpkg::build::prepare(&input, &options, &|_| ());
+    let prepared = prepared.unwrap_or_else(|error| panic!("{:?}", error.findings()));
+    prepared[0].driver.text(path).unwrap()
+}
+
+fn pack(tree: &Tree, archive: &str, folder: &str) {
+    let arguments = ["czf", archive, folder];
+    assert!(Command::new("tar").current_dir(tree.path()).args(arguments).status().unwrap().success());
+}
+
+const TEMPLATE: &str = "PACKAGE_NAME=toy\nPACKAGE_VERSION=\"@VERSION@\"\nBUILT_MODULE_NAME[0]=toy\nDEST_MODULE_LOCATION[0]=/updates\nAUTOINSTALL=yes\n";
+
+#[test]
+fn the_name_of_an_archive_may_say_more_than_the_sources() {
+    let tree = Tree::empty();
+    // an archive says nothing about the repository that it lies in
+    git_with(&tree, &["v7.0"]);
+    tree.file("toy-1.2.3/dkms.conf", TEMPLATE).file("toy-1.2.3/Makefile", "obj-m := toy.o\n");
+    tree.file("toy-1.2.3/toy.c", format!("{SOURCE}MODULE_VERSION(\"1.2.3\");\n"));
+    pack(&tree, "toy-1.2.3-rc4.tar.gz", "toy-1.2.3");
+    pack(&tree, "toy-2.0.tar.gz", "toy-1.2.3");
+    assert_eq!(version(&tree, &["toy-1.2.3-rc4.tar.gz"]), "1.2.3-rc4");
+    let (status, codes, text) = build(&tree, &["toy-1.2.3-rc4.tar.gz"]);
+    assert_eq!((status, codes), (Some(0), vec![]), "{text}");
+    let (status, codes, text) = build(&tree, &["toy-2.0.tar.gz"]);
+    assert_eq!((status, codes), (Some(0), vec!["K0110".to_owned()]), "{text}");
+    for words in ["the version is 1.2.3", "`toy-2.0` says 2.0", "--driver-version"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    // also without a dkms.conf
+    fs::remove_file(tree.path().join("toy-1.2.3/dkms.conf")).unwrap();
+    pack(&tree, "toy-2.0.tar.gz", "toy-1.2.3");
+    let (_, codes, text) = build(&tree, &["toy-2.0.tar.gz"]);
+    assert_eq!(codes, ["K0101", "K0110"], "{text}");
+}
+
+/// A repository with tags.
+fn git_with(tree: &Tree, tags: &[&str]) {
+    tree.file("README", "x\n");
+    git(tree);
+    for tag in tags {
+        assert!(Command::new("git").current_dir(tree.path()).args(["tag", tag]).status().unwrap().success());
+    }
+}
+
+#[test]
+fn a_template_of_dh_dkms_has_the_version_of_the_changelog() {
+    let with = |path: &str, conf: &str| {
+        let tree = Tree::empty();
+        tree.file(path, conf).file("Makefile", "obj-m := toy.o\n");
+        tree.file("toy.c", format!("{SOURCE}MODULE_VERSION(\"1.0\");\n"));
+        tree.file("debian/changelog", "toy (2:1.6+x-3) unstable; urgency=low\n");
+        git_with(&tree, &["v1.5"]);
+        tree
+    };
+    let marked = TEMPLATE.replace("@VERSION@", "#MODULE_VERSION#");
+    assert_eq!(version(&with("debian/toy-dkms.dkms", &marked), &[]), "1.6+x");
+    assert_eq!(version(&with("debian/toy-dkms.dkms", TEMPLATE), &[]), "1.6+x");
+    assert_eq!(version(&with("dkms.conf", &marked), &[]), "1.6+x");
+    assert_eq!(version(&with("dkms.conf", TEMPLATE), &[]), "1.5");
+    let tree = with("debian/toy-dkms.dkms", &marked);
+    fs::remove_file(tree.path().join("debian/changelog")).unwrap();
+    assert_eq!(version(&tree, &[]), "1.5");
+}
+
+#[test]
+fn markers_that_the_vendors_commands_replace_are_replaced() {
+    let conf =
+        TEMPLATE.replace("AUTO", "MAKE=\"make KV=${kernelver} CFLAGS_MODULE+=@CFLGS@ W=@WARN@\"\nAUTO");
+    let tree = Tree::with_conf(&conf);
+    let makefile = |value: &str| {
+        format!(
+            "VERSION := 1.5\n{value}all:\n\t$(MAKE) -C /lib/modules/$(KV)/build M=$(CURDIR) modules\nobj-m := toy.o\n\
+             dkms:\n\tsed -e \"s/@CFLGS@/${{MCFLAGS}}/\" -e 's/@WARN@/1/' \\\n\t\t-e \"s/@VERSION@/$(VERSION)/\" dkms.conf >x\n"
+        )
+    };
+    tree.file("Makefile", makefile("MCFLAGS = -O2\n"));
+    let (status, codes, text) = build(&tree, &[]);
+    assert_eq!((status, codes), (Some(0), vec![]), "{text}");
+    assert!(
+        text.contains("`@CFLGS@` in dkms.conf becomes `-O2`, as `./Makefile:7`")
+            || text.contains("as `Makefile:7`"),
+        "{text}"
+    );
+    assert!(packaged(&tree, "dkms.conf").contains("CFLAGS_MODULE+=-O2 W=1\""));
+    // a variable that nothing sets is empty, which is worth a warning
+    tree.file("Makefile", makefile(""));
+    let (status, codes, text) = build(&tree, &[]);
+    assert_eq!((status, codes), (Some(0), vec!["K0303".to_owned()]), "{text}");
+    // kpkg.toml counts more
+    tree.file("kpkg.toml", "[driver]\nsubstitute = { \"@CFLGS@\" = \"-O3\" }\n");
+    assert!(packaged(&tree, "dkms.conf").contains("CFLAGS_MODULE+=-O3 W=1\""));
+    fs::remove_file(tree.path().join("kpkg.toml")).unwrap();
+    // a value that is not known is told beside the error
+    tree.file("Makefile", makefile("MCFLAGS = $(shell id)\n"));
+    fails(&tree, "K0303", &["Makefile:7` replaces it by `${MCFLAGS}`"]);
+    tree.script("build.sh", "sed \"s/@CFLGS@/${L//\\//\\\\/}/g\" a\n");
+    fails(&tree, "K0303", &["build.sh:1` replaces it by `${L//\\//\\\\/}`"]);
+}
+
+#[test]
+fn markers_in_the_sources_get_the_version_of_the_package() {
+    let tree = Tree::with_conf(&TEMPLATE.replace("@VERSION@", "#VERSION#"));
+    let source = format!("{SOURCE}MODULE_VERSION(\"#VERSION#\");\n");
+    tree.file("toy.c", &source).file("VERSION", "1.5\n");
+    let (status, codes, text) = build(&tree, &[]);
+    assert_eq!((status, codes), (Some(0), vec!["K0135".to_owned()]), "{text}");
+    for words in ["`toy.c`", "modinfo", "substitute = { \"#VERSION#\" = \"$PACKAGE_VERSION\" }"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    // what the finding says
+    tree.file("kpkg.toml", "[driver]\nsubstitute = { \"#VERSION#\" = \"$PACKAGE_VERSION\" }\n");
+    let (status, codes, text) = build(&tree, &[]);
+    assert_eq!((status, codes), (Some(0), vec![]), "{text}");
+    assert!(packaged(&tree, "toy.c").contains("MODULE_VERSION(\"1.5\")"));
+    fs::remove_file(tree.path().join("kpkg.toml")).unwrap();
+    // what the vendor's installer does
+    let script = "version=$(git describe --tags || echo unknown)\nfind . -name '*.c' -exec sed -i \"s/#VERSION#/$version/\" {} +\n";
+    tree.script("install.sh", script);
+    let (status, codes, text) = build(&tree, &[]);
+    assert_eq!((status, codes), (Some(0), vec![]), "{text}");
+    assert!(packaged(&tree, "toy.c").contains("MODULE_VERSION(\"1.5\")"));
+    assert!(packaged(&tree, "dkms.conf").contains("PACKAGE_VERSION=\"1.5\""));
+    assert_eq!(fs::read_to_string(tree.path().join("toy.c")).unwrap(), source);
+    // bytes that are no text stay as they are, and are named
+    tree.file("toy.c", [source.as_bytes(), b"// \xe9\n"].concat());
+    let (status, codes, text) = build(&tree, &[]);
+    assert_eq!((status, codes), (Some(0), vec!["K0135".to_owned()]), "{text}");
+}
+
+#[test]
+fn the_root_in_a_kpkg_toml_of_a_sub_folder_counts_from_there() {
+    let tree = Tree::empty();
+    tree.file("packaging/toy.dkms", CONF);
+    for folder in ["one", "two"] {
+        tree.file(&format!("{folder}/Makefile"), "obj-m := toy.o\n").file(&format!("{folder}/toy.c"), SOURCE);
+    }
+    fails(&tree, "K0111", &[]);
+    tree.file("packaging/kpkg.toml", "[source]\nroot = \"../two\"\n");
+    let root = |arguments: &[&str]| shown(&tree, arguments)["origin"]["root"].as_str().unwrap().to_owned();
+    assert!(root(&[]).ends_with("two"));
+    // nothing of the other one counts
+    tree.file("kpkg.toml", "[source]\nroot = \"one\"\n");
+    assert!(root(&[]).ends_with("two"));
+    assert!(root(&[tree.path().to_str().unwrap()]).ends_with("two"));
+    tree.file("packaging/kpkg.toml", "[source]\nroot = \"two\"\n");
+    assert_eq!(build(&tree, &[]).0, Some(2), "not relative to the tree");
+    tree.file("packaging/kpkg.toml", "[source]\nroot = \"../../two\"\n");
+    let (status, _, text) = build(&tree, &[]);
+    assert!(status == Some(2) && text.contains("leads out of"), "{text}");
+    tree.file("packaging/kpkg.toml", "[source]\nroot = \"..\"\nmap = { \"one/*\" = \".\" }\n");
+    let files = String::from_utf8(tree.kpkg(&["show", "-f", "deb", "--files"]).stdout).unwrap();
+    assert!(files.contains("/usr/src/toy-1.0/toy.c"), "{files}");
+}
+
+#[test]
+fn tags_of_other_components_are_told() {
+    let tree = Tree::with_conf(TEMPLATE);
+    tree.file("VERSION", "1.5\n");
+    git_with(&tree, &["one_linux_2.17.0", "two_linux_3.1.0"]);
+    let (status, _, text) = build(&tree, &[]);
+    assert_eq!(status, Some(0), "{text}");
+    for words in ["note[K0130]", "`one_linux_2.17.0`", "`two_linux_3.1.0`", "--driver-version"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let tree = Tree::with_conf(TEMPLATE);
+    git_with(&tree, &["one_linux_2.17.0", "toy_linux_3.1.0"]);
+    let (_, _, text) = build(&tree, &[]);
+    assert!(text.contains("toy_linux_3.1.0") && !text.contains("K0130"), "{text}");
+}
+
+#[test]
+fn a_driver_without_dkms_conf_is_called_like_its_repository_or_archive() {
+    let tree = Tree::empty();
+    tree.file("gadget/Makefile", "obj-m := one.o two.o\n")
+        .file("gadget/one.c", SOURCE)
+        .file("gadget/two.c", SOURCE);
+    let name = |arguments: &[&str]| {
+        let driver = shown(&tree, arguments);
+        format!("{} {}", driver["name"].as_str().unwrap(), driver["version"].as_str().unwrap())
+    };
+    pack(&tree, "gadget-1.4.tar.gz", "gadget");
+    assert_eq!(name(&["gadget-1.4.tar.gz"]), "gadget 1.4");
+    fs::rename(tree.path().join("gadget"), tree.path().join("gizmo")).unwrap();
+    let inside = tree.path().join("gizmo");
+    let pack = ["czf", "../gadget-v2.5.tar.gz", "Makefile", "one.c", "two.c"];
+    assert!(Command::new("tar").current_dir(&inside).args(pack).status().unwrap().success());
+    assert_eq!(name(&["gadget-v2.5.tar.gz"]), "gadget 2.5");
+    for arguments in [
+        &["init", "-q"][..],
+        &["add", "-A"],
+        &["-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "x"],
+        &["tag", "v3.1"],
+    ] {
+        assert!(Command::new("git").current_dir(&inside).args(arguments).status().unwrap().success());
+    }
+    assert_eq!(name(&["gizmo", "--ref", "v3.1"]), "gizmo 3.1");
+}
+
+#[test]
+fn a_tree_that_says_no_version_is_an_error_of_its_own() {
+    let tree = Tree::empty();
+    tree.file("driver/Makefile", "obj-m := toy.o\n").file("driver/toy.c", SOURCE);
+    fails(
+        &tree,
+        "K0110",
+        &["no version is known", "looked at git's tags", "--driver-version VERSION", "version = \"VERSION\""],
+    );
+    let (_, codes, text) = build(&tree, &[]);
+    assert!(!text.contains("dkms.conf:") && !codes.contains(&"K0303".to_owned()), "{text}");
+    let output = tree.kpkg(&["init", "--dry-run", "driver"]);
+    assert!(String::from_utf8(output.stderr).unwrap().contains("no version is known"));
+    tree.file(
+        "driver/toy.c",
+        format!("{SOURCE}#define VERSION_DESC \"V1.9 On 2025.12\"\nMODULE_VERSION(VERSION_DESC);\n"),
+    );
+    assert_eq!(version(&tree, &[]), "1.9");
+}

@@ -40,7 +40,7 @@ pub(crate) use facts::web_page;
 pub use facts::*;
 pub use supported::{Release, Supported};
 
-use crate::diagnostic::{Diagnostic, Edit, Place, SourceText};
+use crate::diagnostic::{Diagnostic, Edit, Place, Severity, SourceText};
 
 /// The most that a `dkms.conf` may weigh, in bytes.
 const CONF: usize = 1 << 20;
@@ -269,7 +269,13 @@ pub fn line_marker(line: &str) -> Option<&str> {
 /// Whether a finding is about a marker that nobody replaced.
 #[must_use]
 pub fn is_about_a_marker(finding: &Diagnostic) -> bool {
-    finding.code.id == codes::PLACEHOLDER.id
+    finding.code.id == codes::PLACEHOLDER.id && finding.severity == Severity::Error
+}
+
+/// A finding about a marker that something replaces.
+#[must_use]
+pub fn replaced_marker(severity: Severity, message: String) -> Diagnostic {
+    Diagnostic::new(&codes::PLACEHOLDER, severity, message)
 }
 
 /// Whether there is such a [`marker`].

@@ -8,7 +8,8 @@ use std::path::Path;
 use super::lacks::Packaged;
 use super::tree::Tree;
 use super::{
-    BAD_VERSION, CONF_NAME, ForKernel, NORMALISED, NOT_THERE, PER_KERNEL, USED_BEFORE, VERSION_FROM, assign,
+    BAD_VERSION, CONF_NAME, FOREIGN_TAGS, ForKernel, NORMALISED, NOT_THERE, PER_KERNEL, USED_BEFORE,
+    VERSION_FROM, assign,
 };
 use crate::bash::{self, ConfShell};
 use crate::diagnostic::{Diagnostic, Severity};
@@ -19,7 +20,7 @@ use crate::input::Input;
 use crate::machine::Machine;
 use crate::output::Stop;
 use crate::source::LeftOut;
-use crate::version::{self, Claim};
+use crate::version::Claims;
 
 fn checked_version(version: String) -> Result<String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._+~:-".contains(&byte);
@@ -33,7 +34,7 @@ fn checked_version(version: String) -> Result<String> {
 }
 
 /// The name and version that dkms.conf shall say, where somebody gave them.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Wanted {
     pub(super) name: Option<String>,
     pub(super) version: Option<String>,
@@ -82,11 +83,11 @@ impl Wanted {
     /// The file with what was given, or else with what the tree says where the file has no version of its own; and where the
     /// version is from. `claims` gets the names of the modules.
     pub(super) fn settle(
-        self,
+        &self,
         reading: &Reading<'_>,
-        claims: &dyn Fn(&[String]) -> Vec<Claim>,
+        claims: &dyn Fn(&[String]) -> Claims,
     ) -> (PackagedConf, String) {
-        let packaged = PackagedConf::new(reading, &self);
+        let packaged = PackagedConf::new(reading, self);
         if self.version.is_some() {
             return (packaged, GIVEN_VERSION.to_owned());
         }
@@ -104,12 +105,16 @@ impl Wanted {
         let names: Vec<String> =
             packaged.facts.modules.iter().filter_map(|module| module.name.known().cloned()).collect();
         let claims = claims(&names);
-        let Some(claim) = claims.first() else {
-            return (packaged.without_version(), OWN_VERSION.to_owned());
+        let foreign = foreign_tags(&claims);
+        let Some(claim) = claims.all.first() else {
+            let mut packaged = packaged.without_version(reading.is_made);
+            packaged.findings.extend(foreign);
+            return (packaged, OWN_VERSION.to_owned());
         };
-        let wanted = Self { version: Some(claim.version.clone()), ..self };
+        let wanted = Self { version: Some(claim.version.clone()), ..self.clone() };
         let mut packaged = PackagedConf::new(reading, &wanted);
         packaged.findings.push(found_version(&says, &claims));
+        packaged.findings.extend(foreign);
         (packaged, claim.from.clone())
     }
 }
@@ -133,13 +138,15 @@ enum Way {
 const WAYS: [Way; 5] = [Way::Marker, Way::Source, Way::Assignment, Way::Uses, Way::Line];
 
 /// What to say about a version that was found.
-fn found_version(says: &str, claims: &[Claim]) -> Diagnostic {
-    let [claim, others @ ..] = claims else { return Diagnostic::note(&VERSION_FROM, says) };
+pub(super) fn found_version(says: &str, claims: &Claims) -> Diagnostic {
+    let [claim, others @ ..] = claims.all.as_slice() else {
+        return Diagnostic::note(&VERSION_FROM, says);
+    };
     let text = format!("{says}; the version is {}, from {}", claim.version, claim.from);
-    let differing: Vec<_> =
-        others.iter().filter(|other| !version::agree(&other.version, &claim.version)).collect();
+    let differing = claims.differing();
     if differing.is_empty() {
-        let agreeing = others.iter().map(|other| format!("{} says the same", other.from));
+        let same = if claim.says_more { "the beginning of it" } else { "the same" };
+        let agreeing = others.iter().map(|other| format!("{} says {same}", other.from));
         return agreeing.fold(Diagnostic::note(&VERSION_FROM, text), Diagnostic::with_note);
     }
     let others = differing.into_iter().map(|other| format!("{} says {}", other.from, other.version));
@@ -147,6 +154,28 @@ fn found_version(says: &str, claims: &[Claim]) -> Diagnostic {
         .fold(Diagnostic::warning(&VERSION_FROM, text), Diagnostic::with_note)
         .hint("`--driver-version` or `version` in the `[driver]` table of kpkg.toml decides")
 }
+
+/// A finding where the tags of a repository say nothing about this driver.
+pub(super) fn foreign_tags(claims: &Claims) -> Option<Diagnostic> {
+    let [one, other] = claims.foreign_tags.as_slice() else { return None };
+    let text = format!(
+        "the repository's tags, such as `{one}` and `{other}`, are of several components, and none is called like this \
+         driver: they say nothing about its version"
+    );
+    let finding = Diagnostic::note(&FOREIGN_TAGS, text);
+    Some(finding.hint("`--driver-version` or `version` in the `[driver]` table of kpkg.toml decides"))
+}
+
+/// What to say where no place says a version.
+pub(super) fn no_version() -> Diagnostic {
+    let text = "no version is known: nobody gave one, and nothing in the tree says one";
+    Diagnostic::error(&VERSION_FROM, text).with_note(LOOKED).hint(GIVE)
+}
+
+const LOOKED: &str = "looked at git's tags, MODULE_VERSION and #define in the sources, Makefile, configure.ac, VERSION, \
+                      debian/changelog, *.spec and the folder's name";
+const GIVE: &str =
+    "give it: `--driver-version VERSION`, or `version = \"VERSION\"` in the `[driver]` table of kpkg.toml";
 
 /// The dkms.conf of the package, evaluated as dkms will see it: without a kernel, whose values stay unknown.
 pub(super) struct PackagedConf {
@@ -297,6 +326,9 @@ impl PackagedConf {
         let raw = self.conf.place_of("PACKAGE_VERSION").filter(|place| place.source.text == text);
         match (raw.map(|place| text[place.span].trim().to_owned()), &self.facts.version) {
             (Some(raw), Fact::Absent) => format!("`{raw}` is empty"),
+            (None, Fact::Known(marker)) if dkms::is_placeholder(marker) => {
+                format!("`PACKAGE_VERSION` is the template's marker `{marker}`")
+            }
             (None, Fact::Absent) => "dkms.conf has no PACKAGE_VERSION".to_owned(),
             (Some(raw), Fact::Unknown) => format!("what `{raw}` gives is not known here"),
             (Some(raw), Fact::Known(_)) => format!("`{raw}` is a template's marker"),
@@ -313,10 +345,13 @@ impl PackagedConf {
     }
 
     /// An error where `facts` reported none, and where a version was looked for.
-    fn without_version(mut self) -> Self {
-        let looked = "looked at git's tags, MODULE_VERSION and #define in the sources, Makefile, configure.ac, VERSION, \
-                      debian/changelog, *.spec and the folder's name";
-        let hint = "give it: `--driver-version VERSION`, or `version` in the `[driver]` table of kpkg.toml";
+    fn without_version(mut self, is_made: bool) -> Self {
+        if is_made {
+            // the line with the marker is in no file of the user's
+            self.findings.retain(|finding| !dkms::is_about_a_marker(finding));
+            self.findings.push(no_version());
+            return self;
+        }
         if self.facts.version == Fact::Unknown {
             let text = "the version is not known here, and nothing in the tree says it";
             let finding = Diagnostic::error(&VERSION_FROM, text);
@@ -327,8 +362,8 @@ impl PackagedConf {
                 || finding.code.id == VERSION_FROM.id
         });
         if let Some(finding) = last {
-            finding.notes.push(looked.to_owned());
-            finding.hint = Some(hint.to_owned());
+            finding.notes.push(LOOKED.to_owned());
+            finding.hint = Some(GIVE.to_owned());
         }
         self
     }
@@ -354,7 +389,11 @@ impl PackagedConf {
         let mut findings =
             Packaged { input, found, tree, left_out, conf: &self.conf, facts: &facts }.findings();
         // in values that are only known with a kernel
-        if !self.findings.iter().any(dkms::is_about_a_marker) {
+        let is_told = |finding: &Diagnostic| {
+            dkms::is_about_a_marker(finding)
+                || finding.code.id == VERSION_FROM.id && finding.severity == Severity::Error
+        };
+        if !self.findings.iter().any(is_told) {
             findings.extend(of_facts.into_iter().filter(dkms::is_about_a_marker));
         }
         findings
@@ -392,6 +431,8 @@ pub(super) struct Reading<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) tree: &'a Tree<'a>,
     pub(super) supported: &'a Supported,
+    /// Whether it is one that was made.
+    pub(super) is_made: bool,
 }
 
 impl Reading<'_> {
