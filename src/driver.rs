@@ -265,7 +265,8 @@ const VERSION_FROM: Code = Code {
                   sources, Makefile, configure.ac, VERSION, debian/changelog, a spec file, and the name of the folder or\n\
                   archive. The changelog counts before git where dh_dkms fills the file from it (debian/NAME.dkms, or\n\
                   `#MODULE_VERSION#`), and an archive's name where it goes on behind what the first of them says, as in\n\
-                  toy-1.2-rc4.tar.gz. kpkg says which one it was, and warns when they disagree. The dkms.conf in the\n\
+                  toy-1.2-rc4.tar.gz. Where none of them is there, it is `0~gitYYYYMMDD.HASH` of the newest commit, unless\n\
+                  the clone is shallow. kpkg says which one it was, and warns when they disagree. The dkms.conf in the\n\
                   package has the version; the one in the tree is left alone.",
 };
 
@@ -339,9 +340,9 @@ impl Driver {
             let made = inferred(input, &found.root, &selection.files, &wanted)?;
             findings.push(made.finding());
             if wanted.version.is_none() && !made.claims.all.is_empty() {
-                let is_contradicted = !made.claims.differing().is_empty();
+                let is_doubtful = made.claims.all[0].is_made || !made.claims.differing().is_empty();
                 let says = "there is no dkms.conf";
-                findings.extend(is_contradicted.then(|| conf::found_version(says, &made.claims)));
+                findings.extend(is_doubtful.then(|| conf::found_version(says, &made.claims)));
                 findings.extend(conf::foreign_tags(&made.claims));
             }
             let text = made.text.clone();

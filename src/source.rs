@@ -292,6 +292,16 @@ pub fn describe(
     }
 }
 
+/// The committer's time of the checked-out commit of the repository around `root`, in seconds since 1970, and the first digits of its
+/// hash; nothing where there is none, and in a shallow clone, which has not all that was said about it.
+pub fn newest_commit(root: &Path) -> std::result::Result<Option<(i64, String)>, String> {
+    let root = fs::canonicalize(root).map_err(|error| error.to_string())?;
+    match Repository::around(&root) {
+        Found::Repository(repository) => repository.newest(),
+        Found::Nothing | Found::Broken(_) => Ok(None),
+    }
+}
+
 /// The first bytes of a regular file; nothing for a link, which could lead out of the tree, and for a pipe, which could block.
 #[must_use]
 pub fn read_start(path: &Path, limit: u64) -> Option<Vec<u8>> {

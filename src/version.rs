@@ -18,11 +18,13 @@ pub struct Claim {
     pub from: String,
     /// Whether it goes on where the others end, as the name of a release candidate's archive does.
     pub says_more: bool,
+    /// Whether nothing says a version, and it is made of the newest commit.
+    pub is_made: bool,
 }
 
 impl Claim {
     fn new(version: String, from: String) -> Self {
-        Self { version, from, says_more: false }
+        Self { version, from, says_more: false, is_made: false }
     }
 }
 
@@ -124,6 +126,9 @@ pub fn claims(places: &Places<'_>) -> Claims {
             claims.insert(0, first);
         }
     }
+    if claims.is_empty() {
+        claims.extend(newest_commit(places));
+    }
     Claims { all: claims, foreign_tags }
 }
 
@@ -205,14 +210,16 @@ fn own_tags(tags: Vec<String>, names: &[String]) -> Vec<String> {
             || component.split('_').any(|word| word == name)
             || name.split('_').any(|word| word == component)
     };
-    let named = names.iter().map(|name| plain(name)).find_map(|name| {
-        let own: BTreeSet<&String> = components
-            .iter()
-            .filter(|component| !component.is_empty() && matches(component, &name))
-            .collect();
-        (!own.is_empty()).then_some(own)
-    });
-    let named = named.unwrap_or_default();
+    // the first name that a component has decides, those behind it between several: `ena_linux`, not `ena_freebsd`
+    let mut named: BTreeSet<&String> = BTreeSet::new();
+    for name in names.iter().map(|name| plain(name)) {
+        let of_these = if named.is_empty() { components.iter().collect() } else { named.clone() };
+        let is_own = |component: &&String| !component.is_empty() && matches(component, &name);
+        let own: BTreeSet<&String> = of_these.into_iter().filter(is_own).collect();
+        if !own.is_empty() {
+            named = own;
+        }
+    }
     let is_own = |tag: &String| {
         component_of(tag).is_some_and(|component| component.is_empty() || named.contains(&component))
     };
@@ -221,8 +228,7 @@ fn own_tags(tags: Vec<String>, names: &[String]) -> Vec<String> {
 
 /// What git says, and two tags of other components where there are only such.
 fn git(places: &Places<'_>) -> (Option<Claim>, Vec<String>) {
-    // an archive may be unpacked inside of somebody else's repository
-    if places.archive.is_some() && !places.folder.join(".git").exists() {
+    if is_in_archive(places) {
         return (None, Vec::new());
     }
     let foreign = RefCell::new(Vec::new());
@@ -257,6 +263,23 @@ fn described(places: &Places<'_>, foreign: &RefCell<Vec<String>>) -> Option<Clai
         commits => format!(", {commits} commits later"),
     };
     Some(Claim::new(version, format!("`git describe` (tag `{}`{after})", found.tag)))
+}
+
+/// `0~git20251201.5426d39` of the day of the newest commit, which is below every version that may come; nothing of a shallow clone,
+/// whose tags may not be there.
+fn newest_commit(places: &Places<'_>) -> Option<Claim> {
+    if is_in_archive(places) {
+        return None;
+    }
+    let (time, commit) = source::newest_commit(places.root).ok()??;
+    let day = jiff::Timestamp::from_second(time).ok()?.strftime("%Y%m%d");
+    let version = format!("0~git{day}.{commit}");
+    Some(Claim { is_made: true, ..Claim::new(version, "the newest commit's date".to_owned()) })
+}
+
+/// Whether the driver is an archive, which may be unpacked inside of somebody else's repository.
+fn is_in_archive(places: &Places<'_>) -> bool {
+    places.archive.is_some() && !places.folder.join(".git").exists()
 }
 
 /// The first tag of each of two components; nothing where there are no two.
@@ -659,6 +682,10 @@ mod tests {
         assert_eq!(own(&two, &["two"]), ["two_linux_3.1.0", "two_linux_3.0.0"]);
         assert_eq!(own(&two, &["one", "two"]), ["one_linux_2.17.0"]);
         assert!(own(&two, &["three"]).is_empty());
+        // the folder tells the platforms of one component apart
+        let three = ["one_linux_2.17.0", "one_bsd_2.8.3", "two_linux_3.1.0"];
+        assert_eq!(own(&three, &["one", "linux", "kernel"]), ["one_linux_2.17.0"]);
+        assert_eq!(own(&three, &["one"]), ["one_linux_2.17.0", "one_bsd_2.8.3"]);
         // a name that was dropped later
         assert_eq!(own(&["toy-1.0", "v2.0"], &["toy"]), ["toy-1.0", "v2.0"]);
         assert_eq!(own(&["release-1.0", "v2.0"], &["x"]), ["release-1.0", "v2.0"]);

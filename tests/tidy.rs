@@ -159,7 +159,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("SystemTime::now", &[]),
     ("Instant::now", &[]),
     ("brush_parser", &["dkms"]),
-    ("jiff", &["backend/deb", "backend/rpm/source"]),
+    ("jiff", &["backend/deb", "backend/rpm/source", "version"]),
 ];
 
 /// What a module must not name: the plan is pure, and evaluating a file has no way to touch the machine.

@@ -565,3 +565,21 @@ fn a_tree_that_says_no_version_is_an_error_of_its_own() {
     );
     assert_eq!(version(&tree, &[]), "1.9");
 }
+
+#[test]
+fn a_commit_without_any_version_is_called_by_its_day() {
+    let tree = Tree::empty();
+    tree.file("Makefile", "obj-m := toy.o\n").file("toy.c", SOURCE);
+    git(&tree);
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").current_dir(tree.path()).args(arguments).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let day = git(&["log", "-1", "--format=%cd", "--date=format-local:%Y%m%d"]);
+    assert_eq!(version(&tree, &[]), format!("0~git{day}.{}", git(&["rev-parse", "--short=7", "HEAD"])));
+    let (status, codes, text) = build(&tree, &[]);
+    assert_eq!((status, codes), (Some(0), vec!["K0101".to_owned(), "K0110".to_owned()]), "{text}");
+    // of a shallow clone nobody knows whether there are tags
+    tree.file(".git/shallow", git(&["rev-parse", "HEAD"]) + "\n");
+    fails(&tree, "K0110", &["no version is known"]);
+}

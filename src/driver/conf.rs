@@ -144,6 +144,9 @@ pub(super) fn found_version(says: &str, claims: &Claims) -> Diagnostic {
     };
     let text = format!("{says}; the version is {}, from {}", claim.version, claim.from);
     let differing = claims.differing();
+    if claim.is_made {
+        return Diagnostic::warning(&VERSION_FROM, text).with_note(LOOKED).hint(GIVE);
+    }
     if differing.is_empty() {
         let same = if claim.says_more { "the beginning of it" } else { "the same" };
         let agreeing = others.iter().map(|other| format!("{} says {same}", other.from));

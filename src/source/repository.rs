@@ -241,6 +241,15 @@ impl Repository {
         self.head()?.map(|id| self.time_of(&id)).transpose()
     }
 
+    /// The committer's time of HEAD and the first digits of its hash; nothing before the first commit, and in a shallow clone.
+    pub(super) fn newest(&self) -> Result<Option<(i64, String)>, String> {
+        if self.common_dir.join("shallow").exists() {
+            return Ok(None);
+        }
+        let newest = |id: gix_hash::ObjectId| Ok((self.time_of(&id)?, id.to_hex_with_len(7).to_string()));
+        self.head()?.map(newest).transpose()
+    }
+
     /// The tag that is nearest to HEAD, as `git describe --tags` finds it, of those that `choose` leaves; nothing without a commit or
     /// a tag.
     pub(super) fn describe(
