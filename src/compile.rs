@@ -4,10 +4,11 @@
 //! it is run. What is finished is kept under a key of everything that decides about it, and not built again.
 
 mod fault;
+mod log;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -16,6 +17,7 @@ use std::time::{Duration, SystemTime};
 
 use bstr::ByteSlice;
 pub use fault::{Blame, Facts as FaultFacts, Fault, Guess, fault};
+pub use log::Said;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -213,8 +215,8 @@ pub struct Failure {
     pub error: Error,
     /// Where it ended.
     pub stage: Stage,
-    /// The first error of the compiler, as it printed it.
-    pub compiler_error: Option<String>,
+    /// The line of the log that says most of it.
+    pub compiler_error: Option<Said>,
     /// Everything that the build said.
     pub log: Option<PathBuf>,
 }
@@ -625,7 +627,9 @@ impl Builder<'_> {
         if has_asked {
             match self.attempt(task, &work.path.join("again"), Uname::Another) {
                 Err(failure) if failure.error.kind() == Kind::Failed => {
-                    let first = failure.compiler_error.unwrap_or_else(|| failure.error.to_string());
+                    let first = failure
+                        .compiler_error
+                        .map_or_else(|| failure.error.to_string(), |said| said.to_string());
                     said.push(format!("imitated {}", first.trim()));
                 }
                 Err(failure) if failure.error.kind() == Kind::Interrupted => return Err(failure),
@@ -937,7 +941,7 @@ impl Builder<'_> {
             .cache
             .join(format!("failed-{}.log", place.file_name().unwrap_or_default().display()));
         let log = take(logs, Path::new(LOG), &kept, LARGEST_LOG).unwrap_or(false).then_some(kept);
-        let compiler_error = log.as_deref().and_then(first_error);
+        let compiler_error = log.as_deref().and_then(Said::first);
         Box::new(Failure { error, stage, compiler_error, log })
     }
 }
@@ -1043,45 +1047,8 @@ fn made_instead(said: &[String]) -> String {
     }
 }
 
-/// The first line of a log in which a compiler, make or a script reports an error.
-fn first_error(log: &Path) -> Option<String> {
-    // a build may say anything, and as much as it likes
-    let file = BufReader::new(File::open(log).ok()?.take(LARGEST_LOG));
-    let lines = file.split(b'\n').map_while(Result::ok).map(|line| one_line(&line));
-    let marks = [
-        "rror:",
-        "*** ",
-        "FAILED",
-        "No such file",
-        "not found",
-        "cannot ",
-        "annot open",
-        "ermission denied",
-        "Read-only",
-        "ould not resolve",
-    ];
-    let mut second = None;
-    for line in lines {
-        if line.contains(" error: ") || line.contains("ERROR: ") {
-            return Some(line);
-        }
-        if second.is_none() && !line.starts_with('#') && marks.iter().any(|mark| line.contains(mark)) {
-            second = Some(line);
-        }
-    }
-    second
-}
-
-/// As much of a log as is read.
+/// As much of a log, of the exported symbols, and of a module, as is taken.
 const LARGEST_LOG: u64 = 64 << 20;
-
-/// The start of a line, with nothing in it that a terminal would obey.
-fn one_line(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(2000)]);
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).take(500).collect()
-}
-
-/// As much of the exported symbols, and of a module, as is taken.
 const LARGEST_SYMVERS: u64 = 64 << 20;
 const LARGEST_MODULE: u64 = 1 << 30;
 

@@ -3,8 +3,13 @@
 //! Knows the part of GNU make's language that such files use; what it cannot know stays unknown, and runs nothing.
 //! Sources of rules: `Documentation/kbuild/modules.rst` and `makefiles.rst` of Linux, the GNU make manual.
 
+mod flow;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+
+use flow::{CONDITIONS, STATEMENTS};
+pub use flow::{Does, Flow, Statement, Use};
 
 use crate::dkms::{ReadTree, tree_path};
 
@@ -109,7 +114,7 @@ pub fn read(tree: &dyn ReadTree, folders: &[String]) -> Vec<Kbuild> {
         let given = start(top).map(|start| start.wrapper.variables.clone()).unwrap_or_default();
         let given = Given { arguments: BTreeMap::new(), environment: given };
         collect(tree, top, top, &given, &mut found);
-        let Found { mut modules, roots, seen, asks, .. } = found;
+        let Found { made: Made { mut modules, .. }, roots, seen, asks } = found;
         modules
             .sort_by(|one: &KbuildModule, other| (&one.folder, &one.name).cmp(&(&other.folder, &other.name)));
         modules.dedup_by(|one, other| one.name == other.name && one.folder == other.folder);
@@ -161,6 +166,30 @@ pub struct Missing {
     pub line: usize,
 }
 
+/// A command that make runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Expanded; `@BUILD@` stands for the root.
+    pub text: String,
+    /// The Makefile that has it.
+    pub path: String,
+    /// The line there, counted from 1.
+    pub line: usize,
+}
+
+/// An object under a path that kbuild puts its own folder in front of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Absolute {
+    /// The list: `obj-m`, `toy-y`.
+    pub list: String,
+    /// Its name, without the folder.
+    pub name: String,
+    /// The Makefile.
+    pub path: String,
+    /// The line there, counted from 1.
+    pub line: usize,
+}
+
 /// What kbuild makes of a folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Made {
@@ -176,6 +205,14 @@ pub struct Made {
     pub includes: Vec<String>,
     /// The targets of rules that make files: names, and patterns with `%`.
     pub rules: Vec<String>,
+    /// What the Makefiles say, one list for each folder.
+    pub texts: Vec<Vec<Statement>>,
+    /// The recipes of the rules that its objects need.
+    pub lines: Vec<Line>,
+    /// What is run while the Makefiles are read, `$(shell …)`.
+    pub shells: Vec<Line>,
+    /// Objects by paths that do not work.
+    pub absolute: Vec<Absolute>,
 }
 
 /// What kbuild makes when it is given the folder `top` as `M`; nothing where that folder has no Makefile.
@@ -184,10 +221,12 @@ pub fn made(tree: &dyn ReadTree, top: &str, given: &Given) -> Option<Made> {
     kbuild_file(tree, top)?;
     let mut found = Found::default();
     collect(tree, top, top, given, &mut found);
-    let Found { mut modules, is_open, makefiles, missing, includes, rules, .. } = found;
-    modules.sort_by(|one, other| (&one.folder, &one.name).cmp(&(&other.folder, &other.name)));
-    modules.dedup_by(|one, other| one.name == other.name && one.folder == other.folder);
-    Some(Made { modules, is_open, makefiles, missing, includes: includes.into_iter().collect(), rules })
+    let mut made = found.made;
+    made.modules.sort_by(|one, other| (&one.folder, &one.name).cmp(&(&other.folder, &other.name)));
+    made.modules.dedup_by(|one, other| one.name == other.name && one.folder == other.folder);
+    made.includes.sort();
+    made.includes.dedup();
+    Some(made)
 }
 
 /// What make runs when it is called in a folder.
@@ -197,8 +236,12 @@ pub struct Called {
     pub makefile: String,
     /// That, and what it includes.
     pub reads: Vec<String>,
-    /// The command lines, expanded; `@BUILD@` stands for the root.
-    pub lines: Vec<String>,
+    /// The command lines.
+    pub lines: Vec<Line>,
+    /// What is run while the Makefiles are read, `$(shell …)`.
+    pub shells: Vec<Line>,
+    /// What the Makefiles say.
+    pub statements: Vec<Statement>,
     /// A target that nothing makes; empty where no target is named and the Makefile has none.
     pub no_target: Option<String>,
     /// Whether it may run other commands, because something in the Makefile is not known here.
@@ -236,14 +279,15 @@ pub fn called(
         (None, []) => Some(String::new()),
         _ => wanted.iter().find(|target| !makes(target)).cloned(),
     };
-    let here = format!("@BUILD@/{folder}");
-    let lines = make.recipes_of(wanted).into_iter().map(|(_, line)| make.expand(line, 0));
-    let lines: Vec<_> = lines.map(|line| line.replace("@TOP@", here.trim_end_matches('/'))).collect();
+    let recipes: Vec<_> = make.recipes_of(wanted).into_iter().map(|(_, line)| line.clone()).collect();
+    let lines = make.lines(recipes);
     let is_open = make.is_open.get();
     Some(Called {
         reads: make.read.clone(),
         makefile,
         lines,
+        shells: make.ran(),
+        statements: make.statements,
         no_target: no_target.filter(|_| !is_open),
         is_open,
         missing: make.missing.into_inner(),
@@ -385,14 +429,9 @@ fn kbuild_file(tree: &dyn ReadTree, folder: &str) -> Option<String> {
 #[derive(Default)]
 struct Found {
     seen: BTreeSet<String>,
-    modules: Vec<KbuildModule>,
     roots: BTreeSet<String>,
-    is_open: bool,
-    makefiles: Vec<String>,
-    missing: Vec<Missing>,
-    includes: BTreeSet<String>,
-    rules: Vec<String>,
     asks: BTreeMap<String, Asked>,
+    made: Made,
 }
 
 /// The modules of a folder and of those it goes down to.
@@ -401,7 +440,7 @@ fn collect(tree: &dyn ReadTree, top: &str, folder: &str, given: &Given, found: &
         return;
     }
     let Some(path) = kbuild_file(tree, folder) else {
-        found.is_open = true;
+        found.made.is_open = true;
         return;
     };
     let mut make = Make::new(tree, top, folder, Some("6.1.0"));
@@ -417,20 +456,23 @@ fn collect(tree: &dyn ReadTree, top: &str, folder: &str, given: &Given, found: &
     below_given.environment.extend(roots);
     found.roots.append(&mut make.roots);
     found.asks.extend(make.asks());
-    found.makefiles.append(&mut make.read);
-    found.includes.extend(make.include_folders());
+    found.made.makefiles.append(&mut make.read);
+    found.made.includes.extend(make.include_folders());
     let targets = make.rules.iter().flat_map(|rule| &rule.targets);
-    found.rules.extend(targets.filter(|target| target.contains(['.', '%', OPEN])).cloned());
+    found.made.rules.extend(targets.filter(|target| target.contains(['.', '%', OPEN])).cloned());
     let mut below = Vec::new();
+    let first = found.made.modules.len();
     for (option, words) in make.objects() {
         for word in words {
             if let Some(name) = word.strip_suffix(".o") {
+                // kbuild does not find it, and so there is one finding, about that
+                let name = name.strip_prefix("@TOP@/").unwrap_or(name).trim_start_matches('/');
                 let (part, base) = name.rsplit_once('/').unwrap_or(("", name));
                 let Some(folder) = tree_path(&join(folder, part)) else {
-                    found.is_open = true;
+                    found.made.is_open = true;
                     continue;
                 };
-                found.modules.push(KbuildModule {
+                found.made.modules.push(KbuildModule {
                     name: base.to_owned(),
                     folder,
                     option: option.clone(),
@@ -442,12 +484,16 @@ fn collect(tree: &dyn ReadTree, top: &str, folder: &str, given: &Given, found: &
             }
         }
     }
-    found.is_open |= make.is_open.get();
-    found.missing.append(&mut make.missing.into_inner());
+    found.made.absolute.extend(make.absolute(&found.made.modules[first..]));
+    found.made.lines.extend(make.lines(make.recipes_for(&found.made.modules[first..])));
+    found.made.shells.extend(make.ran());
+    found.made.texts.push(std::mem::take(&mut make.statements));
+    found.made.is_open |= make.is_open.get();
+    found.made.missing.append(&mut make.missing.into_inner());
     for (folder, option) in below {
-        let from = found.modules.len();
+        let from = found.made.modules.len();
         collect(tree, top, &folder, &below_given, found);
-        for module in &mut found.modules[from..] {
+        for module in &mut found.made.modules[from..] {
             module.option = module.option.take().or_else(|| option.clone());
         }
     }
@@ -492,7 +538,7 @@ impl Start {
             "INSTALL_MOD_STRIP",
         ];
         let (_, make) = Make::called(tree, folder)?;
-        let mut lines = make.default_recipes().into_iter().map(|(_, line)| make.expand(line, 0));
+        let mut lines = make.default_recipes().into_iter().map(|(_, line)| make.expand(&line.text, 0));
         let line = lines.find(|line| {
             line.contains("-C ")
                 && ["M=", "SUBDIRS=", "KBUILD_EXTMOD="].iter().any(|name| line.contains(name))
@@ -561,7 +607,7 @@ struct Make<'a> {
     top: String,
     folder: String,
     variables: BTreeMap<String, Variable>,
-    recipes: Vec<String>,
+    recipes: Vec<Line>,
     rules: Vec<Rule>,
     /// Variables that have to name the root of the tree.
     roots: BTreeSet<String>,
@@ -582,6 +628,9 @@ struct Make<'a> {
     unset: RefCell<BTreeSet<String>>,
     /// The commands of `$(shell …)`.
     shells: RefCell<Vec<String>>,
+    statements: Vec<Statement>,
+    /// The conditions that the text stands in that is read.
+    inside: Vec<usize>,
 }
 
 /// Where a conditional stands.
@@ -590,6 +639,8 @@ struct Branch {
     active: bool,
     /// Whether an `else` may become active.
     open: bool,
+    /// The statements of its conditions.
+    conditions: Vec<usize>,
 }
 
 impl<'a> Make<'a> {
@@ -612,6 +663,8 @@ impl<'a> Make<'a> {
             here: (String::new(), 0),
             unset: RefCell::default(),
             shells: RefCell::default(),
+            statements: Vec::new(),
+            inside: Vec::new(),
         };
         if let Some(release) = release {
             for (name, value) in [
@@ -660,6 +713,8 @@ impl<'a> Make<'a> {
         words
             .filter(|word| !word.contains([OPEN, CLOSE, '$']))
             .filter_map(|word| word.strip_suffix(".o"))
+            // of these there is a finding of its own
+            .filter(|word| !word.starts_with('/'))
             .map(|word| match word.strip_prefix("@TOP@/") {
                 Some(inside) => place(&join(&self.top, inside)),
                 None => shown(word),
@@ -669,14 +724,8 @@ impl<'a> Make<'a> {
 
     /// The folders of `-I` in what is given to the compiler.
     fn include_folders(&self) -> Vec<String> {
-        let flags = |name: &&String| {
-            let plain = name.strip_prefix("subdir-").unwrap_or(name);
-            ["ccflags-", "asflags-", "CFLAGS_", "EXTRA_CFLAGS", "KBUILD_CFLAGS", "CPPFLAGS", "LINUXINCLUDE"]
-                .iter()
-                .any(|start| plain.starts_with(start))
-        };
         let mut folders = Vec::new();
-        for name in self.variables.keys().filter(flags) {
+        for name in self.variables.keys().filter(|name| flow::is_flags(name)) {
             let value = self.value(name, 0);
             let mut words = value.split_whitespace();
             while let Some(word) = words.next() {
@@ -761,7 +810,7 @@ impl<'a> Make<'a> {
                 wrapper.kernel_release.get_or_insert_with(|| name.clone());
             }
         }
-        for recipe in &self.recipes {
+        for recipe in self.recipes.iter().map(|line| &line.text) {
             let starts_kernel =
                 recipe.contains("-C ") && (recipe.contains("M=") || recipe.contains("SUBDIRS="));
             if starts_kernel {
@@ -815,7 +864,7 @@ impl<'a> Make<'a> {
     }
 
     /// The lines that the default target runs, each with the target that it belongs to.
-    fn default_recipes(&self) -> Vec<(String, &String)> {
+    fn default_recipes(&self) -> Vec<(String, &Line)> {
         let first = self
             .rules
             .iter()
@@ -824,7 +873,7 @@ impl<'a> Make<'a> {
     }
 
     /// The lines that targets and what they need run, each with the target that it belongs to.
-    fn recipes_of(&self, mut left: Vec<String>) -> Vec<(String, &String)> {
+    fn recipes_of(&self, mut left: Vec<String>) -> Vec<(String, &Line)> {
         let mut seen = BTreeSet::new();
         let mut lines = Vec::new();
         while let Some(target) = left.pop() {
@@ -871,7 +920,7 @@ impl<'a> Make<'a> {
             }) && (text.contains('>') || text.contains("OUT"))
         });
         shell_makes
-            || self.default_recipes().into_iter().any(|(target, line)| {
+            || self.default_recipes().into_iter().any(|(target, Line { text: line, .. })| {
                 let (_, after) = line.split_once('>').unwrap_or_default();
                 let writes = after.split_whitespace().next().is_some_and(is_source);
                 // a script of the tree that is told the name of a source which is not there
@@ -903,6 +952,7 @@ impl<'a> Make<'a> {
         let mut in_rule = false;
         // the name of a variable of several lines, and what it has so far
         let mut definition: Option<(String, String)> = None;
+        let around = self.inside.clone();
         for (number, line) in logical_lines(text) {
             self.here.1 = number;
             let active = branches.iter().all(|branch| branch.active);
@@ -918,7 +968,7 @@ impl<'a> Make<'a> {
             }
             if line.starts_with('\t') && in_rule {
                 if active {
-                    self.recipes.push(line.trim().to_owned());
+                    self.recipes.push(self.line(line.trim()));
                     if let Some(rule) = self.rules.last_mut() {
                         rule.recipe.end = self.recipes.len();
                     }
@@ -931,9 +981,12 @@ impl<'a> Make<'a> {
                 continue;
             }
             if self.conditional(line, active, &mut branches) {
+                let conditions = branches.iter().rev().flat_map(|branch| branch.conditions.iter().rev());
+                self.inside = conditions.chain(around.iter().rev()).take(CONDITIONS).copied().collect();
                 continue;
             }
             if !active {
+                self.passed(line);
                 continue;
             }
             in_rule = false;
@@ -947,6 +1000,7 @@ impl<'a> Make<'a> {
             if is_reference {
                 // only for what it does
                 self.expand(line, 0);
+                self.note(Does::Calls, line, true);
             } else if let Some(name) = line.strip_prefix("define ") {
                 let name = name.trim().trim_end_matches(['=', ':', '?', '+']).trim();
                 definition = Some((name.to_owned(), String::new()));
@@ -974,22 +1028,131 @@ impl<'a> Make<'a> {
                     recipe: self.recipes.len()..self.recipes.len() + usize::from(!inline.trim().is_empty()),
                 };
                 if !inline.trim().is_empty() {
-                    self.recipes.push(inline.trim().to_owned());
+                    self.recipes.push(self.line(inline.trim()));
                 }
                 self.rules.push(rule);
             }
         }
+        self.inside = around;
+    }
+
+    fn note(&mut self, does: Does, text: &str, is_read: bool) {
+        if self.statements.len() < STATEMENTS {
+            let (path, line) = self.here.clone();
+            let (text, inside) = (text.to_owned(), self.inside.clone());
+            self.statements.push(Statement { path, line, does, text, is_read, inside });
+        }
+    }
+
+    /// A line on the side of a condition that does not hold here: on another machine it may.
+    fn passed(&mut self, line: &str) {
+        if line.starts_with('$') {
+            self.note(Does::Calls, line, false);
+        } else if let Some((name, operator, value)) = assignment(line) {
+            let name = name.strip_prefix("export ").unwrap_or(name).trim().to_owned();
+            self.note(Does::Sets { name, now: operator.starts_with(':'), replaces: false }, value, false);
+        }
+    }
+
+    fn line(&self, text: &str) -> Line {
+        Line { text: text.to_owned(), path: self.here.0.clone(), line: self.here.1 }
+    }
+
+    /// `text` expanded, with the root in it.
+    fn shown(&self, text: &str) -> String {
+        let top = format!("@BUILD@/{}", self.top);
+        self.expand(text, 0).replace("@TOP@", top.trim_end_matches('/'))
+    }
+
+    /// The lines of recipes as they run.
+    fn lines(&mut self, recipes: Vec<Line>) -> Vec<Line> {
+        let mut lines = Vec::new();
+        for recipe in recipes {
+            self.here = (recipe.path.clone(), recipe.line);
+            self.note(Does::Runs, &recipe.text, true);
+            lines.push(Line { text: self.shown(&recipe.text), ..recipe });
+        }
+        lines
+    }
+
+    /// The recipes of the rules for what modules are linked from, and of what those need: kbuild comes to no others.
+    fn recipes_for(&self, modules: &[KbuildModule]) -> Vec<Line> {
+        let stem = |path: &str| {
+            let name = path.rsplit('/').next().unwrap_or(path);
+            name.split_once('.').map(|(stem, _)| stem.to_owned())
+        };
+        let names: BTreeSet<&str> = modules
+            .iter()
+            .flat_map(|module| &module.objects)
+            .map(|object| object.rsplit('/').next().unwrap_or(object))
+            .collect();
+        let targets = self.rules.iter().flat_map(|rule| &rule.targets);
+        let wanted = targets.filter(|target| stem(target).is_some_and(|stem| names.contains(stem.as_str())));
+        self.recipes_of(wanted.cloned().collect()).into_iter().map(|(_, line)| line.clone()).collect()
+    }
+
+    /// The commands of `$(shell …)` that ran, where they are written.
+    fn ran(&self) -> Vec<Line> {
+        let ran: BTreeSet<String> = self.shells.borrow().iter().cloned().collect();
+        let mut lines = Vec::new();
+        for statement in self.statements.iter().filter(|statement| statement.is_read) {
+            for (at, word) in statement.text.match_indices("shell ") {
+                let before = &statement.text[..at];
+                let open = if before.ends_with("$(") { ('(', ')') } else { ('{', '}') };
+                let Some(from) = before.strip_suffix(open.0).filter(|before| before.ends_with('$')) else {
+                    continue;
+                };
+                let Some(end) = closing(&statement.text[from.len()..], open.0, open.1) else { continue };
+                let text = statement.text[at + word.len()..from.len() + end].trim_start();
+                if ran.contains(text) && lines.len() < SHELLS {
+                    let (path, line) = (statement.path.clone(), statement.line);
+                    lines.push(Line { text: self.shown(text), path, line });
+                }
+            }
+        }
+        lines
+    }
+
+    /// Objects in the lists of modules that begin with a folder of the machine: kbuild puts its own in front of it
+    /// (`multi-search` and `addprefix $(obj)/` in scripts/Makefile.lib).
+    fn absolute(&self, modules: &[KbuildModule]) -> Vec<Absolute> {
+        let of = |module: &KbuildModule| ["-objs", "-y", "-m"].map(|end| format!("{}{end}", module.name));
+        let lists: BTreeSet<String> = modules
+            .iter()
+            .flat_map(of)
+            .chain(self.variables.keys().filter(|name| name.starts_with("obj-")).cloned())
+            .filter(|list| self.variables.contains_key(list))
+            .collect();
+        let mut found = Vec::new();
+        for list in lists {
+            let value = self.value(&list, 0);
+            for word in value.split_whitespace().filter(|word| word.ends_with(".o")) {
+                if !word.starts_with("@TOP@") && !word.starts_with('/') {
+                    continue;
+                }
+                let name = word.rsplit('/').next().unwrap_or(word).to_owned();
+                let of_list = |statement: &&Statement| statement.is_read && statement.sets() == Some(&list);
+                let of_list: Vec<_> = self.statements.iter().filter(of_list).collect();
+                let says = |statement: &&&Statement| statement.text.contains(&name);
+                let place = of_list.iter().find(says).or(of_list.last());
+                let (path, line) = place.map_or((String::new(), 0), |place| (place.path.clone(), place.line));
+                found.push(Absolute { list: list.clone(), name, path, line });
+            }
+        }
+        found
     }
 
     /// Whether the line is part of a conditional; keeps track of it.
-    fn conditional(&self, line: &str, active: bool, branches: &mut Vec<Branch>) -> bool {
+    fn conditional(&mut self, line: &str, active: bool, branches: &mut Vec<Branch>) -> bool {
         let (word, rest) =
             line.split_once([' ', '\t', '(']).map_or((line, ""), |(word, _)| (word, &line[word.len()..]));
         match word {
             "ifeq" | "ifneq" | "ifdef" | "ifndef" => {
                 let is = active && self.condition(word, rest.trim()) == Some(true);
                 self.is_open.set(self.is_open.get() || active && self.is_guess(word, rest.trim()));
-                branches.push(Branch { active: is, open: active && !is });
+                self.note(Does::Tests, rest, active);
+                let conditions = vec![self.statements.len() - 1];
+                branches.push(Branch { active: is, open: active && !is, conditions });
                 true
             }
             "else" => {
@@ -1000,6 +1163,10 @@ impl<'a> Make<'a> {
                         .map_or((rest, ""), |(word, _)| (word, &rest[word.len()..]));
                     let is =
                         branch.open && (rest.is_empty() || self.condition(word, test.trim()) == Some(true));
+                    if !rest.is_empty() && branch.conditions.len() < CONDITIONS {
+                        self.note(Does::Tests, test, branch.open);
+                        branch.conditions.push(self.statements.len() - 1);
+                    }
                     branch.active = is;
                     branch.open = branch.open && !is;
                 }
@@ -1054,6 +1221,7 @@ impl<'a> Make<'a> {
         for path in paths.split_whitespace() {
             self.note_root(path);
         }
+        self.note(Does::Includes, paths, true);
         let paths = self.expand(paths, 0);
         for path in paths.split_whitespace() {
             if path.starts_with('/') || path.contains([OPEN, CLOSE]) {
@@ -1115,6 +1283,8 @@ impl<'a> Make<'a> {
             (":=" | "::=", _) => (self.expand(value, 0), true),
             _ => (value.to_owned(), false),
         };
+        let (now, replaces) = (operator.starts_with(':'), operator != "+=");
+        self.note(Does::Sets { name: name.to_owned(), now, replaces }, value, true);
         if text.len() <= VALUE {
             self.variables
                 .insert(name.to_owned(), Variable { text, raw: value.to_owned(), is_simple, exported });

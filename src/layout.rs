@@ -16,6 +16,8 @@ const LINES: usize = 2000;
 const BYTES: usize = 1 << 20;
 /// How many sources and headers are read.
 const SOURCES: usize = 20_000;
+/// How many scripts are followed.
+const SCRIPTS: usize = 64;
 /// Where the lines of [`kbuild::called`] are.
 const BUILD: &str = "@BUILD@";
 
@@ -114,6 +116,32 @@ pub struct Layout {
     pub not_executable: Vec<(String, String)>,
     /// Makefiles that start the kernel's build of the running kernel, whatever they are given.
     pub for_running: BTreeSet<String>,
+    /// The commands that make runs on the way: of recipes, and of `$(shell …)`.
+    pub commands: Vec<kbuild::Line>,
+    /// What the Makefiles say.
+    pub texts: Vec<Text>,
+    /// The scripts that run in a build, and scripts of theirs, with who runs them.
+    pub scripts: BTreeMap<String, Run>,
+    /// Objects by paths that kbuild cannot follow.
+    pub absolute: Vec<kbuild::Absolute>,
+}
+
+/// How a script of a build is run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Who runs it: a directive, or the path of a Makefile or script.
+    pub by: String,
+    /// Whether it is given arguments.
+    pub has_arguments: bool,
+}
+
+/// What a Makefile and the files that it includes say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    /// Whether the kernel's build reads it, and not a call of make in the driver's own folder.
+    pub is_kbuild: bool,
+    /// In their order.
+    pub statements: Vec<kbuild::Statement>,
 }
 
 impl Layout {
@@ -140,6 +168,12 @@ pub fn examine(tree: &dyn ReadTree, facts: &Facts) -> Layout {
     for hook in &facts.hooks {
         if let Some(script) = hook.script.known() {
             walk.file(script, hook.kind.directive());
+        }
+        if matches!(hook.kind, HookKind::PreBuild | HookKind::PostBuild)
+            && let Some(script) = hook.script.known()
+        {
+            let has_arguments = hook.command.known().is_some_and(|command| command.trim() != script);
+            walk.runs(&place(script), Run { by: hook.kind.directive().to_owned(), has_arguments });
         }
         if hook.kind == HookKind::PreBuild {
             let text = hook.script.known().and_then(|script| walk.text(&place(script)));
@@ -321,25 +355,27 @@ impl<'a> Walk<'a> {
                 "sh" | "bash" | "dash" | "." | "source" => {
                     match rest.iter().find(|word| !word.starts_with('-')) {
                         Some(script) if !rest.contains(&"-c".to_owned()) => {
-                            self.script(script, at, caller, false);
+                            let has_arguments = rest.last() != Some(script);
+                            self.script(script, at, caller, false, has_arguments);
                         }
                         _ => self.is_open = true,
                     }
                 }
-                _ if first.contains('/') => self.script(first, at, caller, true),
+                _ if first.contains('/') => self.script(first, at, caller, true, !rest.is_empty()),
                 _ => self.is_open = true,
             }
         }
     }
 
     /// `is_direct`: it is run by its name, and not given to a shell.
-    fn script(&mut self, word: &str, at: &Place, caller: Caller<'_>, is_direct: bool) {
+    fn script(&mut self, word: &str, at: &Place, caller: Caller<'_>, is_direct: bool, has_arguments: bool) {
         match Self::resolve(word, at) {
             Place::Inside(path) if self.tree.exists(&path) => {
                 self.layout.found += 1;
                 if is_direct && !self.tree.is_executable(&path) {
                     self.layout.not_executable.push((path.clone(), caller.name().to_owned()));
                 }
+                self.runs(&path, Run { by: caller.name().to_owned(), has_arguments });
                 self.layout.reads.insert(path);
             }
             Place::Inside(path) => {
@@ -350,6 +386,52 @@ impl<'a> Walk<'a> {
         }
         // it may do anything
         self.is_open = true;
+    }
+
+    /// A script runs, and what it runs by a path; where that is relative, to its own folder or to that of the build.
+    fn runs(&mut self, path: &str, run: Run) {
+        if self.layout.scripts.len() >= SCRIPTS
+            || self.layout.scripts.contains_key(path)
+            || !self.tree.exists(path)
+            || self.tree.is_dir(path)
+        {
+            return;
+        }
+        self.layout.scripts.insert(path.to_owned(), run);
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for line in self.text(path).unwrap_or_default().lines().take(LINES) {
+            let line = line.trim();
+            if line.starts_with('#') || !line.contains('/') {
+                continue;
+            }
+            for (script, has_arguments) in scripts_of(line) {
+                let places =
+                    [folder, ""].map(|folder| Self::resolve(&script, &Place::Inside(folder.to_owned())));
+                if let Some(Place::Inside(inside)) = places
+                    .into_iter()
+                    .find(|place| matches!(place, Place::Inside(inside) if self.tree.exists(inside)))
+                {
+                    self.runs(&inside, Run { by: path.to_owned(), has_arguments });
+                }
+            }
+        }
+    }
+
+    /// What make runs in a folder, beside the recipes whose commands are followed.
+    fn shells(&mut self, shells: Vec<kbuild::Line>, folder: &str) {
+        for line in &shells {
+            for (script, has_arguments) in scripts_of(&line.text) {
+                if let Place::Inside(path) = Self::resolve(&script, &Place::Inside(folder.to_owned())) {
+                    self.runs(&path, Run { by: line.path.clone(), has_arguments });
+                }
+            }
+        }
+        self.keep(shells);
+    }
+
+    fn keep(&mut self, lines: Vec<kbuild::Line>) {
+        let space = LINES.saturating_sub(self.layout.commands.len());
+        self.layout.commands.extend(lines.into_iter().take(space));
     }
 
     fn make(&mut self, words: &[String], at: &Place, mut given: Given, caller: Caller<'_>) {
@@ -393,13 +475,17 @@ impl<'a> Walk<'a> {
             return;
         }
         let module_folder =
-            ["M", "KBUILD_EXTMOD", "SUBDIRS"].iter().find_map(|name| given.arguments.get(*name));
+            ["M", "KBUILD_EXTMOD", "SUBDIRS"].iter().find_map(|name| given.arguments.get(*name).cloned());
         match (folder, module_folder) {
             (Place::Inside(folder), top) if top.is_none() || self.tree.is_dir(&folder) => {
                 self.own(&folder, file, &given, &targets, caller);
             }
-            (_, Some(top)) => match Self::resolve(top, at) {
-                Place::Inside(top) => self.kernel(&top, &given, caller.name()),
+            (_, Some(top)) => match Self::resolve(&top, at) {
+                Place::Inside(top) => {
+                    // the folder itself, however it is written
+                    given.arguments.remove("M");
+                    self.kernel(&top, &given, caller.name());
+                }
                 Place::Outside | Place::Unknown => self.is_open = true,
             },
             (_, None) => self.is_open = true,
@@ -441,10 +527,13 @@ impl<'a> Walk<'a> {
         }
         self.is_open |= called.is_open;
         for line in &called.lines {
-            let line = line.trim_start_matches(['@', '-', '+', ' ', '\t']);
+            let line = line.text.trim_start_matches(['@', '-', '+', ' ', '\t']);
             let caller = Caller::Makefile(&called.makefile, given, depth);
             self.commands(line, &mut Place::Inside(folder.to_owned()), caller);
         }
+        self.shells(called.shells, folder);
+        self.keep(called.lines);
+        self.layout.texts.push(Text { is_kbuild: false, statements: called.statements });
     }
 
     /// The kernel's build, which is given a folder.
@@ -452,7 +541,7 @@ impl<'a> Walk<'a> {
         if !self.enter(top, by) {
             return;
         }
-        let Some(made) = kbuild::made(self.tree, top, given) else {
+        let Some(mut made) = kbuild::made(self.tree, top, given) else {
             let lack = Lack::Makefile { folder: top.to_owned(), by: by.to_owned() };
             self.lack(lack, &["Makefile", "Kbuild"]);
             return;
@@ -460,6 +549,12 @@ impl<'a> Walk<'a> {
         self.layout.found += 1;
         self.missing(&made.missing);
         self.layout.reads.extend(made.makefiles.iter().cloned());
+        self.shells(std::mem::take(&mut made.shells), top);
+        let lines = std::mem::take(&mut made.lines);
+        self.shells(lines, top);
+        let texts = std::mem::take(&mut made.texts).into_iter();
+        self.layout.texts.extend(texts.map(|statements| Text { is_kbuild: true, statements }));
+        self.layout.absolute.append(&mut made.absolute);
         self.made.insert(top.to_owned(), made);
     }
 
@@ -645,6 +740,23 @@ pub fn in_driver(path: &str) -> Option<&str> {
 fn asks_running(folder: &str) -> bool {
     let Some((_, rest)) = folder.split_once("/lib/modules/") else { return false };
     rest.starts_with(kbuild::NOT_KNOWN) || rest.starts_with("`uname -r`") || rest.starts_with("$(uname -r)")
+}
+
+/// The scripts that a line runs, each with whether it is given arguments: words with a folder in front where a command stands, and
+/// what is given to a shell.
+fn scripts_of(line: &str) -> Vec<(String, bool)> {
+    let mut found = Vec::new();
+    for words in simple_commands(line.trim_start_matches(['@', '-', '+'])).unwrap_or_default() {
+        let is_before = |word: &String| assignment(word).is_some() || PREFIXES.contains(&word.as_str());
+        let mut words = words.into_iter().skip_while(is_before).filter(|word| !word.starts_with(['>', '<']));
+        let Some(first) = words.next() else { continue };
+        let script = match first.rsplit('/').next() {
+            Some("sh" | "bash" | "dash" | "." | "source") => words.find(|word| !word.starts_with('-')),
+            _ => Some(first).filter(|first| first.contains('/')),
+        };
+        found.extend(script.map(|script| (script, words.next().is_some())));
+    }
+    found
 }
 
 /// Whether a script or patch may make something of these names.

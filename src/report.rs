@@ -98,7 +98,7 @@ pub fn outcomes_text(kernels: &[build::ForKernel]) -> String {
         let (word, rest) = outcome_words(&found.outcome);
         let _infallible = writeln!(text, "    Kernel {:width$}  {word}: {rest}", found.kernel);
         if let Outcome::Failed(failure) = &found.outcome {
-            let lines = failure.compiler_error.iter().cloned();
+            let lines = failure.compiler_error.iter().map(ToString::to_string);
             let hint = failure.error.hint_text().map(|hint| format!("help: {hint}"));
             let log = failure.log.as_ref().map(|log| format!("log: {}", log.display()));
             for line in lines.chain(hint).chain(log) {
@@ -140,7 +140,7 @@ pub fn outcome_json(driver: &str, kernel: &str, outcome: &Outcome) -> Value {
         Outcome::Failed(failure) => {
             value["why"] = json!(why);
             value["hint"] = json!(failure.error.hint_text());
-            value["compiler-error"] = json!(failure.compiler_error);
+            value["compiler-error"] = json!(failure.compiler_error.as_ref().map(ToString::to_string));
             value["log"] = json!(failure.log);
         }
         Outcome::Skipped(_) | Outcome::NotTried => value["why"] = json!(why),
@@ -163,7 +163,7 @@ pub fn trials_text(trials: &[Trial]) -> String {
                 .blame
                 .as_ref()
                 .map(|blame| format!("whose fault: {}: {}", trial::fault_words(blame.fault), blame.why));
-            let first = failure.compiler_error.as_ref().map(|line| shown(line.trim()));
+            let first = failure.compiler_error.as_ref().map(|said| shown(&said.to_string()));
             for line in first.into_iter().chain(whose) {
                 let _infallible = writeln!(text, "{:12}{line}", "");
             }

@@ -414,7 +414,7 @@ fn add_failure(
     blame: &Blame,
 ) {
     let whole = format!("`{}` does not build as dkms builds it: {}", driver.name, failure.error);
-    let mut notes: Vec<String> = failure.compiler_error.iter().map(|line| line.trim().to_owned()).collect();
+    let mut notes: Vec<String> = failure.compiler_error.iter().map(ToString::to_string).collect();
     notes.push(format!("whose fault: {}: {}", fault_words(blame.fault), blame.why));
     let same =
         findings.iter_mut().find(|finding| finding.message == whole && finding.notes.starts_with(&notes));

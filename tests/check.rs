@@ -708,3 +708,240 @@ fn paths_of_other_versions_and_of_one_kernel() {
     );
     assert!(of(&with("MAKE=\"make -C $kernel_source_dir M=/var/lib/dkms/toy/1.0/build\""), &[]).is_empty());
 }
+
+/// The findings of a code for a tree with these lines in dkms.conf and these files, as `severity place message`.
+fn told(code: &str, line: &str, files: &[(&str, &str)]) -> Vec<String> {
+    let tree = Tree::with_conf(&with(line));
+    for (path, text) in files {
+        tree.script(path, text);
+    }
+    let text = String::from_utf8(tree.kpkg(&["check", "--json", "-v"]).stdout).unwrap();
+    let values = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let mut found: Vec<String> = values
+        .filter(|value| value["code"] == code)
+        .map(|value| {
+            let text = |key: &str| value[key].as_str().unwrap_or_default().to_owned();
+            let place = &value["place"];
+            let path = place["path"].as_str().unwrap_or_default();
+            format!("{} {path}:{} {} / {}", text("severity"), place["line"], text("message"), text("hint"))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// Each finding has its words, in their order, and there are no others.
+#[track_caller]
+fn tells(code: &str, line: &str, files: &[(&str, &str)], expected: &[&[&str]]) {
+    let found = told(code, line, files);
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, words) in found.iter().zip(expected) {
+        for word in *words {
+            assert!(found.contains(word), "{word}: {found}");
+        }
+    }
+}
+
+const KBUILD: &str = "MAKE=\"make -C $kernel_source_dir M=$dkms_tree/toy/1.0/build modules\"";
+const WRAPPER: &str = "MAKE=\"'make' KDIR=$kernel_source_dir\"";
+
+/// A Makefile of the driver's own with these lines, this dependency of `all` and these rules.
+fn wrapper(lines: &str, needs: &str, rules: &str) -> String {
+    let guard = "ifneq ($(KERNELRELEASE),)\nobj-m := toy.o\nelse\n";
+    format!("{guard}{lines}\nall: {needs}\n\t$(MAKE) -C $(KDIR) M=$(CURDIR) modules\n{rules}\nendif\n")
+}
+
+#[test]
+fn a_build_that_asks_git() {
+    let makefile = |lines: &str| format!("obj-m := toy.o\n{lines}\n");
+    let of = |lines: &str, expected: &[&[&str]]| {
+        tells("K0853", KBUILD, &[("Makefile", &makefile(lines))], expected);
+    };
+    let flag = "ccflags-y += -DVERSION='\"$(VER)\"'";
+    let warning: &[&[&str]] = &[&["warning", "Makefile:2", "git describe", "nothing takes the place"]];
+    of(&format!("VER := $(shell git describe --tags 2>/dev/null)\n{flag}"), warning);
+    of(
+        &format!("GIT := $(shell git -C $(src) rev-parse HEAD)\nVER = x-$(GIT)\n{flag}"),
+        &[&["warning", "rev-parse"]],
+    );
+    // something takes its place, or nothing hangs on it
+    of(&format!("VER := $(shell git describe 2>/dev/null || cat VERSION)\n{flag}"), &[&["note"]]);
+    of(&format!("VER := $(shell git describe)\nifeq ($(VER),)\nVER := 1.0\nendif\n{flag}"), &[&["note"]]);
+    of("VER := $(shell git describe)", &[&["note", "nothing that is known here hangs on it"]]);
+    of(
+        &format!("ifneq ($(wildcard $(src)/.git),)\nVER := x\nelse\nVER := y\nendif\n{flag}"),
+        &[&["note", "looks for `.git`"]],
+    );
+    // not asked
+    of("all:\n\tgit describe > version.h\n# $(shell git describe)", &[]);
+    of("release:\n\tgit describe\n\techo git describe", &[]);
+    // in a recipe that is reached, and in scripts
+    let recipe = wrapper("", "version.h", "version.h:\n\techo \"#define V `git describe`\" > $@");
+    tells("K0853", WRAPPER, &[("Makefile", &recipe)], &[&["warning", "Makefile:8", "git describe"]]);
+    let script = |text: &str, expected: &[&[&str]]| {
+        let files = [("gen.sh", &*format!("#!/bin/sh\n{text}\n"))];
+        tells("K0853", "PRE_BUILD=gen.sh", &files, expected);
+    };
+    script(
+        "v=$(git describe --always)\necho \"$v\" > v.h",
+        &[&["warning", "gen.sh:2", "which PRE_BUILD runs"]],
+    );
+    script("if [ -d .git ]; then v=$(git describe); fi", &[&["note"]]);
+    script("v=$(git describe 2>/dev/null || echo 1)", &[&["note"]]);
+    script("echo git describe\n# git describe", &[]);
+}
+
+#[test]
+fn a_build_that_fetches_something() {
+    tells(
+        "K0854",
+        "MAKE=\"wget https://x/y.tar; make\"",
+        &[],
+        &[&["warning", "dkms.conf", "MAKE fetches", "wget"]],
+    );
+    let fetches = |rules: &str, needs: &str, expected: &[&[&str]]| {
+        tells("K0854", WRAPPER, &[("Makefile", &wrapper("", needs, rules))], expected);
+    };
+    for command in [
+        "curl -fsSL https://x/y -o fw.bin",
+        "git submodule update --init",
+        "@git clone https://x/y",
+        "sudo apt-get install -y flex",
+        "python3 -m pip install x",
+        "cd . && dnf -y install flex",
+    ] {
+        fetches(&format!("deps:\n\t{command}"), "deps", &[&["warning", "Makefile:8", "in the build"]]);
+        // nothing asks for it
+        fetches(&format!("deps:\n\t{command}"), "", &[]);
+        fetches(&format!("deps:\n\t@echo 'run {command}'\n# {command}"), "deps", &[]);
+    }
+    fetches("deps:\n\tcommand -v curl\n\twget --version\n\tgit --version\n\tapt-get --help", "deps", &[]);
+    fetches("deps:\n\tif test -d .git; then git submodule update; fi", "deps", &[]);
+    fetches("deps:\n\t[ -f toy.c ] || wget https://x/toy.c", "deps", &[]);
+    fetches("deps:\n\t[ -f fw.c ] || wget https://x/fw.c", "deps", &[&["warning"]]);
+    let shell = "obj-m := toy.o\nX := $(shell wget -q https://x/y)\n";
+    tells("K0854", KBUILD, &[("Makefile", shell)], &[&["Makefile:2"]]);
+    // a script of a script
+    let files =
+        [("a.sh", "#!/bin/sh\nsh tools/b.sh\n"), ("tools/b.sh", "#!/bin/sh\ncat <<E\nwget x\nE\ncurl x\n")];
+    tells("K0854", "PRE_BUILD=a.sh", &files, &[&["b.sh:5", "which `a.sh` runs"]]);
+}
+
+#[test]
+fn a_build_that_asks_for_the_running_kernel() {
+    let common = "ifeq (,${BUILD_KERNEL})\nBUILD_KERNEL=$(shell uname -r)\nendif\nKSP := /lib/modules/${BUILD_KERNEL}/build\n\
+                  test_dir = $(shell [ -e ${dir}/include ] && echo ${dir})\nKSP := $(foreach dir, ${KSP}, ${test_dir})\n\
+                  ifeq (,$(KSRC))\nKSRC := $(firstword ${KSP})\nendif\nifeq (,${KSRC})\n$(error no headers)\nendif\n";
+    let files = [("Makefile", "include $(src)/common.mk\nobj-m := toy.o\n"), ("common.mk", common)];
+    let found: &[&[&str]] =
+        &[&["warning", "common.mk:2", "`BUILD_KERNEL`", "stops", "add `BUILD_KERNEL=${kernelver}`"]];
+    tells("K0855", KBUILD, &files, found);
+    // with it, and where nothing hangs on it
+    tells("K0855", &KBUILD.replace(" modules", " BUILD_KERNEL=$kernelver modules"), &files, &[]);
+    let of = |lines: &str, expected: &[&[&str]]| {
+        tells("K0855", KBUILD, &[("Makefile", &*format!("obj-m := toy.o\n{lines}\n"))], expected);
+    };
+    of(
+        "KVER ?= $(shell uname -r)\nKDIR ?= /lib/modules/$(KVER)/build\nall:\n\tmake -C $(KDIR) M=$(PWD)",
+        &[],
+    );
+    of("KVER := $(shell uname -r)\nKVER := $(KERNELRELEASE)\nccflags-y += -DK=$(KVER)", &[]);
+    of("KVER := $(or $(KERNELRELEASE),$(shell uname -r))\nccflags-y += -DK=$(KVER)", &[]);
+    of(
+        "ifeq ($(KERNELRELEASE),)\nKVER := $(shell uname -r)\nelse\nKVER := $(KERNELRELEASE)\nendif\nccflags-y += -DK=$(KVER)",
+        &[],
+    );
+    of(
+        "KVER ?= $(shell uname -r)\nccflags-y += -I/lib/modules/$(KVER)/source",
+        &[&["Makefile:2", "compiler"]],
+    );
+    of(
+        "KVER := $(shell uname -r)\nifneq ($(findstring el8,$(KVER)),)\nccflags-y += -DEL8\nendif",
+        &[&["compiler"]],
+    );
+    of(
+        "KVER := $(shell uname -r)\n-include /lib/modules/$(KVER)/build/.config",
+        &[&["Makefile:2", "included"]],
+    );
+    // scripts
+    let script = |make: &str, text: &str, expected: &[&[&str]]| {
+        tells("K0855", make, &[("build.sh", &*format!("#!/bin/sh\n{text}\n"))], expected);
+    };
+    let make = "K=$(uname -r)\nmake -C /lib/modules/$K/build M=$PWD";
+    script("MAKE=\"./build.sh\"", make, &[&["build.sh:2", "which MAKE runs"]]);
+    script("MAKE=\"./build.sh\"", "make -C /lib/modules/`uname -r`/build M=$PWD", &[&["build.sh:2"]]);
+    script("MAKE=\"./build.sh\"", "echo \"this is $(uname -r)\"\nuname -r", &[]);
+    script("MAKE=\"./build.sh $kernelver\"", &make.replace("$(uname -r)", "${1:-$(uname -r)}"), &[]);
+    script("MAKE=\"KVER=$kernelver ./build.sh\"", &make.replace("$(uname -r)", "${KVER:-$(uname -r)}"), &[]);
+}
+
+#[test]
+fn a_build_that_names_one_kernel_or_version() {
+    let of = |make: &str, makefile: &str, expected: &[&[&str]]| {
+        tells("K0856", make, &[("Makefile", makefile)], expected);
+    };
+    let plain = "MAKE=\"'make'\"";
+    let own = wrapper("KDIR = /lib/modules/5.4.0-42-generic/build", "", "");
+    let found: &[&[&str]] =
+        &[&["warning", "Makefile:4", "`5.4.0-42-generic`", "add `KDIR=${kernel_source_dir}`"]];
+    of(plain, &own, found);
+    of(WRAPPER, &own, &[]);
+    of(KBUILD, &own, &[]);
+    let release = wrapper("KVER = 4.18.0-80.el8.x86_64\nKDIR = /lib/modules/$(KVER)/build", "", "");
+    of(plain, &release, &[&["Makefile:4", "`4.18.0-80.el8.x86_64`", "add `KVER=${kernelver}`"]]);
+    // the lowest that is supported is no kernel to build for
+    of(WRAPPER, &wrapper("MIN_KERNEL = 4.18.0-80\nKERNEL_X = 4.18.0", "", "x:\n\techo $(KERNEL_X)"), &[]);
+    let flags = |path: &str| format!("obj-m := toy.o\nccflags-y += -I{path}/include\n");
+    of(KBUILD, &flags("/usr/src/linux-headers-5.4.0-42"), &[&["Makefile:2", "`5.4.0-42`"]]);
+    of(KBUILD, &flags("/usr/src/toy-0.9"), &[&["Makefile:2", "the version `0.9` (1.0 is packaged)"]]);
+    of(KBUILD, &flags("/usr/src/toy-1.0"), &[]);
+    let rules = "old:\n\trm -f /lib/modules/5.4.0-42/toy.ko\nunasked:\n\tls /lib/modules/5.4.0-42/build";
+    of(WRAPPER, &wrapper("", "old", rules), &[]);
+    of(WRAPPER, &wrapper("", "unasked", rules), &[&["Makefile:10", "`5.4.0-42`"]]);
+    let files = [("gen.sh", "#!/bin/sh\n# /lib/modules/5.4.0-42\ncp /lib/modules/5.4.0-42/build/x.h .\n")];
+    tells("K0856", "PRE_BUILD=gen.sh", &files, &[&["gen.sh:3"]]);
+}
+
+#[test]
+fn objects_by_the_paths_of_a_machine() {
+    let of = |lines: &str, expected: &[&[&str]]| {
+        tells("K0857", KBUILD, &[("Makefile", lines), ("b.c", ""), ("../b/y.c", "")], expected);
+    };
+    for path in ["$(src)", "$(obj)", "$(PWD)", "$(M)", "$(CURDIR)", "/usr/src/x"] {
+        let lines = format!("obj-m := toy.o\ntoy-y := a.o \\\n  {path}/b.o\n");
+        let tree = Tree::with_conf(&with(KBUILD));
+        tree.file("Makefile", &lines).file("a.c", "").file("b.c", "");
+        let found = String::from_utf8(tree.kpkg(&["check"]).stdout).unwrap();
+        assert!(found.contains("[K0857]") && found.contains("Makefile:2"), "{path}: {found}");
+        if path == "$(src)" {
+            assert_eq!(tree.kpkg(&["check", "--fix"]).status.code(), Some(0));
+            let text = fs::read_to_string(tree.path().join("Makefile")).unwrap();
+            assert_eq!(text, "obj-m := toy.o\ntoy-y := a.o \\\n  b.o\n");
+        }
+    }
+    of("obj-m := $(src)/toy.o\n", &[&["warning", "Makefile:1", "`obj-m`", "`toy.o`"]]);
+    of("obj-m := toy.o\ntoy-objs := $(patsubst $(src)/%.c,%.o,$(wildcard $(src)/b.c))\n", &[]);
+    of("obj-m := toy.o\ntoy-objs := sub/../b.o ./b.o\nother-y := $(src)/x.o\n", &[]);
+}
+
+#[test]
+fn makefiles_that_mean_harm_are_read_within_bounds() {
+    let deep = "ifneq ($(A),)\n".repeat(20_000);
+    let chain = format!(
+        "ifeq (a,b)\n{}endif\n",
+        "else ifeq ($(shell uname -r),b)\nA := $(A) $(shell git describe)\n".repeat(8000)
+    );
+    let loops =
+        "A = $(B)$(shell uname -r)\nB = $(A)\nccflags-y += $(A)\ntoy-y := $(src)/\u{e010}.o \u{fffd}/.o\n";
+    let shells = "X := $(shell wget x; ./b.sh `x $(y)\nX := $(shell )\nX := $(shell ${shell \nall: ; @wget \u{1b}[2J\n";
+    let script = "./a.sh\n./b.sh\n. ./a.sh; sh\nuname -r=\n${:-\n";
+    for text in [deep.as_str(), &chain, loops, shells] {
+        let tree = Tree::with_conf(&with("PRE_BUILD=a.sh"));
+        tree.file("Makefile", format!("obj-m := toy.o\n{text}"))
+            .script("a.sh", script)
+            .script("b.sh", script);
+        let output = tree.kpkg(&["check", "-v"]);
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(!text.contains("panicked") && !text.contains('\u{1b}'), "{text}");
+    }
+}

@@ -74,6 +74,11 @@ fn what_fails_names_the_first_error_and_whose_fault_it_is() {
         "all:\n\t@echo \"make: *** No rule to make target 'x.o'.  Stop.\" >&2; exit 2\n",
     );
     fails(&tree, &["whose fault: the layout"]);
+    tree.file(
+        "kernel/Makefile",
+        "all:\n\t@echo 'cat: VERSION: No such file or directory'; echo 'common.mk:85: *** no headers of it.  Stop.'; exit 2\n",
+    );
+    fails(&tree, &["note: no headers of it\n", "a Makefile stops by itself"]);
     tree.file("driver/toy.bin", module(RELEASE, &[("gone", Some(1))]));
     tree.file("kernel/Makefile", support::kernel::MAKEFILE);
     fails(&tree, &["needs the symbol `gone`", "whose fault: the driver's code"]);

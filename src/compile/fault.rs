@@ -2,7 +2,7 @@
 //!
 //! Reads words, and decides nothing about the build.
 
-use super::{Failure, Stage};
+use super::{Failure, Said, Stage};
 
 /// Whose fault it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,7 +169,7 @@ pub fn fault(failure: &Failure, facts: &Facts<'_>) -> Blame {
         let hint = "check both from one folder with `--all`".to_owned();
         return Blame { fault: Fault::Unclear, why, hint: Some(hint) };
     }
-    let line = failure.compiler_error.as_deref().unwrap_or_default();
+    let line = failure.compiler_error.as_ref().map_or("", Said::line);
     let says = || WORDS.iter().find(|(words, _)| line.contains(words)).map(|(_, says)| *says);
     match failure.stage {
         Stage::OtherKernel => facts.running_kernel(),
@@ -351,7 +351,7 @@ mod tests {
 
     fn blame(stage: Stage, line: &str, facts: &Facts<'_>) -> Blame {
         let error = Error::failed("the driver does not compile");
-        fault(&Failure { error, stage, compiler_error: Some(line.to_owned()), log: None }, facts)
+        fault(&Failure { error, stage, compiler_error: Some(Said::new(line)), log: None }, facts)
     }
 
     #[test]

@@ -1,9 +1,7 @@
 //! Names of kbuild that newer kernels do not know any more.
 
-use std::sync::Arc;
-
 use super::{Tree, TreeRule};
-use crate::diagnostic::{Code, Diagnostic, Edit, Place, SourceText};
+use crate::diagnostic::{Code, Diagnostic, Edit, Place};
 
 pub(super) static FLAGS: TreeRule = TreeRule { code: &OLD_FLAGS, check: flags };
 pub(super) static SUBDIRS: TreeRule = TreeRule { code: &OLD_SUBDIRS, check: subdirs };
@@ -30,7 +28,7 @@ const NAMES: [(&str, &str); 3] =
 fn flags(tree: &Tree<'_>) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     for path in &tree.layout.reads {
-        let Some(source) = text(tree, path) else { continue };
+        let Some(source) = tree.source(path) else { continue };
         for (old, new) in NAMES {
             // handed on under the name that counts
             let is_used = |line: &str| {
@@ -73,7 +71,7 @@ fn subdirs(tree: &Tree<'_>) -> Vec<Diagnostic> {
         findings.push(tree.conf.mark(Diagnostic::warning(&OLD_SUBDIRS, text).hint("write `M=`"), "MAKE"));
     }
     for path in &tree.layout.reads {
-        let Some(source) = text(tree, path) else { continue };
+        let Some(source) = tree.source(path) else { continue };
         let mut at = 0;
         for line in source.text.split_inclusive('\n') {
             let from = at;
@@ -92,10 +90,4 @@ fn subdirs(tree: &Tree<'_>) -> Vec<Diagnostic> {
         }
     }
     findings
-}
-
-/// A file that the build reads, as it is called in the tree.
-fn text(tree: &Tree<'_>, path: &str) -> Option<Arc<SourceText>> {
-    let text = tree.driver.text(path)?;
-    Some(Arc::new(SourceText { path: tree.driver.origin.root.join(path), text }))
 }

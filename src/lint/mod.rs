@@ -4,6 +4,11 @@
 //! What makes a dkms.conf invalid is not repeated here: it comes from reading it.
 
 mod bare_make;
+mod build_git;
+mod build_kernel;
+mod build_network;
+mod build_objects;
+mod build_text;
 mod calls;
 mod contents;
 mod folder_name;
@@ -26,15 +31,18 @@ mod shell;
 mod source_archive;
 mod version;
 
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::backend::Found;
-use crate::diagnostic::{Code, Diagnostic, SourceText};
+use crate::diagnostic::{Code, Diagnostic, Place, SourceText};
 use crate::dkms::{self, Conf, Facts, Inputs, Supported};
 use crate::driver::Driver;
 use crate::layout::Layout;
 use crate::version::Claim;
+use build_text::Piece;
 pub use contents::Confs;
 use packaged::Packaged;
 pub use script::Kind;
@@ -57,6 +65,11 @@ const TREE_RULES: &[&TreeRule] = &[
     &kbuild_names::FLAGS,
     &kbuild_names::SUBDIRS,
     &not_executable::RULE,
+    &build_git::RULE,
+    &build_network::RULE,
+    &build_kernel::RUNNING,
+    &build_kernel::FIXED,
+    &build_objects::RULE,
     &folder_name::RULE,
     &version::RULE,
     &source_archive::RULE,
@@ -94,6 +107,10 @@ pub struct Tree<'a> {
     pub claims: Vec<Claim>,
     /// What its build enters, makes and reads.
     layout: Layout,
+    /// What its build runs, once somebody asked.
+    pieces: OnceCell<Vec<Piece>>,
+    /// The files of the build that somebody asked for.
+    sources: RefCell<BTreeMap<String, Option<Arc<SourceText>>>>,
 }
 
 impl<'a> Tree<'a> {
@@ -108,7 +125,28 @@ impl<'a> Tree<'a> {
         };
         let facts = dkms::facts(&conf, &dkms::evaluate(&conf, &inputs)).0;
         let layout = driver.layout(&facts);
-        Self { driver, folder_name, conf, facts, claims, layout }
+        let (pieces, sources) = Default::default();
+        Self { driver, folder_name, conf, facts, claims, layout, pieces, sources }
+    }
+
+    /// What its build runs.
+    fn pieces(&self) -> &[Piece] {
+        self.pieces.get_or_init(|| build_text::pieces(self))
+    }
+
+    /// A file that the build reads, as it is called in the tree.
+    fn source(&self, path: &str) -> Option<Arc<SourceText>> {
+        let mut sources = self.sources.borrow_mut();
+        let source = sources.entry(path.to_owned()).or_insert_with(|| {
+            let text = self.driver.text(path)?;
+            Some(Arc::new(SourceText { path: self.driver.origin.root.join(path), text }))
+        });
+        source.clone()
+    }
+
+    /// A line of such a file, counted from 1.
+    fn place(&self, path: &str, line: usize) -> Option<Place> {
+        Some(build_text::line_of(&self.source(path)?, line))
     }
 
     /// The folder, relative to the root, in which a command of MAKE starts the driver's own Makefile; nothing where it starts
