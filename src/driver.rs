@@ -205,6 +205,7 @@ pub const CODES: &[&Code] = &[
     &USED_BEFORE,
     &FOREIGN_TAGS,
     &MARKED_SOURCE,
+    &TOLD_KERNEL,
 ];
 
 const NO_CONF: Code = Code {
@@ -295,6 +296,15 @@ const MARKED_SOURCE: Code = Code {
                   modules, cannot tell which is newer. `substitute` in the `[driver]` table of kpkg.toml replaces it.",
 };
 
+const TOLD_KERNEL: Code = Code {
+    id: "K0136",
+    title: "MAKE does not say which kernel is built for",
+    explanation: "A Makefile that the kernel's build reads takes `uname -r` for the kernel to build for unless a variable says\n\
+                  another one, and stops with an error, or lacks a file to include, where that kernel has no headers. dkms\n\
+                  builds for kernels that do not run. The dkms.conf in the package gives the variable in MAKE; the one in\n\
+                  the tree is left alone.",
+};
+
 const USED_BEFORE: Code = Code {
     id: "K0134",
     title: "a given name or version does not reach everything that uses it",
@@ -368,7 +378,7 @@ impl Driver {
         let template = found.conf.as_deref().filter(|path| is_changelog_template(path, &bytes));
         let claims = |modules: &[String]| claims(input, &found.root, &selection.files, modules, template);
         let (mut packaged, mut version_from) = wanted.settle(&reading, &claims);
-        let mut lacking = packaged.lacks(input, found, &tree, &selection.left_out);
+        let (mut layout, mut lacking) = packaged.layout(input, found, &tree, &selection.left_out);
         let is_marked = packaged.findings.iter().chain(&lacking).any(dkms::is_about_a_marker);
         let replacements = if is_marked || !marked.is_empty() {
             let beside = found.conf.as_deref().and_then(Path::parent).filter(|folder| folder.is_dir());
@@ -383,9 +393,12 @@ impl Driver {
             if !known.is_empty() {
                 wanted.substitute.extend(known);
                 (packaged, version_from) = wanted.settle(&reading, &claims);
-                lacking = packaged.lacks(input, found, &tree, &selection.left_out);
+                (layout, lacking) = packaged.layout(input, found, &tree, &selection.left_out);
                 findings.extend(of_markers);
             }
+        }
+        if !is_made {
+            packaged = packaged.told_kernel(&layout, &reading);
         }
         let facts = &packaged.facts;
         findings.extend(packaged.findings.iter().cloned());

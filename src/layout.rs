@@ -144,7 +144,50 @@ pub struct Text {
     pub statements: Vec<kbuild::Statement>,
 }
 
+/// A statement of a Makefile that asks which kernel runs, and what the answer decides.
+#[derive(Debug)]
+pub struct Asks<'a> {
+    /// The statement, which make gets to.
+    pub statement: &'a kbuild::Statement,
+    /// What becomes of the answer.
+    pub uses: BTreeSet<kbuild::Use>,
+    /// Whether the kernel's build reads it.
+    pub is_kbuild: bool,
+}
+
+/// Whether a text runs `uname -r`.
+fn asks_uname(text: &str) -> bool {
+    text.match_indices("uname").any(|(at, name)| {
+        let mut words = text[at + name.len()..].split_whitespace();
+        let is_start = !text[..at].ends_with(|before: char| before.is_ascii_alphanumeric() || before == '_');
+        let word = words.next().unwrap_or_default().trim_end_matches([')', '`', '"', '\'']);
+        let is_short = word.starts_with('-') && !word.starts_with("--") && word.contains('r');
+        is_start && (is_short || word == "--kernel-release")
+    })
+}
+
 impl Layout {
+    /// The statements that ask which kernel runs; a default that is not needed asks nobody.
+    #[must_use]
+    pub fn asks_running(&self) -> Vec<Asks<'_>> {
+        let runs = |statement: &kbuild::Statement| {
+            self.commands.iter().any(|line| {
+                line.path == statement.path && line.line == statement.line && asks_uname(&line.text)
+            })
+        };
+        let mut found = Vec::new();
+        for text in &self.texts {
+            let flow = kbuild::Flow::new(&text.statements);
+            for (at, statement) in text.statements.iter().enumerate() {
+                let is_recipe = statement.does == kbuild::Does::Runs;
+                if statement.is_read && !is_recipe && asks_uname(&statement.text) && runs(statement) {
+                    found.push(Asks { statement, uses: flow.uses(at), is_kbuild: text.is_kbuild });
+                }
+            }
+        }
+        found
+    }
+
     /// How badly it fits, what counts most first; less is better.
     #[must_use]
     pub fn misfit(&self) -> (usize, usize, std::cmp::Reverse<usize>) {

@@ -583,3 +583,32 @@ fn a_commit_without_any_version_is_called_by_its_day() {
     tree.file(".git/shallow", git(&["rev-parse", "HEAD"]) + "\n");
     fails(&tree, "K0110", &["no version is known"]);
 }
+
+#[test]
+fn a_makefile_that_asks_which_kernel_runs_is_told_the_other_one() {
+    let tree = Tree::empty();
+    let make = "MAKE=\"make -C ${kernel_source_dir} M=${dkms_tree}/${PACKAGE_NAME}/${PACKAGE_VERSION}/build modules\"\n";
+    tree.file("dkms.conf", format!("{CONF}{make}")).file("toy.c", SOURCE);
+    let kbuild = "ifeq (,${BUILD_KERNEL})\nBUILD_KERNEL=$(shell uname -r)\nendif\nKDIR := /lib/modules/${BUILD_KERNEL}/build\n\
+                  ifeq (,$(wildcard ${KDIR}/Makefile))\n$(error no headers)\nendif\nobj-m := toy.o\n";
+    tree.file("Makefile", kbuild);
+    let (status, codes, text) = build(&tree, &[]);
+    assert_eq!((status, codes), (Some(0), vec!["K0136".to_owned()]), "{text}");
+    assert!(text.contains("add `BUILD_KERNEL=${kernelver}` to the command in MAKE"), "{text}");
+    let conf = packaged(&tree, "dkms.conf");
+    assert!(conf.ends_with("MAKE[0]=\"${MAKE[0]} BUILD_KERNEL=${kernelver}\"\n"), "{conf}");
+    // without MAKE it is the command that dkms has itself
+    tree.file("dkms.conf", CONF);
+    let command = "make -C ${kernel_source_dir} M=${dkms_tree}/${PACKAGE_NAME}/${PACKAGE_VERSION}/build";
+    let conf = packaged(&tree, "dkms.conf");
+    assert!(conf.ends_with(&format!("MAKE[0]=\"{command} BUILD_KERNEL=${{kernelver}}\"\n")), "{conf}");
+    // it is told already, or only sets what nobody uses
+    tree.file(
+        "dkms.conf",
+        format!("{CONF}{}", make.replace(" modules", " BUILD_KERNEL=${kernelver} modules")),
+    );
+    assert_eq!(build(&tree, &[]).1, Vec::<String>::new());
+    tree.file("dkms.conf", format!("{CONF}{make}"));
+    tree.file("Makefile", "KVER := $(shell uname -r)\nobj-m := toy.o\n");
+    assert_eq!(build(&tree, &[]).1, Vec::<String>::new());
+}

@@ -8,8 +8,8 @@ use std::path::Path;
 use super::lacks::Packaged;
 use super::tree::Tree;
 use super::{
-    BAD_VERSION, CONF_NAME, FOREIGN_TAGS, ForKernel, NORMALISED, NOT_THERE, PER_KERNEL, USED_BEFORE,
-    VERSION_FROM, assign,
+    BAD_VERSION, CONF_NAME, FOREIGN_TAGS, ForKernel, NORMALISED, NOT_THERE, PER_KERNEL, TOLD_KERNEL,
+    USED_BEFORE, VERSION_FROM, assign,
 };
 use crate::bash::{self, ConfShell};
 use crate::diagnostic::{Diagnostic, Severity};
@@ -17,6 +17,8 @@ use crate::dkms::{self, Conf, Evaluation, Fact, Facts, Inputs, Supported};
 use crate::error::{Error, Result};
 use crate::find::Found;
 use crate::input::Input;
+use crate::kbuild::Use;
+use crate::layout::{self, Layout};
 use crate::machine::Machine;
 use crate::output::Stop;
 use crate::source::LeftOut;
@@ -371,16 +373,16 @@ impl PackagedConf {
         self
     }
 
-    /// What the build points to and the package lacks.
-    pub(super) fn lacks(
+    /// What the build points to, and what of that the package lacks.
+    pub(super) fn layout(
         &self,
         input: &Input,
         found: &Found,
         tree: &Tree<'_>,
         left_out: &[LeftOut],
-    ) -> Vec<Diagnostic> {
+    ) -> (Layout, Vec<Diagnostic>) {
         let (Some(name), Some(version)) = (self.facts.name.known(), self.facts.version.known()) else {
-            return Vec::new();
+            return (Layout::default(), Vec::new());
         };
         let inputs = Inputs {
             processors: Some(1),
@@ -389,8 +391,9 @@ impl PackagedConf {
             ..Inputs::of_some_kernel()
         };
         let (facts, of_facts) = dkms::facts(&self.conf, &dkms::evaluate(&self.conf, &inputs));
+        let layout = layout::examine(tree, &facts);
         let mut findings =
-            Packaged { input, found, tree, left_out, conf: &self.conf, facts: &facts }.findings();
+            Packaged { input, found, tree, left_out, conf: &self.conf, facts: &facts }.findings(&layout);
         // in values that are only known with a kernel
         let is_told = |finding: &Diagnostic| {
             dkms::is_about_a_marker(finding)
@@ -399,7 +402,50 @@ impl PackagedConf {
         if !self.findings.iter().any(is_told) {
             findings.extend(of_facts.into_iter().filter(dkms::is_about_a_marker));
         }
-        findings
+        (layout, findings)
+    }
+
+    /// Lets MAKE pass the kernel to Makefiles that ask which one runs and end where that one lacks something.
+    pub(super) fn told_kernel(self, layout: &Layout, reading: &Reading<'_>) -> Self {
+        let stops = [Use::Error, Use::Include];
+        let asks = layout.asks_running().into_iter().find_map(|asks| {
+            let is_decisive = asks.is_kbuild && stops.iter().any(|stop| asks.uses.contains(stop));
+            let name = asks.statement.sets().filter(|_| is_decisive)?;
+            let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            is_plain.then(|| (name.to_owned(), asks.statement))
+        });
+        let (Some((name, statement)), [] | [_]) = (asks, self.facts.make.as_slice()) else { return self };
+        let is_folder = statement.text.contains("/lib/modules/");
+        let value = if is_folder { "${kernel_source_dir}" } else { "${kernelver}" };
+        let command = match self.facts.make.first() {
+            None => "make -C ${kernel_source_dir} M=${dkms_tree}/${PACKAGE_NAME}/${PACKAGE_VERSION}/build",
+            Some(rule) if rule.index == 0 && rule.matches == Fact::Absent => "${MAKE[0]}",
+            Some(_) => return self,
+        };
+        let own = String::from_utf8_lossy(reading.bytes);
+        let text = self.rewritten.as_deref().unwrap_or(&own);
+        let end = if text.ends_with('\n') { "" } else { "\n" };
+        let text = format!("{text}{end}MAKE[0]=\"{command} {name}={value}\"\n");
+        let told = reading.evaluate(text.as_bytes());
+        // a command that goes on behind make takes no variable at its end
+        let inputs = Inputs { source_tree: Some(reading.tree), ..Inputs::of_some_kernel() };
+        let facts = dkms::facts(&told.conf, &dkms::evaluate(&told.conf, &inputs)).0;
+        let is_one = facts.make.first().and_then(|rule| rule.command.known()).is_some_and(|command| {
+            command.trim_start_matches(['\'', '"']).starts_with("make")
+                && !command.contains(['\n', ';', '|', '&', '`', '#'])
+        });
+        if !is_one || told.facts.name != self.facts.name || told.facts.version != self.facts.version {
+            return self;
+        }
+        let message = format!(
+            "`{name}` of `{}` (line {}) is the kernel that runs, and the build stops where that one lacks something: in the \
+             package, MAKE gives it",
+            statement.path, statement.line
+        );
+        let finding = Diagnostic::warning(&TOLD_KERNEL, message)
+            .hint(format!("add `{name}={value}` to the command in MAKE"));
+        let findings = [self.findings, vec![self.conf.mark(finding, "MAKE")]].concat();
+        Self { rewritten: Some(text), findings, ..told }
     }
 
     /// What dkms does for the kernel of a machine; findings about values that no kernel may change.

@@ -102,9 +102,8 @@ pub(super) struct Packaged<'a> {
 
 impl Packaged<'_> {
     /// The findings about a layout.
-    pub(super) fn findings(&self) -> Vec<Diagnostic> {
-        let layout = layout::examine(self.tree, self.facts);
-        let mut findings = self.submodules(&layout);
+    pub(super) fn findings(&self, layout: &Layout) -> Vec<Diagnostic> {
+        let mut findings = self.submodules(layout);
         let is_known = |path: &str| !findings_name(&findings, path);
         let mut found: Vec<Diagnostic> = Vec::new();
         // where the build goes nowhere, everything else follows from it
@@ -133,7 +132,7 @@ impl Packaged<'_> {
                 .hint("write the folder into dkms.conf, or build the package: `kpkg check --build`");
             found.push(self.conf.mark(finding, "MAKE"));
         }
-        found.extend(self.headers(&layout));
+        found.extend(self.headers(layout));
         findings.extend(found);
         findings
     }

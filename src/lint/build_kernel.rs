@@ -10,7 +10,7 @@ use super::shell::Command;
 use super::{Tree, TreeRule, running_kernel};
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::dkms::HookKind;
-use crate::kbuild::{Does, Flow, Statement, Use};
+use crate::kbuild::{Does, Flow, Use};
 
 pub(super) static RUNNING: TreeRule = TreeRule { code: &RUNNING_CODE, check: running };
 pub(super) static FIXED: TreeRule = TreeRule { code: &FIXED_CODE, check: fixed };
@@ -32,8 +32,6 @@ static FIXED_CODE: Code = Code {
                   not set otherwise. Use `$(KERNELRELEASE)` and paths relative to the Makefile.",
 };
 
-static UNAME: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"\buname\s+(-[a-z]*r|--kernel-release)").ok());
 /// The path of a kernel, and its release.
 static PATH: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
@@ -55,29 +53,24 @@ fn running(tree: &Tree<'_>) -> Vec<Diagnostic> {
     let mut findings = Findings::new(&RUNNING_CODE);
     // the rule about the driver's own Makefile says it of what that one reads
     let is_told = !(running_kernel::RULE.check)(tree).is_empty();
-    for text in tree.layout.texts.iter().filter(|text| text.is_kbuild || !is_told) {
-        let flow = Flow::new(&text.statements);
-        for (at, statement) in text.statements.iter().enumerate() {
-            if !is_match(&UNAME, &statement.text) || !runs(tree, statement) {
-                continue;
+    for asks in tree.layout.asks_running().iter().filter(|asks| asks.is_kbuild || !is_told) {
+        let statement = asks.statement;
+        let Some(why) = decides(&asks.uses, asks.is_kbuild) else { continue };
+        let name = statement.sets().filter(|name| is_name(name));
+        let says = match name {
+            Some(name) => format!("`{name}` of `{}` is the kernel that runs", statement.path),
+            None => format!("`{}` asks for the kernel that runs", statement.path),
+        };
+        let folder = statement.text.contains("/lib/modules/");
+        let value = if folder { "${kernel_source_dir}" } else { "${kernelver}" };
+        let hint = match name {
+            Some(name) if !tree.facts.make.is_empty() => {
+                format!("add `{name}={value}` to the command in MAKE")
             }
-            let Some(why) = decides(&flow.uses(at), text.is_kbuild) else { continue };
-            let name = statement.sets().filter(|name| is_name(name));
-            let asks = match name {
-                Some(name) => format!("`{name}` of `{}` is the kernel that runs", statement.path),
-                None => format!("`{}` asks for the kernel that runs", statement.path),
-            };
-            let folder = statement.text.contains("/lib/modules/");
-            let value = if folder { "${kernel_source_dir}" } else { "${kernelver}" };
-            let hint = match name {
-                Some(name) if !tree.facts.make.is_empty() => {
-                    format!("add `{name}={value}` to the command in MAKE")
-                }
-                _ => "use `$(KERNELRELEASE)`, which kbuild sets, in the place of `uname -r`".to_owned(),
-            };
-            let place = || tree.place(&statement.path, statement.line);
-            findings.add(Severity::Warning, format!("{asks}, and {why}"), place, &hint);
-        }
+            _ => "use `$(KERNELRELEASE)`, which kbuild sets, in the place of `uname -r`".to_owned(),
+        };
+        let place = || tree.place(&statement.path, statement.line);
+        findings.add(Severity::Warning, format!("{says}, and {why}"), place, &hint);
     }
     for piece in tree.pieces() {
         let From::Script { path, run } = &piece.from else { continue };
@@ -101,15 +94,6 @@ fn running(tree: &Tree<'_>) -> Vec<Diagnostic> {
         }
     }
     findings.finish()
-}
-
-/// Whether make runs the command in a statement: a default that is not needed asks nobody.
-fn runs(tree: &Tree<'_>, statement: &Statement) -> bool {
-    statement.is_read
-        && statement.does != Does::Runs
-        && tree.layout.commands.iter().any(|line| {
-            line.path == statement.path && line.line == statement.line && is_match(&UNAME, &line.text)
-        })
 }
 
 /// What a value decides that has to be right for the kernel, in words.
