@@ -587,7 +587,7 @@ fn root_of(listing: &Listing<'_>, conf: &Path) -> Result<Found> {
         let maps = maps(listing, root, &own).into_iter();
         maps.map(|map| Place { path: root.path.clone(), map, said_by: None })
     });
-    let places = said(listing).into_iter().chain(by_name);
+    let places = said(listing, &own).into_iter().chain(by_name);
     let mut moved: Vec<(Place, Layout)> = places
         .map(|place| {
             let layout = look(&place.path, &place.map);
@@ -670,39 +670,50 @@ struct Place {
     said_by: Option<(String, usize)>,
 }
 
-/// Where the tree's own packaging puts its files below `/usr/src/NAME-VERSION`: a place for each text, and one for each `debian/`.
-/// What would hide another file of the tree is left out.
-fn said(listing: &Listing<'_>) -> Vec<Place> {
+/// Where the packaging of the tree, or of a part that dkms.conf lies in, puts its files below `/usr/src/NAME-VERSION`: a place for
+/// each text, and one for each `debian/`. What would hide another file is left out.
+fn said(listing: &Listing<'_>, own: &str) -> Vec<Place> {
     let read = |path: &str, limit: usize| read_start(&listing.folder.join(path), limit as u64);
     let files = Files { paths: listing.files.keys().map(String::as_str).collect(), read: Box::new(read) };
-    let mut places: Vec<(String, Place)> = Vec::new();
+    let mut places: BTreeMap<String, Place> = BTreeMap::new();
     for placed in packaging::layout(&files) {
-        let from = if placed.is_folder { format!("{}/", placed.from) } else { placed.from.clone() };
-        let to = match (placed.is_folder, placed.to.as_str()) {
-            (true, "") => ".".to_owned(),
-            (true, to) => format!("{to}/"),
-            (false, to) => to.to_owned(),
+        let text = &placed.said_by.0;
+        let folder = text.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let is_debian = folder == "debian" || folder.ends_with("/debian");
+        let base = if is_debian { folder.trim_end_matches("debian").trim_end_matches('/') } else { folder };
+        let inside =
+            if base.is_empty() { Some(placed.from.as_str()) } else { placed.from.strip_prefix(base) };
+        let Some(from) =
+            inside.map(|path| path.trim_start_matches('/')).filter(|_| kbuild::is_below(own, base))
+        else {
+            continue;
+        };
+        let (from, to) = match (placed.is_folder, placed.to.as_str()) {
+            (true, "") => (format!("{from}/"), ".".to_owned()),
+            (true, to) => (format!("{from}/"), format!("{to}/")),
+            (false, to) => (from.to_owned(), to.to_owned()),
         };
         // dkms.conf is placed by whoever takes it
-        if placed.from.is_empty() || from == to || to == "dkms.conf" {
+        if from == "/" || from == to || to == "dkms.conf" {
             continue;
         }
-        let text = &placed.said_by.0;
-        let group = text.rsplit_once("debian/").map_or(text.as_str(), |(above, _)| above).to_owned();
-        let moved = Moved { from, to };
-        if let Some((_, place)) = places.iter_mut().find(|(known, _)| *known == group) {
-            place.map.push(moved);
-        } else {
-            let said_by = Some(placed.said_by);
-            places.push((group, Place { path: String::new(), map: vec![moved], said_by }));
-        }
+        let group = if is_debian { folder } else { text }.to_owned();
+        let place = places.entry(group).or_insert_with(|| Place {
+            path: base.to_owned(),
+            map: Vec::new(),
+            said_by: Some(placed.said_by.clone()),
+        });
+        place.map.push(Moved { from, to });
     }
     let hides_none = |place: &Place| {
-        let moved: BTreeSet<String> =
-            listing.files.keys().map(|path| source::moved(path, &place.map)).collect();
-        moved.len() == listing.files.len()
+        let own = listing.files.keys().filter_map(|path| match place.path.as_str() {
+            "" => Some(path.as_str()),
+            base => path.strip_prefix(base)?.strip_prefix('/'),
+        });
+        let mut moved = BTreeSet::new();
+        own.into_iter().all(|path| moved.insert(source::moved(path, &place.map)))
     };
-    places.into_iter().map(|(_, place)| place).filter(hides_none).collect()
+    places.into_values().filter(hides_none).collect()
 }
 
 fn moved_finding(root: &Path, place: &Place) -> Diagnostic {

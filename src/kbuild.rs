@@ -282,6 +282,7 @@ pub fn called(
     let recipes: Vec<_> = make.recipes_of(wanted).into_iter().map(|(_, line)| line.clone()).collect();
     let lines = make.lines(recipes);
     let is_open = make.is_open.get();
+    let missing = make.take_missing();
     Some(Called {
         reads: make.read.clone(),
         makefile,
@@ -290,7 +291,7 @@ pub fn called(
         statements: make.statements,
         no_target: no_target.filter(|_| !is_open),
         is_open,
-        missing: make.missing.into_inner(),
+        missing,
     })
 }
 
@@ -489,7 +490,7 @@ fn collect(tree: &dyn ReadTree, top: &str, folder: &str, given: &Given, found: &
     found.made.shells.extend(make.ran());
     found.made.texts.push(std::mem::take(&mut make.statements));
     found.made.is_open |= make.is_open.get();
-    found.made.missing.append(&mut make.missing.into_inner());
+    found.made.missing.append(&mut make.take_missing());
     for (folder, option) in below {
         let from = found.made.modules.len();
         collect(tree, top, &folder, &below_given, found);
@@ -1228,12 +1229,7 @@ impl<'a> Make<'a> {
                 self.is_open.set(true);
                 continue;
             }
-            let inside = match (path.strip_prefix("@TOP@"), path.strip_prefix("@ROOT@/")) {
-                (Some(inside), _) => place(&join(&self.top, inside)),
-                (_, Some(inside)) => place(inside),
-                // make looks from the folder that it runs in
-                _ => place(&join(&self.folder, path)),
-            };
+            let inside = self.place_of(path);
             if self.tree.exists(&inside) && !inside.starts_with("..") {
                 self.file(&inside);
             } else if must_exist {
@@ -1244,6 +1240,25 @@ impl<'a> Make<'a> {
                 }
             }
         }
+    }
+
+    /// Where a path of a Makefile is, relative to the root.
+    fn place_of(&self, path: &str) -> String {
+        match (path.strip_prefix("@TOP@"), path.strip_prefix("@ROOT@/")) {
+            (Some(inside), _) => place(&join(&self.top, inside)),
+            (_, Some(inside)) => place(inside),
+            // make looks from the folder that it runs in
+            _ => place(&join(&self.folder, path)),
+        }
+    }
+
+    /// What is included and not there, without what make makes before it reads it: that for which there is a rule.
+    fn take_missing(&mut self) -> Vec<Missing> {
+        let mut missing = std::mem::take(self.missing.get_mut());
+        let targets = self.rules.iter().flat_map(|rule| &rule.targets);
+        let targets: Vec<String> = targets.map(|target| self.place_of(target)).collect();
+        missing.retain(|missing| !targets.iter().any(|target| stem(&missing.path, target).is_some()));
+        missing
     }
 
     /// `${TOP}/x` with a variable that nobody sets, and a file `x` in the root: the caller is meant to say where the root is.

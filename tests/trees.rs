@@ -192,6 +192,14 @@ fn what_the_build_reads_and_git_ignores_is_found() {
         .file("kpkg.toml", "[source]\ninclude = [\"/vendor.mk\", \"/gen_config.h\"]\n");
     let (status, codes, text) = build(&tree, &[]);
     assert_eq!((status, codes), (Some(0), vec![]), "{text}");
+    // make makes what a rule is for before it reads it
+    let tree = Tree::with_conf(CONF);
+    let made = "include $(src)/flags.mk\nobj-m := toy.o\n$(src)/flags.mk:\n\t$(src)/flags.sh >$@\n";
+    tree.file("Makefile", made).file("toy.c", SOURCE).script("flags.sh", "#!/bin/sh\n");
+    let (status, codes, text) = build(&tree, &[]);
+    assert_eq!((status, codes), (Some(0), vec![]), "{text}");
+    tree.file("Makefile", made.replace("flags.mk:", "other.mk:"));
+    fails(&tree, "K0116", &["`Makefile` includes `flags.mk`"]);
     // a script
     let tree = Tree::with_conf(&format!("{CONF}PRE_BUILD=\"configure x\"\n"));
     tree.script("configure", "#!/bin/sh\n").file(".gitignore", "configure\n");
