@@ -55,7 +55,11 @@ pub fn infer(
         kbuilds = vec![kbuilds.swap_remove(at)];
     }
     kbuilds.sort_by(|one, other| one.top.cmp(&other.top));
-    let modules: Vec<_> = kbuilds.iter().flat_map(chosen).collect();
+    // what dkms.conf lists has to be made for every kernel, or dkms fails
+    let (always, asking): (Vec<&KbuildModule>, Vec<_>) =
+        kbuilds.iter().flat_map(chosen).partition(|module| module.needs.is_none());
+    let (always, asking) = if always.is_empty() { (asking, always) } else { (always, asking) };
+    let modules = [always.as_slice(), &asking].concat();
     let first = modules.first()?;
     let names: Vec<String> = modules.iter().map(|module| module.name.clone()).collect();
     let mut text = String::from("# made by `kpkg init`; read it before you rely on it\n");
@@ -72,13 +76,15 @@ pub fn infer(
     text.push('\n');
     let (line, why) = make_line(&kbuilds);
     let _infallible = writeln!(text, "# {why}\nMAKE[0]=\"{line}\"\n");
-    for (index, module) in modules.iter().enumerate() {
+    for (index, module) in always.iter().enumerate() {
+        list(&mut text, module, &index.to_string(), &index.to_string());
+    }
+    for module in asking {
+        let option = module.needs.as_deref().unwrap_or_default();
         let _infallible =
-            writeln!(text, "BUILT_MODULE_NAME[{index}]=\"{}\"  # {}", module.name, plain(&module.from));
-        if !module.folder.is_empty() {
-            let _infallible = writeln!(text, "BUILT_MODULE_LOCATION[{index}]=\"{}\"", module.folder);
-        }
-        let _infallible = writeln!(text, "DEST_MODULE_LOCATION[{index}]=\"/updates\"");
+            writeln!(text, "if grep -q \"^{option}=[my]\" \"${{kernel_source_dir}}/.config\"; then");
+        list(&mut text, module, "${#BUILT_MODULE_NAME[@]}", "${#BUILT_MODULE_NAME[@]}-1");
+        text.push_str("fi\n");
     }
     text.push('\n');
     if let Some((version, path)) = oldest_kernel(tree, files) {
@@ -102,6 +108,16 @@ pub fn infer(
         version_from,
         claims,
     })
+}
+
+/// The lines of a module; `index` is its own before it is listed, `last` when it is.
+fn list(text: &mut String, module: &KbuildModule, index: &str, last: &str) {
+    let _infallible =
+        writeln!(text, "BUILT_MODULE_NAME[{index}]=\"{}\"  # {}", module.name, plain(&module.from));
+    if !module.folder.is_empty() {
+        let _infallible = writeln!(text, "BUILT_MODULE_LOCATION[{last}]=\"{}\"", module.folder);
+    }
+    let _infallible = writeln!(text, "DEST_MODULE_LOCATION[{last}]=\"/updates\"");
 }
 
 /// Text for a comment.

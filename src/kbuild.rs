@@ -36,6 +36,8 @@ pub struct KbuildModule {
     pub folder: String,
     /// The kernel option that has to be `m`, where the module hangs on one.
     pub option: Option<String>,
+    /// The kernel option that has to be set, where a condition of the Makefile asks for one.
+    pub needs: Option<String>,
     /// The Makefile that names it.
     pub from: String,
     /// What it is linked from on every kernel, without `.o`, relative to the root; those that lie above it begin with `../`.
@@ -477,6 +479,7 @@ fn collect(tree: &dyn ReadTree, top: &str, folder: &str, given: &Given, found: &
                     name: base.to_owned(),
                     folder,
                     option: option.clone(),
+                    needs: make.needs(&word),
                     from: path.clone(),
                     objects: make.parts(name),
                 });
@@ -1035,6 +1038,20 @@ impl<'a> Make<'a> {
             }
         }
         self.inside = around;
+    }
+
+    /// The kernel option without which an object is not listed: `ifneq ($(CONFIG_X),)` and `ifdef CONFIG_X` around it.
+    fn needs(&self, object: &str) -> Option<String> {
+        let lists = |statement: &&Statement| {
+            statement.is_read
+                && statement.sets().is_some_and(|name| name.starts_with("obj-"))
+                && statement.text.split_whitespace().any(|word| word == object)
+        };
+        let conditions = self.statements.iter().find(lists)?.inside.iter();
+        conditions.filter_map(|at| option_asked(&self.statements[*at].text)).find_map(|option| {
+            let is_given = !self.value(option, 0).contains(OPEN) && !self.value(option, 0).is_empty();
+            (!is_given).then(|| option.to_owned())
+        })
     }
 
     fn note(&mut self, does: Does, text: &str, is_read: bool) {
@@ -1663,6 +1680,27 @@ fn each_word(text: &str, change: impl Fn(&str) -> String) -> String {
 }
 
 /// What `%` stands for when the word matches.
+/// `CONFIG_X` of a condition `($(CONFIG_X),)` or `CONFIG_X`, which asks whether it is set.
+fn option_asked(condition: &str) -> Option<&str> {
+    let text = condition.trim();
+    let inner = text.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
+    let name = match inner {
+        Some(inner) => {
+            let value = inner.trim_end().strip_suffix(',')?.trim();
+            let value = value
+                .strip_prefix("$(strip ")
+                .and_then(|value| value.strip_suffix(')'))
+                .unwrap_or(value)
+                .trim();
+            let name = value.strip_prefix("$(").and_then(|value| value.strip_suffix(')'));
+            name.or_else(|| value.strip_prefix("${").and_then(|value| value.strip_suffix('}')))?
+        }
+        None => text,
+    };
+    let is_word = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    (name.starts_with("CONFIG_") && is_word).then_some(name)
+}
+
 fn stem<'w>(word: &'w str, pattern: &str) -> Option<&'w str> {
     match pattern.split_once('%') {
         Some((start, end)) => word.strip_prefix(start)?.strip_suffix(end),

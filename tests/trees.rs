@@ -620,3 +620,35 @@ fn a_makefile_that_asks_which_kernel_runs_is_told_the_other_one() {
     tree.file("Makefile", "KVER := $(shell uname -r)\nobj-m := toy.o\n");
     assert_eq!(build(&tree, &[]).1, Vec::<String>::new());
 }
+
+#[test]
+fn a_module_of_some_kernels_is_listed_for_these() {
+    let tree = Tree::empty();
+    tree.file("Makefile", "obj-m := toy.o\nifneq ($(CONFIG_JBD),)\nobj-m += jbd.o\nendif\nifneq (${CONFIG_PCI},)\nobj-m += pci.o\nendif\n");
+    for name in ["toy", "jbd", "pci"] {
+        tree.file(&format!("{name}.c"), format!("{SOURCE}MODULE_VERSION(\"1.0\");\n"));
+    }
+    tree.file("kernel/.config", "CONFIG_MODULES=y\nCONFIG_PCI=y\n").file("kernel/Makefile", "");
+    let (status, _, text) = build(&tree, &[]);
+    assert_eq!(status, Some(0), "{text}");
+    let conf = packaged(&tree, "dkms.conf");
+    let listed = |config: &str| {
+        tree.file("kernel/.config", config).file("read.sh", format!("kernel_source_dir=kernel; dkms_tree=/x\n{conf}\necho ${{BUILT_MODULE_NAME[@]}} ${{#DEST_MODULE_LOCATION[@]}}"));
+        let output = Command::new("bash").arg("read.sh").current_dir(tree.path()).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(listed("CONFIG_PCI=y\n"), "toy pci 2\n");
+    assert_eq!(listed("CONFIG_JBD=m\n"), "toy jbd 2\n");
+    assert_eq!(listed(""), "toy 1\n");
+    // kpkg reads it so as well
+    let table = String::from_utf8(
+        tree.kpkg(&["show", "-f", "deb", "--kernel-headers", "kernel", "-k", "6.1.0-1"]).stdout,
+    )
+    .unwrap();
+    let kernels: Vec<_> = table.lines().skip_while(|line| !line.starts_with("kernel ")).take(2).collect();
+    assert_eq!(
+        kernels.join("|").split_whitespace().collect::<Vec<_>>(),
+        ["kernel", "toy|6.1.0-1", "yes"],
+        "{table}"
+    );
+}
