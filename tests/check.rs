@@ -835,7 +835,12 @@ fn a_build_that_asks_for_the_running_kernel() {
     let files = [("Makefile", "include $(src)/common.mk\nobj-m := toy.o\n"), ("common.mk", common)];
     let found: &[&[&str]] =
         &[&["warning", "common.mk:2", "`BUILD_KERNEL`", "stops", "add `BUILD_KERNEL=${kernelver}`"]];
-    tells("K0855", KBUILD, &files, found);
+    // a command that goes on behind make takes no variable at its end
+    tells("K0855", &KBUILD.replace("modules", "modules; true"), &files, found);
+    let told: &[&[&str]] =
+        &[&["warning", "`BUILD_KERNEL` of `common.mk` (line 2)", "stops", "add `BUILD_KERNEL=${kernelver}`"]];
+    tells("K0136", KBUILD, &files, told);
+    tells("K0855", KBUILD, &files, &[]);
     // with it, and where nothing hangs on it
     tells("K0855", &KBUILD.replace(" modules", " BUILD_KERNEL=$kernelver modules"), &files, &[]);
     let of = |lines: &str, expected: &[&[&str]]| {
@@ -859,10 +864,9 @@ fn a_build_that_asks_for_the_running_kernel() {
         "KVER := $(shell uname -r)\nifneq ($(findstring el8,$(KVER)),)\nccflags-y += -DEL8\nendif",
         &[&["compiler"]],
     );
-    of(
-        "KVER := $(shell uname -r)\n-include /lib/modules/$(KVER)/build/.config",
-        &[&["Makefile:2", "included"]],
-    );
+    let include = "obj-m := toy.o\nKVER := $(shell uname -r)\n-include /lib/modules/$(KVER)/build/.config\n";
+    let found: &[&[&str]] = &[&["`KVER` of `Makefile` (line 2)", "add `KVER=${kernelver}`"]];
+    tells("K0136", KBUILD, &[("Makefile", include)], found);
     // scripts
     let script = |make: &str, text: &str, expected: &[&[&str]]| {
         tells("K0855", make, &[("build.sh", &*format!("#!/bin/sh\n{text}\n"))], expected);
