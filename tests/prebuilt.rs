@@ -701,6 +701,27 @@ fn without_a_sandbox_nothing_is_built_unless_it_is_asked_for() {
 }
 
 #[test]
+fn a_machine_without_pivot_root_has_a_sandbox_as_well() {
+    let case = Case::new();
+    case.tree.file("secret", "text");
+    let secret = case.tree.path().join("secret").display().to_string();
+    case.tree.file(
+        "kernel/Makefile",
+        format!(
+            "all:\n\t[ ! -e {secret} ]\n\t! unshare -rm sh -c 'umount -l /; cat {secret}'\n\t! unshare -rm sh -c 'umount -l /proc /; chroot /proc/1/root cat {secret}'\n\
+             \t! touch /x\n\tcp $(M)/toy.bin $(M)/toy.ko\n"
+        ),
+    );
+    let kpkg = case.command(&["--kernel-headers", "kernel"]);
+    let mut command = Command::new("unshare");
+    let hide = "for path in $(which -a pivot_root); do mount --bind /dev/null $path; done; ! [ -x $(command -v pivot_root) ] && exec \"$@\"";
+    command.args(["-rm", "bash", "-c", hide, "bash"]).arg(kpkg.get_program()).args(kpkg.get_args());
+    command.current_dir(case.tree.path()).env("KPKG_CACHE", case.tree.path().join("cache"));
+    let output = command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn a_build_inherits_nothing_and_ends_with_whoever_started_it() {
     let case = Case::new();
     case.tree.file(

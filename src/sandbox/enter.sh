@@ -67,11 +67,20 @@ fi
 # where there is such a program
 hostname localhost 2>/dev/null || :
 cd "$root"
-pivot_root . .old
-cd /
-umount -l /.old
-rmdir /.old
-mount -o remount,bind,nosuid,nodev,ro /
+inside=()
+if [ -x "$(command -v pivot_root)" ]; then
+    pivot_root . .old
+    cd /
+    umount -l /.old
+    rmdir /.old
+else
+    # util-linux of newer distributions comes without it. What is covered stays so: no power is left, and namespaces made in here
+    # cannot take away what was mounted before.
+    rmdir .old
+    mount --move . /
+    inside=(chroot .)
+fi
+"${inside[@]}" mount -o remount,bind,nosuid,nodev,ro /
 # never more than there is already
 limit() { # OPTION VALUE
     local now
@@ -84,4 +93,4 @@ limit v "$memory"
 limit f "$file"
 limit u "$processes"
 echo entered >&2
-exec setpriv --no-new-privs --bounding-set=-all --inh-caps=-all -- "$@" </dev/null
+exec "${inside[@]}" setpriv --no-new-privs --bounding-set=-all --inh-caps=-all -- "$@" </dev/null
