@@ -1,10 +1,11 @@
 //! Folders in which somebody else may have made anything: opened step by step, never through a link, and taken away whatever is in
 //! them.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, chmodat, openat, renameat, statat, unlinkat};
@@ -43,13 +44,31 @@ impl Folder {
         Ok(Some(bytes))
     }
 
+    /// The names in a folder at a relative path, sorted; none where a part of the path is a link or no folder.
+    pub fn names(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        let inside = match self.above(path)? {
+            None => return Ok(Vec::new()),
+            Some((above, name)) => {
+                match openat(above.as_ref().unwrap_or(&self.0), name, FOLDER, Mode::empty()) {
+                    Ok(folder) => folder,
+                    Err(error) if is_absent(error) => return Ok(Vec::new()),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        };
+        let mut names: Vec<_> = Dir::read_from(&inside)?
+            .filter_map(|entry| match entry {
+                Ok(entry) if [c".", c".."].contains(&entry.file_name()) => None,
+                entry => Some(entry.map(|entry| OsStr::from_bytes(entry.file_name().to_bytes()).to_owned())),
+            })
+            .collect::<Result<_, _>>()?;
+        names.sort();
+        Ok(names)
+    }
+
     /// The folder of the last part of a relative path, nothing for this one, and that part.
-    fn above<'p>(&self, path: &'p Path) -> io::Result<Option<(Option<OwnedFd>, &'p std::ffi::OsStr)>> {
-        let mut names = Vec::new();
-        for part in path.components() {
-            let Component::Normal(name) = part else { return Ok(None) };
-            names.push(name);
-        }
+    fn above<'p>(&self, path: &'p Path) -> io::Result<Option<(Option<OwnedFd>, &'p OsStr)>> {
+        let Some(mut names) = parts(path) else { return Ok(None) };
         let Some(last) = names.pop() else { return Ok(None) };
         let mut folder = None;
         for name in names {
@@ -61,6 +80,80 @@ impl Folder {
         }
         Ok(Some((folder, last)))
     }
+
+    // ---- writing ----------------------------------------------------------------------------------------------------------------
+
+    /// Makes a folder at a relative path, and those above it, as far as they are not there.
+    pub fn make(&self, path: &Path) -> io::Result<()> {
+        let names = parts(path).ok_or_else(|| leads_out(path))?;
+        self.made(&names, path).map(drop)
+    }
+
+    /// A new file at a relative path; the folders above it are made. One that is there already is an error.
+    pub fn create(&self, path: &Path, executable: bool) -> io::Result<File> {
+        let (folder, name) = self.made_above(path)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = if executable { 0o755 } else { 0o644 };
+        Ok(openat(folder.as_ref().unwrap_or(&self.0), name, flags, Mode::from_raw_mode(mode))?.into())
+    }
+
+    /// A new link at a relative path, to whatever it says.
+    pub fn link(&self, target: &OsStr, path: &Path) -> io::Result<()> {
+        let (folder, name) = self.made_above(path)?;
+        Ok(rustix::fs::symlinkat(target, folder.as_ref().unwrap_or(&self.0), name)?)
+    }
+
+    /// A second name for a regular file.
+    pub fn name_again(&self, from: &Path, to: &Path) -> io::Result<()> {
+        if self.file(from)?.is_none() {
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                format!("there is no file `{}`", from.display()),
+            ));
+        }
+        let (to_folder, to_name) = self.made_above(to)?;
+        let (from_folder, from_name) = self.made_above(from)?;
+        let (from_folder, to_folder) =
+            (from_folder.as_ref().unwrap_or(&self.0), to_folder.as_ref().unwrap_or(&self.0));
+        Ok(rustix::fs::linkat(from_folder, from_name, to_folder, to_name, AtFlags::empty())?)
+    }
+
+    fn made_above<'p>(&self, path: &'p Path) -> io::Result<(Option<OwnedFd>, &'p OsStr)> {
+        let mut names = parts(path).ok_or_else(|| leads_out(path))?;
+        let name = names.pop().ok_or_else(|| leads_out(path))?;
+        Ok((self.made(&names, path)?, name))
+    }
+
+    /// The folder of these names, made as far as it is not there; nothing for this one.
+    fn made(&self, names: &[&OsStr], path: &Path) -> io::Result<Option<OwnedFd>> {
+        let mut folder: Option<OwnedFd> = None;
+        for name in names {
+            let above = folder.as_ref().unwrap_or(&self.0);
+            match rustix::fs::mkdirat(above, *name, Mode::from_raw_mode(0o755)) {
+                Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let next = openat(above, *name, FOLDER, Mode::empty()).map_err(|error| {
+                if is_absent(error) {
+                    let text = format!("`{}` goes through what is no folder", path.display());
+                    return io::Error::new(io::ErrorKind::InvalidData, text);
+                }
+                error.into()
+            })?;
+            folder = Some(next);
+        }
+        Ok(folder)
+    }
+}
+
+/// The parts of a relative path; nothing where it leads out.
+fn parts(path: &Path) -> Option<Vec<&OsStr>> {
+    let part = |part| if let Component::Normal(name) = part { Some(name) } else { None };
+    path.components().map(part).collect()
+}
+
+fn leads_out(path: &Path) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("`{}` leads out", path.display()))
 }
 
 /// Nothing there, a link, or no folder on the way; a device or a socket.

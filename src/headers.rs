@@ -6,15 +6,15 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Component, Path, PathBuf};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use md5::Md5;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::backend::{self, Contents, Found};
-use crate::beneath;
+use crate::beneath::{self, Folder};
 use crate::error::{Error, Result};
 use crate::output::Stop;
 
@@ -138,7 +138,8 @@ fn unpack(path: &Path, folder: &Path, digest: String, stop: &Stop) -> Result<Hea
     let root = folder.join(ROOT);
     let failed = |error| Error::io("cannot unpack", path, error);
     fs::create_dir(&root).map_err(failed)?;
-    let mut files = Files { root: &root, sums: BTreeMap::new(), size: 0, stop };
+    let inside = Folder::open(&root).map_err(failed)?;
+    let mut files = Files { root: &inside, sums: BTreeMap::new(), size: 0, stop };
     let mut found = None;
     for backend in backend::BACKENDS {
         found = backend.read(path, &mut files)?;
@@ -152,7 +153,7 @@ fn unpack(path: &Path, folder: &Path, digest: String, stop: &Stop) -> Result<Hea
         return Err(Error::usage("is no .deb and no .rpm:").at(path).hint(hint));
     };
     check_sums(&found, &files.sums, path)?;
-    let (size, modes) = (files.size, finish(&root, &found));
+    let (size, modes) = (files.size, finish(&inside, &found));
     modes.map_err(failed)?;
     let kernels = kernels(&root, &found);
     let links = found.files.iter().filter(|file| is_wanted(&file.path)).count();
@@ -176,29 +177,22 @@ fn is_wanted(path: &str) -> bool {
     ["/usr/src/", "/usr/lib/", "/lib/"].iter().any(|folder| path.starts_with(folder))
 }
 
-/// Where a path of a package lies below a root; nothing where it would lie outside. `/lib` is `/usr/lib`, as every current
-/// distribution has it.
-fn inside(root: &Path, path: &str) -> Option<PathBuf> {
-    let path = if path.starts_with("/lib/") {
-        format!("usr{path}")
+/// Where a path of a package lies below a root. `/lib` is `/usr/lib`, as every current distribution has it.
+fn inside(path: &str) -> PathBuf {
+    if path.starts_with("/lib/") {
+        PathBuf::from(format!("usr{path}"))
     } else {
-        path.trim_start_matches('/').to_owned()
-    };
-    let path = Path::new(&path);
-    path.components().all(|part| matches!(part, Component::Normal(_))).then(|| root.join(path))
+        PathBuf::from(path.trim_start_matches('/'))
+    }
 }
 
-/// Writes files while a package is read. Links come afterwards, so that no file can be written through one.
+/// Writes files while a package is read.
 struct Files<'a> {
-    root: &'a Path,
+    root: &'a Folder,
     /// MD5 and SHA-256 of each file, by path.
     sums: BTreeMap<String, (String, String)>,
     size: u64,
     stop: &'a Stop,
-}
-
-fn bad_path(path: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("`{path}` leads out of the package"))
 }
 
 impl Contents for Files<'_> {
@@ -207,9 +201,7 @@ impl Contents for Files<'_> {
     }
 
     fn take(&mut self, path: &str, content: &mut dyn Read) -> io::Result<()> {
-        let place = inside(self.root, path).ok_or_else(|| bad_path(path))?;
-        fs::create_dir_all(place.parent().unwrap_or(self.root))?;
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&place)?;
+        let mut file = self.root.create(&inside(path), false)?;
         let (mut md5, mut sha256, mut buffer) = (Md5::new(), Sha256::new(), vec![0; CHUNK]);
         loop {
             if self.stop.is_set() {
@@ -234,10 +226,7 @@ impl Contents for Files<'_> {
     }
 
     fn same(&mut self, path: &str, as_path: &str) -> io::Result<()> {
-        let other = inside(self.root, as_path).ok_or_else(|| bad_path(as_path))?;
-        let place = inside(self.root, path).ok_or_else(|| bad_path(path))?;
-        fs::create_dir_all(place.parent().unwrap_or(self.root))?;
-        fs::hard_link(other, place)?;
+        self.root.name_again(&inside(as_path), &inside(path))?;
         if let Some(sums) = self.sums.get(as_path).cloned() {
             self.sums.insert(path.to_owned(), sums);
         }
@@ -266,16 +255,17 @@ fn check_sums(found: &Found, sums: &BTreeMap<String, (String, String)>, path: &P
 }
 
 /// Makes links, and programs executable.
-fn finish(root: &Path, found: &Found) -> io::Result<()> {
+fn finish(root: &Folder, found: &Found) -> io::Result<()> {
     for file in found.files.iter().filter(|file| is_wanted(&file.path)) {
-        let Some(place) = inside(root, &file.path) else { return Err(bad_path(&file.path)) };
+        let place = inside(&file.path);
         if let Some(target) = &file.target {
-            fs::create_dir_all(place.parent().unwrap_or(root))?;
-            symlink(target, &place)?;
+            root.link(target.as_ref(), &place)?;
         } else if file.is_folder {
-            fs::create_dir_all(&place)?;
-        } else if file.mode & 0o111 != 0 && place.exists() {
-            fs::set_permissions(&place, fs::Permissions::from_mode(0o755))?;
+            root.make(&place)?;
+        } else if file.mode & 0o111 != 0
+            && let Some(program) = root.file(&place)?
+        {
+            program.set_permissions(fs::Permissions::from_mode(0o755))?;
         }
     }
     Ok(())
@@ -296,8 +286,9 @@ fn kernels(root: &Path, found: &Found) -> BTreeMap<String, String> {
     }
     for file in &found.files {
         let Some(folder) = file.path.strip_suffix("/include/generated/utsrelease.h") else { continue };
-        let Some(place) = inside(root, folder) else { continue };
-        let release = crate::machine::Headers::open(&place).ok().and_then(|headers| headers.release());
+        let release = crate::machine::Headers::open(&root.join(inside(folder)))
+            .ok()
+            .and_then(|headers| headers.release());
         if let Some(release) = release {
             kernels.insert(release, folder.trim_start_matches('/').to_owned());
         }

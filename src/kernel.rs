@@ -11,6 +11,7 @@ use bstr::ByteSlice;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::beneath::Folder;
 use crate::dkms::ReadTree;
 use crate::error::{Error, Result};
 use crate::headers::{Cache, HeaderPackage};
@@ -312,22 +313,30 @@ impl Layout {
         layout
     }
 
+    /// A link of a package stays one, and what it leads to is no part of the package.
     fn add_package(&mut self, package: &HeaderPackage) {
-        self.add_children(&package.root, "usr/src", &|name| name != "kernels");
-        self.add_children(&package.root, "usr/src/kernels", &|_| true);
-        self.add_children(&package.root, "usr/lib", &|name| name != "modules");
-        for release in children(&package.root.join("usr/lib/modules")) {
-            self.add_modules(&package.root, &release);
+        let Ok(root) = Folder::open(&package.root) else { return };
+        let names = |folder: &str| {
+            let names = root.names(Path::new(folder)).unwrap_or_default();
+            names.into_iter().filter_map(|name| name.into_string().ok())
+        };
+        for (folder, other) in [("usr/src", "kernels"), ("usr/src/kernels", ""), ("usr/lib", "modules")] {
+            for name in names(folder).filter(|name| name != other) {
+                self.add(format!("{folder}/{name}"), &package.root.join(folder).join(&name));
+            }
+        }
+        // a folder that is none has no names
+        for release in names("usr/lib/modules") {
+            if names(&format!("usr/lib/modules/{release}")).next().is_some() {
+                self.add_links(&package.root, "usr/lib", &release);
+            }
         }
     }
 
-    /// The links of a kernel's folder below `/lib/modules`.
+    /// The links of an installed kernel's folder below `/lib/modules`.
     fn add_modules(&mut self, root: &Path, release: &str) {
         let folder = if root.join("usr/lib/modules").join(release).exists() { "usr/lib" } else { "lib" };
-        for name in ["build", "source"] {
-            let place = root.join(folder).join("modules").join(release).join(name);
-            let inside = format!("usr/lib/modules/{release}/{name}");
-            self.add(inside.clone(), &place);
+        for (inside, place) in self.add_links(root, folder, release) {
             // a kernel of one's own may have been built anywhere
             let target = fs::read_link(&place).ok().filter(|target| target.is_absolute());
             if let (Some(target), Err(_)) = (target, self.resolve(&inside)) {
@@ -335,6 +344,16 @@ impl Layout {
                 self.add(target.clone(), &root.join(target));
             }
         }
+    }
+
+    /// Where each is to lie, and where it lies.
+    fn add_links(&mut self, root: &Path, folder: &str, release: &str) -> [(String, PathBuf); 2] {
+        ["build", "source"].map(|name| {
+            let place = root.join(folder).join("modules").join(release).join(name);
+            let inside = format!("usr/lib/modules/{release}/{name}");
+            self.add(inside.clone(), &place);
+            (inside, place)
+        })
     }
 
     fn add_children(&mut self, root: &Path, folder: &str, wanted: &dyn Fn(&str) -> bool) {

@@ -108,7 +108,7 @@ impl Target<'_> {
         let mut entries = archive.entries().map_err(|error| unreadable(self.archive, error))?;
         loop {
             left.set(HEADERS);
-            let Some(entry) = entries.next() else { return Ok(()) };
+            let Some(entry) = entries.next() else { break };
             let mut entry = entry.map_err(|error| unreadable(self.archive, error))?;
             left.set(BYTES);
             let kind = entry.header().entry_type();
@@ -130,6 +130,10 @@ impl Target<'_> {
                 _ => return Err(self.refused(&name, "is no file, folder or link")),
             }
         }
+        // the checksum of what was compressed stands behind it
+        left.set(HEADERS);
+        let rest = io::copy(&mut archive.into_inner(), &mut io::sink());
+        rest.map(drop).map_err(|error| unreadable(self.archive, error))
     }
 
     fn zip(&mut self, file: File) -> Result<()> {
@@ -371,6 +375,28 @@ mod tests {
             assert_eq!(metadata.permissions().mode() & 0o777, 0o755);
             let modified = metadata.modified().unwrap().duration_since(SystemTime::UNIX_EPOCH).unwrap();
             assert_eq!(modified.as_secs(), 1_700_000_000);
+        }
+    }
+
+    #[test]
+    fn checksums_behind_what_is_compressed_are_looked_at() {
+        let plain = tar(GOOD);
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&plain).unwrap();
+        let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 0);
+        xz.write_all(&plain).unwrap();
+        let mut zstd = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        zstd.include_checksum(true).unwrap();
+        zstd.write_all(&plain).unwrap();
+        let packed = [gzip.finish().unwrap(), xz.finish().unwrap(), zstd.finish().unwrap()];
+        // the sum of the content: in gzip before its length, in xz before index and footer, in zstd last
+        for (bytes, from_end) in packed.iter().zip([6, 33, 2]) {
+            assert!(unpacked(bytes).1.is_ok());
+            let mut damaged = bytes.clone();
+            let at = damaged.len() - from_end;
+            damaged[at] ^= 1;
+            assert!(unpacked(&damaged).1.is_err(), "{from_end}");
+            assert!(unpacked(&bytes[..bytes.len() - 3]).1.is_err(), "{from_end}");
         }
     }
 

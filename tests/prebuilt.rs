@@ -272,6 +272,94 @@ fn a_build_that_hangs_or_is_interrupted_leaves_nothing_behind() {
     assert!(case.tree.names("cache/builds").iter().all(|name| name.starts_with("failed-")));
 }
 
+/// A .deb with such members of its data, in this order: path, kind, content or target.
+fn hostile_package(case: &Case, members: &[(&str, tar::EntryType, &str)]) -> String {
+    let mut data = tar::Builder::new(Vec::new());
+    for (path, kind, text) in members {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(*kind);
+        header.set_mode(0o755);
+        header.set_uid(0);
+        header.set_gid(0);
+        let body = if *kind == tar::EntryType::Regular { text.as_bytes() } else { b"" };
+        header.set_size(body.len() as u64);
+        if *kind == tar::EntryType::Symlink {
+            header.set_link_name(text).unwrap();
+        }
+        let name = &mut header.as_gnu_mut().unwrap().name;
+        name[..path.len()].copy_from_slice(path.as_bytes());
+        header.set_cksum();
+        data.append(&header, body).unwrap();
+    }
+    let mut control = tar::Builder::new(Vec::new());
+    let text =
+        "Package: linux-headers-x\nVersion: 1\nArchitecture: all\nMaintainer: J <j@x.org>\nDescription: x\n";
+    let mut header = tar::Header::new_gnu();
+    header.set_size(text.len() as u64);
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    control.append_data(&mut header, "./control", text.as_bytes()).unwrap();
+    let mut package = ar::Builder::new(Vec::new());
+    for (name, bytes) in [
+        ("debian-binary", b"2.0\n".to_vec()),
+        ("control.tar", control.into_inner().unwrap()),
+        ("data.tar", data.into_inner().unwrap()),
+    ] {
+        let mut header = ar::Header::new(name.as_bytes().to_vec(), bytes.len() as u64);
+        header.set_mode(0o100_644);
+        header.set_uid(0);
+        header.set_gid(0);
+        package.append(&header, bytes.as_slice()).unwrap();
+    }
+    case.tree.file("hostile.deb", package.into_inner().unwrap());
+    "hostile.deb".to_owned()
+}
+
+#[test]
+fn headers_in_packages_reach_nothing_outside() {
+    use tar::EntryType::{Directory, Regular, Symlink};
+    let kernels = |case: &Case, file: &str| {
+        let mut command = case.tree.command(&["kernels", "add", file]);
+        let output = command.env("KPKG_CACHE", case.tree.path().join("cache")).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for (kind, path, text) in [
+        (Symlink, "./usr/src/x/.login", "/etc"),
+        (Directory, "./usr/src/x/new", ""),
+        (Regular, "./usr/src/x/.ssh/id", "text"),
+        (Regular, "./usr/src/x/file", "text"),
+    ] {
+        let case = Case::new();
+        case.tree.file("host/.ssh/id", "secret").file("host/kept", "");
+        let host = case.tree.path().join("host").display().to_string();
+        let file = hostile_package(&case, &[("./usr/src/x", Symlink, &host), (path, kind, text)]);
+        let (code, said) = kernels(&case, &file);
+        assert!(code != Some(0) && said.contains("cannot unpack"), "{path}: {said}");
+        assert_eq!(case.tree.names("host"), [".ssh", "kept"], "{path}");
+        assert_eq!(case.tree.names("host/.ssh"), ["id"], "{path}");
+        assert_eq!(fs::read_to_string(case.tree.path().join("host/.ssh/id")).unwrap(), "secret");
+    }
+    // a folder of the host is not shown to a build
+    let case = Case::new();
+    let host = case.tree.path().join("host").display().to_string();
+    case.tree.file("host/linux-headers-x/secret", "").file("host/secret", "");
+    for link in ["./usr/src/kernels", "./usr/lib/modules/6.1.0-9-x", "./usr/src/linux-headers-y"] {
+        let build = format!("/usr/src/kernels/{}", "linux-headers-x");
+        let file = hostile_package(
+            &case,
+            &[(link, Symlink, &host), ("./usr/lib/modules/6.1.0-1-x/build", Symlink, &build)],
+        );
+        let output = case.run(&["--kernel-headers", &file, "-k", "6.1.0-1-x"]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{link}: {text}");
+        assert!(
+            text.contains("are not whole") || text.contains("no headers of the kernel"),
+            "{link}: {text}"
+        );
+    }
+}
+
 #[test]
 fn headers_that_cannot_be_used_are_told() {
     let fails = |case: &Case, arguments: &[&str], code: i32, words: &str| {

@@ -71,7 +71,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("input", &["diagnostic", "error", "output", "source", "unpack"]),
     ("inspect", &["backend", "error", "ko"]),
     ("kbuild", &["dkms"]),
-    ("kernel", &["dkms", "error", "headers", "machine", "output", "package", "version"]),
+    ("kernel", &["beneath", "dkms", "error", "headers", "machine", "output", "package", "version"]),
     ("ko", &["archive"]),
     ("layout", &["dkms", "kbuild"]),
     (
@@ -121,7 +121,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sandbox", &["error", "output"]),
     // of the program
     ("sign", &["error", "output"]),
-    ("source", &["diagnostic", "error"]),
+    ("source", &["beneath", "diagnostic", "error"]),
     ("symvers", &["ko"]),
     ("template", &["error"]),
     (

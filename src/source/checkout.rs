@@ -2,16 +2,17 @@
 //!
 //! Reads the objects in-process; never touches the work tree, the index or a reference of the repository it reads.
 
-use std::fs::{self, File};
+use std::ffi::OsStr;
+use std::fs;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use bstr::{BStr, ByteSlice};
 use gix_object::Find;
 
 use super::repository::{Found, Repository, reason};
+use crate::beneath::Folder;
 use crate::error::{Error, Result};
 
 /// A commit as a folder.
@@ -41,19 +42,23 @@ pub fn checkout(folder: &Path, revision: &str, into: &Path) -> Result<Checkout> 
     let inside = top.strip_prefix(repository.top()).unwrap_or(Path::new("")).to_owned();
     let index = repository.index_of(&commit).map_err(fail)?;
     let objects = repository.objects().map_err(fail)?;
+    // a tree may name one path twice, as a link and as a folder
+    let root = Folder::open(into).map_err(|error| Error::io("cannot write", into, error))?;
     let mut submodules = Vec::new();
     let mut buffer = Vec::new();
     for entry in index.entries() {
         let path = entry.path(&index);
-        let target = safe_path(into, path).ok_or_else(|| fail(format!("it has a path `{path}`")))?;
-        let write_error = |error| Error::io("cannot write", &target, error);
+        let target = safe_path(path).ok_or_else(|| fail(format!("it has a path `{path}`")))?;
+        let write_error = |error: io::Error| match error.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::AlreadyExists => {
+                fail(format!("it has the path `{path}` twice, or below what is no folder"))
+            }
+            _ => Error::io("cannot write", into.join(target), error),
+        };
         let mode = entry.mode;
         if mode == gix_index::entry::Mode::COMMIT {
             submodules.push(path.to_string());
             continue;
-        }
-        if let Some(parent) = target.parent() {
-            fs::create_dir_all(parent).map_err(write_error)?;
         }
         let blob = objects
             .try_find(&entry.id, &mut buffer)
@@ -62,10 +67,11 @@ pub fn checkout(folder: &Path, revision: &str, into: &Path) -> Result<Checkout> 
                 fail(format!("the content of `{path}` is missing; a shallow or partial clone?"))
             })?;
         if mode == gix_index::entry::Mode::SYMLINK {
-            symlink(std::ffi::OsStr::from_bytes(blob.data), &target).map_err(write_error)?;
+            root.link(OsStr::from_bytes(blob.data), target).map_err(write_error)?;
         } else {
-            let mode = if mode == gix_index::entry::Mode::FILE_EXECUTABLE { 0o755 } else { 0o644 };
-            write_file(&target, blob.data, mode).map_err(write_error)?;
+            let executable = mode == gix_index::entry::Mode::FILE_EXECUTABLE;
+            let written = root.create(target, executable).and_then(|mut file| file.write_all(blob.data));
+            written.map_err(write_error)?;
         }
     }
     repository
@@ -78,17 +84,12 @@ pub fn checkout(folder: &Path, revision: &str, into: &Path) -> Result<Checkout> 
     Ok(Checkout { folder, submodules })
 }
 
-/// Below `into`: no `..`, nothing absolute, no repository of its own; the parts above are folders, since an index has no path
-/// both as a link and as a folder.
-fn safe_path(into: &Path, path: &BStr) -> Option<PathBuf> {
-    let path = Path::new(std::ffi::OsStr::from_bytes(path.as_bytes()));
+/// No `..`, nothing absolute, no repository of its own.
+fn safe_path(path: &BStr) -> Option<&Path> {
+    let path = Path::new(OsStr::from_bytes(path.as_bytes()));
     let normal = path.components().all(|part| match part {
         std::path::Component::Normal(name) => !name.eq_ignore_ascii_case(".git"),
         _ => false,
     });
-    normal.then(|| into.join(path))
-}
-
-fn write_file(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    File::options().write(true).create_new(true).mode(mode).open(path)?.write_all(bytes)
+    normal.then_some(path)
 }
