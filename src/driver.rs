@@ -811,7 +811,12 @@ impl Inferred {
         };
         let text = format!("there is no dkms.conf; one was made from `{}`: {modules}", self.from);
         let hint = "`kpkg init` writes it, so that you can read, correct and keep it";
-        Diagnostic::warning(&NO_CONF, text).hint(hint)
+        let finding = Diagnostic::warning(&NO_CONF, text).hint(hint);
+        if self.is_open {
+            return finding
+                .with_note("for some kernels the Makefiles may make others, which are not listed because that is not known here");
+        }
+        finding
     }
 }
 

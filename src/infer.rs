@@ -23,6 +23,8 @@ pub struct Inferred {
     pub version_from: String,
     /// What the tree says about it.
     pub claims: Claims,
+    /// Whether the Makefiles may make others, for some kernels.
+    pub is_open: bool,
 }
 
 /// What the caller knows.
@@ -107,6 +109,7 @@ pub fn infer(
         from: first.from.clone(),
         version_from,
         claims,
+        is_open: kbuilds.iter().any(|kbuild| kbuild.is_open),
     })
 }
 

@@ -93,6 +93,8 @@ pub struct Kbuild {
     pub roots: BTreeSet<String>,
     /// Variables of what kbuild reads that ask the running kernel unless they are given.
     pub asks: BTreeMap<String, Asked>,
+    /// Whether there may be other modules, which hang on something that is not known here.
+    pub is_open: bool,
 }
 
 /// At most so many folders are given to kbuild one after the other.
@@ -116,12 +118,13 @@ pub fn read(tree: &dyn ReadTree, folders: &[String]) -> Vec<Kbuild> {
         let given = start(top).map(|start| start.wrapper.variables.clone()).unwrap_or_default();
         let given = Given { arguments: BTreeMap::new(), environment: given };
         collect(tree, top, top, &given, &mut found);
-        let Found { made: Made { mut modules, .. }, roots, seen, asks } = found;
+        let Found { made: Made { mut modules, is_open, .. }, roots, seen, asks } = found;
         modules
             .sort_by(|one: &KbuildModule, other| (&one.folder, &one.name).cmp(&(&other.folder, &other.name)));
         modules.dedup_by(|one, other| one.name == other.name && one.folder == other.folder);
         if !modules.is_empty() {
-            let kbuild = Kbuild { top: top.clone(), modules, wrapper: Wrapper::default(), roots, asks };
+            let wrapper = Wrapper::default();
+            let kbuild = Kbuild { top: top.clone(), modules, wrapper, roots, asks, is_open };
             candidates.push((kbuild, seen));
         }
     }
