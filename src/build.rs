@@ -373,9 +373,17 @@ pub fn prepare(input: &Input, options: &Options, tell: Tell<'_>) -> Result<Vec<P
         whole: whole.as_deref(),
         is_alone: found.len() == 1,
     };
-    let mut drivers = Vec::new();
+    let (mut drivers, mut wrong) = (Vec::new(), Vec::new());
     for (found, (config, ..)) in found.iter().zip(&settings) {
-        drivers.push(given.read(found, config)?);
+        match given.read(found, config) {
+            Ok(driver) => drivers.push(driver),
+            // of several drivers each is told
+            Err(error) if !error.findings().is_empty() => wrong.extend_from_slice(error.findings()),
+            Err(error) => return Err(error),
+        }
+    }
+    if !wrong.is_empty() {
+        return Err(Error::diagnostics(without_repetition(wrong)));
     }
     let outcomes = given.compile_all(&drivers.iter().map(|(driver, _)| driver).collect::<Vec<_>>())?;
     let siblings: Vec<_> = drivers.iter().map(|(driver, _)| Sibling::of(driver)).collect();

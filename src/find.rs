@@ -8,7 +8,7 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::dkms::{self, Conf, Facts, Inputs, ReadTree};
 use crate::error::{Error, Result};
 use crate::kbuild::{self, Kbuild, join};
@@ -275,6 +275,8 @@ struct Candidate {
     path: String,
     /// Its driver's name, when it says one that is no marker.
     name: Option<String>,
+    /// Whether it says one that is not known here, or cannot be read: it may be any driver's.
+    is_any: bool,
     order: (bool, u8, usize, String),
 }
 
@@ -294,9 +296,13 @@ fn candidates(listing: &Listing<'_>) -> Vec<Candidate> {
             let part = part.to_ascii_lowercase();
             ["test", "example", "doc", "sample"].iter().any(|start| part.starts_with(start))
         });
-        let facts = facts(&folder.join(path), &bytes);
-        let name = facts.name.known().filter(|name| !dkms::is_placeholder(name)).cloned();
+        let own = facts(&folder.join(path), &bytes).name;
+        let name = own.known().filter(|name| !dkms::is_placeholder(name)).cloned();
+        let is_marker = own.known().is_some_and(|name| dkms::is_placeholder(name));
+        let (conf, findings) = Conf::parse(&folder.join(path), &bytes);
+        let is_broken = findings.iter().any(|finding| finding.severity == Severity::Error);
         found.push(Candidate {
+            is_any: name.is_none() && !is_marker && (is_broken || conf.place_of("PACKAGE_NAME").is_some()),
             order: (aside, rank, path.matches('/').count(), path.to_owned()),
             path: path.to_owned(),
             name,
@@ -331,7 +337,11 @@ fn choose(listing: &Listing<'_>, all: bool, findings: &mut Vec<Diagnostic>) -> R
     }
     let path = |candidate: &Candidate| below(folder, &candidate.path);
     if all {
-        return Ok(drivers.into_iter().map(path).collect());
+        // of each of these somebody has to hear why there is no package
+        let of_any = found.iter().filter(|other| other.is_any && !other.order.0);
+        let others: Vec<_> =
+            of_any.filter(|other| drivers.iter().all(|driver| driver.path != other.path)).collect();
+        return Ok(drivers.into_iter().chain(others).map(path).collect());
     }
     let plain: Vec<_> = drivers.iter().filter(|driver| !driver.order.0).collect();
     let [first, others @ ..] = plain.as_slice() else {

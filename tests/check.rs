@@ -949,3 +949,19 @@ fn makefiles_that_mean_harm_are_read_within_bounds() {
         assert!(!text.contains("panicked") && !text.contains('\u{1b}'), "{text}");
     }
 }
+
+#[test]
+fn a_member_of_an_archive_without_a_name_is_no_panic() {
+    let tree = support::Tree::empty();
+    for name in ["/99", "/0", "/9999999999"] {
+        let header = |name: &str, size: usize| {
+            format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{size:<10}`\n", 0, 0, 0, 100_644)
+        };
+        let text = format!("!<arch>\n{}2.0\n{}x\n", header("debian-binary", 4), header(name, 2));
+        tree.file("x.deb", text);
+        let output = tree.kpkg(&["check", "x.deb"]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(matches!(output.status.code(), Some(1..=3)), "{said}");
+        assert!(said.contains("has no name of its own"), "{said}");
+    }
+}

@@ -700,3 +700,24 @@ fn a_commit_that_names_a_path_twice_writes_nothing_through_it() {
         assert!(tree.names("out").is_empty());
     }
 }
+
+#[test]
+fn every_driver_that_is_found_is_packaged_or_told() {
+    let tree = Tree::empty();
+    for (folder, conf) in [
+        ("good", CONF.to_owned()),
+        ("computed", CONF.replace("\"toy\"", "$(cat name)")),
+        ("broken", format!("{}if then\n", CONF.replace("toy", "broken"))),
+    ] {
+        tree.file(&format!("{folder}/dkms.conf"), conf)
+            .file(&format!("{folder}/Makefile"), "obj-m := toy.o\n");
+        tree.file(&format!("{folder}/toy.c"), SOURCE);
+    }
+    let output = tree.kpkg(&["-f", "deb", "--all", "-o", "out"]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("computed/dkms.conf") && text.contains("broken/dkms.conf"), "{text}");
+    assert!(tree.names("out").is_empty());
+    let output = tree.kpkg(&["check", "--all"]);
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+}

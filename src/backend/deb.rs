@@ -44,6 +44,7 @@ fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Option<Found>> {
     if file.read_exact(&mut magic).is_err() || &magic != b"!<arch>\n" {
         return Ok(None);
     }
+    check_names(&mut file)?;
     file.rewind()?;
     let mut found = Found { format: "deb", ..Found::default() };
     let mut archive = ar::Archive::new(io::BufReader::new(file));
@@ -105,6 +106,24 @@ fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Option<Found>> {
         }
     }
     Ok(Some(found))
+}
+
+/// Fails on a member whose name stands elsewhere, `/99`: deb(5) has none, and the ar crate panics where that place is not there.
+fn check_names(file: &mut File) -> io::Result<()> {
+    let mut header = [0; 60];
+    loop {
+        match file.read_exact(&mut header) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            read => read?,
+        }
+        if header[0] == b'/' && header[1].is_ascii_digit() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a member has no name of its own"));
+        }
+        let size = std::str::from_utf8(&header[48..58]).ok().and_then(|size| size.trim().parse::<u32>().ok());
+        // what is no number is told by who reads the members
+        let Some(size) = size else { return Ok(()) };
+        file.seek_relative(i64::from(size) + i64::from(size % 2))?;
+    }
 }
 
 /// `HEX  path` lines: path to digits.
