@@ -232,6 +232,9 @@ fn try_build(args: &BuildArgs, color: bool, signals: &Signals) -> Result<ExitCod
     for prepared in &drivers {
         tell(&prepared.diagnostics, args, color);
         packaged += prepared.jobs.len();
+        if args.quiet && !args.json {
+            eprint!("{}", report::failures_text(&prepared.kernels));
+        }
         if let Some(failure) = prepared.failure() {
             code = ExitCode::from(if prepared.jobs.is_empty() { exit_code(failure.error.kind()) } else { 4 });
         }

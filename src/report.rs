@@ -92,6 +92,17 @@ pub fn summary(prepared: &Prepared, artifacts: &[Artifact]) -> String {
 /// A table of the kernels that modules were compiled for.
 #[must_use]
 pub fn outcomes_text(kernels: &[build::ForKernel]) -> String {
+    outcome_lines(&kernels.iter().collect::<Vec<_>>())
+}
+
+/// The same of those that failed: what a quiet run says as well.
+#[must_use]
+pub fn failures_text(kernels: &[build::ForKernel]) -> String {
+    let failed = |found: &&build::ForKernel| matches!(found.outcome, Outcome::Failed(_));
+    outcome_lines(&kernels.iter().filter(failed).collect::<Vec<_>>())
+}
+
+fn outcome_lines(kernels: &[&build::ForKernel]) -> String {
     let width = kernels.iter().map(|found| found.kernel.len()).max().unwrap_or_default();
     let mut text = String::new();
     for found in kernels {

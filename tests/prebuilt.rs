@@ -171,6 +171,10 @@ fn what_cannot_be_built_is_told_and_nothing_is_left() {
         1,
         "toy.c:3:1: error: no such thing",
     );
+    let case = Case::new();
+    case.tree.file("kernel/Makefile", "all:\n\t@echo 'toy.c:3:1: error: no such thing'; exit 1\n");
+    let quiet = case.run(&["-q", "--kernel-headers", "kernel"]);
+    assert!(String::from_utf8_lossy(&quiet.stderr).contains("toy.c:3:1: error: no such thing"));
     failing("all:\n\ttrue\n", 1, "the build makes no `toy.ko`");
     failing("all:\n\t: >$(M)/toy.ko\n", 1, "the build makes no `toy.ko`");
     failing("all:\n\techo text >$(M)/toy.ko\n", 1, "a module that cannot be read");
