@@ -146,6 +146,25 @@ impl Folder {
     }
 }
 
+/// A regular file at a path that somebody gave, through links; anything else, such as a pipe that nobody writes to, is an error.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let file = File::from(openat(CWD, path, FILE.difference(OFlags::NOFOLLOW), Mode::empty())?);
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"))
+}
+
+/// The text of such a file, which may have so many bytes.
+pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
+    let mut text = String::new();
+    open_regular(path)?.take(limit + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > limit {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {limit} bytes")));
+    }
+    Ok(text)
+}
+
 /// The parts of a relative path; nothing where it leads out.
 fn parts(path: &Path) -> Option<Vec<&OsStr>> {
     let part = |part| if let Component::Normal(name) = part { Some(name) } else { None };
@@ -267,6 +286,13 @@ mod tests {
         ] {
             assert_eq!(read(path), None, "{path}");
         }
+        let text = |path: &str| read_text(&own.join(path), 6).map_err(|error| error.kind());
+        assert_eq!(text("secret").as_deref(), Ok("secret"));
+        assert_eq!(text("a/b/file").as_deref(), Ok("text"));
+        assert_eq!(read_text(&own.join("secret"), 5).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(text("pipe"), Err(io::ErrorKind::InvalidInput));
+        assert_eq!(text("a"), Err(io::ErrorKind::InvalidInput));
+        assert_eq!(read_text(Path::new("/dev/zero"), 5).unwrap_err().kind(), io::ErrorKind::InvalidInput);
         // the path leads elsewhere now
         fs::rename(&own, folder.path().join("moved")).unwrap();
         symlink(&other, &own).unwrap();

@@ -809,6 +809,9 @@ pub(crate) fn without_repetition(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic
     kept
 }
 
+/// The most bytes of a kpkg.toml, a script or a template.
+const LARGEST_TEXT: u64 = 4 << 20;
+
 /// The formats that kpkg.toml may have tables for.
 fn config_formats() -> Vec<&'static str> {
     backend::formats().filter(|format| !format.is_source).map(|format| format.name).collect()
@@ -816,7 +819,7 @@ fn config_formats() -> Vec<&'static str> {
 
 fn read_config(folder: &Path) -> Result<Config> {
     let path = find::below(folder, config::FILE_NAME);
-    match fs::read_to_string(&path) {
+    match beneath::read_text(&path, LARGEST_TEXT) {
         Ok(text) => Config::parse(&path, &text, &config_formats()),
         Err(error)
             if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
@@ -933,7 +936,14 @@ fn read_script(folder: &Path, path: &str) -> Result<String> {
         )));
     }
     let path = folder.join(path);
-    fs::read_to_string(&path).map_err(|error| Error::io("cannot read the script", path, error).as_usage())
+    let cannot_read = |error| Error::io("cannot read the script", &path, error).as_usage();
+    // a link may lead to what others should not see
+    let is_below = fs::canonicalize(&path).and_then(|place| Ok(place.starts_with(fs::canonicalize(folder)?)));
+    if !is_below.map_err(cannot_read)? {
+        return Err(Error::usage("the script in kpkg.toml is a link that leads out of the driver's folder:")
+            .at(&path));
+    }
+    beneath::read_text(&path, LARGEST_TEXT).map_err(cannot_read)
 }
 
 /// Every `.hbs` file below a folder: its name there without the ending, its path, its text.
@@ -951,7 +961,8 @@ fn read_templates(folder: Option<&Path>) -> Result<Vec<(String, PathBuf, String)
             }
             let relative = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
             if let Some(name) = relative.strip_suffix(".hbs") {
-                let text = fs::read_to_string(&path).map_err(|error| cannot_read(&path, error))?;
+                let text =
+                    beneath::read_text(&path, LARGEST_TEXT).map_err(|error| cannot_read(&path, error))?;
                 found.push((name.to_owned(), path.clone(), text));
             }
         }

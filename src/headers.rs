@@ -4,7 +4,7 @@
 //! Which packages make a kernel is for [`crate::kernel`] to say.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -122,7 +122,7 @@ fn read(place: &Path) -> Option<HeaderPackage> {
 /// The SHA-256 digest of a file.
 fn digest(path: &Path, stop: &Stop) -> Result<String> {
     let unreadable = |error| Error::io("cannot read the package", path, error).as_usage();
-    let mut file = File::open(path).map_err(unreadable)?;
+    let mut file = beneath::open_regular(path).map_err(unreadable)?;
     let (mut sha256, mut buffer) = (Sha256::new(), vec![0; CHUNK]);
     loop {
         stop.check()?;

@@ -2,11 +2,11 @@
 //!
 //! Only reads; what is wrong with a package is for `lint` to say.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
 use crate::backend::{self, Contents, Found};
+use crate::beneath::open_regular;
 use crate::error::{Error, Result};
 use crate::ko::{KernelModule, is_module};
 
@@ -35,7 +35,7 @@ pub fn inspect(path: &Path) -> Result<Option<ModuleFile>> {
     let mut file = ModuleFile { package: None, modules: Vec::new() };
     if is_module(&path.to_string_lossy()) {
         let unreadable = |error| Error::io("cannot read the module", path, error).as_usage();
-        let module = fs::File::open(path).and_then(KernelModule::read).map_err(unreadable)?;
+        let module = open_regular(path).and_then(KernelModule::read).map_err(unreadable)?;
         file.modules.push((path.display().to_string(), module));
         return Ok(Some(file));
     }

@@ -7,6 +7,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::beneath::open_regular;
 use crate::dkms::{self, Inputs, ReadTree};
 use crate::error::{Error, Result};
 
@@ -139,7 +140,7 @@ pub fn machines(options: &Options) -> Result<Vec<Machine>> {
 pub fn read_os_release(path: &Path) -> Result<String> {
     let cannot_read = |error| Error::io("cannot read", path, error).as_usage();
     let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(OS_RELEASE).read_to_end(&mut bytes)).map_err(cannot_read)?;
+    open_regular(path).and_then(|file| file.take(OS_RELEASE).read_to_end(&mut bytes)).map_err(cannot_read)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use crate::archive;
+use crate::beneath::open_regular;
 use crate::error::{Error, Result};
 use crate::output::Stop;
 
@@ -59,7 +60,7 @@ struct Target<'a> {
 /// Unpacks the archive at `path` below `folder`, which is empty; gives the folder that holds everything, and the name it has.
 pub fn unpack(path: &Path, folder: &Path, stop: &Stop) -> Result<(PathBuf, String)> {
     let read_error = |error| Error::io("cannot read", path, error).as_usage();
-    let mut file = File::open(path).map_err(read_error)?;
+    let mut file = open_regular(path).map_err(read_error)?;
     let mut start = [0; 4];
     let length = read_up_to(&mut file, &mut start).map_err(read_error)?;
     file.rewind().map_err(read_error)?;

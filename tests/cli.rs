@@ -745,3 +745,41 @@ fn hostile_files_end_in_an_error_or_an_unknown_in_bounded_time() {
     symlink("a", tree.path().join("b")).unwrap();
     assert_eq!(tree.kpkg(&["-q", "-f", "deb"]).status.code(), Some(0));
 }
+
+#[test]
+fn what_is_read_by_a_name_is_a_regular_file() {
+    let fifo = |tree: &Tree, path: &str| {
+        tree.file(path, "");
+        fs::remove_file(tree.path().join(path)).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(tree.path().join(path)).status().unwrap().success());
+    };
+    let said = |tree: &Tree, arguments: &[&str]| {
+        let output = tree.kpkg(arguments);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        text
+    };
+    for (path, arguments) in [
+        ("kpkg.toml", &["-f", "deb"][..]),
+        ("t/deb/after-install.hbs", &["-f", "deb", "--templates", "t"]),
+        ("os", &["show", "-f", "deb", "--os-release", "os"]),
+        ("x.deb", &["check", "x.deb"]),
+        ("x.rpm", &["diff", "x.rpm", "x.rpm"]),
+        ("x.ko", &["show", "x.ko"]),
+        ("h.deb", &["--prebuilt", "--kernel-headers", "h.deb", "-f", "deb"]),
+    ] {
+        let tree = Tree::with_conf(CONF);
+        fifo(&tree, path);
+        let text = said(&tree, arguments);
+        let words = ["no regular file", "is a named pipe", "there is no folder"];
+        assert!(words.iter().any(|word| text.contains(word)), "{path}: {text}");
+    }
+    let tree = Tree::with_conf(CONF);
+    symlink("/dev/zero", tree.path().join("kpkg.toml")).unwrap();
+    assert!(said(&tree, &["-f", "deb"]).contains("no regular file"));
+    // a script that leads out of the driver's folder
+    let tree = Tree::with_conf(CONF);
+    tree.file("kpkg.toml", "[scripts.after-install]\nafter = \"link.sh\"\n");
+    symlink("/etc/hostname", tree.path().join("link.sh")).unwrap();
+    assert!(said(&tree, &["-f", "deb"]).contains("leads out of the driver's folder"));
+}

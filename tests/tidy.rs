@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// A module may use these modules of ours and no others; `*` = all but `cli`. A module that is not listed fails the test.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("archive", &["error", "output", "package"]),
-    ("backend", &["archive", "diagnostic", "error", "output", "package"]),
+    ("backend", &["archive", "beneath", "diagnostic", "error", "output", "package"]),
     ("bash", &["dkms", "error", "machine", "output", "sandbox"]),
     ("beneath", &[]),
     ("build", &["*"]),
@@ -69,7 +69,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("headers", &["backend", "beneath", "error", "machine", "output"]),
     ("infer", &["dkms", "kbuild", "source", "version"]),
     ("input", &["diagnostic", "error", "output", "source", "unpack"]),
-    ("inspect", &["backend", "error", "ko"]),
+    ("inspect", &["backend", "beneath", "error", "ko"]),
     ("kbuild", &["dkms"]),
     ("kernel", &["beneath", "dkms", "error", "headers", "machine", "output", "package", "version"]),
     ("ko", &["archive"]),
@@ -78,7 +78,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "lint",
         &["backend", "diagnostic", "dkms", "driver", "kbuild", "layout", "packaging", "source", "version"],
     ),
-    ("machine", &["dkms", "error"]),
+    ("machine", &["beneath", "dkms", "error"]),
     ("output", &["error"]),
     ("package", &[]),
     ("packaged", &["backend", "error", "output", "package", "source", "unpack"]),
@@ -142,7 +142,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "profile",
         ],
     ),
-    ("unpack", &["archive", "error", "output"]),
+    ("unpack", &["archive", "beneath", "error", "output"]),
     ("version", &["source"]),
 ];
 

@@ -17,6 +17,7 @@ use super::{
     UNSPEAKABLE_RELATION, UNSPEAKABLE_SCRIPT,
 };
 use crate::archive::{self, Compressor, Md5s, Member, TAR_END, Tapped};
+use crate::beneath::open_regular;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 use crate::output::{Means, Output};
@@ -39,7 +40,7 @@ const SUMS: u64 = 64 << 20;
 
 /// Reads a `.deb`: the members of deb(5), their tars, and of the contents what [`Found`] keeps.
 fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Option<Found>> {
-    let mut file = File::open(path)?;
+    let mut file = open_regular(path)?;
     let mut magic = [0; 8];
     if file.read_exact(&mut magic).is_err() || &magic != b"!<arch>\n" {
         return Ok(None);

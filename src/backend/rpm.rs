@@ -8,7 +8,6 @@ mod header;
 mod source;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, BufRead, Read, Write};
 use std::path::Path;
 
@@ -23,6 +22,7 @@ use super::{
     UNSPEAKABLE_RELATION, UNSPEAKABLE_SCRIPT,
 };
 use crate::archive::{self, Blind, Compressor, Sha256s, Tapped};
+use crate::beneath::open_regular;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 use crate::output::{Means, Output, Stream};
@@ -48,7 +48,7 @@ fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>> {
     let unreadable = |error: io::Error| Error::io("cannot read the package", path, error).as_usage();
     let invalid =
         |error: rpm::Error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error.to_string()));
-    let mut file = io::BufReader::new(File::open(path).map_err(unreadable)?);
+    let mut file = io::BufReader::new(open_regular(path).map_err(unreadable)?);
     if !file.fill_buf().map_err(unreadable)?.starts_with(&[0xed, 0xab, 0xee, 0xdb]) {
         return Ok(None);
     }

@@ -2,7 +2,6 @@
 //!
 //! The bytes of the upstream archive depend on the driver alone, so that every upload of one version has the same.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -17,6 +16,7 @@ use super::{
     triggers_text,
 };
 use crate::archive::{self, Tapped};
+use crate::beneath::open_regular;
 use crate::error::{Error, Result};
 use crate::output::{Output, Scratch};
 use crate::package::{
@@ -369,7 +369,7 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Optio
     if path.extension().is_none_or(|ending| ending != "dsc") {
         return Ok(None);
     }
-    File::open(path)?.take(DESCRIPTION).read_to_end(&mut bytes)?;
+    open_regular(path)?.take(DESCRIPTION).read_to_end(&mut bytes)?;
     let text = unsigned(&String::from_utf8_lossy(&bytes));
     let fields = paragraph(&text);
     let field = |name: &str| fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
@@ -443,7 +443,7 @@ fn unsigned(text: &str) -> String {
 
 fn check(path: &Path, size: &str, md5: &str, sha256: Option<&str>) -> io::Result<()> {
     let mut seen = Tapped::new(io::sink(), Sums::default());
-    io::copy(&mut File::open(path)?, &mut seen)?;
+    io::copy(&mut open_regular(path)?, &mut seen)?;
     let (own, count) = (seen.tap.file(String::new(), seen.count), seen.count);
     if size == count.to_string() && own.md5 == md5 && sha256.is_none_or(|sum| sum == own.sha256) {
         return Ok(());
@@ -457,7 +457,7 @@ fn read_archive(
     contents: &mut dyn Contents,
     found: &mut Found,
 ) -> io::Result<()> {
-    let reader = archive::decompressed(File::open(path)?)?;
+    let reader = archive::decompressed(open_regular(path)?)?;
     archive::read_tar(reader, ENTRIES, &mut |entry, content| {
         let name = entry.name.trim_start_matches("./").trim_end_matches('/');
         // the driver's files lie below one folder, whatever it is called
