@@ -233,7 +233,7 @@ fn try_build(args: &BuildArgs, color: bool, signals: &Signals) -> Result<ExitCod
         tell(&prepared.diagnostics, args, color);
         packaged += prepared.jobs.len();
         if args.quiet && !args.json {
-            eprint!("{}", report::failures_text(&prepared.kernels));
+            say(&report::failures_text(&prepared.kernels));
         }
         if let Some(failure) = prepared.failure() {
             code = ExitCode::from(if prepared.jobs.is_empty() { exit_code(failure.error.kind()) } else { 4 });
@@ -293,7 +293,7 @@ fn builds(
         let values = trials.iter().flat_map(report::trial_json);
         print(values.map(|value| format!("{value}\n")).collect::<String>().as_bytes());
     } else if !args.quiet {
-        eprint!("{}", report::trials_text(&trials));
+        say(&report::trials_text(&trials));
     }
     if has_failed {
         for prepared in drivers {
@@ -340,15 +340,15 @@ impl CompileProgress {
         }
         if self.is_terminal {
             let (done, total) = (event.done, event.total);
-            eprint!("\r\x1b[K {:>9} {} {done}/{total} {} ", self.word, event.driver, running.join(", "));
+            say_over(&format!(" {:>9} {} {done}/{total} {} ", self.word, event.driver, running.join(", ")));
         } else if !event.is_done {
-            eprintln!(" {:>9} {} for {}", self.word, event.driver, event.kernel);
+            say(&format!(" {:>9} {} for {}\n", self.word, event.driver, event.kernel));
         }
     }
 
     fn end(&self) {
         if self.is_terminal && !self.is_quiet {
-            eprint!("\r\x1b[K");
+            say_over("");
         }
     }
 }
@@ -359,18 +359,18 @@ fn run_kernels(action: &KernelsAction, signals: &Signals) -> Result<ExitCode> {
     match action {
         KernelsAction::List => {
             let text = report::headers_text(&kernel::installed(Path::new("/")), &headers.list()?);
-            Ok(print(text.as_bytes()))
+            Ok(print_text(&text, false))
         }
         KernelsAction::Add { files } => {
             let mut added = Vec::new();
             for file in files {
                 added.push(headers.add(file, &signals.stop)?);
             }
-            Ok(print(report::headers_text(&[], &added).as_bytes()))
+            Ok(print_text(&report::headers_text(&[], &added), false))
         }
         KernelsAction::Prune { names } => {
             let removed = build::prune(&cache, names)?;
-            Ok(print(report::headers_text(&[], &removed).as_bytes()))
+            Ok(print_text(&report::headers_text(&[], &removed), false))
         }
     }
 }
@@ -380,15 +380,15 @@ fn write(prepared: &Prepared, args: &BuildArgs) -> Result<Vec<Artifact>> {
     let progress = std::io::stderr().is_terminal() && !args.quiet && !args.json;
     let artifacts = prepared.write(&mut |job| {
         if progress {
-            eprint!("\r\x1b[K Packaging {} for {} ", job.package.name, job.target.name);
+            say_over(&format!(" Packaging {} for {} ", job.package.name, job.target.name));
         }
     });
     if progress {
-        eprint!("\r\x1b[K");
+        say_over("");
     }
     let artifacts = artifacts?;
     if !args.quiet && !args.json {
-        eprint!("{}", report::summary(prepared, &artifacts));
+        say(&report::summary(prepared, &artifacts));
     }
     Ok(artifacts)
 }
@@ -402,7 +402,7 @@ fn tell(diagnostics: &[Diagnostic], args: &BuildArgs, color: bool) {
             shown.iter().map(|finding| format!("{}\n", report::finding_json(finding))).collect();
         print(lines.as_bytes());
     } else if !shown.is_empty() {
-        eprint!("{}", report::findings(&shown, color));
+        say(&report::findings(&shown, color));
     }
 }
 
@@ -435,11 +435,11 @@ fn show_conf(path: &Path, args: &ShowArgs, signals: &Signals) -> Result<ExitCode
     let (evaluation, findings) =
         build::read_conf(path, machine, args.conf_shell.conf_shell(), &signals.stop)?;
     if !findings.is_empty() {
-        eprint!("{}", report::findings(&findings, colored(args.package.color)));
+        say(&report::findings(&findings, colored(args.package.color)));
     }
     let text =
         if args.json { report::directives_json(&evaluation) } else { report::directives_text(&evaluation) };
-    Ok(print(text.as_bytes()))
+    Ok(print_text(&text, args.json))
 }
 
 fn run_show(args: &ShowArgs, signals: &Signals) -> ExitCode {
@@ -451,7 +451,7 @@ fn run_show(args: &ShowArgs, signals: &Signals) -> ExitCode {
     match modules.transpose().map(Option::flatten) {
         Ok(None) => {}
         Ok(Some(file)) if args.json => return print(format!("{}\n", report::modules_json(&file)).as_bytes()),
-        Ok(Some(file)) => return print(report::modules_text(&file).as_bytes()),
+        Ok(Some(file)) => return print_text(&report::modules_text(&file), false),
         Err(error) => return fail(&error, color, args.json),
     }
     match try_show(args, color, signals) {
@@ -470,7 +470,7 @@ fn try_show(args: &ShowArgs, color: bool, signals: &Signals) -> Result<ExitCode>
     let mut text = String::new();
     for prepared in &build::prepare(&input, &options, &|_| ())? {
         if !args.json && !prepared.diagnostics.is_empty() {
-            eprint!("{}", report::findings(&prepared.diagnostics, color));
+            say(&report::findings(&prepared.diagnostics, color));
         }
         text.push_str(&if args.json {
             format!("{}\n", report::plan_json(prepared))
@@ -484,7 +484,7 @@ fn try_show(args: &ShowArgs, color: bool, signals: &Signals) -> Result<ExitCode>
             report::plan_text(prepared)
         });
     }
-    Ok(print(text.as_bytes()))
+    Ok(print_text(&text, args.json))
 }
 
 fn run_check(args: &CheckArgs, signals: &Signals) -> Result<ExitCode> {
@@ -524,12 +524,12 @@ fn run_check(args: &CheckArgs, signals: &Signals) -> Result<ExitCode> {
         report::trials_text(&trials)
             + &report::findings(&shown, colored_on(args.color, std::io::stdout().is_terminal()))
     };
-    let mut code = print(text.as_bytes());
+    let mut code = print_text(&text, args.json);
     if let (Some(error), true) = (&trouble, code == ExitCode::SUCCESS) {
         code = fail(error, colored(args.color), args.json);
     }
     if !args.json {
-        eprintln!("{}", report::check_summary(&findings, &fixed));
+        say(&format!("{}\n", report::check_summary(&findings, &fixed)));
     }
     let bad = |finding: &Diagnostic| match finding.severity {
         Severity::Error => true,
@@ -566,7 +566,7 @@ fn run_diff(args: &DiffArgs) -> ExitCode {
     } else {
         report::differences_text(&differences)
     };
-    let printed = print(text.as_bytes());
+    let printed = print_text(&text, args.json);
     if differences.is_empty() || printed != ExitCode::SUCCESS { printed } else { ExitCode::from(1) }
 }
 
@@ -588,7 +588,7 @@ fn run_init(args: &InitArgs, signals: &Signals) -> Result<ExitCode> {
         return Err(Error::diagnostics(findings));
     }
     if !findings.is_empty() {
-        eprint!("{}", report::findings(&findings, colored(args.color)));
+        say(&report::findings(&findings, colored(args.color)));
     }
     if args.dry_run {
         let text: String = files.iter().take(1).map(|file| file.text.as_str()).collect();
@@ -610,6 +610,21 @@ fn explain(code: &str) -> ExitCode {
     }
 }
 
+/// A text for people, on standard output; one for programs is JSON, which escapes by itself.
+fn print_text(text: &str, json: bool) -> ExitCode {
+    if json { print(text.as_bytes()) } else { print(report::visible(text).as_bytes()) }
+}
+
+/// A text for people, on standard error. Where that cannot be written to, nobody is left to be told.
+fn say(text: &str) {
+    let _lost = std::io::stderr().write_all(report::visible(text).as_bytes());
+}
+
+/// The same over the line that stands there.
+fn say_over(text: &str) {
+    let _lost = std::io::stderr().write_all(format!("\r\x1b[K{}", report::visible(text)).as_bytes());
+}
+
 /// Standard output: a reader that went away ends the run quietly, as it would end `cat`.
 fn print(bytes: &[u8]) -> ExitCode {
     let mut out = std::io::stdout().lock();
@@ -626,7 +641,7 @@ fn fail(error: &Error, color: bool, json: bool) -> ExitCode {
             error.findings().iter().map(|finding| format!("{}\n", report::finding_json(finding))).collect();
         print(format!("{findings}{}\n", report::error_json(error)).as_bytes());
     } else {
-        eprint!("{}", report::error(error, color));
+        say(&report::error(error, color));
     }
     ExitCode::from(exit_code(error.kind()))
 }

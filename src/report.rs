@@ -89,6 +89,29 @@ pub fn summary(prepared: &Prepared, artifacts: &[Artifact]) -> String {
     text
 }
 
+/// A text with nothing in it that a terminal would obey or that would change the order of what is read: but for line ends, tabs and
+/// colours, control characters and those that change the direction of writing are shown by their numbers.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        let colour = rest.strip_prefix("\x1b[").and_then(|tail| {
+            let end = tail.find(|other: char| !other.is_ascii_digit() && other != ';')?;
+            tail[end..].starts_with('m').then_some("\x1b[".len() + end + 1)
+        });
+        let length = colour.unwrap_or(next.len_utf8());
+        let turns = matches!(next, '\u{061c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if colour.is_some() || !turns && (!next.is_control() || matches!(next, '\n' | '\t')) {
+            shown.push_str(&rest[..length]);
+        } else {
+            shown.extend(next.escape_unicode());
+        }
+        rest = &rest[length..];
+    }
+    shown
+}
+
 /// A table of the kernels that modules were compiled for.
 #[must_use]
 pub fn outcomes_text(kernels: &[build::ForKernel]) -> String {
