@@ -2,10 +2,11 @@
 //! them.
 
 use std::ffi::{CStr, CString, OsStr, OsString};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Component, Path};
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, chmodat, openat, renameat, statat, unlinkat};
@@ -146,6 +147,15 @@ impl Folder {
     }
 }
 
+/// Makes a folder, unless it is there; whether it is a folder that belongs to who runs this, and that nobody else may write to.
+pub fn own(path: &Path) -> io::Result<bool> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    let stat = statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW)?;
+    let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+    let is_own = stat.st_uid == rustix::process::geteuid().as_raw();
+    Ok(is_folder && is_own && stat.st_mode & 0o022 == 0)
+}
+
 /// A regular file at a path that somebody gave, through links; anything else, such as a pipe that nobody writes to, is an error.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     let file = File::from(openat(CWD, path, FILE.difference(OFlags::NOFOLLOW), Mode::empty())?);
@@ -249,7 +259,6 @@ fn is_folder(folder: &OwnedFd, name: &CStr, kind: FileType) -> io::Result<bool> 
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;

@@ -40,7 +40,7 @@ use crate::symvers::Symvers;
 /// What the sandbox runs, behind its assignments.
 const BUILD: &str = include_str!("compile/build.bash");
 /// Changes whenever the same inputs would give another result.
-const GENERATION: u32 = 3;
+const GENERATION: u32 = 4;
 /// The description of a finished build, beside its modules.
 const DESCRIPTION: &str = "built.json";
 /// The symbols that its modules export, as kbuild lists them: dkms 3.1.3 and later keep it for the drivers that are built after it.
@@ -282,6 +282,7 @@ pub fn compile(
     options: &Options,
     tell: &(dyn Fn(Event) + Sync),
 ) -> Result<Vec<Outcome>> {
+    own_cache(&options.cache)?;
     let source = source_digest(driver, &options.stop)?;
     let side_by_side = options.jobs.min(kernels.len()).max(1);
     let asks_distribution =
@@ -313,6 +314,17 @@ pub fn compile(
     });
     options.stop.check()?;
     Ok(outcomes.into_iter().map(|outcome| outcome.into_inner().unwrap_or(Outcome::NotTried)).collect())
+}
+
+/// Makes the folder of the finished builds, and fails where somebody else could change what is in it.
+fn own_cache(folder: &Path) -> Result<()> {
+    let hint = "`chmod go-w` it, or let KPKG_CACHE name a folder of your own";
+    for folder in folder.parent().into_iter().chain([folder]) {
+        if !beneath::own(folder).map_err(|error| Error::io("cannot write to the cache", folder, error))? {
+            return Err(Error::usage("others can write to the cache:").at(folder).hint(hint));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a Makefile or a script of a driver names os-release.
@@ -491,6 +503,8 @@ struct Description {
     /// Name, and what the module says.
     modules: Vec<(String, KernelModule)>,
     stripped: Vec<bool>,
+    /// SHA-256 of each file, by its path below the folder.
+    digests: BTreeMap<String, String>,
     said: Vec<String>,
 }
 
@@ -570,11 +584,17 @@ impl Builder<'_> {
     fn finished(place: &Path, kernel: &Kernel) -> Option<Built> {
         let text = fs::read_to_string(place.join(DESCRIPTION)).ok()?;
         let description: Description = serde_json::from_str(&text).ok()?;
+        let files = Folder::open(place).ok()?;
+        let is_same =
+            |(path, digest): (&String, &String)| file_digest(&files, path).is_ok_and(|own| own == *digest);
+        if !description.digests.iter().all(is_same) {
+            return None;
+        }
         let mut modules = Vec::new();
         for ((name, module), stripped) in description.modules.into_iter().zip(description.stripped) {
             let path = place.join(format!("{name}.ko"));
             let unstripped = stripped.then(|| place.join("debug").join(format!("{name}.ko")));
-            if !path.is_file() {
+            if !description.digests.contains_key(&format!("{name}.ko")) {
                 return None;
             }
             modules.push(BuiltModule { name, path, unstripped, module });
@@ -617,7 +637,6 @@ impl Builder<'_> {
     fn compile(&self, task: Task<'_>) -> Result<(), Box<Failure>> {
         check_programs(task.kernel)?;
         let cannot_write = |error| Error::io("cannot write to the cache", &self.options.cache, error);
-        fs::create_dir_all(&self.options.cache).map_err(cannot_write)?;
         let work = Work::new(&self.options.cache).map_err(cannot_write)?;
         let first = match self.options.manner {
             Manner::Packaged => Uname::Imitated,
@@ -636,10 +655,19 @@ impl Builder<'_> {
                 _ => {}
             }
         }
-        let stripped = task.wanted.iter().map(|module| module.strip).collect();
-        let description = Description { modules, stripped, said };
-        let text = serde_json::to_string(&description).map_err(|error| Error::failed(error.to_string()))?;
+        let stripped: Vec<bool> = task.wanted.iter().map(|module| module.strip).collect();
         let result = work.path.join(RESULT);
+        let files = Folder::open(&result).map_err(cannot_write)?;
+        let mut digests = BTreeMap::new();
+        for ((name, _), stripped) in modules.iter().zip(&stripped) {
+            let name = format!("{name}.ko");
+            for path in [stripped.then(|| format!("debug/{name}")), Some(name)].into_iter().flatten() {
+                let digest = file_digest(&files, &path).map_err(cannot_write)?;
+                digests.insert(path, digest);
+            }
+        }
+        let description = Description { modules, stripped, digests, said };
+        let text = serde_json::to_string(&description).map_err(|error| Error::failed(error.to_string()))?;
         fs::write(result.join(DESCRIPTION), text).map_err(cannot_write)?;
         match fs::rename(&result, task.place) {
             Ok(()) => Ok(()),
@@ -1051,6 +1079,14 @@ fn made_instead(said: &[String]) -> String {
 const LARGEST_LOG: u64 = 64 << 20;
 const LARGEST_SYMVERS: u64 = 64 << 20;
 const LARGEST_MODULE: u64 = 1 << 30;
+
+/// The SHA-256 digest of a regular file.
+fn file_digest(folder: &Folder, path: &str) -> std::io::Result<String> {
+    let mut file = folder.file(Path::new(path))?.ok_or(std::io::ErrorKind::NotFound)?;
+    let mut sha256 = Sha256::new();
+    std::io::copy(&mut file, &mut sha256)?;
+    Ok(format!("{:x}", sha256.finalize()))
+}
 
 /// Copies what a build left to a new file, as much as `limit` of it; whether there is such a file.
 fn take(left: &Folder, from: &Path, to: &Path, limit: u64) -> std::io::Result<bool> {

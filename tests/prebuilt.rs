@@ -12,7 +12,7 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -107,6 +107,23 @@ fn a_module_is_compiled_once_and_packaged() {
     let build = format!("cache/builds/{}", case.tree.names("cache/builds")[0]);
     case.tree.file(&format!("{build}/built.json"), "damaged");
     assert!(case.build().1.contains("1 module, compiled\n"));
+    // so is a module that somebody has changed since
+    let module = case.tree.path().join(format!("{build}/toy.ko"));
+    let whole = fs::read(&module).unwrap();
+    for bytes in [whole[..100].to_vec(), [&whole[..], b"x"].concat()] {
+        fs::write(&module, bytes).unwrap();
+        assert!(case.build().1.contains("1 module, compiled\n"));
+        assert_eq!(fs::read(&module).unwrap(), whole);
+    }
+    // and nobody else may be able to
+    for folder in ["cache", "cache/builds"] {
+        let folder = case.tree.path().join(folder);
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o1777)).unwrap();
+        let (code, text) = case.build();
+        assert_eq!(code, Some(2), "{text}");
+        assert!(text.contains("others can write to the cache"), "{text}");
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    }
     // what decides about the result decides whether it is built
     for change in ["driver/other.c", "kernel/Module.symvers"] {
         case.tree.file(change, "0x00000010\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n\n");
