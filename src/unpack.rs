@@ -202,7 +202,7 @@ impl Target<'_> {
     }
 
     fn file(&mut self, name: &Path, content: &mut dyn Read, executable: bool, time: u64) -> Result<()> {
-        let Some(place) = self.place(name)? else { return Ok(()) };
+        let Some(place) = self.place(name)?.filter(|_| !leads_to_a_repository(name)) else { return Ok(()) };
         let write_error = |error| Error::io("cannot write", &place, error);
         let mut file = File::create(&place).map_err(write_error)?;
         let mut buffer = vec![0; 64 << 10];
@@ -233,7 +233,7 @@ impl Target<'_> {
                 self.refused(name, &format!("is a link to `{}`, out of the archive", target.display()))
             );
         }
-        let Some(place) = self.place(name)? else { return Ok(()) };
+        let Some(place) = self.place(name)?.filter(|_| !leads_to_a_repository(name)) else { return Ok(()) };
         symlink(target, &place).map_err(|error| Error::io("cannot write", &place, error))?;
         if let Ok(inside) = place.strip_prefix(self.folder) {
             self.links.insert(inside.to_owned());
@@ -277,6 +277,11 @@ pub fn stem(archive: &Path) -> String {
     let stem = endings.iter().rev().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
     // as Debian calls what is upstream's
     stem.strip_suffix(".orig").unwrap_or(stem).to_owned()
+}
+
+/// Whether git would take it for the name of a repository that lies elsewhere: a file or link `.git`, gitrepository-layout(5).
+fn leads_to_a_repository(name: &Path) -> bool {
+    name.file_name().is_some_and(|name| name == ".git")
 }
 
 /// Whether a link called `name` to `target` leads to a place below the top, by its words.
@@ -377,6 +382,21 @@ mod tests {
             let modified = metadata.modified().unwrap().duration_since(SystemTime::UNIX_EPOCH).unwrap();
             assert_eq!(modified.as_secs(), 1_700_000_000);
         }
+    }
+
+    #[test]
+    fn no_file_of_an_archive_names_a_repository() {
+        let bytes = tar(&[
+            ("t/a", tar::EntryType::Regular, "text"),
+            ("t/.git", tar::EntryType::Regular, "gitdir: /other/.git\n"),
+            ("t/s/.git", tar::EntryType::Symlink, "../a"),
+            ("t/s/b", tar::EntryType::Regular, "text"),
+        ]);
+        let (_scratch, result) = unpacked(&bytes);
+        let (folder, _) = result.unwrap();
+        assert!(folder.join("a").exists() && folder.join("s/b").exists());
+        assert!(fs::symlink_metadata(folder.join(".git")).is_err());
+        assert!(fs::symlink_metadata(folder.join("s/.git")).is_err());
     }
 
     #[test]
