@@ -688,9 +688,9 @@ fn said(listing: &Listing<'_>, own: &str) -> Vec<Place> {
     let mut places: BTreeMap<String, Place> = BTreeMap::new();
     for placed in packaging::layout(&files) {
         let text = &placed.said_by.0;
+        let base = packaging::part_of(text);
         let folder = text.rsplit_once('/').map_or("", |(folder, _)| folder);
         let is_debian = folder.rsplit('/').next() == Some("debian");
-        let base = if is_debian { folder.trim_end_matches("debian").trim_end_matches('/') } else { folder };
         let inside =
             if base.is_empty() { Some(placed.from.as_str()) } else { placed.from.strip_prefix(base) };
         let Some(from) =

@@ -119,6 +119,10 @@ fn what_an_install_script_or_the_packaging_says_of_the_layout_counts() {
     for (path, text) in [
         ("install.sh", script),
         (
+            ".github/workflows/build.yml",
+            "jobs:\n  build:\n    steps:\n      - run: sudo cp -r toy-src /usr/src/toy-1.0/\n      - run: |\n          sudo cp for-dkms.mk /usr/src/toy-1.0/Makefile\n          sudo dkms add toy/1.0\n",
+        ),
+        (
             "debian/rules",
             "override_dh_install:\n\tdh_install toy-src usr/src/toy-1.0\n\tcp for-dkms.mk debian/toy-dkms/usr/src/toy-1.0/Makefile\n",
         ),

@@ -1,7 +1,7 @@
 //! Files beside the modules that a tree's own packaging installs: udev rules, firmware, and what modprobe and others read.
 
 use super::copies::{Copy, UNKNOWN};
-use super::{Files, below_root, copies_of, field_of, is_aside, matches, texts};
+use super::{Files, TextKind, below_root, copies_of, field_of, is_aside, matches, texts};
 use crate::config::{FileConfig, FilesConfig};
 use crate::dkms::tree_path;
 
@@ -113,7 +113,8 @@ const DEBHELPER: [(&str, &str, &str, &str); 5] = [
 #[must_use]
 pub fn companions(files: &Files<'_>) -> Vec<Companion> {
     let mut found = of_debhelper(files);
-    for text in texts(files) {
+    // what a CI service installs for itself is no file of the package
+    for text in texts(files).into_iter().filter(|text| text.kind != TextKind::Ci) {
         for copy in copies_of(files, &text) {
             found.extend(of_copy(files, text.path, &copy));
             if found.len() > COMPANIONS * 4 {

@@ -19,8 +19,8 @@ pub struct Placed {
     pub said_by: (String, usize),
 }
 
-/// What `debian/*.install`, `debian/rules`, spec files, install targets and install scripts say of the layout of the driver's
-/// source in its package. Packaging comes before Makefiles, and those before scripts; what `rsync` would leave out is not told.
+/// What `debian/*.install`, `debian/rules`, spec files, install targets, install scripts and CI steps say of the layout of the driver's
+/// source in its package. Packaging comes before Makefiles, and those before scripts and CI; what `rsync` would leave out is not told.
 ///
 /// * `src/* usr/src/drv-1.0/` gives `src` → the root,
 /// * `cp dkms.conf.in $(DESTDIR)/usr/src/drv-$(VERSION)/dkms.conf` gives `dkms.conf.in` → `dkms.conf`,

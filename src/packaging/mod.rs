@@ -112,12 +112,18 @@ enum TextKind {
     Spec,
     Makefile,
     Script,
+    /// Steps of a CI service.
+    Ci,
 }
 
 /// The texts that say where files go, those of packages first.
 fn texts<'a>(files: &Files<'a>) -> Vec<Text<'a>> {
-    let mut found: Vec<_> =
-        files.paths.iter().filter_map(|path| text_kind(path)).filter(|text| !is_aside(text.path)).collect();
+    let mut found: Vec<_> = files
+        .paths
+        .iter()
+        .filter_map(|path| text_kind(path))
+        .filter(|text| text.kind == TextKind::Ci || !is_aside(text.path))
+        .collect();
     found.sort_by_key(|text| (text.kind as u8, text.path.matches('/').count()));
     found.truncate(TEXTS);
     found
@@ -132,6 +138,9 @@ fn text_kind(path: &str) -> Option<Text<'_>> {
     }
     let (parent, last_folder) = folder.rsplit_once('/').unwrap_or(("", folder));
     let debian = (last_folder == "debian").then_some(parent);
+    if is_ci(path) {
+        return Some(Text { path, kind: TextKind::Ci, folder: "" });
+    }
     let kind = match (debian, name) {
         (Some(_), "rules") => TextKind::Rules,
         (Some(_), _) if name == "install" || name.ends_with(".install") || name.ends_with(".install.in") => {
@@ -145,6 +154,35 @@ fn text_kind(path: &str) -> Option<Text<'_>> {
     Some(Text { path, kind, folder: debian.unwrap_or(folder) })
 }
 
+/// Whether a path is where a CI service looks for its steps; they run in the tree's root.
+fn is_ci(path: &str) -> bool {
+    let is_yaml = path.ends_with(".yml") || path.ends_with(".yaml");
+    is_yaml && path.starts_with(".github/workflows/")
+        || [".gitlab-ci.yml", ".travis.yml", ".cirrus.yml", "appveyor.yml", ".appveyor.yml"].contains(&path)
+}
+
+/// The part of a tree that a text speaks of: the folder that it lies in, but for `debian/` and CI services the one above.
+#[must_use]
+pub fn part_of(text: &str) -> &str {
+    text_kind(text).map_or("", |text| text.folder)
+}
+
+/// The commands of CI steps, a line each in its own place: `- cp a b`, `run: cp a b`, and the lines of a block.
+fn steps(text: &str) -> String {
+    let command = |line: &str| {
+        let line = line.trim_start();
+        let line = line.strip_prefix("- ").unwrap_or(line).trim_start();
+        ["run:", "script:"]
+            .iter()
+            .find_map(|key| line.strip_prefix(key))
+            .unwrap_or(line)
+            .trim_start()
+            .to_owned()
+            + "\n"
+    };
+    text.lines().map(command).collect()
+}
+
 fn is_install_script(name: &str) -> bool {
     let stem = name.strip_suffix(".sh").unwrap_or(name);
     let is_script = name.ends_with(".sh") || !name.contains('.');
@@ -153,12 +191,15 @@ fn is_install_script(name: &str) -> bool {
 
 /// What a text copies; paths are below the tree's root.
 fn copies_of(files: &Files<'_>, text: &Text<'_>) -> Vec<copies::Copy> {
-    let content = files.text(text.path);
+    let mut content = files.text(text.path);
+    if text.kind == TextKind::Ci {
+        content = steps(&content);
+    }
     let language = match text.kind {
         TextKind::InstallList => return install_list(&content, text.folder),
         TextKind::Rules | TextKind::Makefile => copies::Language::Make,
         TextKind::Spec => copies::Language::Spec,
-        TextKind::Script => copies::Language::Shell,
+        TextKind::Script | TextKind::Ci => copies::Language::Shell,
     };
     // a spec's paths count from the unpacked source, and what it names as a source lies beside it
     let folder = if text.kind == TextKind::Spec { "" } else { text.folder };
