@@ -223,6 +223,14 @@ fn what_lies_outside_behind_a_link_or_in_a_submodule_is_found() {
         output.status.code() == Some(2) && text.contains("K0115") && text.contains("outside of the root"),
         "{text}"
     );
+    // a whole folder is one thing
+    let tree = Tree::with_conf(CONF);
+    let objects: Vec<_> = (0..20).map(|n| format!("lib/part{n}.o")).collect();
+    tree.file("Makefile", format!("obj-m := toy.o\ntoy-y := main.o {}\n", objects.join(" ")))
+        .file("main.c", SOURCE);
+    let (_, codes, text) = build(&tree, &[]);
+    assert_eq!(codes, ["K0115"; 3], "{text}");
+    assert!(text.contains("and 17 more objects have no source"), "{text}");
     // the driver above has all of it
     let tree = Tree::with_conf(CONF);
     tree.file("Makefile", "obj-m := toy.o\nccflags-y := -I$(src)/inc\n")

@@ -118,6 +118,7 @@ impl Packaged<'_> {
                 found.push(finding);
             }
         }
+        shorten(&mut found);
         if let (Some(first), false) = (found.first_mut(), self.found.tried.is_empty()) {
             for tried in &self.found.tried {
                 let things = if tried.lacks == 1 { "thing" } else { "things" };
@@ -512,6 +513,26 @@ impl Packaged<'_> {
         let path = self.input.shown(&find::below(&self.found.root, path));
         let source = Arc::new(SourceText { path, text });
         finding.at(Place::new(&source, start..end))
+    }
+}
+
+/// How many objects without a source are told one by one.
+const OBJECTS: usize = 3;
+
+/// A folder that is not there takes all its sources along: the first are told, and how many there are.
+fn shorten(findings: &mut Vec<Diagnostic>) {
+    let is_one = |finding: &Diagnostic| finding.code.id == NO_SOURCE.id;
+    let count = findings.iter().filter(|finding| is_one(finding)).count();
+    if count <= OBJECTS {
+        return;
+    }
+    let mut seen = 0;
+    findings.retain(|finding| {
+        seen += usize::from(is_one(finding));
+        !is_one(finding) || seen <= OBJECTS
+    });
+    if let Some(last) = findings.iter_mut().rfind(|finding| is_one(finding)) {
+        last.notes.push(format!("and {} more objects have no source", count - OBJECTS));
     }
 }
 
