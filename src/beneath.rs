@@ -156,6 +156,13 @@ pub fn own(path: &Path) -> io::Result<bool> {
     Ok(is_folder && is_own && stat.st_mode & 0o022 == 0)
 }
 
+/// Whether what is in a folder can only be taken away by who runs this, or by root: nobody else may write to it, or it is sticky.
+pub fn keeps(path: &Path) -> io::Result<bool> {
+    let stat = statat(CWD, path, AtFlags::empty())?;
+    let is_trusted = [0, rustix::process::geteuid().as_raw()].contains(&stat.st_uid);
+    Ok(is_trusted && (stat.st_mode & 0o022 == 0 || stat.st_mode & 0o1000 != 0))
+}
+
 /// A regular file at a path that somebody gave, through links; anything else, such as a pipe that nobody writes to, is an error.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     let file = File::from(openat(CWD, path, FILE.difference(OFlags::NOFOLLOW), Mode::empty())?);

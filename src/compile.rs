@@ -319,10 +319,11 @@ pub fn compile(
 /// Makes the folder of the finished builds, and fails where somebody else could change what is in it.
 fn own_cache(folder: &Path) -> Result<()> {
     let hint = "`chmod go-w` it, or let KPKG_CACHE name a folder of your own";
-    for folder in folder.parent().into_iter().chain([folder]) {
-        if !beneath::own(folder).map_err(|error| Error::io("cannot write to the cache", folder, error))? {
-            return Err(Error::usage("others can write to the cache:").at(folder).hint(hint));
-        }
+    let cannot_write = |error| Error::io("cannot write to the cache", folder, error);
+    let is_own = beneath::own(folder).map_err(cannot_write)?;
+    let above = folder.parent().map(beneath::keeps).transpose().map_err(cannot_write)?;
+    if !is_own || above == Some(false) {
+        return Err(Error::usage("others can write to the cache:").at(folder).hint(hint));
     }
     Ok(())
 }

@@ -116,9 +116,9 @@ fn a_module_is_compiled_once_and_packaged() {
         assert_eq!(fs::read(&module).unwrap(), whole);
     }
     // and nobody else may be able to
-    for folder in ["cache", "cache/builds"] {
+    for (folder, mode) in [("cache", 0o777), ("cache/builds", 0o1777)] {
         let folder = case.tree.path().join(folder);
-        fs::set_permissions(&folder, fs::Permissions::from_mode(0o1777)).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
         let (code, text) = case.build();
         assert_eq!(code, Some(2), "{text}");
         assert!(text.contains("others can write to the cache"), "{text}");
