@@ -1,5 +1,7 @@
-//! Folders in which somebody else may have made anything: opened step by step, never through a link, and taken away whatever is in
-//! them.
+//! Files and folders that somebody else may have made or named: opened step by step, never through a link, or as a regular file at least;
+//! written the same way; and taken away whatever is in them.
+//!
+//! What may be done with files, and nothing about what is in them: no format, no message to the user but that of the error.
 
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::{self, File};
@@ -35,14 +37,6 @@ impl Folder {
             Err(error) => return Err(error.into()),
         };
         Ok(file.metadata()?.is_file().then_some(file))
-    }
-
-    /// The same, of no more than so many bytes.
-    pub fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
-        let Some(file) = self.file(path)? else { return Ok(None) };
-        let mut bytes = Vec::new();
-        file.take(limit).read_to_end(&mut bytes)?;
-        Ok(Some(bytes))
     }
 
     /// The names in a folder at a relative path, sorted; none where a part of the path is a link or no folder.
@@ -284,8 +278,11 @@ mod tests {
         rustix::fs::mknodat(CWD, own.join("pipe"), FileType::Fifo, Mode::RWXU, 0).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(own.join("socket")).unwrap();
         let handle = Folder::open(&own).unwrap();
-        let read = |path: &str| handle.read(Path::new(path), 3).unwrap();
-        assert_eq!(read("a/b/file").as_deref(), Some(&b"tex"[..]));
+        let read = |path: &str| {
+            let file = handle.file(Path::new(path)).unwrap();
+            file.map(|file| io::read_to_string(file).unwrap())
+        };
+        assert_eq!(read("a/b/file").as_deref(), Some("text"));
         for path in [
             "a/link/secret",
             "secret",

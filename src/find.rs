@@ -296,10 +296,10 @@ fn candidates(listing: &Listing<'_>) -> Vec<Candidate> {
             let part = part.to_ascii_lowercase();
             ["test", "example", "doc", "sample"].iter().any(|start| part.starts_with(start))
         });
-        let own = facts(&folder.join(path), &bytes).name;
+        let (conf, findings) = Conf::parse(&folder.join(path), &bytes);
+        let own = facts(&conf).name;
         let name = own.known().filter(|name| !dkms::is_placeholder(name)).cloned();
         let is_marker = own.known().is_some_and(|name| dkms::is_placeholder(name));
-        let (conf, findings) = Conf::parse(&folder.join(path), &bytes);
         let is_broken = findings.iter().any(|finding| finding.severity == Severity::Error);
         found.push(Candidate {
             is_any: name.is_none() && !is_marker && (is_broken || conf.place_of("PACKAGE_NAME").is_some()),
@@ -516,14 +516,13 @@ impl ReadTree for View<'_> {
 // ---- which root ---------------------------------------------------------------------------------------------------------------
 
 /// The facts of a file for some kernel: what they point to is the same for every one.
-fn facts(path: &Path, bytes: &[u8]) -> Facts {
-    let (conf, _) = Conf::parse(path, bytes);
+fn facts(conf: &Conf) -> Facts {
     let inputs = Inputs {
         processors: Some(1),
         module: Some(("NAME".to_owned(), "VERSION".to_owned())),
         ..Inputs::of_some_kernel()
     };
-    dkms::facts(&conf, &dkms::evaluate(&conf, &inputs)).0
+    dkms::facts(conf, &dkms::evaluate(conf, &inputs)).0
 }
 
 const MAKEFILES: [&str; 4] = ["Kbuild", "GNUmakefile", "makefile", "Makefile"];
@@ -558,7 +557,7 @@ fn root_of(listing: &Listing<'_>, conf: &Path) -> Result<Found> {
         _ => String::new(),
     };
     let Some(bytes) = conf_bytes(folder, conf) else { return Ok(found(&own, Vec::new())) };
-    let facts = facts(conf, &bytes);
+    let facts = facts(&Conf::parse(conf, &bytes).0);
     let look = |path: &str, map: &[Moved]| layout::examine(&listing.view(path, map), &facts);
     let plain = |path: &str| Root { path: path.to_owned(), layout: look(path, &[]) };
     let mut above = vec![own.as_str()];

@@ -1682,7 +1682,6 @@ fn each_word(text: &str, change: impl Fn(&str) -> String) -> String {
     text.split_whitespace().map(change).collect::<Vec<_>>().join(" ")
 }
 
-/// What `%` stands for when the word matches.
 /// `CONFIG_X` of a condition `($(CONFIG_X),)` or `CONFIG_X`, which asks whether it is set.
 fn option_asked(condition: &str) -> Option<&str> {
     let text = condition.trim();
@@ -1704,6 +1703,7 @@ fn option_asked(condition: &str) -> Option<&str> {
     (name.starts_with("CONFIG_") && is_word).then_some(name)
 }
 
+/// What `%` stands for when the word matches.
 fn stem<'w>(word: &'w str, pattern: &str) -> Option<&'w str> {
     match pattern.split_once('%') {
         Some((start, end)) => word.strip_prefix(start)?.strip_suffix(end),

@@ -78,9 +78,9 @@ pub struct Limits {
 }
 
 /// The bytes that a program may write to one file.
-pub const LARGEST_FILE: u64 = 4 << 30;
+const LARGEST_FILE: u64 = 4 << 30;
 /// How many processes and threads an ordinary user's programs may have; the kernel counts none of root's.
-pub const PROCESSES: u32 = 8192;
+const PROCESSES: u32 = 8192;
 
 impl Sandbox {
     /// The programs of this machine, and nothing else: no `/etc` but what the loader needs, no other user's files.

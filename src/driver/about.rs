@@ -8,10 +8,9 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::Module;
-use super::tree::{Tree, read_start};
+use super::tree::{Tree, read_start, text_of};
 use crate::config::DriverConfig;
 use crate::error::{Error, Result};
-use crate::source::{SourceFile, SourceKind};
 
 /// What a driver says about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -133,16 +132,7 @@ fn module_sources(tree: &Tree<'_>, modules: &[Module]) -> Vec<String> {
     if chosen.is_empty() {
         chosen = files.iter().collect();
     }
-    chosen.into_iter().take(ABOUT_FILES).filter_map(|file| text_of(file)).collect()
-}
-
-fn text_of(file: &SourceFile) -> Option<String> {
-    match &file.kind {
-        SourceKind::File { on_disk, .. } => {
-            Some(String::from_utf8_lossy(&read_start(on_disk, ABOUT_BYTES)?).into_owned())
-        }
-        _ => None,
-    }
+    chosen.into_iter().take(ABOUT_FILES).filter_map(|file| text_of(file, ABOUT_BYTES)).collect()
 }
 
 /// What the first file says that declares a licence, of all there are: a module made of several files has it in any of them.
@@ -150,7 +140,7 @@ fn declared_license(tree: &Tree<'_>) -> Option<String> {
     let mut left = ALL_BYTES;
     let mut first_spdx = None;
     for file in tree.files.values().filter(|file| is_code(&file.path)) {
-        let Some(text) = text_of(file) else { continue };
+        let Some(text) = text_of(file, ABOUT_BYTES) else { continue };
         let Some(rest) = left.checked_sub(text.len()) else { break };
         left = rest;
         if let Some(declared) = declared(&text) {
@@ -170,7 +160,7 @@ struct Papers<'a> {
 impl Papers<'_> {
     /// A file of the root, or else of the driver's folder above it.
     fn read(&self, path: &str) -> Option<String> {
-        let own = self.tree.find(path).and_then(text_of);
+        let own = self.tree.find(path).and_then(|file| text_of(file, ABOUT_BYTES));
         own.or_else(|| {
             let path = self.folder.join(path);
             let is_file = path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
@@ -189,7 +179,7 @@ impl Papers<'_> {
             return Some(found);
         }
         let specs = self.tree.files.values().filter(|file| file.path.ends_with(".spec"));
-        let spec = specs.filter_map(|file| text_of(file)).find_map(|text| {
+        let spec = specs.filter_map(|file| text_of(file, ABOUT_BYTES)).find_map(|text| {
             field(&text, "Packager").or_else(|| {
                 // `* Wed Jan 01 2025 Name <address> - 1.0-1`
                 let (_, changelog) = text.split_once("%changelog")?;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::tree::text_of;
 use crate::config;
 use crate::dkms;
 use crate::find;
@@ -13,7 +14,7 @@ use crate::source::{self, SourceFile, SourceKind};
 use crate::version;
 
 /// How much of a file is read.
-const BYTES: u64 = 256 << 10;
+const BYTES: usize = 256 << 10;
 /// How many scripts, and how many sources, are read.
 const FILES: usize = 400;
 /// A line may be so long.
@@ -86,7 +87,7 @@ pub(super) fn replacements(folders: &[&Path], shown: &dyn Fn(&Path) -> PathBuf) 
         for name in names.into_iter().filter(|name| is_script(name)).take(left) {
             left = left.saturating_sub(1);
             let path = find::below(&folder, &name);
-            let Some(bytes) = source::read_start(&path, BYTES) else { continue };
+            let Some(bytes) = source::read_start(&path, BYTES as u64) else { continue };
             let script = Script { text: &String::from_utf8_lossy(&bytes), is_make: is_makefile(&name) };
             let place = |line: usize| format!("{}:{line}", shown(&path).display());
             found.extend(script.replacements().map(|(line, marker, written, parts)| Replacement {
@@ -310,7 +311,7 @@ pub(super) fn marked(files: &[SourceFile]) -> Marked {
     let mut marked = Marked::new();
     let sources = files.iter().filter(|file| file.path.ends_with(".c") || file.path.ends_with(".h"));
     for file in sources.take(FILES) {
-        let Some(text) = text_of(file) else { continue };
+        let Some(text) = text_of(file, BYTES) else { continue };
         for line in text.lines().filter(|line| line.contains("VERSION")) {
             let Some(literal) = version_literal(line) else { continue };
             if let Some(marker) = dkms::marker(literal).filter(|marker| marker.len() > 2) {
@@ -339,11 +340,6 @@ fn version_literal(line: &str) -> Option<&str> {
     value.trim_start().strip_prefix('"')?.split('"').next()
 }
 
-fn text_of(file: &SourceFile) -> Option<String> {
-    let SourceKind::File { on_disk, .. } = &file.kind else { return None };
-    Some(String::from_utf8_lossy(&source::read_start(on_disk, BYTES)?).into_owned())
-}
-
 /// The text of a source with another one between the same quotes; nothing where it is too long or no UTF-8, which would change more.
 pub(super) fn with_literal(
     file: &SourceFile,
@@ -354,8 +350,8 @@ pub(super) fn with_literal(
     version::sane(to)?;
     let text = match (changed, &file.kind) {
         (Some(text), _) => text.clone(),
-        (None, SourceKind::File { on_disk, size, .. }) if *size < BYTES => {
-            String::from_utf8(source::read_start(on_disk, BYTES)?).ok()?
+        (None, SourceKind::File { on_disk, size, .. }) if *size < BYTES as u64 => {
+            String::from_utf8(source::read_start(on_disk, BYTES as u64)?).ok()?
         }
         _ => return None,
     };

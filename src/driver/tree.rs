@@ -39,6 +39,12 @@ pub(super) fn read_start(path: &Path, limit: usize) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// The beginning of a file as text; nothing of what is no file.
+pub(super) fn text_of(file: &SourceFile, limit: usize) -> Option<String> {
+    let SourceKind::File { on_disk, .. } = &file.kind else { return None };
+    Some(String::from_utf8_lossy(&read_start(on_disk, limit)?).into_owned())
+}
+
 impl ReadTree for Tree<'_> {
     fn read(&self, path: &str, limit: usize) -> Option<Vec<u8>> {
         match &self.find(path)?.kind {
