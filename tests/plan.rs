@@ -125,6 +125,30 @@ fn scripts_are_the_golden_ones_and_shellcheck_is_content() {
     }
 }
 
+/// Lines of code, neither blank nor comment, of each maintainer script: what is added to one takes the place of something else.
+#[test]
+fn scripts_do_not_grow() {
+    const AT_MOST: &[(&str, usize)] = &[
+        ("greeter/deb-AfterInstall.sh", 562),
+        ("greeter/deb-BeforeRemove.sh", 240),
+        ("greeter/deb-AfterRemove.sh", 238),
+        ("greeter/rpm-BeforeInstall.sh", 184),
+        ("greeter/rpm-AfterTransaction.sh", 545),
+        ("greeter/rpm-BeforeRemove.sh", 240),
+        ("greeter/rpm-AfterRemove.sh", 239),
+        ("prebuilt/deb-AfterInstall.sh", 50),
+        ("prebuilt/deb-AfterRemove.sh", 54),
+        ("prebuilt/rpm-AfterInstall.sh", 29),
+        ("prebuilt/rpm-AfterTransaction.sh", 28),
+        ("prebuilt/rpm-AfterRemove.sh", 59),
+    ];
+    let scripts: BTreeMap<String, String> = scripts().into_iter().collect();
+    for (name, at_most) in AT_MOST {
+        let code = scripts[*name].lines().filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#')).count();
+        assert!(code <= *at_most, "{name}: {code} lines of code, at most {at_most}");
+    }
+}
+
 /// What only the rules of a release can tell on a machine of another one: codecs, names of header packages, no other distribution's
 /// package names.
 #[test]

@@ -14,15 +14,15 @@ kpkg_dkms() (
 
     warn() { printf '%s: %s\n' "$package" "$*" >&2; }
 
-    # NAME DEFAULT: an absolute path from the configuration of dkms
-    setting() {
-        value=$(cat /etc/dkms/framework.conf /etc/dkms/framework.conf.d/*.conf 2>/dev/null |
-            sed -n "s|^[[:space:]]*$1=[\"']\{0,1\}\(/[^\"'\$[:space:]]*\)[\"']\{0,1\}[[:space:]]*\$|\1|p" | tail -n 1)
-        value=${value:-$2}
-        printf '%s\n' "${value%/}"
-    }
-    lib=$(setting install_tree /lib/modules)
-    tree=$(setting dkms_tree /var/lib/dkms)
+    # The configuration of dkms as dkms reads it, in its shell: each file by itself, so that one that ends the shell counts for nothing
+    # shellcheck disable=SC2016 # bash's variables
+    settings=$(bash -c 'install_tree=/lib/modules dkms_tree=/var/lib/dkms
+        for file in /etc/dkms/framework.conf /etc/dkms/framework.conf.d/*.conf; do
+            [ ! -e "$file" ] || eval "$(. "$file" >/dev/null 2>&1; declare -p install_tree dkms_tree)"
+        done
+        printf "%s:%s\n" "${install_tree%/}" "${dkms_tree%/}"' </dev/null 2>/dev/null) || settings=/lib/modules:/var/lib/dkms
+    lib=${settings%%:*}
+    tree=${settings#*:}
     source=/usr/src/$name-$version
     mine=$tree/$name
     # On the file system of dkms, so that moving a build is one step; hidden, so that dkms does not see a module in it.
@@ -44,9 +44,7 @@ kpkg_dkms() (
     # FROM TO: a folder, as hard links where possible
     copy_tree() {
         rm -rf "$2"
-        cp -al "$1" "$2" 2>/dev/null && return 0
-        rm -rf "$2"
-        cp -a "$1" "$2" && return 0
+        cp -al "$1" "$2" 2>/dev/null || { rm -rf "$2" && cp -a "$1" "$2"; } && return
         rm -rf "$2"
         return 1
     }
@@ -78,13 +76,20 @@ kpkg_dkms() (
         case $2 in "$lib/$1"/kernel/*) ;; *) return 1 ;; esac
         own=${2#"$lib/$1/"}
         grep -qxF "${own%.ko*}.ko" "$lib/$1/modules.order" 2>/dev/null &&
-            [ -z "$(find "$mine/original_module/$1" -name "${2##*/}" 2>/dev/null)" ]
+            [ -z "$(find "$mine/original_module/$1" -name "${2##*/}" ! -path '*/kpkg/*' 2>/dev/null)" ]
     }
-    # KERNEL BUILT: the files of this kernel that came from this module
+    # Where dkms installs in a kernel's folder: noted when it did so. Without a note, where it may.
+    dkms_folders() {
+        sort -u "$mine"/*/*/*/kpkg-folders 2>/dev/null | grep . && return
+        printf '%s\n' updates/dkms updates extra
+        sed -n "s|.*DEST_MODULE_LOCATION[^=]*=[\"']\{0,1\}/\([^\"'[:space:]]*\).*|\1|p" "$mine"/*/source/dkms.conf 2>/dev/null | sort -u
+    }
+    # KERNEL BUILT: the files of this kernel that dkms installed from this module
     installed_as() {
-        find "$lib/$1" -name "${2##*/}" ! -type d 2>/dev/null | while IFS= read -r file; do
-            if same_module "$2" "$file" && ! is_kernels_own "$1" "$file"; then printf '%s\n' "$file"; fi
-        done
+        dkms_folders | while IFS= read -r file; do
+            file=$lib/$1/$file/${2##*/}
+            if [ -f "$file" ] && same_module "$2" "$file" && ! is_kernels_own "$1" "$file"; then printf '%s\n' "$file"; fi
+        done | sort -u
     }
     # KERNEL FOLDER: the same for all modules in FOLDER
     installed_from() {
@@ -93,12 +98,10 @@ kpkg_dkms() (
 
     update_depmod() {
         if [ -e "$lib/$1/modules.order" ] || [ -n "$(modules_in "$lib/$1")" ]; then
-            depmod "$1" 2>/dev/null || warn "kernel $1: depmod failed"
+            timeout -k 9 900 depmod "$1" 2>/dev/null || warn "kernel $1: depmod failed"
         else
             # A folder of headers only: the last module is gone, depmod's files go too.
-            for file in alias alias.bin builtin.alias.bin builtin.bin dep dep.bin devname softdep symbols symbols.bin weakdep; do
-                rm -f "$lib/$1/modules.$file"
-            done
+            rm -f "$lib/$1"/modules.alias* "$lib/$1"/modules.*dep* "$lib/$1"/modules.devname "$lib/$1"/modules.symbols* "$lib/$1"/modules.builtin*.bin
         fi
     }
     # TARGET VERSION
@@ -113,17 +116,17 @@ kpkg_dkms() (
         active=$(cat "$kept/active" 2>/dev/null)
         old=${active%%/*}
         if [ -z "$old" ] || ! { is_kernel "$1" || has_headers "$1"; }; then return 0; fi
+        mkdir -p "$mine/$old/$1" && copy_tree "$kept/build" "$mine/$active"
         if [ ! -f "$mine/$old/source/dkms.conf" ]; then
-            if [ -d "$work/source/$old" ] && mkdir -p "$mine/$old" && copy_tree "$work/source/$old" "$mine/$old/kpkg-source"; then
-                set_source kpkg-source "$old"
-            elif [ "$old" = "$version" ]; then
+            # If its own source is gone, another's: without any, dkms would stop for every other module too.
+            from=$work/source/$old
+            [ -d "$from" ] || from=$source
+            if [ "$from$old" = "$source$version" ]; then
                 set_source "$source" "$old"
-            elif mkdir -p "$mine/$old" && cp -a "$source/." "$mine/$old/kpkg-source"; then
-                # Its own source is gone; without any, dkms would stop for every other module too.
+            elif copy_tree "$from" "$mine/$old/kpkg-source"; then
                 set_source kpkg-source "$old"
             fi
         fi
-        mkdir -p "$mine/$old/$1" && copy_tree "$kept/build" "$mine/$active"
         relink "$active" "$mine/kernel-$1-${active##*/}"
         find "$kept/lib" ! -type d | while IFS= read -r file; do
             at=$lib/$1/${file#"$kept/lib/"}
@@ -151,11 +154,10 @@ kpkg_dkms() (
     recover() {
         for kept in "$work"/stash/*/; do
             [ -d "$kept" ] || continue
-            kept=${kept%/}
-            kernel=${kept##*/}
+            kernel=$(basename "$kept")
             if ! is_damaged "$kernel" || restore "$kernel"; then rm -rf "$work/stash/$kernel"; fi
         done
-        rm -rf "$work/tree" "$work/log" "$work/files" "$work/others" "$work/guard" "$work/stash/.new" "$mine/.kpkg-link"
+        rm -rf "$work/tree" "$work/log" "$work/files" "$work/before" "$work/guard" "$work/stash/.new" "$mine/.kpkg-link"
         rmdir "$work/stash" 2>/dev/null
         [ -d "$work/stash" ] || rm -rf "$work"
     }
@@ -180,14 +182,18 @@ kpkg_dkms() (
         case $1 in original_module | kernel-*) return 1 ;; esac
         [ -d "$mine/$1/kpkg-source" ] || { [ -L "$mine/$1/source" ] && [ ! -e "$mine/$1/source/dkms.conf" ]; }
     }
-    # The kernels' own modules that dkms has put aside, where no version of ours is active any more
+    # Modules that are back where their place is free: those we have put aside, and the kernels' own that dkms has, where no version
+    # of ours is active any more. Prints their kernels.
     return_originals() {
         find "$mine/original_module" ! -type d ! -name '*.origin' ! -path '*/collisions/*' 2>/dev/null | while IFS= read -r file; do
             own=${file#"$mine/original_module/"}
             own=${own%%/*}
-            ! is_active "$own" || continue
             # dkms 3.1 and later note the place; earlier ones do not, but the kernel does.
             at=$(cat "$file.origin" 2>/dev/null)
+            case $file in
+                "$mine/original_module/$own"/kpkg/*) at=$lib/$own/${file#"$mine/original_module/$own/kpkg/"} ;;
+                *) ! is_active "$own" || continue ;;
+            esac
             if [ -z "$at" ]; then
                 base=${file##*/}
                 at=$(grep "/${base%.ko*}\.ko\$" "$lib/$own/modules.order" 2>/dev/null | head -n 1)
@@ -222,7 +228,7 @@ kpkg_dkms() (
             done
         done)
         if [ -z "$without_dkms" ] && [ -f "$mine/$1/source/dkms.conf" ] && command -v dkms >/dev/null 2>&1; then
-            log=$(dkms remove -m "$name" -v "$1" --all </dev/null 2>&1) || printf '%s\n' "$log" | tail -n 5 >&2
+            log=$(timeout -k 9 7200 dkms remove -m "$name" -v "$1" --all </dev/null 2>&1) || printf '%s\n' "$log" | tail -n 5 >&2
         fi
         # What dkms left, if it could not do it or does not know the file any more
         changed=$(printf '%s\n' "$owned" | while read -r kernel sum file; do
@@ -230,16 +236,13 @@ kpkg_dkms() (
             if [ -e "$file" ] && [ "$(digest "$file")" = "$sum" ] || { [ -L "$file" ] && [ ! -e "$file" ]; }; then
                 rm -f "$file"
                 rmdir "$lib/$kernel/updates/dkms" "$lib/$kernel/updates" 2>/dev/null
-                printf '%s\n' "$kernel"
-            elif [ ! -e "$lib/$kernel/modules.order" ]; then
-                printf '%s\n' "$kernel"
+            elif [ -e "$lib/$kernel/modules.order" ]; then
+                continue
             fi
+            printf '%s\n' "$kernel"
         done | sort -u)
         forget "$1"
-        changed=$(printf '%s\n' "$changed" "$(return_originals)" | sort -u)
-        for kernel in $changed; do
-            [ ! -d "$lib/$kernel" ] || update_depmod "$kernel"
-        done
+        for kernel in $(printf '%s\n' "$changed" "$(return_originals)" | sort -u); do update_depmod "$kernel"; done
         # What is gone from the disk must not stay there either
         modules="$modules $(printf '%s\n' "$owned" | module_names)"
         for kernel in $(printf '%s\n' "$owned" | sed 's/ .*//' | sort -u); do

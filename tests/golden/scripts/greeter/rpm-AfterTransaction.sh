@@ -11,15 +11,15 @@ kpkg_dkms() (
 
     warn() { printf '%s: %s\n' "$package" "$*" >&2; }
 
-    # NAME DEFAULT: an absolute path from the configuration of dkms
-    setting() {
-        value=$(cat /etc/dkms/framework.conf /etc/dkms/framework.conf.d/*.conf 2>/dev/null |
-            sed -n "s|^[[:space:]]*$1=[\"']\{0,1\}\(/[^\"'\$[:space:]]*\)[\"']\{0,1\}[[:space:]]*\$|\1|p" | tail -n 1)
-        value=${value:-$2}
-        printf '%s\n' "${value%/}"
-    }
-    lib=$(setting install_tree /lib/modules)
-    tree=$(setting dkms_tree /var/lib/dkms)
+    # The configuration of dkms as dkms reads it, in its shell: each file by itself, so that one that ends the shell counts for nothing
+    # shellcheck disable=SC2016 # bash's variables
+    settings=$(bash -c 'install_tree=/lib/modules dkms_tree=/var/lib/dkms
+        for file in /etc/dkms/framework.conf /etc/dkms/framework.conf.d/*.conf; do
+            [ ! -e "$file" ] || eval "$(. "$file" >/dev/null 2>&1; declare -p install_tree dkms_tree)"
+        done
+        printf "%s:%s\n" "${install_tree%/}" "${dkms_tree%/}"' </dev/null 2>/dev/null) || settings=/lib/modules:/var/lib/dkms
+    lib=${settings%%:*}
+    tree=${settings#*:}
     source=/usr/src/$name-$version
     mine=$tree/$name
     # On the file system of dkms, so that moving a build is one step; hidden, so that dkms does not see a module in it.
@@ -41,9 +41,7 @@ kpkg_dkms() (
     # FROM TO: a folder, as hard links where possible
     copy_tree() {
         rm -rf "$2"
-        cp -al "$1" "$2" 2>/dev/null && return 0
-        rm -rf "$2"
-        cp -a "$1" "$2" && return 0
+        cp -al "$1" "$2" 2>/dev/null || { rm -rf "$2" && cp -a "$1" "$2"; } && return
         rm -rf "$2"
         return 1
     }
@@ -75,13 +73,20 @@ kpkg_dkms() (
         case $2 in "$lib/$1"/kernel/*) ;; *) return 1 ;; esac
         own=${2#"$lib/$1/"}
         grep -qxF "${own%.ko*}.ko" "$lib/$1/modules.order" 2>/dev/null &&
-            [ -z "$(find "$mine/original_module/$1" -name "${2##*/}" 2>/dev/null)" ]
+            [ -z "$(find "$mine/original_module/$1" -name "${2##*/}" ! -path '*/kpkg/*' 2>/dev/null)" ]
     }
-    # KERNEL BUILT: the files of this kernel that came from this module
+    # Where dkms installs in a kernel's folder: noted when it did so. Without a note, where it may.
+    dkms_folders() {
+        sort -u "$mine"/*/*/*/kpkg-folders 2>/dev/null | grep . && return
+        printf '%s\n' updates/dkms updates extra
+        sed -n "s|.*DEST_MODULE_LOCATION[^=]*=[\"']\{0,1\}/\([^\"'[:space:]]*\).*|\1|p" "$mine"/*/source/dkms.conf 2>/dev/null | sort -u
+    }
+    # KERNEL BUILT: the files of this kernel that dkms installed from this module
     installed_as() {
-        find "$lib/$1" -name "${2##*/}" ! -type d 2>/dev/null | while IFS= read -r file; do
-            if same_module "$2" "$file" && ! is_kernels_own "$1" "$file"; then printf '%s\n' "$file"; fi
-        done
+        dkms_folders | while IFS= read -r file; do
+            file=$lib/$1/$file/${2##*/}
+            if [ -f "$file" ] && same_module "$2" "$file" && ! is_kernels_own "$1" "$file"; then printf '%s\n' "$file"; fi
+        done | sort -u
     }
     # KERNEL FOLDER: the same for all modules in FOLDER
     installed_from() {
@@ -90,12 +95,10 @@ kpkg_dkms() (
 
     update_depmod() {
         if [ -e "$lib/$1/modules.order" ] || [ -n "$(modules_in "$lib/$1")" ]; then
-            depmod "$1" 2>/dev/null || warn "kernel $1: depmod failed"
+            timeout -k 9 900 depmod "$1" 2>/dev/null || warn "kernel $1: depmod failed"
         else
             # A folder of headers only: the last module is gone, depmod's files go too.
-            for file in alias alias.bin builtin.alias.bin builtin.bin dep dep.bin devname softdep symbols symbols.bin weakdep; do
-                rm -f "$lib/$1/modules.$file"
-            done
+            rm -f "$lib/$1"/modules.alias* "$lib/$1"/modules.*dep* "$lib/$1"/modules.devname "$lib/$1"/modules.symbols* "$lib/$1"/modules.builtin*.bin
         fi
     }
     # TARGET VERSION
@@ -110,17 +113,17 @@ kpkg_dkms() (
         active=$(cat "$kept/active" 2>/dev/null)
         old=${active%%/*}
         if [ -z "$old" ] || ! { is_kernel "$1" || has_headers "$1"; }; then return 0; fi
+        mkdir -p "$mine/$old/$1" && copy_tree "$kept/build" "$mine/$active"
         if [ ! -f "$mine/$old/source/dkms.conf" ]; then
-            if [ -d "$work/source/$old" ] && mkdir -p "$mine/$old" && copy_tree "$work/source/$old" "$mine/$old/kpkg-source"; then
-                set_source kpkg-source "$old"
-            elif [ "$old" = "$version" ]; then
+            # If its own source is gone, another's: without any, dkms would stop for every other module too.
+            from=$work/source/$old
+            [ -d "$from" ] || from=$source
+            if [ "$from$old" = "$source$version" ]; then
                 set_source "$source" "$old"
-            elif mkdir -p "$mine/$old" && cp -a "$source/." "$mine/$old/kpkg-source"; then
-                # Its own source is gone; without any, dkms would stop for every other module too.
+            elif copy_tree "$from" "$mine/$old/kpkg-source"; then
                 set_source kpkg-source "$old"
             fi
         fi
-        mkdir -p "$mine/$old/$1" && copy_tree "$kept/build" "$mine/$active"
         relink "$active" "$mine/kernel-$1-${active##*/}"
         find "$kept/lib" ! -type d | while IFS= read -r file; do
             at=$lib/$1/${file#"$kept/lib/"}
@@ -148,19 +151,20 @@ kpkg_dkms() (
     recover() {
         for kept in "$work"/stash/*/; do
             [ -d "$kept" ] || continue
-            kept=${kept%/}
-            kernel=${kept##*/}
+            kernel=$(basename "$kept")
             if ! is_damaged "$kernel" || restore "$kernel"; then rm -rf "$work/stash/$kernel"; fi
         done
-        rm -rf "$work/tree" "$work/log" "$work/files" "$work/others" "$work/guard" "$work/stash/.new" "$mine/.kpkg-link"
+        rm -rf "$work/tree" "$work/log" "$work/files" "$work/before" "$work/guard" "$work/stash/.new" "$mine/.kpkg-link"
         rmdir "$work/stash" 2>/dev/null
         [ -d "$work/stash" ] || rm -rf "$work"
     }
 
-    # KERNEL FOLDER: files named like the modules in FOLDER, those that came with the kernel excepted
-    modules_outside() {
-        modules_in "$2" | while IFS= read -r built; do
-            find "$lib/$1" -path "$lib/$1/kernel" -prune -o -name "${built##*/}" ! -type d -print 2>/dev/null
+    # One a line, and no word that a shell would split. A link to another kernel's folder is no kernel of its own.
+    each_kernel() {
+        for at in "$lib"/*/; do
+            at=${at%/}
+            case ${at##*/} in *[[:space:]*?[]*) continue ;; esac
+            [ -L "$at" ] && [ "$(readlink -f "$at/..")" = "$(readlink -f "$lib")" ] || printf '%s\n' "${at##*/}"
         done
     }
     # KERNEL: keeps what makes its module work now, until its successor works
@@ -169,11 +173,9 @@ kpkg_dkms() (
         new=$work/stash/.new
         rm -rf "$new"
         mkdir -p "$new/lib" && copy_tree "$mine/$active" "$new/build" || return 1
-        modules_outside "$1" "$new/build/module" >"$new/files"
-        installed_from "$1" "$new/build/module" >>"$new/files" || return 1
+        installed_from "$1" "$new/build/module" >"$new/files" || return 1
         while IFS= read -r file; do
             at=$new/lib/${file#"$lib/$1/"}
-            [ ! -e "$at" ] || continue
             mkdir -p "${at%/*}" || return 1
             if [ -L "$file" ] || ! ln "$file" "$at" 2>/dev/null; then cp -pL "$file" "$at" || return 1; fi
         done <"$new/files"
@@ -189,14 +191,18 @@ kpkg_dkms() (
         case $1 in original_module | kernel-*) return 1 ;; esac
         [ -d "$mine/$1/kpkg-source" ] || { [ -L "$mine/$1/source" ] && [ ! -e "$mine/$1/source/dkms.conf" ]; }
     }
-    # The kernels' own modules that dkms has put aside, where no version of ours is active any more
+    # Modules that are back where their place is free: those we have put aside, and the kernels' own that dkms has, where no version
+    # of ours is active any more. Prints their kernels.
     return_originals() {
         find "$mine/original_module" ! -type d ! -name '*.origin' ! -path '*/collisions/*' 2>/dev/null | while IFS= read -r file; do
             own=${file#"$mine/original_module/"}
             own=${own%%/*}
-            ! is_active "$own" || continue
             # dkms 3.1 and later note the place; earlier ones do not, but the kernel does.
             at=$(cat "$file.origin" 2>/dev/null)
+            case $file in
+                "$mine/original_module/$own"/kpkg/*) at=$lib/$own/${file#"$mine/original_module/$own/kpkg/"} ;;
+                *) ! is_active "$own" || continue ;;
+            esac
             if [ -z "$at" ]; then
                 base=${file##*/}
                 at=$(grep "/${base%.ko*}\.ko\$" "$lib/$own/modules.order" 2>/dev/null | head -n 1)
@@ -222,7 +228,10 @@ kpkg_dkms() (
     needs=''
     say() { printf '%s: %s\n' "$package" "$*"; }
     # KERNEL: the header package it wants
-    header_package() { printf '%s\n' "$headers" | sed "s|%k|$1|g; s|%f|${1##*-}|g"; }
+    header_package() {
+        kernel_word=$(printf '%s\n' "$1" | sed 's/[&|\\]/\\&/g')
+        printf '%s\n' "$headers" | sed "s|%k|$kernel_word|g; s|%f|${kernel_word##*-}|g"
+    }
 
     # KERNEL: is its active version also on disk?
     is_working() { is_active "$1" && [ -n "$(installed_from "$1" "$mine/$active/module")" ]; }
@@ -232,17 +241,19 @@ kpkg_dkms() (
             [ -n "$(installed_as "$1" "$built")" ] || echo missing
         done)" ]
     }
-    # KERNEL FOLDER: the kernel brings a module of that name itself
-    in_kernel() {
-        [ -n "$(modules_in "$2" | while IFS= read -r built; do
-            file=${built##*/}
-            find "$lib/$1/kernel" -name "${file%%.ko*}.ko*" 2>/dev/null
-        done)" ]
+    # KERNEL FOLDER: when files named like the modules in FOLDER were written, and where
+    files_named() {
+        modules_in "$2" | while IFS= read -r file; do
+            file=${file##*/}
+            find -H "$lib/$1" \( -name "${file%%.ko*}.ko" -o -name "${file%%.ko*}.ko.[gxz]*" \) ! -type d -printf '%T@ %P\n' 2>/dev/null
+        done
     }
-    # VERSION: back to what the package ships
+    # KERNEL FOLDER: where, of those written since $work/before
+    fresh_files() { files_named "$1" "$2" | grep -vxF -f "$work/before" | sed 's/^[^ ]* //'; }
+    # VERSION: back to what a package ships
     thaw() {
-        [ -f "/usr/src/$name-$1/dkms.conf" ] || return 0
-        set_source "/usr/src/$name-$1" "$1" && rm -rf "$mine/$1/kpkg-source" "$mine/$1/.kpkg-source"
+        [ -f "/usr/src/$name-$1/dkms.conf" ] &&
+            set_source "/usr/src/$name-$1" "$1" && rm -rf "$mine/$1/kpkg-source" "$mine/$1/.kpkg-source"
     }
     # Versions that this package or a predecessor left: away, unless a kernel still works with them
     prune() {
@@ -250,15 +261,11 @@ kpkg_dkms() (
             at=${at%/}
             old=${at##*/}
             if [ "$old" = "$version" ] || ! is_stale "$old"; then continue; fi
-            if [ -f "/usr/src/$name-$old/dkms.conf" ]; then
-                thaw "$old"
-                continue
-            fi
+            ! thaw "$old" || continue
             needed=
             for build in "$mine/$old"/*/*/module; do
                 build=${build%/module}
-                kernel=${build%/*}
-                kernel=${kernel##*/}
+                kernel=$(basename "${build%/*}")
                 case $kernel in kpkg-source | source | build | '*') continue ;; esac
                 if is_working "$kernel" && [ "$mine/$active" = "$build" ]; then
                     needed=yes
@@ -286,7 +293,14 @@ kpkg_dkms() (
             [ ! -L "$1" ] || copy_tree "$at" "$work/tree/${at##*/}"
         done
     }
-    run_dkms() { dkms "$@" -m "$name" -v "$version" </dev/null; }
+    # In the background, so that a signal does not wait for it; two hours, so that nothing waits for ever
+    run_dkms() {
+        timeout -k 9 7200 dkms "$@" -m "$name" -v "$version" </dev/null &
+        wait "$!"
+        ended=$?
+        [ "$ended" != 124 ] || echo "Error! dkms $1 did not end within two hours and was stopped"
+        return "$ended"
+    }
     # KERNEL: 0 built (sets arch), 1 failed, 2 not meant for this kernel, 3 not before others
     build() {
         private=$work/tree/$name/$version
@@ -303,26 +317,31 @@ kpkg_dkms() (
             13) return 3 ;;
             *) return 1 ;;
         esac
-        for at in "$private/$1"/*/module; do
-            [ -d "$at" ] || continue
-            arch=${at%/module}
-            arch=${arch##*/}
-            return 0
+        set -- "$1" "$private/$1"/*/module
+        [ -d "$2" ] || return 1
+        arch=${2%/module}
+        arch=${arch##*/}
+        misfits "$1" "$2" >"$work/log"
+        [ ! -s "$work/log" ]
+    }
+    # KERNEL FOLDER: modules in FOLDER that it could not load
+    misfits() {
+        modules_in "$2" | while IFS= read -r file; do
+            made_for=$(modinfo -F vermagic "$file" 2>/dev/null)
+            case $made_for in "$1 "*) continue ;; esac
+            echo "Error! ${file##*/} is built for ${made_for:-no kernel: it cannot be read as a module}"
         done
-        return 1
     }
     # DRIVER KERNEL: has dkms a module of it there?
     has_module() {
-        for link in "$tree/$1/kernel-$2"-*; do
-            [ ! -L "$link" ] || return 0
-        done
-        return 1
+        set -- "$tree/$1/kernel-$2"-*
+        [ -L "$1" ]
     }
     # why it did not build
     explain() {
         {
             sed -n 's/^Error! //p' "$work/log"
-            tail -n 12 "$work/tree/$name/$version/build/make.log" 2>/dev/null || tail -n 12 "$work/log"
+            tail -n 12 "$work/tree/$name/$version/build/make.log" 2>/dev/null || grep -v '^Error! ' "$work/log" | tail -n 12
         } | sed 's/^/    /' >&2
         command -v make >/dev/null 2>&1 || warn "make is not installed; a build needs it"
     }
@@ -338,37 +357,50 @@ kpkg_dkms() (
     register() {
         set_source "$source" "$version" && rm -rf "$mine/$version/kpkg-source" "$mine/$version/.kpkg-source"
     }
-    # KERNEL: the new build becomes the active one. 0 done, 1 failed and the old one is back, 2 dkms leaves it to the kernel's own.
+    # KERNEL: modules of these names that are neither ours nor the kernel's own, out of the sight of dkms, which would move them away
+    hide_others() {
+        sed 's/^[^ ]* //' "$work/before" | grep -v '^kernel/' | grep -vxF -f "$work/files" | while IFS= read -r file; do
+            at=$mine/original_module/$1/kpkg/$file
+            [ -e "$at" ] || { mkdir -p "${at%/*}" && mv "$lib/$1/$file" "$at"; }
+        done
+    }
+    # KERNEL: the new build becomes the active one. 0 done, 4 failed and the old one is back, 5 dkms leaves it to the kernel's own.
     swap() {
         built_to=$mine/$version/$1/$arch
         kept=$work/stash/$1
-        register && stash "$1" || return 1
+        ready=$work/tree/$name/$version/$1/$arch
+        register && stash "$1" || return 4
         force=--force
         if [ -d "$kept" ]; then
-            : >"$kept/swapping" || return 1
+            : >"$kept/swapping" || return 4
             # New files take the place of the old ones in one step each: "dkms install" copies over them, and a full
             # disk would cost both.
-            find "$kept/lib" ! -type d >"$work/files"
+            find "$kept/lib" ! -type d -printf '%P\n' >"$work/files"
             while IFS= read -r file; do
-                at=$work/tree/$name/$version/$1/$arch/module/${file##*/}
-                [ ! -e "$at" ] || place "$at" "$lib/$1/${file#"$kept/lib/"}" || { restore "$1"; return 1; }
+                [ ! -e "$ready/module/${file##*/}" ] || place "$ready/module/${file##*/}" "$lib/$1/$file" || { restore "$1"; return 4; }
             done <"$work/files"
             # dkms must see that another build is active: without a link it archives the installed file as the kernel's
             # own, to come back on removal; with the right link "--force" uninstalls first.
-            relink "kpkg-old/$1/$arch" "$mine/kernel-$1-$arch" || { restore "$1"; return 1; }
+            relink "kpkg-old/$1/$arch" "$mine/kernel-$1-$arch" || { restore "$1"; return 4; }
         fi
-        if [ ! -s "$work/files" ] && in_kernel "$1" "$work/tree/$name/$version/$1/$arch/module"; then force=; fi
-        modules_outside "$1" "$work/tree/$name/$version/$1/$arch/module" >"$work/others"
+        files_named "$1" "$ready/module" >"$work/before"
+        if [ ! -s "$work/files" ] && grep -q '^[^ ]* kernel/' "$work/before"; then force=; fi
+        hide_others "$1"
         rm -rf "$built_to"
-        if mkdir -p "${built_to%/*}" && mv "$work/tree/$name/$version/$1/$arch" "$built_to"; then
+        if mkdir -p "${built_to%/*}" && mv "$ready" "$built_to"; then
             run_dkms install $force -k "$1" -a "$arch" >"$work/log" 2>&1
+            fresh_files "$1" "$built_to/module" | sed 's|/[^/]*$||' | sort -u >"$built_to/kpkg-folders"
         fi
+        returned=$(return_originals)
+        find "$mine/original_module/$1/kpkg" ! -type d 2>/dev/null | while IFS= read -r file; do
+            warn "kernel $1: $lib/$1/${file#*/kpkg/} was not from dkms; it is kept, and comes back when $name is removed"
+        done
         if [ "$(readlink "$mine/kernel-$1-$arch")" = "$version/$1/$arch" ] && all_installed "$1" "$built_to/module"; then
             # Modules that the new version no longer has
-            gone=
+            gone=$returned
             while IFS= read -r file; do
                 [ ! -e "$built_to/module/${file##*/}" ] || continue
-                rm -f "$lib/$1/${file#"$kept/lib/"}"
+                rm -f "$lib/$1/$file"
                 gone=yes
             done <"$work/files"
             [ -z "$gone" ] || update_depmod "$1"
@@ -379,24 +411,20 @@ kpkg_dkms() (
         if [ -z "$force" ]; then
             [ "$(readlink "$mine/kernel-$1-$arch")" != "kpkg-old/$1/$arch" ] || rm -f "$mine/kernel-$1-$arch"
             rm -rf "$kept"
-            return 2
+            return 5
         fi
+        # Half a module is worse than none.
+        [ -d "$kept" ] || fresh_files "$1" "$built_to/module" | while IFS= read -r file; do rm -f "$lib/$1/$file"; done
+        rm -rf "$built_to"
+        rmdir "${built_to%/*}" 2>/dev/null
         if [ -d "$kept" ]; then
-            rm -rf "$built_to"
-            rmdir "${built_to%/*}" 2>/dev/null
             restore "$1" && rm -rf "$kept"
         else
-            # Half a module is worse than none.
-            modules_outside "$1" "$built_to/module" | while IFS= read -r file; do
-                grep -qxF "$file" "$work/others" || rm -f "$file"
-            done
             rm -f "$mine/kernel-$1-$arch"
-            rm -rf "$built_to"
-            rmdir "${built_to%/*}" 2>/dev/null
             return_originals >/dev/null
             update_depmod "$1"
         fi
-        return 1
+        return 4
     }
     # KERNEL: what it is left with
     tell_kept() {
@@ -409,9 +437,12 @@ kpkg_dkms() (
     # KERNEL: builds and swaps, and says how it went. 0 done, 1 failed, 2 nothing to be done.
     serve() {
         : >"$work/files"
-        build "$1"
+        build "$1" && swap "$1"
         case $? in
-            0) ;;
+            0)
+                say "kernel $1: $name $version is built and installed"
+                return 0
+                ;;
             2)
                 say "kernel $1: $name $version is not meant for it"
                 ! is_working "$1" || [ "${active%%/*}" = "$version" ] || tell_kept "$1"
@@ -420,30 +451,21 @@ kpkg_dkms() (
             3)
                 warn "kernel $1: $name $version is not built yet: $(sed -n 's/^Error! //p' "$work/log" | head -n 1)"
                 tell_needs "$1"
-                tell_kept "$1"
-                return 1
+                ;;
+            4)
+                warn "kernel $1: $name $version could not be installed:"
+                tail -n 12 "$work/log" | sed 's/^/    /' >&2
+                ;;
+            5)
+                warn "kernel $1: dkms leaves the kernel's own module in place; to use $name $version: dkms install --force -m $name -v $version -k $1"
+                return 2
                 ;;
             *)
                 warn "kernel $1: $name $version failed to build:"
                 explain
                 tell_needs "$1"
-                tell_kept "$1"
-                return 1
                 ;;
         esac
-        swap "$1"
-        case $? in
-            0)
-                say "kernel $1: $name $version is built and installed"
-                return 0
-                ;;
-            2)
-                warn "kernel $1: dkms leaves the kernel's own module in place; to use $name $version: dkms install --force -m $name -v $version -k $1"
-                return 2
-                ;;
-        esac
-        warn "kernel $1: $name $version could not be installed:"
-        tail -n 12 "$work/log" | sed 's/^/    /' >&2
         tell_kept "$1"
         return 1
     }
@@ -478,7 +500,7 @@ kpkg_dkms() (
         [ -f "$source/dkms.conf" ] && is_built_after "$before" "$source/dkms.conf" || return 0
         recover
         prepare || return 0
-        trap 'recover; exit 143' HUP INT TERM
+        trap 'kill "$!" 2>/dev/null; recover; exit 143' HUP INT TERM
         serve "$1"
         status=$?
         [ -z "$waits" ] || prune
@@ -499,22 +521,14 @@ kpkg_dkms() (
     # Kernels that nothing was built for
     tell_headers() {
         told=
-        for at in "$lib"/*/; do
-            kernel=${at%/}
-            kernel=${kernel##*/}
-            if [ "$kernel" = '*' ] || has_headers "$kernel"; then continue; fi
+        for kernel in $(each_kernel); do
+            ! has_headers "$kernel" || continue
             # A folder without a kernel is a remnant, and worth a word only if there is nothing else to say.
             [ "$tried" = 0 ] || is_kernel "$kernel" || continue
             told=yes
-            if is_working "$kernel"; then
-                if [ "${active%%/*}" = "$version" ]; then
-                    warn "kernel $kernel has no headers and keeps its $name module; to build it anew, install $(header_package "$kernel")"
-                else
-                    warn "kernel $kernel has no headers and keeps the module of $name ${active%%/*}; for $version install $(header_package "$kernel")"
-                fi
-            else
-                warn "kernel $kernel has no headers, $name was not built for it; install $(header_package "$kernel")"
-            fi
+            has="$name was not built for it"
+            ! is_working "$kernel" || has="it keeps the module of $name ${active%%/*}"
+            warn "kernel $kernel has no headers, $has; to build $version, install $(header_package "$kernel")"
         done
         [ "$tried" != 0 ] || [ -n "$told" ] || warn "no kernel found, $name was not built; install $(header_package KERNEL)"
     }
@@ -528,7 +542,7 @@ kpkg_dkms() (
             warn "cannot write to $tree, nothing was built"
             return 1
         fi
-        trap 'recover; exit 143' HUP INT TERM
+        trap 'kill "$!" 2>/dev/null; recover; exit 143' HUP INT TERM
         tried=0 failed=0 served=
         no_dkms=
         if ! command -v dkms >/dev/null 2>&1; then
@@ -538,9 +552,7 @@ kpkg_dkms() (
             warn "/etc/dkms/no-autoinstall exists, nothing was built"
             no_dkms=yes
         fi
-        for at in "$lib"/*/; do
-            kernel=${at%/}
-            kernel=${kernel##*/}
+        for kernel in $(each_kernel); do
             if [ -n "$no_dkms" ] || ! has_headers "$kernel"; then continue; fi
             tried=$((tried + 1))
             serve "$kernel"
@@ -552,12 +564,7 @@ kpkg_dkms() (
         # dkms builds for kernels to come from what is registered. When nothing could be built from the new source, while
         # the old one works somewhere, that is the better one to offer.
         keeps=
-        for link in "$mine"/kernel-*; do
-            [ -L "$link" ] || continue
-            active=$(readlink "$link")
-            kernel=${active#*/}
-            ! is_working "${kernel%/*}" || keeps=yes
-        done
+        for kernel in $(each_kernel); do ! is_working "$kernel" || keeps=yes; done
         if [ "$failed" = 0 ] || [ -n "$served" ] || [ -z "$keeps" ]; then register; fi
         if [ "$failed" != 0 ] && [ -n "$needs" ]; then
             # what is kept until those are there

@@ -7,21 +7,19 @@ kpkg_modules() (
 
     # A kernel is there when its own list of modules is: without it depmod would only leave files behind
     is_there() { [ -e "/lib/modules/$1/modules.order" ] || [ -e "/lib/modules/$1/modules.builtin" ]; }
-    # A kernel that went before its modules left what depmod had made for it
+    # A kernel that went before its modules left what depmod had made for it. Other folders are not ours, even if they are empty.
     forget() {
         at=/lib/modules/$1
-        [ -d "$at" ] || return 0
         if [ -z "$(find "$at/" -name '*.ko' -o -name '*.ko.*' | head -n 1)" ]; then
             rm -f "$at"/modules.alias "$at"/modules.alias.bin "$at"/modules.dep "$at"/modules.dep.bin \
                 "$at"/modules.symbols "$at"/modules.symbols.bin "$at"/modules.builtin.bin \
                 "$at"/modules.builtin.alias.bin "$at"/modules.devname "$at"/modules.softdep "$at"/modules.weakdep
         fi
-        find "$at/" -depth -type d -empty -exec rmdir {} +
-        return 0
+        rmdir "$at" 2>/dev/null || :
     }
     index() {
         command -v depmod >/dev/null || return 0
-        depmod -a "$1" || warn "depmod failed for the kernel $1"
+        timeout -k 9 900 depmod -a "$1" || warn "depmod failed for the kernel $1"
     }
     modules='greeter greeter_echo'
     # always, never, or auto: where it holds one of our modules
@@ -58,6 +56,8 @@ kpkg_modules() (
     for file in $files; do
         [ ! -e "$file" ] || exit 0
     done
+    # the folder that rpm made around the package's own
+    (cd /lib/modules && for file in $files; do rmdir -p "$(dirname "$(dirname "${file#*/lib/modules/}")")"; done) 2>/dev/null
     for kernel in $kernels; do
         if is_there "$kernel"; then
             index "$kernel"

@@ -9,7 +9,7 @@ kpkg_modules() (
     is_there() { [ -e "/lib/modules/$1/modules.order" ] || [ -e "/lib/modules/$1/modules.builtin" ]; }
     index() {
         command -v depmod >/dev/null || return 0
-        depmod -a "$1" || warn "depmod failed for the kernel $1"
+        timeout -k 9 900 depmod -a "$1" || warn "depmod failed for the kernel $1"
     }
     # Kernels whose initramfs is made anew at the end of the transaction, once for all packages
     marks=/run/kpkg-initramfs
