@@ -56,13 +56,13 @@ kpkg_modules() (
     for file in $files; do
         [ ! -e "$file" ] || exit 0
     done
-    # the folder that rpm made around the package's own
-    (cd /lib/modules && for file in $files; do rmdir -p "$(dirname "$(dirname "${file#*/lib/modules/}")")"; done) 2>/dev/null
     for kernel in $kernels; do
         if is_there "$kernel"; then
             index "$kernel"
             ! belongs "$kernel" || renew "$kernel"
         else
+            # with the folder that rpm made around the package's own
+            rmdir "/lib/modules/$kernel/extra" 2>/dev/null
             forget "$kernel"
         fi
     done
