@@ -18,7 +18,6 @@ use std::time::{Duration, SystemTime};
 use bstr::ByteSlice;
 pub use fault::{Blame, Facts as FaultFacts, Fault, Guess, fault};
 pub use log::Said;
-use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -36,6 +35,7 @@ use crate::package::Codec;
 use crate::sandbox::{Ended, Limits, Sandbox, run_outside};
 use crate::source::SourceKind;
 use crate::symvers::Symvers;
+use crate::temporary::TemporaryFolder;
 
 /// What the sandbox runs, behind its assignments.
 const BUILD: &str = include_str!("compile/build.bash");
@@ -45,6 +45,8 @@ const GENERATION: u32 = 4;
 const DESCRIPTION: &str = "built.json";
 /// The symbols that its modules export, as kbuild lists them: dkms 3.1.3 and later keep it for the drivers that are built after it.
 const SYMVERS: &str = "Module.symvers";
+/// How the folders of builds are called.
+const WORK: &str = ".new-";
 /// The folder, in a build's own, of what is finished.
 const RESULT: &str = "result";
 /// The file of what the build said.
@@ -291,26 +293,31 @@ pub fn compile(
     let builder = Builder { driver, before, options, source, jobs, asks_distribution };
     let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let outcomes: Vec<Mutex<Outcome>> = kernels.iter().map(|_| Mutex::new(Outcome::NotTried)).collect();
-    std::thread::scope(|scope| {
-        for _ in 0..side_by_side {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(kernel) = kernels.get(index) else { break };
-                    if options.stop.is_set() || (failed.load(Ordering::Relaxed) > 0 && !options.keep_going) {
-                        break;
-                    }
-                    let outcome = builder.outcome(index, kernel, &|| tell(Event::Begins(index)));
-                    if matches!(outcome, Outcome::Failed(_)) {
-                        failed.fetch_add(1, Ordering::Relaxed);
-                    }
-                    if let Ok(mut place) = outcomes[index].lock() {
-                        *place = outcome;
-                    }
-                    tell(Event::Ends(index));
-                }
-            });
+    let work = || {
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(kernel) = kernels.get(index) else { break };
+            if options.stop.is_set() || (failed.load(Ordering::Relaxed) > 0 && !options.keep_going) {
+                break;
+            }
+            let outcome = builder.outcome(index, kernel, &|| tell(Event::Begins(index)));
+            if matches!(outcome, Outcome::Failed(_)) {
+                failed.fetch_add(1, Ordering::Relaxed);
+            }
+            if let Ok(mut place) = outcomes[index].lock() {
+                *place = outcome;
+            }
+            tell(Event::Ends(index));
         }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..side_by_side {
+            // where no more threads are to be had, those that are do it
+            if std::thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                break;
+            }
+        }
+        work();
     });
     options.stop.check()?;
     Ok(outcomes.into_iter().map(|outcome| outcome.into_inner().unwrap_or(Outcome::NotTried)).collect())
@@ -444,46 +451,6 @@ impl Need<'_> {
     /// `NAME-VERSION`, its source below dkms's folder of sources.
     fn source(&self) -> String {
         format!("{}-{}", self.driver.name, self.driver.version)
-    }
-}
-
-/// The folder of a build, which ends with it. Those of runs that were killed end with the next.
-struct Work {
-    path: PathBuf,
-    /// Locked as long as somebody works there.
-    _folder: File,
-}
-
-/// How the folders of builds are called.
-const WORK: &str = ".new-";
-
-impl Work {
-    fn new(cache: &Path) -> std::io::Result<Self> {
-        // nobody finds a folder that is not locked yet
-        let door = File::open(cache)?;
-        flock(&door, FlockOperation::LockExclusive)?;
-        for entry in fs::read_dir(cache)?.flatten() {
-            let path = entry.path();
-            let is_work = entry.file_name().as_encoded_bytes().starts_with(WORK.as_bytes());
-            if is_work && File::open(&path).is_ok_and(|folder| try_lock(&folder)) {
-                // what cannot be removed is in nobody's way
-                let _left = beneath::remove(&path);
-            }
-        }
-        let path = tempfile::Builder::new().prefix(WORK).tempdir_in(cache)?.keep();
-        let folder = File::open(&path)?;
-        flock(&folder, FlockOperation::LockExclusive)?;
-        Ok(Self { path, _folder: folder })
-    }
-}
-
-fn try_lock(file: &File) -> bool {
-    flock(file, FlockOperation::NonBlockingLockExclusive).is_ok()
-}
-
-impl Drop for Work {
-    fn drop(&mut self) {
-        let _left = beneath::remove(&self.path);
     }
 }
 
@@ -638,14 +605,14 @@ impl Builder<'_> {
     fn compile(&self, task: Task<'_>) -> Result<(), Box<Failure>> {
         check_programs(task.kernel)?;
         let cannot_write = |error| Error::io("cannot write to the cache", &self.options.cache, error);
-        let work = Work::new(&self.options.cache).map_err(cannot_write)?;
+        let work = TemporaryFolder::named(&self.options.cache, WORK).map_err(cannot_write)?;
         let first = match self.options.manner {
             Manner::Packaged => Uname::Imitated,
             Manner::OnTarget => Uname::Another,
         };
-        let Made { modules, mut said, has_asked } = self.attempt(task, &work.path, first)?;
+        let Made { modules, mut said, has_asked } = self.attempt(task, work.path(), first)?;
         if has_asked {
-            match self.attempt(task, &work.path.join("again"), Uname::Another) {
+            match self.attempt(task, &work.path().join("again"), Uname::Another) {
                 Err(failure) if failure.error.kind() == Kind::Failed => {
                     let first = failure
                         .compiler_error
@@ -657,7 +624,7 @@ impl Builder<'_> {
             }
         }
         let stripped: Vec<bool> = task.wanted.iter().map(|module| module.strip).collect();
-        let result = work.path.join(RESULT);
+        let result = work.path().join(RESULT);
         let files = Folder::open(&result).map_err(cannot_write)?;
         let mut digests = BTreeMap::new();
         for ((name, _), stripped) in modules.iter().zip(&stripped) {
@@ -717,7 +684,9 @@ impl Builder<'_> {
         let has_asked = logs.file(Path::new(ASKED)).map_err(cannot_write)?.is_some();
         let kept = |(stage, error): (Stage, Error)| self.failure(stage, error, &logs, place);
         let ended = ran.map_err(|error| match error.kind() {
-            Kind::Failed => kept((Stage::Other, error.hint("`--timeout SECONDS` gives a build more time"))),
+            Kind::Failed if error.hint_text().is_none() => {
+                kept((Stage::Other, error.hint("`--timeout SECONDS` gives a build more time")))
+            }
             _ => kept((Stage::Other, error)),
         })?;
         let said: Vec<String> = String::from_utf8_lossy(&ended.output).lines().map(str::to_owned).collect();

@@ -17,6 +17,7 @@ use crate::backend::{self, Contents, Found};
 use crate::beneath::{self, Folder};
 use crate::error::{Error, Result};
 use crate::output::Stop;
+use crate::temporary::TemporaryFolder;
 
 /// The most bytes that one package may unpack to.
 const LARGEST: u64 = 4 << 30;
@@ -71,8 +72,7 @@ impl Cache {
         }
         let cannot_write = |error| Error::io("cannot write to the cache", &self.folder, error);
         fs::create_dir_all(&self.folder).map_err(cannot_write)?;
-        let staging =
-            tempfile::Builder::new().prefix(".new-").tempdir_in(&self.folder).map_err(cannot_write)?;
+        let staging = TemporaryFolder::new(&self.folder).map_err(cannot_write)?;
         let mut package = unpack(path, staging.path(), digest, stop)?;
         let text = serde_json::to_string_pretty(&package).unwrap_or_default();
         fs::write(staging.path().join(DESCRIPTION), text).map_err(cannot_write)?;

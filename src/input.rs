@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::error::{Error, Result};
 use crate::output::Stop;
+use crate::temporary::TemporaryFolder;
 use crate::{source, unpack};
 
 /// The findings of this layer.
@@ -35,7 +36,7 @@ pub struct Input {
     pub archive: Option<String>,
     /// Notes and warnings.
     pub diagnostics: Vec<Diagnostic>,
-    scratch: Option<tempfile::TempDir>,
+    scratch: Option<TemporaryFolder>,
 }
 
 impl Input {
@@ -43,9 +44,7 @@ impl Input {
     /// has to be written for it.
     pub fn open(path: &Path, revision: Option<&str>, scratch: &Path, stop: &Stop) -> Result<Self> {
         let new_folder = || {
-            tempfile::Builder::new()
-                .prefix(".kpkg-")
-                .tempdir_in(scratch)
+            TemporaryFolder::new(scratch)
                 .map_err(|error| Error::io("cannot make a folder in", scratch, error))
         };
         if let Some(revision) = revision {

@@ -94,6 +94,7 @@ pub mod sandbox;
 pub mod source;
 pub mod symvers;
 pub mod template;
+pub mod temporary;
 pub mod trial;
 pub mod unpack;
 pub mod version;

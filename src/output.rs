@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::{SpooledData, SpooledTempFile};
 
 use crate::error::{Error, Result};
+use crate::temporary;
 
 /// How much is collected before it is handed to the system.
 const BUFFER: usize = 128 * 1024;
@@ -195,7 +196,7 @@ impl Dir {
 
     fn temporary(&self) -> Result<tempfile::NamedTempFile> {
         self.ready()?;
-        tempfile::Builder::new().prefix(".kpkg-").tempfile_in(&self.path).map_err(|error| {
+        temporary::file(&self.path).map_err(|error| {
             Error::io("cannot write to the output folder", &self.path, error)
                 .hint("choose another folder with `--output`")
         })
@@ -276,7 +277,7 @@ pub fn rewrite(path: &Path, bytes: &[u8]) -> Result<()> {
 /// The bytes on the disk, in a temporary file beside `path`.
 fn beside(path: &Path, bytes: &[u8], mode: fs::Permissions) -> Result<tempfile::NamedTempFile> {
     let write = || -> io::Result<tempfile::NamedTempFile> {
-        let mut temporary = tempfile::Builder::new().prefix(".kpkg-").tempfile_in(folder_of(path))?;
+        let mut temporary = temporary::file(folder_of(path))?;
         temporary.write_all(bytes)?;
         temporary.as_file().set_permissions(mode)?;
         temporary.as_file().sync_all()?;

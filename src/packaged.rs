@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::output::Stop;
 use crate::package::{Content, Entry, EntryKind, Package, Payload};
 use crate::source::{SourceFile, SourceKind};
+use crate::temporary::TemporaryFolder;
 use crate::unpack::{BYTES, ENTRIES};
 
 /// Where sources lie on a target, with slashes.
@@ -30,7 +31,7 @@ pub struct PackagedSource {
     pub root: PathBuf,
     /// Everything in it.
     pub files: Vec<SourceFile>,
-    _scratch: Arc<tempfile::TempDir>,
+    _scratch: Arc<TemporaryFolder>,
 }
 
 /// The sources of a planned package; nothing where it brings none.
@@ -113,15 +114,15 @@ pub fn unpacked(
 
 /// Where sources are written.
 struct Target {
-    folder: tempfile::TempDir,
+    folder: TemporaryFolder,
     /// By path below the folder.
     files: BTreeMap<String, SourceKind>,
 }
 
 impl Target {
     fn new(scratch: &Path) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix(".kpkg-").tempdir_in(scratch);
-        let folder = folder.map_err(|error| Error::io("cannot make a folder in", scratch, error))?;
+        let folder = TemporaryFolder::new(scratch)
+            .map_err(|error| Error::io("cannot make a folder in", scratch, error))?;
         Ok(Self { folder, files: BTreeMap::new() })
     }
 

@@ -5,6 +5,8 @@
 //! namespaces to ordinary users; without them it is an error, and nothing runs. Everything in it ends with it, and with the thread
 //! that waits for it, however that ends.
 
+mod watch;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
@@ -19,6 +21,7 @@ use bstr::ByteSlice;
 
 use crate::error::{Error, Result};
 use crate::output::Stop;
+use watch::{PROCESSES, Watch};
 
 /// Builds the view and enters it.
 const ENTER: &str = include_str!("sandbox/enter.sh");
@@ -53,6 +56,8 @@ pub struct Sandbox {
     /// The bytes of files, in the order of `view`.
     files: Vec<Vec<u8>>,
     sources: Vec<PathBuf>,
+    /// Folders that may be written to.
+    writable: Vec<PathBuf>,
 }
 
 /// What a program left behind.
@@ -79,8 +84,6 @@ pub struct Limits {
 
 /// The bytes that a program may write to one file.
 const LARGEST_FILE: u64 = 4 << 30;
-/// How many processes and threads an ordinary user's programs may have; the kernel counts none of root's.
-const PROCESSES: u32 = 8192;
 
 impl Sandbox {
     /// The programs of this machine, and nothing else: no `/etc` but what the loader needs, no other user's files.
@@ -159,6 +162,7 @@ impl Sandbox {
     /// Shows a folder that may be written to.
     pub fn bind_writable(&mut self, source: &Path, inside: &str) -> Result<()> {
         self.bind(source, inside)?;
+        self.writable.extend(self.sources.last().cloned());
         let at = self.view.len() - 3;
         self.view[at] = "bind-rw".into();
         Ok(())
@@ -235,7 +239,7 @@ impl Sandbox {
             .env_clear()
             .env("PATH", PROGRAMS)
             .current_dir("/");
-        let (ended, said) = attend(child, &self.files, limits, stop)?;
+        let (ended, said) = attend(child, &self.files, &self.writable, limits, stop)?;
         if said.contains_str(ENTERED) { Ok(ended) } else { Err(no_view(&said)) }
     }
 }
@@ -253,12 +257,18 @@ pub fn run_outside(
     let mut child = Command::new(program);
     // a signal to the program's own group, which `kill 0` sends, ends nobody else
     child.args(arguments).env_clear().envs(variables).current_dir(folder).process_group(0);
-    attend(&mut child, &[], limits, stop).map(|(ended, _)| ended)
+    attend(&mut child, &[], &[], limits, stop).map(|(ended, _)| ended)
 }
 
-/// Starts a program, which has a group of its own, gives it `input`, and ends the group when the program takes too long, says too much, or
-/// somebody asks to stop; also what it complained of.
-fn attend(command: &mut Command, input: &[Vec<u8>], limits: Limits, stop: &Stop) -> Result<(Ended, Vec<u8>)> {
+/// Starts a program, which has a group of its own, gives it `input`, and ends the group when the program takes too long, says or takes too
+/// much, or somebody asks to stop; also what it complained of.
+fn attend(
+    command: &mut Command,
+    input: &[Vec<u8>],
+    writable: &[PathBuf],
+    limits: Limits,
+    stop: &Stop,
+) -> Result<(Ended, Vec<u8>)> {
     let name = command.get_program().to_string_lossy().into_owned();
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(
@@ -272,30 +282,40 @@ fn attend(command: &mut Command, input: &[Vec<u8>], limits: Limits, stop: &Stop)
         )?;
     let (mut stdin, output, complaints) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (sender, receiver) = channel();
+    let mut watch = Watch::new(child.id(), writable);
     std::thread::scope(|scope| {
-        scope.spawn(move || {
+        let give = move || {
             // what is not taken any more is not needed any more
             for bytes in input {
                 let _gone = stdin.as_mut().map(|stdin| stdin.write_all(bytes));
             }
-        });
-        let said = scope.spawn(move || read_up_to(complaints, 64 << 10));
-        scope.spawn(move || {
+        };
+        let hear = move || {
             let bytes = read_up_to(output, limits.output + 1);
             let _gone = sender.send(bytes);
+        };
+        let threads = thread(scope, give).and_then(|_| {
+            thread(scope, hear).and_then(|_| thread(scope, move || read_up_to(complaints, 64 << 10)))
         });
+        let fails = |why: &str| Error::failed(format!("the program {why}"));
         let mut waited = Duration::ZERO;
         let output = loop {
+            if threads.is_err() {
+                break Ok(Vec::new());
+            }
             match receiver.recv_timeout(TICK) {
-                Ok(bytes) if bytes.len() > limits.output => break Err("says more than it may"),
+                Ok(bytes) if bytes.len() > limits.output => break Err(fails("says more than it may")),
                 Ok(bytes) => break Ok(bytes),
                 Err(RecvTimeoutError::Timeout) if !stop.is_set() && waited < limits.time => {
                     waited += TICK;
+                    if let Some(excess) = watch.excess() {
+                        break Err(fails(&excess).hint("no module needs that much to be built"));
+                    }
                 }
-                Err(_) => break Err("takes too long"),
+                Err(_) => break Err(fails("takes too long")),
             }
         };
-        if output.is_err() {
+        if output.is_err() || threads.is_err() {
             // with the first process of a namespace everything in it ends
             if let Some(group) = rustix::process::Pid::from_raw(child.id().cast_signed()) {
                 let _gone = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
@@ -303,10 +323,20 @@ fn attend(command: &mut Command, input: &[Vec<u8>], limits: Limits, stop: &Stop)
             let _gone = child.kill();
         }
         let status = child.wait().map_err(|error| Error::io("cannot wait for", &name, error))?;
-        let said = said.join().unwrap_or_default();
+        let said = threads?.join().unwrap_or_default();
         stop.check()?;
-        let output = output.map_err(|why| Error::failed(format!("the program {why}")))?;
-        Ok((Ended { status: status.code(), output }, said))
+        Ok((Ended { status: status.code(), output: output? }, said))
+    })
+}
+
+/// Starts a thread of a scope.
+fn thread<'scope, T: Send + 'scope>(
+    scope: &'scope std::thread::Scope<'scope, '_>,
+    run: impl FnOnce() -> T + Send + 'scope,
+) -> Result<std::thread::ScopedJoinHandle<'scope, T>> {
+    std::thread::Builder::new().spawn_scoped(scope, run).map_err(|error| {
+        Error::lacking(format!("cannot start a thread: {error}"))
+            .hint("`ulimit -u` and `ulimit -v` may allow too little")
     })
 }
 

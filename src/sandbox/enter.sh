@@ -8,6 +8,8 @@
 #
 #   bind SOURCE PATH | bind-rw SOURCE PATH | link TARGET PATH | links FOLDER TARGETS (a line each) | file PATH MODE SIZE (the bytes: standard input)
 set -eu
+# where memory ends, this ends before anything else does
+echo 1000 >/proc/self/oom_score_adj 2>/dev/null || :
 # whatever the caller had open
 for open in /proc/self/fd/*; do
     open=${open##*/}
