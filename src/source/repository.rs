@@ -486,11 +486,32 @@ fn linked_git_dir(top: &Path, file: &Path) -> Result<PathBuf, String> {
         return Err(format!("`{}` does not begin with `gitdir:`", file.display()));
     };
     let git_dir = top.join(std::ffi::OsStr::from_bytes(path.trim()));
-    if git_dir.is_dir() {
-        Ok(git_dir)
-    } else {
-        Err(format!("`{}` names `{}`, which is not there", file.display(), git_dir.display()))
+    if !git_dir.is_dir() {
+        return Err(format!("`{}` names `{}`, which is not there", file.display(), git_dir.display()));
     }
+    if !leads_back(&git_dir, top, file) {
+        return Err(format!(
+            "`{}` names `{}`, which is another folder's: neither its `gitdir` nor its `core.worktree` names this one",
+            file.display(),
+            git_dir.display()
+        ));
+    }
+    Ok(git_dir)
+}
+
+/// Whether the folder of a work tree (`git worktree`) or of a submodule names the place that it is of, as git writes it there: a file
+/// that came with a tree cannot make that of another repository.
+fn leads_back(git_dir: &Path, top: &Path, file: &Path) -> bool {
+    let is = |named: &[u8], wanted: &Path| {
+        let named = fs::canonicalize(git_dir.join(std::ffi::OsStr::from_bytes(named.trim())));
+        named.is_ok_and(|named| fs::canonicalize(wanted).is_ok_and(|wanted| named == wanted))
+    };
+    if let Ok(Some(text)) = read_rules(&git_dir.join("gitdir")) {
+        return is(&text, file);
+    }
+    let Ok(Some(text)) = read_rules(&git_dir.join("config")) else { return false };
+    let config = gix_config::File::try_from(text.to_str_lossy().as_ref()).ok();
+    config.is_some_and(|config| config.string("core.worktree").is_some_and(|named| is(&named, top)))
 }
 
 /// The text of a file of rules; nothing for what is missing, no regular file, or a link: git does not follow one

@@ -688,6 +688,12 @@ fn linked_work_trees_and_submodules() {
         "main/.git/worktrees/l/HEAD = ref: refs/heads/main\n",
         "main/.git/worktrees/l/commondir = ../..\n",
     ]);
+    // a file that came with the tree names the repository of somebody else
+    let selection = select(&tree.path("linked"), &Options::default()).unwrap();
+    assert_eq!(shown(&selection), ["a.c"]);
+    let told = &selection.diagnostics[0].message;
+    assert!(told.contains("which is another folder's"), "{told}");
+    tree.add(&["main/.git/worktrees/l/gitdir = ../../../../linked/.git\n"]);
     let selection = select(&tree.path("linked"), &Options::default()).unwrap();
     assert_eq!(shown(&selection), ["a.c", "a.o"]);
     assert_eq!(left_out(&selection), [".git"]);
@@ -706,6 +712,7 @@ fn linked_work_trees_and_submodules() {
     ]);
     tree.git_dir(".git", &["a.c", "core@"], gix_hash::Kind::Sha1);
     tree.git_dir(".git/modules/core", &["hal.o", "deep/y.o"], gix_hash::Kind::Sha1);
+    tree.add(&[".git/modules/core/config = [core]\n\tworktree = ../../../core\n"]);
     let selection = tree.select();
     let expected = ["a.c", "core/", "core/deep/", "core/deep/y.o", "core/fw.bin", "core/hal.o"];
     assert_eq!(shown(&selection), expected);
