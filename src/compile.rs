@@ -1082,18 +1082,26 @@ fn take_modules(
     for module in wanted {
         let name = format!("{}.ko", module.name);
         let unreadable = |error| Error::io("the build made a module that cannot be read:", &name, error);
+        let taken = |from: &Path, to: &Path| {
+            let file = left.file(from).map_err(unreadable)?;
+            let size =
+                file.map(|file| file.metadata()).transpose().map_err(unreadable)?.map(|file| file.len());
+            if size.is_some_and(|size| size > LARGEST_MODULE) {
+                let text = format!("the build makes a `{name}` of more than {} MiB", LARGEST_MODULE >> 20);
+                return Err(Error::failed(text));
+            }
+            if !take(left, from, to, LARGEST_MODULE).map_err(unreadable)? {
+                let from = from.strip_prefix(made).unwrap_or(from).display();
+                return Err(Error::failed(format!("the build makes no `{from}`")));
+            }
+            File::open(to).and_then(KernelModule::read).map_err(unreadable)
+        };
         let to = result.join(&name);
-        if !take(left, &made.join(&name), &to, LARGEST_MODULE).map_err(unreadable)? {
-            return Err(Error::failed(format!("the build makes no `{name}`")));
-        }
-        let read = File::open(&to).and_then(KernelModule::read).map_err(unreadable)?;
+        let read = taken(&made.join(&name), &to)?;
         fs::set_permissions(&to, fs::Permissions::from_mode(0o644)).map_err(unreadable)?;
         if module.strip {
             fs::create_dir_all(result.join("debug")).map_err(unreadable)?;
-            let (from, to) = (Path::new("debug").join(&name), result.join("debug").join(&name));
-            if !take(left, &from, &to, LARGEST_MODULE).map_err(unreadable)? {
-                return Err(Error::failed(format!("the build makes no `{}`", from.display())));
-            }
+            taken(&Path::new("debug").join(&name), &result.join("debug").join(&name))?;
         }
         modules.push((module.name.clone(), read));
     }
