@@ -321,6 +321,24 @@ fn a_file_system_without_space_leaves_nothing() {
     assert!(tree.names("dist").is_empty());
 }
 
+/// What a shell allows too little of is named, and not taken for a fault of the driver's.
+#[test]
+fn too_little_memory_is_named() {
+    let tree = Tree::toy();
+    let script = format!("ulimit -v 400000; exec {}", env!("CARGO_BIN_EXE_kpkg"));
+    let output = std::process::Command::new("/bin/sh")
+        .args(["-c", &script])
+        .current_dir(tree.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(
+        text.starts_with("error[K0205]: this machine gives no thread") && text.contains("ulimit -v"),
+        "{text}"
+    );
+}
+
 /// A tree at the shape of a vendor's network driver, packaged the way the dkms of 2013 was used.
 #[test]
 fn the_story_of_2013_still_works() {

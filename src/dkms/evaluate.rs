@@ -31,16 +31,30 @@ done"#;
 /// The name of that thread. The parser may panic in it, which ends in a finding: a program may keep that panic's message to itself.
 pub const THREAD: &str = "dkms.conf";
 
-/// Runs something that may recurse with enough stack; `None`: no thread could be had.
-fn with_stack<T: Send>(run: impl FnOnce() -> T + Send) -> Option<T> {
+/// Why something that may recurse did not come to its end.
+enum NoEnd {
+    /// It panicked.
+    Panic,
+    /// No thread with so much stack could be had.
+    NoThread(std::io::Error),
+}
+
+/// Runs something that may recurse with enough stack.
+fn with_stack<T: Send>(run: impl FnOnce() -> T + Send) -> Result<T, NoEnd> {
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new()
-            .name(THREAD.to_owned())
-            .stack_size(STACK)
-            .spawn_scoped(scope, run)
-            .ok()?;
-        thread.join().ok()
+        let thread = std::thread::Builder::new().name(THREAD.to_owned()).stack_size(STACK);
+        let thread = thread.spawn_scoped(scope, run).map_err(NoEnd::NoThread)?;
+        thread.join().map_err(|_| NoEnd::Panic)
     })
+}
+
+/// The finding where no thread could be had, which is no fault of the file.
+fn no_thread(error: &std::io::Error) -> Diagnostic {
+    let text = format!(
+        "this machine gives no thread with {} MiB of stack to read the file in: {error}",
+        STACK >> 20
+    );
+    Diagnostic::error(&codes::LIMIT, text).hint("allow more: `ulimit -v unlimited`, `ulimit -u unlimited`")
 }
 
 /// See [`Conf::parse`].
@@ -59,7 +73,15 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> (Conf, Vec<Diagnostic>) {
         return (Conf { source, text: String::new(), script: broken("too large") }, diagnostics);
     }
     let text = super::clean_text(bytes);
-    let script = with_stack(|| syntax::parse(&text)).unwrap_or_else(|| broken("the parser failed"));
+    let script = match with_stack(|| syntax::parse(&text)) {
+        Ok(script) => script,
+        Err(NoEnd::Panic) => broken("the parser failed"),
+        Err(NoEnd::NoThread(error)) => {
+            diagnostics.push(no_thread(&error).at(Place::new(&source, 0..0)));
+            let source = Arc::new(SourceText { path: path.to_owned(), text: String::new() });
+            return (Conf { source, text: String::new(), script: broken("not read") }, diagnostics);
+        }
+    };
     let conf = Conf { source, text, script };
     byte_findings(&conf, bytes, &mut diagnostics);
     if let Some(error) = &conf.script.error {
@@ -178,9 +200,12 @@ struct Reading {
 /// When `inputs.module` is `None`, the file is read once before, as `dkms add DIR` does, to learn name and version.
 #[must_use]
 pub fn evaluate(conf: &Conf, inputs: &Inputs) -> Evaluation {
-    with_stack(|| evaluate_here(conf, inputs)).unwrap_or_else(|| Evaluation {
-        diagnostics: vec![Diagnostic::error(&codes::LIMIT, "the evaluation failed").at(conf.place(0..0))],
-        ..Evaluation::default()
+    with_stack(|| evaluate_here(conf, inputs)).unwrap_or_else(|why| {
+        let finding = match why {
+            NoEnd::Panic => Diagnostic::error(&codes::LIMIT, "the evaluation failed"),
+            NoEnd::NoThread(error) => no_thread(&error),
+        };
+        Evaluation { diagnostics: vec![finding.at(conf.place(0..0))], ..Evaluation::default() }
     })
 }
 
