@@ -35,7 +35,7 @@ use crate::package::Codec;
 use crate::sandbox::{Ended, Limits, Sandbox, run_outside};
 use crate::source::SourceKind;
 use crate::symvers::Symvers;
-use crate::temporary::TemporaryFolder;
+use crate::temporary::{self, TemporaryFolder};
 
 /// What the sandbox runs, behind its assignments.
 const BUILD: &str = include_str!("compile/build.bash");
@@ -45,8 +45,6 @@ const GENERATION: u32 = 4;
 const DESCRIPTION: &str = "built.json";
 /// The symbols that its modules export, as kbuild lists them: dkms 3.1.3 and later keep it for the drivers that are built after it.
 const SYMVERS: &str = "Module.symvers";
-/// How the folders of builds are called.
-const WORK: &str = ".new-";
 /// The folder, in a build's own, of what is finished.
 const RESULT: &str = "result";
 /// The file of what the build said.
@@ -323,7 +321,8 @@ pub fn compile(
     Ok(outcomes.into_iter().map(|outcome| outcome.into_inner().unwrap_or(Outcome::NotTried)).collect())
 }
 
-/// Makes the folder of the finished builds, and fails where somebody else could change what is in it.
+/// Makes the folder of the finished builds, without what killed runs left there, and fails where somebody else could change what is in
+/// it.
 fn own_cache(folder: &Path) -> Result<()> {
     let hint = "`chmod go-w` it, or let KPKG_CACHE name a folder of your own";
     let cannot_write = |error| Error::io("cannot write to the cache", folder, error);
@@ -332,6 +331,7 @@ fn own_cache(folder: &Path) -> Result<()> {
     if !is_own || above == Some(false) {
         return Err(Error::usage("others can write to the cache:").at(folder).hint(hint));
     }
+    temporary::sweep(folder);
     Ok(())
 }
 
@@ -605,7 +605,7 @@ impl Builder<'_> {
     fn compile(&self, task: Task<'_>) -> Result<(), Box<Failure>> {
         check_programs(task.kernel)?;
         let cannot_write = |error| Error::io("cannot write to the cache", &self.options.cache, error);
-        let work = TemporaryFolder::named(&self.options.cache, WORK).map_err(cannot_write)?;
+        let work = TemporaryFolder::new(&self.options.cache).map_err(cannot_write)?;
         let first = match self.options.manner {
             Manner::Packaged => Uname::Imitated,
             Manner::OnTarget => Uname::Another,

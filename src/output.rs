@@ -169,10 +169,12 @@ pub struct Dir {
 }
 
 impl Dir {
-    /// A folder, made with its parents when the first artifact is written.
+    /// A folder, made with its parents when the first artifact is written. What killed runs left there is removed.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, means: Means) -> Self {
-        Self { path: path.into(), means, signer: None, written: Vec::new() }
+        let path = path.into();
+        temporary::sweep(&path);
+        Self { path, means, signer: None, written: Vec::new() }
     }
 
     /// Signs what can be signed.

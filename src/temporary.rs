@@ -11,7 +11,7 @@ use tempfile::NamedTempFile;
 
 use crate::beneath;
 
-/// How the files and folders are called that lie beside somebody else's.
+/// How they are called.
 const PREFIX: &str = ".kpkg-";
 
 /// A folder that goes with all that is in it.
@@ -24,14 +24,9 @@ pub struct TemporaryFolder {
 impl TemporaryFolder {
     /// A new folder in `parent`.
     pub fn new(parent: &Path) -> io::Result<Self> {
-        Self::named(parent, PREFIX)
-    }
-
-    /// The same, called `prefix` and something.
-    pub fn named(parent: &Path, prefix: &str) -> io::Result<Self> {
-        sweep(parent, prefix);
+        sweep(parent);
         loop {
-            let path = tempfile::Builder::new().prefix(prefix).tempdir_in(parent)?.keep();
+            let path = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent)?.keep();
             if let Some(lock) = locked(&path)? {
                 return Ok(Self { path, _lock: lock });
             }
@@ -53,7 +48,7 @@ impl Drop for TemporaryFolder {
 
 /// A new file in `parent`, for its user alone.
 pub fn file(parent: &Path) -> io::Result<NamedTempFile> {
-    sweep(parent, PREFIX);
+    sweep(parent);
     loop {
         let file = tempfile::Builder::new().prefix(PREFIX).tempfile_in(parent)?;
         // a file system without locks has no sweepers either
@@ -82,9 +77,9 @@ fn is_at(file: &File, path: &Path) -> bool {
 }
 
 /// Removes our own in `parent` that nobody works in any more.
-fn sweep(parent: &Path, prefix: &str) {
+pub fn sweep(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-        if !entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()) {
+        if !entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
             continue;
         }
         let path = entry.path();
