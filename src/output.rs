@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::{SpooledData, SpooledTempFile};
 
 use crate::error::{Error, Result};
-use crate::temporary;
+use crate::{beneath, temporary};
 
 /// How much is collected before it is handed to the system.
 const BUFFER: usize = 128 * 1024;
@@ -240,7 +240,7 @@ impl Output for Dir {
 
     fn earlier(&self, name: &str) -> Result<Option<Box<dyn Read>>> {
         let path = self.path.join(name);
-        match File::open(&path) {
+        match beneath::open_regular(&path) {
             Ok(file) => Ok(Some(Box::new(file))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io("cannot read", path, error)),

@@ -81,7 +81,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["backend", "diagnostic", "dkms", "driver", "kbuild", "layout", "packaging", "source", "version"],
     ),
     ("machine", &["beneath", "dkms", "error"]),
-    ("output", &["error", "temporary"]),
+    ("output", &["beneath", "error", "temporary"]),
     ("package", &[]),
     ("packaged", &["backend", "error", "output", "package", "source", "temporary", "unpack"]),
     ("packaging", &["config", "diagnostic", "dkms", "package", "source"]),

@@ -102,12 +102,12 @@ impl Repository {
             Ok(None) => git_dir.clone(),
             Err(error) => return Err(format!("`{}`: {error}", git_dir.join("commondir").display())),
         };
-        // A pipe in the place of a file would be waited for without end.
         for file in [git_dir.join("HEAD"), common_dir.join("config"), common_dir.join("packed-refs")] {
             if fs::metadata(&file).is_ok_and(|metadata| !metadata.is_file()) {
                 return Err(format!("`{}` is no file", file.display()));
             }
         }
+        only_files(vec![git_dir.join("refs"), common_dir.join("refs"), common_dir.join("objects")])?;
         let (hash, foreign_references) = read_config(&common_dir.join("config"))?;
         let index_path = git_dir.join("index");
         // The index is read by length: a pipe or a device in its place would never end.
@@ -473,6 +473,28 @@ fn read_config(path: &Path) -> Result<(gix_hash::Kind, Option<String>), String> 
     let references =
         config.string("extensions.refStorage").filter(|kind| !kind.eq_ignore_ascii_case(b"files"));
     Ok((hash, references.map(|kind| kind.to_string())))
+}
+
+/// Fails where one of the folders has something else than files and folders, at any depth: a pipe would be waited for without end, and a
+/// link leads to what is not the repository's.
+fn only_files(mut folders: Vec<PathBuf>) -> Result<(), String> {
+    while let Some(folder) = folders.pop() {
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(format!("`{}`: {error}", folder.display())),
+        };
+        for entry in entries {
+            let entry = entry.map_err(|error| format!("`{}`: {error}", folder.display()))?;
+            let kind = entry.file_type().map_err(|error| format!("`{}`: {error}", entry.path().display()))?;
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if !kind.is_file() {
+                return Err(format!("`{}` is no file", entry.path().display()));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The folder that a `.git` file names, relative to the folder the file is in.

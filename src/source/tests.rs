@@ -733,7 +733,12 @@ fn linked_work_trees_and_submodules() {
 
 #[test]
 fn a_repository_that_cannot_be_read_is_a_warning() {
-    let broken: [&dyn Fn(&Tree); 9] = [
+    let pipe = |tree: &Tree, path: &str| {
+        let path = tree.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, 0o644.into(), 0).unwrap();
+    };
+    let broken: [&dyn Fn(&Tree); 12] = [
         &|tree| fs::write(tree.path(".git/index"), "DIRC").unwrap(),
         &|tree| {
             fs::write(tree.path(".git/index"), [b"DIRC\0\0\0\x02\xff\xff\xff\xff", &[0; 99][..]].concat())
@@ -747,10 +752,10 @@ fn a_repository_that_cannot_be_read_is_a_warning() {
         &|tree| fs::remove_file(tree.path(".git/HEAD")).unwrap(),
         &|tree| fs::write(tree.path(".git/config"), "[core\n").unwrap(),
         &|tree| fs::write(tree.path(".git/config"), "[extensions]\nobjectFormat = sha3\n").unwrap(),
-        &|tree| {
-            let pipe = tree.path(".git/config");
-            rustix::fs::mknodat(rustix::fs::CWD, pipe, rustix::fs::FileType::Fifo, 0o644.into(), 0).unwrap();
-        },
+        &|tree| pipe(tree, ".git/config"),
+        &|tree| pipe(tree, ".git/refs/heads/other"),
+        &|tree| pipe(tree, ".git/objects/info/alternates"),
+        &|tree| std::os::unix::fs::symlink("/etc/hostname", tree.path(".git/refs/heads/other")).unwrap(),
         &|tree| {
             fs::remove_dir_all(tree.path(".git")).unwrap();
             fs::write(tree.path(".git"), "what?").unwrap();
