@@ -815,3 +815,22 @@ fn what_is_printed_is_text_and_a_full_disk_is_no_panic() {
         assert!(matches!(status.code(), Some(0..=3)), "{arguments:?} {status}");
     }
 }
+
+/// A byte of an .rpm that is not what its digests say, in the header and in the payload.
+#[test]
+fn damaged_rpms_are_named() {
+    let tree = Tree::toy();
+    assert!(tree.kpkg(&["-q", "-f", "rpm", "-o", "out", "--compression", "none"]).status.success());
+    let name = tree.names("out").remove(0);
+    let bytes = fs::read(tree.path().join("out").join(&name)).unwrap();
+    let first = |wanted: &[u8]| bytes.windows(wanted.len()).position(|window| window == wanted).unwrap();
+    for (at, what) in [(first(b"GPL-2.0"), "its header"), (bytes.len() - 200, "its payload")] {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1;
+        tree.file("damaged.rpm", &damaged);
+        let output = tree.kpkg(&["check", "damaged.rpm"]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{what}: {text}");
+        assert!(text.contains(&format!("{what} has not the digest")), "{what}: {text}");
+    }
+}

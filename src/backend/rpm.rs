@@ -13,7 +13,7 @@ use std::path::Path;
 
 use digest::Digest;
 use header::{Signature, Tags};
-use rpm::{DependencyFlags, IndexTag, PackageMetadata};
+use rpm::{DependencyFlags, IndexSignatureTag, IndexTag, PackageMetadata};
 use sha1::Sha1;
 use sha2::Sha256;
 
@@ -52,9 +52,13 @@ fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>> {
     if !file.fill_buf().map_err(unreadable)?.starts_with(&[0xed, 0xab, 0xee, 0xdb]) {
         return Ok(None);
     }
-    let headers = read_headers(&mut file).map_err(unreadable)?;
+    let (headers, header_at) = read_headers(&mut file).map_err(unreadable)?;
     let metadata = PackageMetadata::parse(&mut headers.as_slice()).map_err(invalid)?;
     let header = &metadata.header;
+    let stated = metadata.signature.get_entry_data_as_string(IndexSignatureTag::RPMSIGTAG_SHA256);
+    if stated.is_ok_and(|stated| !stated.eq_ignore_ascii_case(&hex(Sha256::digest(&headers[header_at..])))) {
+        return Err(damaged("its header").at(path));
+    }
     let text = |value: std::result::Result<&str, rpm::Error>| value.unwrap_or_default().to_owned();
     let version = format!("{}-{}", text(metadata.get_version()), text(metadata.get_release()));
     let mut found = Found { format: "rpm", name: text(metadata.get_name()), version, ..Found::default() };
@@ -114,21 +118,55 @@ fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>> {
         found.lacks.push("SHA-256 digests of the files; MD5 and SHA-1 do not work in FIPS mode".to_owned());
     }
     if found.files.iter().any(|file| contents.wants(&file.path)) {
-        let reader = archive::decompressed(file).map_err(unreadable)?;
+        let mut stored = Hashed { inner: file, sha256: Sha256::new() };
+        let reader = archive::decompressed(&mut stored).map_err(unreadable)?;
         read_payload(reader, contents).map_err(unreadable)?;
+        io::copy(&mut stored, &mut io::sink()).map_err(unreadable)?;
+        let stated =
+            header.get_entry_data_as_string_array(IndexTag::RPMTAG_PAYLOADSHA256).unwrap_or_default();
+        let own = hex(stored.sha256.finalize());
+        if stated.first().is_some_and(|stated| !stated.eq_ignore_ascii_case(&own)) {
+            return Err(damaged("its payload").at(path));
+        }
     }
     Ok(Some(found))
 }
 
-/// Lead, signature header and header as they stand in the file, when every entry of their indexes lies within its store: the `rpm`
-/// crate, which reads them next, takes that for granted.
-fn read_headers(reader: &mut dyn Read) -> io::Result<Vec<u8>> {
+/// A part of a package that has not the digest that the package states.
+fn damaged(what: &str) -> Error {
+    Error::usage(format!("the package is damaged: {what} has not the digest that it states:"))
+        .hint("fetch the file again")
+}
+
+fn hex(digest: impl AsRef<[u8]>) -> String {
+    digest.as_ref().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+/// Bytes on their way to a reader.
+struct Hashed<R> {
+    inner: R,
+    sha256: Sha256,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.sha256.update(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+/// Lead, signature header and header as they stand in the file, and where the header begins, when every entry of their indexes lies
+/// within its store: the `rpm` crate, which reads them next, takes that for granted.
+fn read_headers(reader: &mut dyn Read) -> io::Result<(Vec<u8>, usize)> {
     const LEAD: usize = 96;
     let mut bytes = vec![0; LEAD];
     reader.read_exact(&mut bytes)?;
+    let mut begin = 0;
     // the store of the signature header is padded to 8 bytes (`lib/signature.c`)
     for unit in [8, 1] {
         let intro = bytes.len();
+        begin = intro;
         read_more(reader, &mut bytes, 16)?;
         let number = |at: usize, bytes: &[u8]| {
             let field: [u8; 4] = bytes[at..at + 4].try_into().unwrap_or_default();
@@ -166,7 +204,7 @@ fn read_headers(reader: &mut dyn Read) -> io::Result<Vec<u8>> {
             }
         }
     }
-    Ok(bytes)
+    Ok((bytes, begin))
 }
 
 fn to_usize(number: u64) -> usize {
