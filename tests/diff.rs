@@ -111,12 +111,15 @@ fn what_cannot_be_trusted_is_refused() {
         }
     }
     // a changed byte of a file
-    for name in [NAMES[0], NAMES[1]] {
+    for (name, words) in [
+        (NAMES[0], "has not the checksum that the package states"),
+        (NAMES[1], "its payload has not the digest that it states"),
+    ] {
         let mut bytes = whole(name);
         let at = bytes.windows(8).rposition(|part| part == b"MODULE_A").unwrap();
         bytes[at] = b'X';
         tree.file("changed", bytes);
-        refuses("changed", "has not the checksum that the package states");
+        refuses("changed", words);
     }
     let mut bytes = whole(NAMES[0]);
     bytes.extend(b"extra           0           0     0     100644  2         `\nxx");
