@@ -162,11 +162,12 @@ kpkg_dkms() (
         [ -d "$work/stash" ] || rm -rf "$work"
     }
 
-    # One a line, and no word that a shell would split. A link to another kernel's folder is no kernel of its own.
+    # One a line. What dkms would take for an option or for code, as it does not quote it, is no kernel; nor is a link to another one's
+    # folder one of its own.
     each_kernel() {
         for at in "$lib"/*/; do
             at=${at%/}
-            case ${at##*/} in *[[:space:]*?[]*) continue ;; esac
+            case ${at##*/} in -* | *[!A-Za-z0-9._+~:@%=,^-]*) continue ;; esac
             [ -L "$at" ] && [ "$(readlink -f "$at/..")" = "$(readlink -f "$lib")" ] || printf '%s\n' "${at##*/}"
         done
     }
@@ -231,10 +232,7 @@ kpkg_dkms() (
     needs=''
     say() { printf '%s: %s\n' "$package" "$*"; }
     # KERNEL: the header package it wants
-    header_package() {
-        kernel_word=$(printf '%s\n' "$1" | sed 's/[&|\\]/\\&/g')
-        printf '%s\n' "$headers" | sed "s|%k|$kernel_word|g; s|%f|${kernel_word##*-}|g"
-    }
+    header_package() { printf '%s\n' "$headers" | sed "s|%k|$1|g; s|%f|${1##*-}|g"; }
 
     # KERNEL: is its active version also on disk?
     is_working() { is_active "$1" && [ -n "$(installed_from "$1" "$mine/$active/module")" ]; }

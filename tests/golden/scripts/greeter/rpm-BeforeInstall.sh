@@ -172,11 +172,12 @@ kpkg_dkms() (
         warn "cannot keep a copy of the source of $name $1; the installed modules stay"
     }
 
-    # One a line, and no word that a shell would split. A link to another kernel's folder is no kernel of its own.
+    # One a line. What dkms would take for an option or for code, as it does not quote it, is no kernel; nor is a link to another one's
+    # folder one of its own.
     each_kernel() {
         for at in "$lib"/*/; do
             at=${at%/}
-            case ${at##*/} in *[[:space:]*?[]*) continue ;; esac
+            case ${at##*/} in -* | *[!A-Za-z0-9._+~:@%=,^-]*) continue ;; esac
             [ -L "$at" ] && [ "$(readlink -f "$at/..")" = "$(readlink -f "$lib")" ] || printf '%s\n' "${at##*/}"
         done
     }

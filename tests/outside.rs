@@ -1,7 +1,7 @@
 //! Random hostile input: results of builds that are anything but files, packages of headers and commits whose names and links lead
 //! anywhere. Whatever it is, kpkg ends, and a folder of the host stays as it was and untold.
 //!
-//! `KPKG_HOSTILE=N` makes N of each instead of 20.
+//! `KPKG_OUTSIDE=N` makes N of each instead of 20.
 
 #![allow(
     clippy::disallowed_methods,
@@ -28,7 +28,7 @@ use tar::EntryType;
 const SECRET: &str = "x.c:1:1: error: a text that nobody is to see";
 
 fn rounds() -> usize {
-    std::env::var("KPKG_HOSTILE").map_or(20, |count| count.parse().unwrap())
+    std::env::var("KPKG_OUTSIDE").map_or(20, |count| count.parse().unwrap())
 }
 
 fn pick<'a, T: ?Sized>(random: &mut Random, from: &[&'a T]) -> &'a T {
