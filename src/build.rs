@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::bash::{self, ConfShell};
 use crate::beneath;
 use crate::compile::{self, Before, Event, Failure, Outcome};
 use crate::config::{self, Config, SourceConfig};
-use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::diagnostic::{Code, Diagnostic, Place, Severity, SourceText};
 use crate::dkms::{self, Conf, Evaluation, Release, Supported};
 use crate::driver::{self, Driver};
 use crate::error::{Error, Result};
@@ -707,7 +708,8 @@ fn prepare_driver(
         diagnostics.extend(planned.diagnostics);
         let folder = if several { options.output.join(&target.name) } else { options.output.clone() };
         for package in planned.packages {
-            diagnostics.extend(backend.check(&package));
+            let found = backend.check(&package).into_iter();
+            diagnostics.extend(found.map(|finding| placed(finding, config, &read_script)));
             let artifacts = backend.artifacts(&package).iter().map(|name| folder.join(name)).collect();
             jobs.push(Job {
                 target: target.clone(),
@@ -739,6 +741,27 @@ fn prepare_driver(
         signer: options.signer.clone(),
         means: options.means.clone(),
     })
+}
+
+/// A finding with the place of the text that it is about, where that stands in kpkg.toml or in a script that it names.
+fn placed(finding: Diagnostic, config: &Config, read: &dyn Fn(&str) -> Result<String>) -> Diagnostic {
+    let Some(text) = finding.about.as_deref().filter(|_| finding.place.is_none()) else { return finding };
+    let own_names = config.format.values().map(|own| &own.package_name).chain([&config.driver.package_name]);
+    let mut own_names = own_names.flatten().filter(|name| text.contains(name.as_str()));
+    let in_script = |path: &String| {
+        let script = read(path).ok()?;
+        let start = script.find(text)?;
+        let source = Arc::new(SourceText { path: PathBuf::from(path), text: script });
+        Some(Place::new(&source, start..start + text.len()))
+    };
+    let place = config
+        .place_of(text)
+        .or_else(|| own_names.find_map(|name| config.place_of(name)))
+        .or_else(|| config.scripts.files().find_map(in_script));
+    match place {
+        Some(place) => finding.at(place),
+        None => finding,
+    }
 }
 
 /// What kpkg guessed about a driver: what neither its files nor its packager say.

@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::{Code, Diagnostic, Place, SourceText};
 use crate::error::{Error, Result};
@@ -39,6 +41,19 @@ pub struct Config {
     pub scripts: ScriptsConfig,
     /// The same keys for one format only, by format: `[format.deb]`, `[format.rpm.relations]`.
     pub format: BTreeMap<String, FormatConfig>,
+    #[serde(skip)]
+    #[schemars(skip)]
+    file: File,
+}
+
+/// The file that was read; two that say the same are equal wherever they lie.
+#[derive(Debug, Clone, Default)]
+struct File(Option<Arc<SourceText>>);
+
+impl PartialEq for File {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// What the driver is.
@@ -245,6 +260,20 @@ pub struct ScriptsConfig {
     pub after_transaction: Around,
 }
 
+impl ScriptsConfig {
+    /// The paths.
+    pub fn files(&self) -> impl Iterator<Item = &String> {
+        let all = [
+            &self.before_install,
+            &self.after_install,
+            &self.before_remove,
+            &self.after_remove,
+            &self.after_transaction,
+        ];
+        all.into_iter().flat_map(|around| [&around.before, &around.after]).flatten()
+    }
+}
+
 /// Files whose text goes before and after our work in a script.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -277,8 +306,8 @@ pub const CODES: &[&Code] = &[&BAD_CONFIG];
 const BAD_CONFIG: Code = Code {
     id: "K0601",
     title: "kpkg.toml cannot be used",
-    explanation: "The file is not TOML, or holds a key or a type that kpkg does not know. All keys are optional; the JSON\n\
-                  schema `kpkg.schema.json` lists them, and editors can check the file against it.",
+    explanation: "The file is not TOML, or holds a key, a type or a value that kpkg does not know. All keys are optional; the\n\
+                  JSON schema `kpkg.schema.json` lists them, and editors can check the file against it.",
 };
 
 impl DriverConfig {
@@ -343,7 +372,7 @@ impl Config {
     /// Reads a file's text; `formats` are the names that may stand after `format.`.
     pub fn parse(path: &Path, text: &str, formats: &[&str]) -> Result<Self> {
         let source = Arc::new(SourceText { path: path.to_owned(), text: text.to_owned() });
-        let config: Self = toml::from_str(text)
+        let mut config: Self = toml::from_str(text)
             .map_err(|error| bad(&source, error.span(), error.message(), nearest_in(error.message())))?;
         config.driver.check(&source)?;
         for format in config.format.keys() {
@@ -354,7 +383,25 @@ impl Config {
                 return Err(bad(&source, span, &message, nearest(format, formats)));
             }
         }
+        config.file = File(Some(source));
         Ok(config)
+    }
+
+    /// Where a text stands in the file, as a value or as a key.
+    #[must_use]
+    pub fn place_of(&self, text: &str) -> Option<Place> {
+        let source = self.file.0.as_ref()?;
+        let table = DeTable::parse(&source.text).ok()?;
+        let span = span_in_table(table.get_ref(), text)?;
+        Some(Place::new(source, span))
+    }
+
+    /// An error about a text of the file.
+    #[must_use]
+    pub fn refuse(&self, text: &str, message: impl Into<String>, hint: &str) -> Error {
+        let mut finding = Diagnostic::error(&BAD_CONFIG, message).hint(hint);
+        finding.place = self.place_of(text);
+        Error::diagnostics(vec![finding])
     }
 
     /// The JSON schema of the file.
@@ -364,6 +411,24 @@ impl Config {
         let mut text = serde_json::to_string_pretty(schema.as_value()).unwrap_or_default();
         text.push('\n');
         text
+    }
+}
+
+/// The place of a text among the keys and values of a table.
+fn span_in_table(table: &DeTable<'_>, text: &str) -> Option<Range<usize>> {
+    table.iter().find_map(
+        |(key, value)| {
+            if key.get_ref() == text { Some(key.span()) } else { span_in_value(value, text) }
+        },
+    )
+}
+
+fn span_in_value(value: &Spanned<DeValue<'_>>, text: &str) -> Option<Range<usize>> {
+    match value.get_ref() {
+        DeValue::String(found) => (found.trim() == text.trim()).then(|| value.span()),
+        DeValue::Array(values) => values.iter().find_map(|value| span_in_value(value, text)),
+        DeValue::Table(table) => span_in_table(table, text),
+        _ => None,
     }
 }
 

@@ -43,6 +43,13 @@ pub struct SourceText {
     pub text: String,
 }
 
+/// Whether a terminal obeys a character instead of showing it, or changes the order of what is read.
+#[must_use]
+pub fn is_hidden(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{061c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// A range of bytes in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -119,6 +126,8 @@ pub struct Diagnostic {
     pub hint: Option<String>,
     /// The edit that `kpkg check --fix` makes.
     pub fix: Option<Edit>,
+    /// The text that it is about, for whoever knows where that stands.
+    pub about: Option<String>,
 }
 
 impl Diagnostic {
@@ -133,6 +142,7 @@ impl Diagnostic {
             notes: Vec::new(),
             hint: None,
             fix: None,
+            about: None,
         }
     }
 
@@ -176,6 +186,13 @@ impl Diagnostic {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the text that it is about.
+    #[must_use]
+    pub fn about(mut self, text: impl Into<String>) -> Self {
+        self.about = Some(text.into());
         self
     }
 

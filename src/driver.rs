@@ -23,9 +23,9 @@ use replaced::{Marked, Replacement};
 use tree::Tree;
 
 use crate::bash::ConfShell;
-use crate::config::{Config, DriverConfig};
+use crate::config::Config;
 use crate::diagnostic::{Code, Diagnostic, Edit, Place, Severity};
-use crate::dkms::{self, Conf, Decision, Facts, Inputs, ReadTree};
+use crate::dkms::{self, Conf, Decision, Fact, Facts, Inputs, ReadTree};
 use crate::error::{Error, Result};
 use crate::find::{self, Found};
 use crate::infer::{self, Inferred};
@@ -206,6 +206,7 @@ pub const CODES: &[&Code] = &[
     &FOREIGN_TAGS,
     &MARKED_SOURCE,
     &TOLD_KERNEL,
+    &UNKNOWN_NAME,
 ];
 
 const NO_CONF: Code = Code {
@@ -303,6 +304,14 @@ const TOLD_KERNEL: Code = Code {
                   another one, and stops with an error, or lacks a file to include, where that kernel has no headers. dkms\n\
                   builds for kernels that do not run. The dkms.conf in the package gives the variable in MAKE; the one in\n\
                   the tree is left alone.",
+};
+
+const UNKNOWN_NAME: Code = Code {
+    id: "K0137",
+    title: "the name of the driver is not known",
+    explanation: "PACKAGE_NAME is the output of a command, or depends on something that only the target knows. The name is part\n\
+                  of paths and of the package's name, so that nothing can be packaged without one. kpkg runs no commands of\n\
+                  dkms.conf. Write the name into the file, or `name` under `[driver]` in kpkg.toml.",
 };
 
 const USED_BEFORE: Code = Code {
@@ -413,7 +422,13 @@ impl Driver {
             first.notes.extend(lacks::generated(&tree));
             return Err(stopped(findings));
         }
-        // without these, `settle` reported an error
+        if facts.name == Fact::Unknown {
+            let text = "the name of the driver is not known here: dkms.conf computes it";
+            let finding = Diagnostic::error(&UNKNOWN_NAME, text)
+                .hint("write it into the file, or `name = \"NAME\"` under `[driver]` in kpkg.toml");
+            findings.push(packaged.conf.mark(finding, "PACKAGE_NAME"));
+        }
+        // without these, `settle` or the lines above reported an error
         let (Some(name), Some(version)) = (facts.name.known().cloned(), facts.version.known().cloned())
         else {
             return Err(stopped(findings));
@@ -441,7 +456,7 @@ impl Driver {
             return Err(stopped(findings));
         }
         let modules = modules(facts);
-        let about = About::new(&config.driver, &tree, &modules, &input.folder)?;
+        let about = About::new(config, &tree, &modules, &input.folder)?;
         let settled = Settled { version: &version, of_sources: &of_sources, replacements: &replacements };
         let (mut rewritten, of_marked) = settled.sources(&marked, &tree);
         findings.extend(of_marked);
@@ -509,7 +524,7 @@ impl Driver {
         }
         let modules = modules(facts);
         let driver = Self {
-            about: About::new(&DriverConfig::default(), &tree, &modules, root)?,
+            about: About::new(&Config::default(), &tree, &modules, root)?,
             name,
             version,
             origin: Origin {
@@ -916,7 +931,7 @@ fn modules(facts: &Facts) -> Vec<Module> {
 
 fn limits(facts: &Facts) -> Limits {
     let exclusive = &facts.exclusive;
-    let known = |fact: &dkms::Fact<String>| fact.known().cloned();
+    let known = |fact: &Fact<String>| fact.known().cloned();
     Limits {
         arch: known(&exclusive.arch),
         kernel: known(&exclusive.kernel),

@@ -55,13 +55,19 @@ impl Package {
     }
 }
 
-/// Lines of at most 78 characters; longer words stand alone.
+/// What no line of running text begins with: descriptions of packages and of how they are built take such lines for commands, comments
+/// or marks of their own.
+pub const SIGNS: [char; 3] = ['%', '#', '.'];
+
+/// Lines of at most 78 characters; longer words stand alone, and words that no line may begin with follow the one before them.
 #[must_use]
 pub fn wrapped(paragraph: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in paragraph.split_whitespace() {
         match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= 78 => {
+            Some(line)
+                if word.starts_with(SIGNS) || line.chars().count() + 1 + word.chars().count() <= 78 =>
+            {
                 line.push(' ');
                 line.push_str(word);
             }
@@ -472,7 +478,8 @@ impl Relation {
     #[must_use]
     pub fn parse(kind: RelationKind, text: &str) -> Option<Self> {
         if text.starts_with('(') && text.ends_with(')') && !text.chars().any(char::is_control) {
-            return Some(Self { kind, any_of: vec![Capability::named(text)] });
+            let words: Vec<_> = text.split_whitespace().collect();
+            return Some(Self { kind, any_of: vec![Capability::named(words.join(" "))] });
         }
         let any_of: Option<Vec<_>> = text.split('|').map(Capability::parse).collect();
         Some(Self { kind, any_of: any_of? })
@@ -509,6 +516,15 @@ impl Capability {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_line_but_the_first_begins_with_a_sign() {
+        let long = "x".repeat(70);
+        for sign in SIGNS {
+            let lines = wrapped(&format!("{sign}a {long} b {sign}post and what follows it"));
+            assert_eq!(lines, [format!("{sign}a {long} b {sign}post"), "and what follows it".to_owned()]);
+        }
+    }
 
     #[test]
     fn relations_are_names_bounds_and_alternatives() {

@@ -237,6 +237,8 @@ fn skeleton(
             .collect(),
         stamp: driver.stamp,
     };
+    // an empty one takes the target's away
+    package.fields.retain(|_, value| !value.is_empty());
     package.changelog = changelog(driver, &package);
     package
 }

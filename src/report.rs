@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::build::{self, Artifact, Prepared};
 use crate::compile::Outcome;
-use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::diagnostic::{Code, Diagnostic, Severity, is_hidden};
 use crate::diff::{Difference, Section};
 use crate::dkms::{Evaluation, Value as Directive, Verdict};
 use crate::driver::{ForKernel, Origin};
@@ -101,8 +101,7 @@ pub fn visible(text: &str) -> String {
             tail[end..].starts_with('m').then_some("\x1b[".len() + end + 1)
         });
         let length = colour.unwrap_or(next.len_utf8());
-        let turns = matches!(next, '\u{061c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if colour.is_some() || !turns && (!next.is_control() || matches!(next, '\n' | '\t')) {
+        if colour.is_some() || !is_hidden(next) || matches!(next, '\n' | '\t') {
             shown.push_str(&rest[..length]);
         } else {
             shown.extend(next.escape_unicode());

@@ -85,36 +85,36 @@ impl Request {
         let release = options.release.clone().or(own.release).or_else(|| config.packaging.release.clone());
         let compression =
             options.compression.clone().or(own.compression).or_else(|| config.packaging.compression.clone());
-        let mut relations = parse_relations(&config.relations)?;
-        relations.extend(parse_relations(&own.relations)?);
+        let mut relations = parse_relations(config, &config.relations)?;
+        relations.extend(parse_relations(config, &own.relations)?);
         Ok(Self {
             package_name: own.package_name.or_else(|| config.driver.package_name.clone()),
-            release: checked_release(release.unwrap_or_else(|| "1".to_owned()))?,
+            release: checked_release(config, release.unwrap_or_else(|| "1".to_owned()))?,
             compression: compression.as_deref().map(parse_compression).transpose()?,
             on_build_failure: config.packaging.on_build_failure.unwrap_or_default(),
-            build_depends: parse_build_depends(&config.relations, &own.relations)?,
+            build_depends: parse_build_depends(config, &own.relations)?,
             initramfs: options.initramfs.or(config.packaging.initramfs).or(config.prebuilt.initramfs),
             combine: options.combine,
             debug: options.debug,
             made_on: options.made_on.as_deref().and_then(Arch::of_machine),
             distribution: options.distribution.clone().map(checked_distribution).transpose()?,
             files: config.files.clone(),
-            modules: checked_modules(&config.modules)?,
+            modules: checked_modules(config)?,
             relations,
             scripts: read_scripts(&config.scripts, read)?,
-            fields: checked_fields(own.fields)?,
+            fields: checked_fields(config, own.fields)?,
         })
     }
 }
 
 /// Both formats agree on letters, digits, `+`, `.` and `~` in a revision; whether there has to be one is theirs to say.
-fn checked_release(release: String) -> Result<String> {
+fn checked_release(config: &Config, release: String) -> Result<String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+.~".contains(&byte);
     if release.bytes().all(allowed) {
         return Ok(release);
     }
-    Err(Error::usage(format!("`{release}` is no release"))
-        .hint("use letters, digits, `+`, `.` and `~`, such as `--release 1`"))
+    let message = format!("`{}` is no release", release.escape_debug());
+    Err(config.refuse(&release, message, "use letters, digits, `+`, `.` and `~`, such as `--release 1`"))
 }
 
 /// It stands in a line of names; dpkg knows letters, digits, `+`, `-` and `.` there (deb-changelog(5)).
@@ -127,72 +127,74 @@ fn checked_distribution(name: String) -> Result<String> {
         .hint("name a release as its archive does, such as `--distribution unstable`"))
 }
 
-/// Names and parameters end in files that modprobe reads line by line.
-fn checked_modules(modules: &ModulesConfig) -> Result<ModulesConfig> {
+/// Names and parameters end in files that modprobe reads line by line; a backslash at the end would join two of them.
+fn checked_modules(config: &Config) -> Result<ModulesConfig> {
+    let modules = &config.modules;
     let is_name = |name: &str| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
     };
     let names = modules.options.keys().chain(&modules.load);
     if let Some(name) = names.into_iter().find(|name| !is_name(name)) {
-        return Err(Error::usage(format!(
-            "`{}` under `[modules]` in kpkg.toml is no module",
-            name.escape_debug()
-        )));
+        let message = format!("`{}` under `[modules]` in kpkg.toml is no module", name.escape_debug());
+        return Err(config.refuse(name, message, "use letters, digits, `_` and `-`"));
     }
-    if let Some(value) = modules.options.values().find(|value| value.chars().any(char::is_control)) {
-        return Err(Error::usage(format!(
-            "the options `{}` in kpkg.toml are more than one line",
-            value.escape_debug()
-        )));
+    let is_line = |value: &str| !value.chars().any(char::is_control) && !value.ends_with('\\');
+    if let Some(value) = modules.options.values().find(|value| !is_line(value)) {
+        let message = format!("the options `{}` in kpkg.toml are more than one line", value.escape_debug());
+        return Err(config.refuse(value, message, "write one line, without a backslash at its end"));
     }
     Ok(modules.clone())
 }
 
-fn checked_fields(fields: BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
-    for (name, value) in &fields {
-        let is_name =
-            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+/// Without blanks around values: some formats take them away. What each format does with a field is its own to say.
+fn checked_fields(config: &Config, fields: BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
+    let checked = |(name, value): (String, String)| {
+        let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         if !is_name || value.chars().any(char::is_control) {
-            return Err(Error::usage(format!(
-                "the field `{name}` in kpkg.toml is not one line of text under a plain name"
-            )));
+            let shown = name.escape_debug();
+            let message =
+                format!("the field `{shown}` in kpkg.toml is not one line of text under a plain name");
+            return Err(config.refuse(
+                &name,
+                message,
+                "begin names with a letter; letters, digits and `-` may follow",
+            ));
         }
-    }
-    Ok(fields)
+        Ok((name, value.trim().to_owned()))
+    };
+    fields.into_iter().map(checked).collect()
 }
 
-fn parse_relations(config: &RelationsConfig) -> Result<Vec<Relation>> {
+fn parse_relations(config: &Config, own: &RelationsConfig) -> Result<Vec<Relation>> {
     let lists = [
-        (RelationKind::Requires, &config.requires),
-        (RelationKind::Recommends, &config.recommends),
-        (RelationKind::Suggests, &config.suggests),
-        (RelationKind::Conflicts, &config.conflicts),
-        (RelationKind::Replaces, &config.replaces),
-        (RelationKind::Provides, &config.provides),
+        (RelationKind::Requires, &own.requires),
+        (RelationKind::Recommends, &own.recommends),
+        (RelationKind::Suggests, &own.suggests),
+        (RelationKind::Conflicts, &own.conflicts),
+        (RelationKind::Replaces, &own.replaces),
+        (RelationKind::Provides, &own.provides),
     ];
     let mut relations = Vec::new();
     for (kind, list) in lists {
         for text in list {
-            relations.push(parse_relation(kind, text)?);
+            relations.push(parse_relation(config, kind, text)?);
         }
     }
     Ok(relations)
 }
 
-fn parse_relation(kind: RelationKind, text: &str) -> Result<Relation> {
+fn parse_relation(config: &Config, kind: RelationKind, text: &str) -> Result<Relation> {
     Relation::parse(kind, text).ok_or_else(|| {
-        Error::usage(format!("`{text}` is no relation"))
-            .hint("write `name`, `name >= version` or `one | other`")
+        let message = format!("`{}` is no relation", text.escape_debug());
+        config.refuse(text, message, "write `name`, `name >= version` or `one | other`")
     })
 }
 
 /// The format's own count instead of the general ones.
-fn parse_build_depends(
-    general: &RelationsConfig,
-    own: &RelationsConfig,
-) -> Result<BTreeMap<String, Option<Relation>>> {
-    let given = general.build_depends.iter().chain(&own.build_depends);
-    let parse = |text: &String| parse_relation(RelationKind::Requires, text);
+fn parse_build_depends(config: &Config, own: &RelationsConfig) -> Result<BTreeMap<String, Option<Relation>>> {
+    let given = config.relations.build_depends.iter().chain(&own.build_depends);
+    let parse = |text: &String| parse_relation(config, RelationKind::Requires, text);
     given
         .map(|(name, text)| {
             Ok((name.clone(), Some(text).filter(|text| !text.is_empty()).map(parse).transpose()?))

@@ -136,11 +136,7 @@ fn package() -> impl Strategy<Value = Package> {
             triggers: Vec::new(),
             payload: Payload::Install(entries),
             compression,
-            fields: BTreeMap::from([
-                ("Section".to_owned(), "kernel".to_owned()),
-                ("Priority".to_owned(), "optional".to_owned()),
-                ("Group".to_owned(), "System Environment/Kernel".to_owned()),
-            ]),
+            fields: BTreeMap::new(),
             stamp,
         },
     )
@@ -186,6 +182,12 @@ fn compare(package: &Package, root: &Path) {
 
 fn write(format: &str, package: &Package, folder: &Path) -> std::path::PathBuf {
     let backend = backend::for_format(format).unwrap();
+    let fields: &[(&str, &str)] = match format {
+        "deb" => &[("Section", "kernel"), ("Priority", "optional")],
+        _ => &[("Group", "System Environment/Kernel")],
+    };
+    let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let package = &Package { fields, ..package.clone() };
     let problems = backend.check(package);
     assert!(problems.is_empty(), "{problems:?}");
     let mut out = Dir::new(folder, Means::default());

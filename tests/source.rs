@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use kpkg::backend::Contents;
-use support::{Tree, golden, missing};
+use support::{KMODTOOL, Tree, golden, missing};
 
 const CONF: &str = "PACKAGE_NAME=\"Odd_Name\"\nPACKAGE_VERSION=\"1.0-rc1\"\nBUILT_MODULE_NAME[0]=\"odd\"\n\
                     DEST_MODULE_LOCATION[0]=\"/updates\"\nPATCH[0]=\"fix.patch\"\nAUTOINSTALL=\"yes\"\n";
@@ -174,22 +174,6 @@ fn a_src_rpm_is_built_to_the_package_that_is_written_at_once() {
     let diff = run(&tree, &["diff", &format!("out/{name}.noarch.rpm"), &built]);
     assert_eq!((diff.status.code(), text(&diff.stdout).as_str()), (Some(0), ""), "{}", text(&diff.stderr));
 }
-
-/// What Fedora's kmodtool prints for `--for-kernels`, as far as the spec needs it: a package for each kernel, and where to build for it.
-const KMODTOOL: &str = r#"#!/bin/sh
-while [ $# -gt 0 ]; do
-    case $1 in --kmodname) name=${2%-kmod} ;; --for-kernels) kernels=$2 ;; --akmod) akmod=yes ;; esac
-    shift
-done
-printf '%%define kmodinstdir_prefix /lib/modules/\n%%define kmodinstdir_postfix /extra/%s/\n' "$name"
-for kernel in $kernels; do
-    versions="$versions${kernel}___HEADERS "
-    printf '%%package -n kmod-%s-%s\nSummary: x\nProvides: %s-kmod = %%{version}-%%{release}\n' "$name" "$kernel" "$name"
-    printf '%%description -n kmod-%s-%s\nx\n%%files -n kmod-%s-%s\n/lib/modules/%s/extra/%s/\n' "$name" "$kernel" "$name" "$kernel" "$kernel" "$name"
-done
-[ -z "$kernels" ] || printf '%%define kernel_versions %s\n' "$versions"
-[ -z "$akmod" ] || printf '%%define akmod_install mkdir -p %%{buildroot}/usr/src/akmods; rpmbuild --define "_sourcedir %%{_sourcedir}" --define "_srcrpmdir %%{buildroot}/usr/src/akmods" -bs --nodeps %%{_specdir}/%%{name}.spec\n%%package -n akmod-%s\nSummary: x\n%%description -n akmod-%s\nx\n%%files -n akmod-%s\n/usr/src/akmods/*\n' "$name" "$name" "$name"
-"#;
 
 #[test]
 fn a_kmod_source_package_builds_modules_for_the_kernels_that_are_named() {

@@ -3,6 +3,7 @@
 //! Writes without any of dpkg's tools. Never renders a template and never decides what is in a package.
 
 mod source;
+mod values;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +15,7 @@ use jiff::fmt::rfc2822;
 
 use super::{
     Backend, Contents, ENTRIES, Format, Found, FoundFile, FoundScript, TEXT, TOO_LARGE, UNSPEAKABLE_NAME,
-    UNSPEAKABLE_RELATION, UNSPEAKABLE_SCRIPT,
+    UNSPEAKABLE_SCRIPT,
 };
 use crate::archive::{self, Compressor, Md5s, Member, TAR_END, Tapped};
 use crate::beneath::open_regular;
@@ -246,27 +247,26 @@ impl Backend for Deb {
 
     fn check(&self, package: &Package) -> Vec<Diagnostic> {
         let mut found = Vec::new();
-        if !is_name(&package.name) {
+        let is_named = is_name(&package.name);
+        if !is_named {
             let message = format!("`{}` is no name for a .deb", package.name);
             found.push(
                 Diagnostic::error(&UNSPEAKABLE_NAME, message)
+                    .about(&package.name)
                     .hint("set `package-name` under `[driver]` in kpkg.toml"),
             );
         }
         found.extend(super::unspeakable_version("a .deb", &package.version, unspeakable(&package.version)));
-        for relation in &package.relations {
-            let (_, alternatives) = field(relation.kind);
-            if relation.any_of[0].name.starts_with('(') {
-                let message = format!("a .deb has no relation `{}`", relation.any_of[0].name);
-                found.push(Diagnostic::error(&UNSPEAKABLE_RELATION, message));
+        found.extend(super::unspeakable_values(package, &self.artifacts(package)));
+        // some relations are made of the name
+        for relation in package.relations.iter().filter(|_| is_named) {
+            if let Some(reason) = values::unspeakable(relation) {
+                found.push(super::unspeakable_relation(relation, "a .deb", &reason));
             }
-            if !alternatives && relation.any_of.len() > 1 {
-                let names: Vec<_> =
-                    relation.any_of.iter().map(|capability| capability.name.as_str()).collect();
-                let message =
-                    format!("a .deb has no alternatives in {:?}: `{}`", relation.kind, names.join(" | "));
-                found.push(Diagnostic::error(&UNSPEAKABLE_RELATION, message));
-            }
+        }
+        found.extend(values::fields(package));
+        if let Payload::Source(_) = &package.payload {
+            found.extend(source::check(package));
         }
         for script in &package.scripts {
             if script_name(script.when).is_none() {

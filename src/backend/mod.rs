@@ -12,7 +12,7 @@ use std::path::Path;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::error::Result;
 use crate::output::Output;
-use crate::package::{Package, Version};
+use crate::package::{Bound, Capability, Comparison, Package, Payload, Relation, Version};
 
 /// What users type after `--format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,8 +159,14 @@ pub fn formats() -> impl Iterator<Item = &'static Format> {
 }
 
 /// The findings of this layer.
-pub const CODES: &[&Code] =
-    &[&UNSPEAKABLE_NAME, &UNSPEAKABLE_VERSION, &UNSPEAKABLE_RELATION, &UNSPEAKABLE_SCRIPT, &TOO_LARGE];
+pub const CODES: &[&Code] = &[
+    &UNSPEAKABLE_NAME,
+    &UNSPEAKABLE_VERSION,
+    &UNSPEAKABLE_RELATION,
+    &UNSPEAKABLE_SCRIPT,
+    &TOO_LARGE,
+    &UNSPEAKABLE_VALUE,
+];
 
 const UNSPEAKABLE_NAME: Code = Code {
     id: "K0701",
@@ -181,7 +187,11 @@ const UNSPEAKABLE_RELATION: Code = Code {
     id: "K0703",
     title: "the format cannot express this relation",
     explanation: "Alternatives (`a | b`) exist in Depends, Recommends and Suggests of a .deb and as rich requirements\n\
-                  in an .rpm; conflicts and provides have none. Write one relation for each name.",
+                  in an .rpm; conflicts and provides have none. Write one relation for each name. In a .deb a name has\n\
+                  letters, digits and `+ - .`, maybe with `:any` behind it, and Provides takes `=` only (Debian Policy,\n\
+                  7.1 and 7.5). In an .rpm it may be a path or hold parentheses, such as `pkgconfig(x)`, and what begins\n\
+                  with one is a rich dependency (rpm's dependencies.md and boolean_dependencies.md). What only one format\n\
+                  has stands under `[format.deb.relations]` or `[format.rpm.relations]` in kpkg.toml.",
 };
 const UNSPEAKABLE_SCRIPT: Code = Code {
     id: "K0704",
@@ -195,6 +205,70 @@ const TOO_LARGE: Code = Code {
     explanation: "The size field of a member of a .deb has ten decimal digits (deb(5), ar format): 9,999,999,999 bytes.\n\
                   An .rpm holds at most 65,535 folders and files of one name length; its header is limited to 256 MiB.",
 };
+
+const UNSPEAKABLE_VALUE: Code = Code {
+    id: "K0706",
+    title: "the format cannot hold this value",
+    explanation: "A package manager would refuse the package, or a builder would make another package of the source package:\n\
+                  a field that kpkg writes itself, or one that the format does not have; a homepage of several words; a\n\
+                  time that is no date of the format's changelog; a name that no file system takes; a paragraph or a line\n\
+                  of a script that a spec file or debhelper takes for a command. Nothing is written, in any format, until\n\
+                  the value is another one or the format is left out.",
+};
+
+/// A finding about a value that a format cannot hold.
+fn unspeakable_value(value: &str, message: impl Into<String>) -> Diagnostic {
+    Diagnostic::error(&UNSPEAKABLE_VALUE, message).about(value)
+}
+
+/// A relation that a format cannot express.
+fn unspeakable_relation(relation: &Relation, format: &str, reason: &str) -> Diagnostic {
+    let names: Vec<_> = relation.any_of.iter().map(capability_text).collect();
+    let text = names.join(" | ");
+    let message = format!("{format} cannot express `{}`: {reason}", text.escape_debug());
+    Diagnostic::error(&UNSPEAKABLE_RELATION, message).about(text)
+}
+
+/// As the user writes it.
+fn capability_text(capability: &Capability) -> String {
+    let sign = |comparison: Comparison| match comparison {
+        Comparison::AtLeast => ">=",
+        Comparison::Equal => "=",
+    };
+    match &capability.bound {
+        Some((comparison, Bound::Native(version))) => {
+            format!("{} {} {version}", capability.name, sign(*comparison))
+        }
+        _ => capability.name.clone(),
+    }
+}
+
+/// The bytes of a name and of a path that every file system takes; `PATH_MAX` is 4096, with what stands before it.
+const LONGEST_NAME: usize = 255;
+const LONGEST_PATH: usize = 4000;
+
+/// What no format can hold.
+fn unspeakable_values(package: &Package, artifacts: &[String]) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    if package.homepage.contains(char::is_whitespace) {
+        let message = format!("the homepage `{}` is no address: it has blanks", package.homepage);
+        found
+            .push(unspeakable_value(&package.homepage, message).hint("write them as `%20`, or leave it out"));
+    }
+    let installed = match &package.payload {
+        Payload::Install(entries) => entries.iter().chain(&[]),
+        Payload::Source(source) => source.upstream.iter().chain(&source.files),
+    };
+    let paths = installed.map(|entry| entry.path.as_str()).chain(artifacts.iter().map(String::as_str));
+    let is_long =
+        |path: &&str| path.len() > LONGEST_PATH || path.split('/').any(|name| name.len() > LONGEST_NAME);
+    if let Some(path) = paths.into_iter().find(is_long) {
+        let message = format!("`{}` is longer than file systems allow", path.escape_debug());
+        let name = path.rsplit('/').next().unwrap_or(path);
+        found.push(unspeakable_value(name, message).hint("a name has 255 bytes at most"));
+    }
+    found
+}
 
 /// The finding about a version that has no spelling.
 fn unspeakable_version(format: &str, version: &Version, reason: Option<String>) -> Option<Diagnostic> {

@@ -5,6 +5,7 @@
 //! a package. Sources of the rules: rpm's `include/rpm/rpmtag.h`, `docs/manual/format_v4.md`, and rpmbuild 4.18's own output.
 
 mod header;
+mod relation;
 mod source;
 
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ use sha2::Sha256;
 
 use super::{
     Backend, Contents, ENTRIES, Format, Found, FoundFile, FoundScript, TOO_LARGE, UNSPEAKABLE_NAME,
-    UNSPEAKABLE_RELATION, UNSPEAKABLE_SCRIPT,
+    UNSPEAKABLE_SCRIPT,
 };
 use crate::archive::{self, Blind, Compressor, Sha256s, Tapped};
 use crate::beneath::open_regular;
@@ -42,6 +43,11 @@ const LARGEST_HEADER: u64 = 256 << 20;
 const UNKNOWN_SHA256: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 /// SHA-256 in the numbering of OpenPGP (RFC 9580, 9.5), which rpm uses.
 const SHA256: u32 = 8;
+
+/// The fields that a user may set.
+const FIELDS: [&str; 2] = ["Group", "Vendor"];
+/// The last second of the last day whose noon, which stands for it in changelogs, fits into 32 bits.
+const LATEST: u32 = u32::MAX / 86_400 * 86_400 - 1;
 
 /// Reads an `.rpm`: the header by the `rpm` crate, the payload entry by entry.
 fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>> {
@@ -353,22 +359,37 @@ impl Backend for Rpm {
 
     fn check(&self, package: &Package) -> Vec<Diagnostic> {
         let mut found = Vec::new();
-        if !is_name(&package.name) {
+        let is_named = is_name(&package.name);
+        if !is_named {
             let message = format!("`{}` is no name for an .rpm", package.name);
             found.push(
                 Diagnostic::error(&UNSPEAKABLE_NAME, message)
+                    .about(&package.name)
                     .hint("set `package-name` under `[driver]` in kpkg.toml"),
             );
         }
         found.extend(super::unspeakable_version("an .rpm", &package.version, unspeakable(&package.version)));
-        for relation in &package.relations {
-            if relation.any_of.len() > 1 && !may_have_alternatives(relation.kind) {
-                let names: Vec<_> =
-                    relation.any_of.iter().map(|capability| capability.name.as_str()).collect();
-                let message =
-                    format!("an .rpm has no alternatives in {:?}: `{}`", relation.kind, names.join(" | "));
-                found.push(Diagnostic::error(&UNSPEAKABLE_RELATION, message));
+        found.extend(super::unspeakable_values(package, &self.artifacts(package)));
+        // some relations are made of the name
+        for relation in package.relations.iter().filter(|_| is_named) {
+            if let Some(reason) = relation::unspeakable(relation) {
+                found.push(super::unspeakable_relation(relation, "an .rpm", &reason));
             }
+        }
+        found.extend(package.fields.keys().filter(|name| !FIELDS.contains(&name.as_str())).map(|name| {
+            let message = format!("kpkg knows no field `{name}` of an .rpm");
+            let hint = format!("those that can be set are {}", FIELDS.join(" and "));
+            super::unspeakable_value(name, message).hint(hint)
+        }));
+        let times = package.changelog.iter().map(|change| change.time).chain([package.stamp]);
+        if let Some(time) = times.max().filter(|time| *time > LATEST) {
+            let message =
+                format!("{time} seconds since 1970 is a time that the changelog of an .rpm cannot hold");
+            let finding = super::unspeakable_value(&time.to_string(), message);
+            found.push(finding.hint("set SOURCE_DATE_EPOCH to a time before 7 February 2106"));
+        }
+        if let Payload::Source(source) = &package.payload {
+            found.extend(source::check(package, source));
         }
         if let Some(line) = package.triggers.first() {
             let message = format!("an .rpm has no trigger `{line}`");
@@ -898,16 +919,6 @@ fn of_modules(package: &Package) -> impl Iterator<Item = Dependency> {
         std::iter::once(own).chain(aliases)
     };
     package.modules.iter().flat_map(module)
-}
-
-fn may_have_alternatives(kind: RelationKind) -> bool {
-    match kind {
-        RelationKind::Requires | RelationKind::Recommends | RelationKind::Suggests => true,
-        RelationKind::Conflicts
-        | RelationKind::Replaces
-        | RelationKind::Provides
-        | RelationKind::Supplements => false,
-    }
 }
 
 /// Alternatives become a rich dependency: `(a or b >= 1)`.

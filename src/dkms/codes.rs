@@ -37,7 +37,7 @@ codes! {
     NO_NAME "K0301" "no PACKAGE_NAME" "dkms refuses the file: `No 'PACKAGE_NAME' directive specified.`";
     NO_VERSION "K0302" "no PACKAGE_VERSION" "dkms refuses the file: `No 'PACKAGE_VERSION' directive specified.`\nA package needs a real version.";
     PLACEHOLDER "K0303" "a template marker instead of a value" "The file is a template whose marker (`@X@`, `#X#`, `__X`, `X_PLACEHOLDER`, `%X%`, `{{x}}`) was not\nreplaced. Give the value: `--driver-version`, or in kpkg.toml under `[driver]` the keys `name`, `version`,\n`modules = [\"FOLDER/NAME\"]` and `substitute = { \"@X@\" = \"VALUE\" }`. Names of C macros behind `-D` are none.";
-    BAD_NAME "K0304" "characters that a name or version cannot have" "The value becomes part of paths and of arguments `NAME/VERSION`, and the name\nof a package. Use letters, digits, `.`, `_`, `+`, `-` and, in versions, `~` and `:`.";
+    BAD_NAME "K0304" "characters that a name or version cannot have" "The value becomes part of paths and of arguments `NAME/VERSION`, and the name\nof a package. Use letters, digits, `.`, `_`, `+`, `-` and, in versions, `~`, `^` and `:`;\nthe first one is a letter or a digit.";
     NO_MODULE_NAME "K0305" "a module without BUILT_MODULE_NAME" "dkms needs BUILT_MODULE_NAME[i] for every module, unless there is exactly one:\nthen it is PACKAGE_NAME.";
     KO_SUFFIX "K0306" "a module name that ends in .o or .ko" "dkms refuses it; write the name without the suffix.";
     NO_DESTINATION "K0307" "a module without DEST_MODULE_LOCATION" "dkms requires it for every module, although most distributions ignore its value.";

@@ -819,7 +819,7 @@ impl Checker<'_> {
                         "give it: `--driver-version VERSION`, or `version` under `[driver]` in kpkg.toml"
                     },
                 );
-            } else if let Some(reason) = bad_path_part(text) {
+            } else if let Some(reason) = bad_identity(directive, text) {
                 self.error(
                     &codes::BAD_NAME,
                     directive,
@@ -1391,6 +1391,18 @@ fn first_left_out(regex: &regex::Regex) -> Option<(u32, u32)> {
     };
     let last = all.iter().rposition(matches)?;
     all.get(last + 1).copied()
+}
+
+/// Why a text cannot be the name or version of a driver.
+fn bad_identity(directive: &str, text: &str) -> Option<String> {
+    let of_versions = |c: &char| "~:^".contains(*c);
+    let is_name = directive == "PACKAGE_NAME";
+    bad_path_part(text).or_else(|| match text.chars().next()? {
+        first if first.is_ascii_alphanumeric() || is_name && first == '_' => {
+            text.chars().find(of_versions).filter(|_| is_name).map(|c| format!("the character `{c}`"))
+        }
+        first => Some(format!("a `{first}` at its start")),
+    })
 }
 
 /// Why a text cannot be a part of a path, an argument and a package name.

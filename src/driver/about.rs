@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::Module;
 use super::tree::{Tree, read_start, text_of};
-use crate::config::DriverConfig;
-use crate::error::{Error, Result};
+use crate::config::Config;
+use crate::error::Result;
 
 /// What a driver says about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -37,58 +37,59 @@ const ALL_BYTES: usize = 48 << 20;
 
 impl About {
     /// `folder` is the driver's, whose root may lie below it.
-    pub(super) fn new(
-        config: &DriverConfig,
-        tree: &Tree<'_>,
-        modules: &[Module],
-        folder: &Path,
-    ) -> Result<Self> {
+    pub(super) fn new(config: &Config, tree: &Tree<'_>, modules: &[Module], folder: &Path) -> Result<Self> {
+        let said = &config.driver;
         let sources = module_sources(tree, modules);
         let papers = Papers { tree, folder };
         Ok(Self {
-            summary: checked_line("summary", config.summary.clone())?,
-            description: checked_text("description", config.description.clone())?,
-            license: checked_line("license", config.license.clone())?
+            summary: checked_line(config, "summary", said.summary.as_deref())?,
+            description: checked_text(config, "description", said.description.as_deref())?,
+            license: checked_line(config, "license", said.license.as_deref())?
                 .or_else(|| license(&sources))
                 .or_else(|| declared_license(tree))
                 .or_else(|| papers.license()),
-            copyright: if config.copyright.is_empty() {
+            copyright: if said.copyright.is_empty() {
                 copyright_notices(&sources)
             } else {
                 let checked = |notice: &String| {
-                    checked_line("copyright", Some(notice.clone())).map(Option::unwrap_or_default)
+                    checked_line(config, "copyright", Some(notice)).map(Option::unwrap_or_default)
                 };
-                config.copyright.iter().map(checked).collect::<Result<_>>()?
+                said.copyright.iter().map(checked).collect::<Result<_>>()?
             },
-            maintainer: match &config.maintainer {
+            maintainer: match &said.maintainer {
                 Some(maintainer) if is_mailbox(maintainer) => Some(maintainer.clone()),
                 Some(maintainer) => {
-                    return Err(Error::usage(format!("`{}` is no maintainer", maintainer.escape_debug()))
-                        .hint("write `maintainer = \"Name <address>\"` under `[driver]` in kpkg.toml"));
+                    let message = format!("`{}` is no maintainer", maintainer.escape_debug());
+                    let hint = "write `maintainer = \"Name <address>\"` under `[driver]` in kpkg.toml";
+                    return Err(config.refuse(maintainer, message, hint));
                 }
                 None => papers
                     .maintainer()
                     .or_else(|| authors(&sources).find(|author| is_mailbox(author)))
                     .or_else(|| papers.author()),
             },
-            homepage: checked_line("homepage", config.homepage.clone())?,
+            homepage: checked_line(config, "homepage", said.homepage.as_deref())?,
         })
     }
 }
 
-fn checked_line(key: &str, value: Option<String>) -> Result<Option<String>> {
+/// One line, without blanks around it: some formats take them away.
+fn checked_line(config: &Config, key: &str, value: Option<&str>) -> Result<Option<String>> {
+    let value = checked_text(config, key, value)?;
     match value {
-        Some(value) if value.trim().is_empty() || value.chars().any(char::is_control) => {
-            Err(Error::usage(format!("`{key}` under `[driver]` in kpkg.toml is not one line of text")))
+        Some(line) if line.is_empty() || line.contains('\n') => {
+            let message = format!("`{key}` under `[driver]` in kpkg.toml is not one line of text");
+            Err(config.refuse(&line, message, "write one line, or leave the key out"))
         }
         value => Ok(value),
     }
 }
 
-fn checked_text(key: &str, value: Option<String>) -> Result<Option<String>> {
+fn checked_text(config: &Config, key: &str, value: Option<&str>) -> Result<Option<String>> {
     match value {
-        Some(value) if value.chars().any(|character| character.is_control() && character != '\n') => {
-            Err(Error::usage(format!("`{key}` under `[driver]` in kpkg.toml holds control characters")))
+        Some(text) if text.chars().any(|character| character.is_control() && character != '\n') => {
+            let message = format!("`{key}` under `[driver]` in kpkg.toml holds control characters");
+            Err(config.refuse(text, message, "remove them"))
         }
         value => Ok(value.map(|value| value.trim().to_owned())),
     }
@@ -104,7 +105,8 @@ pub fn is_mailbox(text: &str) -> bool {
         !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>@,\"'`\\".contains(&byte))
     };
     let Some((local, domain)) = address.split_once('@') else { return false };
-    let name_ok = !name.trim().is_empty()
+    let name_ok = !name.is_empty()
+        && name.trim() == name
         && !name.chars().any(|character| character.is_control() || "<>@,\"".contains(character));
     name_ok
         && word(local)

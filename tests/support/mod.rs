@@ -143,6 +143,22 @@ pub fn missing(tool: &str) {
     eprintln!("skipped: {tool} is not installed");
 }
 
+/// What Fedora's kmodtool prints for `--for-kernels`, as far as the spec needs it: a package for each kernel, and where to build for it.
+pub const KMODTOOL: &str = r#"#!/bin/sh
+while [ $# -gt 0 ]; do
+    case $1 in --kmodname) name=${2%-kmod} ;; --for-kernels) kernels=$2 ;; --akmod) akmod=yes ;; esac
+    shift
+done
+printf '%%define kmodinstdir_prefix /lib/modules/\n%%define kmodinstdir_postfix /extra/%s/\n' "$name"
+for kernel in $kernels; do
+    versions="$versions${kernel}___HEADERS "
+    printf '%%package -n kmod-%s-%s\nSummary: x\nProvides: %s-kmod = %%{version}-%%{release}\n' "$name" "$kernel" "$name"
+    printf '%%description -n kmod-%s-%s\nx\n%%files -n kmod-%s-%s\n/lib/modules/%s/extra/%s/\n' "$name" "$kernel" "$name" "$kernel" "$kernel" "$name"
+done
+[ -z "$kernels" ] || printf '%%define kernel_versions %s\n' "$versions"
+[ -z "$akmod" ] || printf '%%define akmod_install mkdir -p %%{buildroot}/usr/src/akmods; rpmbuild --define "_sourcedir %%{_sourcedir}" --define "_srcrpmdir %%{buildroot}/usr/src/akmods" -bs --nodeps %%{_specdir}/%%{name}.spec\n%%package -n akmod-%s\nSummary: x\n%%description -n akmod-%s\nx\n%%files -n akmod-%s\n/usr/src/akmods/*\n' "$name" "$name" "$name"
+"#;
+
 /// A small generator: what comes out depends on the seed alone.
 pub struct Random(pub u64);
 

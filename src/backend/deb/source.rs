@@ -10,13 +10,15 @@ use md5::Md5;
 use sha1::Sha1;
 use sha2::Sha256;
 
-use super::super::{Contents, ENTRIES, Found, FoundFile};
+use super::super::{Contents, ENTRIES, Found, FoundFile, unspeakable_value};
+use super::values::is_known as is_known_field;
 use super::{
     architecture, changelog_text, date, description, paragraph, relation_text, script_name, spelled,
     triggers_text,
 };
 use crate::archive::{self, Tapped};
 use crate::beneath::open_regular;
+use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 use crate::output::{Output, Scratch};
 use crate::package::{
@@ -28,6 +30,27 @@ use crate::package::{
 const COMPRESSION: Compression = Compression { codec: Codec::Xz, level: 6 };
 /// The Policy that the packaging follows.
 const STANDARDS: &str = "4.6.2";
+
+/// What debhelper puts other text in the place of, in maintainer scripts (dh_installdeb(1)); what begins so ends with `#`.
+const TOKENS: [&str; 4] = ["#DEBHELPER#", "#PACKAGE#", "#DEB_", "#ENV."];
+
+/// What a source package cannot say of a package.
+pub(super) fn check(package: &Package) -> Vec<Diagnostic> {
+    let lines = package.scripts.iter().flat_map(|script| script.body.lines());
+    let has_token = |line: &&str| TOKENS.iter().any(|token| line.contains(token));
+    let scripts = lines.filter(has_token).map(|line| {
+        let message = format!(
+            "a script has the line `{}`, in which debhelper replaces a word",
+            line.trim().escape_debug()
+        );
+        unspeakable_value(line, message).hint("write it without the word between `#` signs")
+    });
+    let source = package.fields.get("Source").map(|source| {
+        let message = "the source package has the name of the package, and no field `Source`";
+        unspeakable_value(source, message).hint("leave the field or source packages out")
+    });
+    scripts.chain(source).collect()
+}
 
 /// The names of the artifacts; a native package has one archive.
 struct Names {
@@ -221,6 +244,11 @@ fn packaging(package: &Package, source: &Source) -> Vec<Entry> {
     entries
 }
 
+/// A text in `debian/control`, where `${NAME}` would be replaced; `${}` is a dollar sign (deb-substvars(5)).
+fn literal(text: &str) -> String {
+    text.replace("${", "${}{")
+}
+
 fn fields(list: &[(&str, String)]) -> String {
     list.iter()
         .filter(|(_, value)| !value.is_empty())
@@ -239,11 +267,11 @@ fn control_text(package: &Package, source: &Source) -> String {
         ("Source", package.name.clone()),
         ("Section", extra("Section")),
         ("Priority", extra("Priority")),
-        ("Maintainer", package.maintainer.clone()),
+        ("Maintainer", literal(&package.maintainer)),
         ("Build-Depends", build_requires(source)),
         ("Standards-Version", STANDARDS.to_owned()),
         ("Rules-Requires-Root", "no".to_owned()),
-        ("Homepage", package.homepage.clone()),
+        ("Homepage", literal(&package.homepage)),
         ("Testsuite", "autopkgtest-pkg-dkms".to_owned()),
     ]);
     let relations = |kind: RelationKind, more: &[&str]| {
@@ -252,7 +280,7 @@ fn control_text(package: &Package, source: &Source) -> String {
     };
     let conflicts = [RelationKind::Conflicts, RelationKind::Replaces].map(|kind| relations(kind, &[]));
     let conflicts: Vec<_> = conflicts.into_iter().filter(|list| !list.is_empty()).collect();
-    let mut own = vec![
+    let own = [
         ("Package", package.name.clone()),
         ("Architecture", architecture(package.arch).to_owned()),
         ("Depends", relations(RelationKind::Requires, &["${misc:Depends}"])),
@@ -264,11 +292,14 @@ fn control_text(package: &Package, source: &Source) -> String {
         ("Provides", relations(RelationKind::Provides, &[])),
         ("Multi-Arch", extra("Multi-Arch")),
     ];
-    let known = ["Source", "Section", "Priority", "Multi-Arch"];
-    let others = package.fields.iter().filter(|(name, _)| !known.contains(&name.as_str()));
-    own.extend(others.map(|(name, value)| (name.as_str(), value.clone())));
-    own.push(("Description", description(package)));
-    format!("{general}\n{}", fields(&own))
+    let placed = ["Source", "Section", "Priority", "Multi-Arch"];
+    let others = package.fields.iter().filter(|(name, _)| !placed.contains(&name.as_str()));
+    // what dpkg-gencontrol does not know it leaves out, but for names that begin so (deb-src-control(5))
+    let mark = |name: &str| if is_known_field(name) { "" } else { "XB-" };
+    let others: String =
+        others.map(|(name, value)| format!("{}{name}: {}\n", mark(name), literal(value))).collect();
+    let description = fields(&[("Description", literal(&description(package)))]);
+    format!("{general}\n{}{others}{description}", fields(&own))
 }
 
 /// `.dsc`: the fields in the order of dpkg-source.
@@ -420,7 +451,7 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Optio
             (words.nth(1) == Some(name)).then_some(sum)
         });
         let named = |error: io::Error| io::Error::new(error.kind(), format!("`{name}`: {error}"));
-        check(&folder.join(name), size, md5, sha256.as_deref()).map_err(named)?;
+        verify(&folder.join(name), size, md5, sha256.as_deref()).map_err(named)?;
         // signatures of archives are no archives
         if name.contains(".tar.") && !name.ends_with(".asc") {
             let packaging = name.contains(".debian.tar.");
@@ -441,7 +472,7 @@ fn unsigned(text: &str) -> String {
     body.map(|line| format!("{}\n", line.strip_prefix("- ").unwrap_or(line))).collect()
 }
 
-fn check(path: &Path, size: &str, md5: &str, sha256: Option<&str>) -> io::Result<()> {
+fn verify(path: &Path, size: &str, md5: &str, sha256: Option<&str>) -> io::Result<()> {
     let mut seen = Tapped::new(io::sink(), Sums::default());
     io::copy(&mut open_regular(path)?, &mut seen)?;
     let (own, count) = (seen.tap.file(String::new(), seen.count), seen.count);

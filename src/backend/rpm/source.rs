@@ -2,6 +2,7 @@
 //!
 //! What the spec builds is the package that would have been written at once.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -9,17 +10,19 @@ use digest::Digest;
 use rpm::IndexTag;
 use sha2::Sha256;
 
+use super::super::unspeakable_value;
 use super::{
     Dependency, Digests, EQUAL, FileDigest, LESS, Listing, NEWC_HEADER, RPMLIB, TRAILER, Tags, architecture,
     assembled, changelog, cpio_padding, dependency, dependency_list, end_payload, evr, file_lists, fill,
     identity, newc_header, payload_tags, version,
 };
 use crate::archive::{self, Compressor, Sha256s, Tapped};
+use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 use crate::output::{Means, Output, Scratch, Stream};
 use crate::package::{
-    Arch, Codec, Compression, Content, Entry, EntryKind, Package, Relation, RelationKind, Role, Source, When,
-    wrapped,
+    Arch, Codec, Compression, Content, Entry, EntryKind, Package, Relation, RelationKind, Role, Script,
+    Source, When, wrapped,
 };
 
 /// What every rpmbuild reads.
@@ -181,21 +184,59 @@ fn metadata(package: &Package, source: &Source, entries: &[Entry], digests: &Dig
 
 // ---- spec -------------------------------------------------------------------------------------------------------------------
 
-/// A text in which nothing is a macro.
-fn plain(text: &str) -> String {
-    text.replace('%', "%%")
+/// The first year whose days a changelog may have (`build/parseChangelog.c`), in seconds.
+const FIRST_CHANGE: u32 = 631_152_000;
+
+/// What a spec cannot say of a package.
+pub(super) fn check(package: &Package, source: &Source) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let paragraphs = package.paragraphs();
+    // sections and comments are looked for after macros are expanded, so that there is no way to write such a line
+    let commands =
+        paragraphs.iter().filter_map(|lines| lines.first()).filter(|line| line.starts_with(['%', '#']));
+    found.extend(commands.map(|line| {
+        let message = format!(
+            "a paragraph of the description begins with `{}`, which a spec takes for its own",
+            &line[..1]
+        );
+        unspeakable_value(&package.description, message).hint("begin it with a word")
+    }));
+    let scripts: &[Script] = if source.is_built { &package.scripts } else { &[] };
+    let lines = scripts.iter().flat_map(|script| script.body.lines());
+    found.extend(lines.filter(|line| line.trim_start().starts_with('%')).map(|line| {
+        let message =
+            format!("a script has the line `{}`, which a spec takes for its own", line.trim().escape_debug());
+        unspeakable_value(line, message)
+            .hint("let it begin with something else than `%`, or leave source packages out")
+    }));
+    let oldest = package.changelog.iter().map(|change| change.time).min();
+    if let Some(time) = oldest.filter(|time| *time < FIRST_CHANGE) {
+        let message = format!(
+            "{time} seconds since 1970 is a time before 1990, which the changelog of a spec cannot hold"
+        );
+        let finding = unspeakable_value(&time.to_string(), message);
+        found.push(finding.hint("set SOURCE_DATE_EPOCH to a later time"));
+    }
+    found
 }
 
-/// A path in `%files`, where blanks separate and shell patterns count.
+/// A text in which nothing is a macro. Where rpm looks for the end of one, a backslash takes away the meaning of the sign behind it.
+fn plain(text: &str) -> String {
+    text.replace('%', "%%").replace("\\%", "\\%{nil}%")
+}
+
+/// A path in `%files`. Macros in it are expanded again and again, and quotes, blanks and patterns count, differently in each version of
+/// rpm. So what is more than a letter is `?` there: what a pattern finds is taken as it is, and all that lies there is ours.
 fn path(path: &str) -> String {
-    let mut text = String::from("\"/");
-    for next in plain(path).chars() {
-        if "\"\\*?[]{}".contains(next) {
-            text.push('\\');
-        }
-        text.push(next);
+    if path.chars().all(is_literal) {
+        return format!("\"/{path}\"");
     }
-    text + "\""
+    let pattern = path.chars().map(|next| if is_literal(next) { next } else { '?' });
+    std::iter::once('/').chain(pattern).collect()
+}
+
+fn is_literal(character: char) -> bool {
+    character.is_ascii_alphanumeric() || "/._+-@=:,~^".contains(character) || !character.is_ascii()
 }
 
 fn relation(relation: &Relation) -> String {
@@ -291,14 +332,24 @@ fn built_text(package: &Package, source: &Source) -> String {
         "\n%files\n%defattr(-,root,root,-)\n{}\n",
         path(&format!("usr/src/{}", source.folder))
     ));
+    let mut patterns = BTreeSet::new();
     for entry in &source.files {
+        let own = path(&entry.path);
+        let is_pattern = !own.starts_with('"');
         let mark = match (&entry.kind, entry.role) {
+            // a pattern may find more than the folder, and all below it is ours as well
+            (EntryKind::Directory, _) if is_pattern => "",
             (EntryKind::Directory, _) => "%dir ",
             (_, Role::Documentation) => "%doc ",
             (_, Role::License) => "%license ",
             _ => "",
         };
-        text.push_str(&format!("{mark}{}\n", path(&entry.path)));
+        let is_above = |(at, _): (usize, &str)| patterns.contains(&own[..at]);
+        if is_pattern && (patterns.contains(&own) || own.match_indices('/').any(is_above)) {
+            continue;
+        }
+        text.push_str(&format!("{mark}{own}\n"));
+        patterns.insert(own);
     }
     text
 }
