@@ -396,12 +396,15 @@ impl Config {
         Some(Place::new(source, span))
     }
 
-    /// An error about a text of the file.
+    /// An error about a text, at its place where the file has it.
     #[must_use]
     pub fn refuse(&self, text: &str, message: impl Into<String>, hint: &str) -> Error {
-        let mut finding = Diagnostic::error(&BAD_CONFIG, message).hint(hint);
-        finding.place = self.place_of(text);
-        Error::diagnostics(vec![finding])
+        match self.place_of(text) {
+            Some(place) => {
+                Error::diagnostics(vec![Diagnostic::error(&BAD_CONFIG, message).at(place).hint(hint)])
+            }
+            None => Error::usage(message).hint(hint),
+        }
     }
 
     /// The JSON schema of the file.

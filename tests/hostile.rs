@@ -87,6 +87,21 @@ const PARTS: &[&str] = &[
     "1",
 ];
 
+/// Files that builders run, replace, or take for left over.
+const SPECIAL: &[(&str, &str)] = &[
+    ("configure.ac", "AC_INIT([x],[1])\nm4_esyscmd([touch CANARY])\nAC_OUTPUT\n"),
+    ("config.sub", "#!/bin/sh\ntouch CANARY\n"),
+    ("GNUmakefile", "$(shell touch CANARY)\n"),
+    ("x.c.orig", "x"),
+    ("TAGS", "x"),
+    ("own-stamp", "x"),
+    ("debian/rules", "#!/usr/bin/make -f\n$(shell touch CANARY)\n"),
+    ("debian/clean", "toy.c\n"),
+    ("debian/toy-dkms.install", "toy.c /etc\n"),
+    ("debian/patches/series", "x.patch\n"),
+    (".pc/applied-patches", "x\n"),
+];
+
 impl Random {
     fn of<'a, T: ?Sized>(&mut self, list: &[&'a T]) -> &'a T {
         list[self.below(list.len())]
@@ -198,6 +213,10 @@ fn case(random: &mut Random) -> Case {
     tree.file("d/toy.c", "// SPDX-License-Identifier: GPL-2.0-only\nMODULE_AUTHOR(\"J <j@example.org>\");\n");
     for _ in 0..random.below(4) {
         put(&tree, &format!("d/{}", random.name()));
+    }
+    if random.one_in(3) {
+        let (path, text) = SPECIAL[random.below(SPECIAL.len())];
+        tree.script(&format!("d/{path}"), text);
     }
     let config = config(random, &tree);
     tree.file("d/kpkg.toml", toml::to_string(&config).unwrap());

@@ -2,6 +2,7 @@
 //!
 //! Writes without any of dpkg's tools. Never renders a template and never decides what is in a package.
 
+mod implied;
 mod source;
 mod values;
 
@@ -484,19 +485,7 @@ fn installed_size(package: &Package, items: &[Item<'_>]) -> u64 {
 
 /// The fields in the order of dpkg-gencontrol; those it does not know follow the description.
 fn control_text(package: &Package, installed_size: u64) -> String {
-    let relations = |name: &str| {
-        let list: Vec<_> = package
-            .relations
-            .iter()
-            .filter(|relation| {
-                // one that is replaced may stay on disk with Replaces alone (Policy 7.6.2)
-                let also_conflicts = relation.kind == RelationKind::Replaces && name == "Conflicts";
-                field(relation.kind).0 == name || also_conflicts
-            })
-            .map(relation_text)
-            .collect();
-        list.join(", ")
-    };
+    use RelationKind as Kind;
     let mut extras = package.fields.clone();
     let mut extra = |name: &str| extras.remove(name).unwrap_or_default();
     let fields = [
@@ -506,13 +495,14 @@ fn control_text(package: &Package, installed_size: u64) -> String {
         ("Architecture", architecture(package.arch).to_owned()),
         ("Maintainer", package.maintainer.clone()),
         ("Installed-Size", installed_size.to_string()),
-        ("Depends", relations("Depends")),
-        ("Recommends", relations("Recommends")),
-        ("Suggests", relations("Suggests")),
-        ("Enhances", relations("Enhances")),
-        ("Conflicts", relations("Conflicts")),
-        ("Replaces", relations("Replaces")),
-        ("Provides", relations("Provides")),
+        ("Depends", relations(package, &[Kind::Requires])),
+        ("Recommends", relations(package, &[Kind::Recommends])),
+        ("Suggests", relations(package, &[Kind::Suggests])),
+        // the reverse of Recommends does not exist; the reverse of Suggests does
+        ("Enhances", relations(package, &[Kind::Supplements])),
+        ("Conflicts", relations(package, CONFLICTS)),
+        ("Replaces", relations(package, &[Kind::Replaces])),
+        ("Provides", relations(package, &[Kind::Provides])),
         ("Section", extra("Section")),
         ("Priority", extra("Priority")),
         ("Multi-Arch", extra("Multi-Arch")),
@@ -550,6 +540,15 @@ fn description(package: &Package) -> String {
     text
 }
 
+/// One that is replaced may stay on disk with Replaces alone (Policy 7.6.2).
+const CONFLICTS: &[RelationKind] = &[RelationKind::Conflicts, RelationKind::Replaces];
+
+/// The value of the field for these kinds.
+fn relations(package: &Package, kinds: &[RelationKind]) -> String {
+    let list: Vec<_> = implied::kept(package, kinds).into_iter().map(relation_text).collect();
+    list.join(", ")
+}
+
 /// `a (>= 1) | b`.
 fn relation_text(relation: &Relation) -> String {
     relation.any_of.iter().map(capability).collect::<Vec<_>>().join(" | ")
@@ -569,20 +568,6 @@ fn capability(capability: &Capability) -> String {
             };
             format!("{} ({sign} {version})", capability.name)
         }
-    }
-}
-
-/// The field of a relation, and whether it may hold alternatives (Policy 7.1).
-fn field(kind: RelationKind) -> (&'static str, bool) {
-    match kind {
-        RelationKind::Requires => ("Depends", true),
-        RelationKind::Recommends => ("Recommends", true),
-        RelationKind::Suggests => ("Suggests", true),
-        RelationKind::Conflicts => ("Conflicts", false),
-        RelationKind::Replaces => ("Replaces", false),
-        RelationKind::Provides => ("Provides", false),
-        // the reverse of Recommends does not exist; the reverse of Suggests does
-        RelationKind::Supplements => ("Enhances", false),
     }
 }
 

@@ -1072,5 +1072,8 @@ fn unspeakable(version: &Version) -> Option<String> {
     if !version.has_revision() {
         return Some("has no release, which an .rpm needs".to_owned());
     }
+    if evr(version).contains("..") {
+        return Some("has `..`, which rpmbuild refuses".to_owned());
+    }
     super::bad_version(version, ".+~-_^", b"-_~")
 }

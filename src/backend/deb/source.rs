@@ -11,10 +11,11 @@ use sha1::Sha1;
 use sha2::Sha256;
 
 use super::super::{Contents, ENTRIES, Found, FoundFile, unspeakable_value};
+use super::implied;
 use super::values::is_known as is_known_field;
 use super::{
-    architecture, changelog_text, date, description, paragraph, relation_text, script_name, spelled,
-    triggers_text,
+    CONFLICTS, architecture, changelog_text, date, description, paragraph, relation_text, relations,
+    script_name, spelled, triggers_text,
 };
 use crate::archive::{self, Tapped};
 use crate::beneath::open_regular;
@@ -49,7 +50,20 @@ pub(super) fn check(package: &Package) -> Vec<Diagnostic> {
         let message = "the source package has the name of the package, and no field `Source`";
         unspeakable_value(source, message).hint("leave the field or source packages out")
     });
-    scripts.chain(source).collect()
+    let first = package.fields.get("Pre-Depends").filter(|first| {
+        let needs = first.split([',', '|']).filter_map(|need| need.split_whitespace().next());
+        let names: Vec<_> = needs.collect();
+        package
+            .relations
+            .iter()
+            .flat_map(|relation| &relation.any_of)
+            .any(|other| names.contains(&&*other.name))
+    });
+    let first = first.map(|first| {
+        let message = format!("`{first}` in Pre-Depends is in another relation as well");
+        unspeakable_value(first, message).hint("name it in one of them")
+    });
+    scripts.chain(source).chain(first).chain(implied::ambiguous(package)).collect()
 }
 
 /// The names of the artifacts; a native package has one archive.
@@ -201,10 +215,10 @@ fn tarball(
     Ok((sums.file(name, count), data))
 }
 
-/// Whether a file of the driver's lies where the packaging does: dpkg-source takes a folder of that name out of the upstream archive.
+/// Whether a file of the driver's lies where the packaging and its patches do: dpkg-source takes the first folder out of the upstream
+/// archive, and has the second for itself.
 fn is_packaging(entry: &Entry) -> bool {
-    let folder = "debian";
-    entry.path == folder || entry.path.starts_with("debian/")
+    ["debian/", ".pc/"].iter().any(|folder| format!("{}/", entry.path).starts_with(folder))
 }
 
 /// The folder `debian`.
@@ -274,22 +288,18 @@ fn control_text(package: &Package, source: &Source) -> String {
         ("Homepage", literal(&package.homepage)),
         ("Testsuite", "autopkgtest-pkg-dkms".to_owned()),
     ]);
-    let relations = |kind: RelationKind, more: &[&str]| {
-        let list = package.relations.iter().filter(|relation| relation.kind == kind).map(relation_text);
-        more.iter().map(|text| (*text).to_owned()).chain(list).collect::<Vec<_>>().join(", ")
-    };
-    let conflicts = [RelationKind::Conflicts, RelationKind::Replaces].map(|kind| relations(kind, &[]));
-    let conflicts: Vec<_> = conflicts.into_iter().filter(|list| !list.is_empty()).collect();
+    let needs = ["${misc:Depends}".to_owned(), relations(package, &[RelationKind::Requires])];
+    let needs: Vec<_> = needs.into_iter().filter(|list| !list.is_empty()).collect();
     let own = [
         ("Package", package.name.clone()),
         ("Architecture", architecture(package.arch).to_owned()),
-        ("Depends", relations(RelationKind::Requires, &["${misc:Depends}"])),
-        ("Recommends", relations(RelationKind::Recommends, &[])),
-        ("Suggests", relations(RelationKind::Suggests, &[])),
-        ("Enhances", relations(RelationKind::Supplements, &[])),
-        ("Conflicts", conflicts.join(", ")),
-        ("Replaces", relations(RelationKind::Replaces, &[])),
-        ("Provides", relations(RelationKind::Provides, &[])),
+        ("Depends", needs.join(", ")),
+        ("Recommends", relations(package, &[RelationKind::Recommends])),
+        ("Suggests", relations(package, &[RelationKind::Suggests])),
+        ("Enhances", relations(package, &[RelationKind::Supplements])),
+        ("Conflicts", relations(package, CONFLICTS)),
+        ("Replaces", relations(package, &[RelationKind::Replaces])),
+        ("Provides", relations(package, &[RelationKind::Provides])),
         ("Multi-Arch", extra("Multi-Arch")),
     ];
     let placed = ["Source", "Section", "Priority", "Multi-Arch"];

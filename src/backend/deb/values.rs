@@ -2,15 +2,16 @@
 //! `fields.c`.
 
 use super::super::unspeakable_value;
-use super::field;
 use crate::diagnostic::Diagnostic;
 use crate::package::{Arch, Bound, Capability, Comparison, Package, Relation, RelationKind};
 
 /// Why there is no such relation, in words; nothing where there is.
 pub(super) fn unspeakable(relation: &Relation) -> Option<String> {
     let kind = relation.kind;
-    let (_, alternatives) = field(kind);
-    if !alternatives && relation.any_of.len() > 1 {
+    // Policy 7.1
+    let has_alternatives =
+        matches!(kind, RelationKind::Requires | RelationKind::Recommends | RelationKind::Suggests);
+    if !has_alternatives && relation.any_of.len() > 1 {
         return Some(format!("there are no alternatives in {kind:?}"));
     }
     relation.any_of.iter().find_map(|Capability { name, bound }| {

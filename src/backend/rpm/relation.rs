@@ -66,7 +66,8 @@ fn is_version(text: &str) -> bool {
         part.starts_with(|first: char| first.is_ascii_alphanumeric())
             && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._+~^".contains(&byte))
     };
-    epoch.parse::<u32>().is_ok()
+    !text.contains("..")
+        && epoch.parse::<u32>().is_ok()
         && epoch.bytes().all(|byte| byte.is_ascii_digit())
         && part(version)
         && part(release)
