@@ -107,10 +107,11 @@ impl Request {
     }
 }
 
-/// Both formats agree on letters, digits, `+`, `.` and `~` in a revision; whether there has to be one is theirs to say.
+/// Both formats agree on letters, digits, `+`, `.` and `~` in a revision, but not on two dots in a row; whether there has to be one is
+/// theirs to say.
 fn checked_release(config: &Config, release: String) -> Result<String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+.~".contains(&byte);
-    if release.bytes().all(allowed) {
+    if release.bytes().all(allowed) && !release.contains("..") {
         return Ok(release);
     }
     let message = format!("`{}` is no release", release.escape_debug());

@@ -180,6 +180,52 @@ fn our_own_packages_have_no_findings() {
     }
 }
 
+/// Marks that change the order of what is read, in each place of a tree and of the packages of it.
+#[test]
+fn names_and_texts_that_look_like_others() {
+    let of = |path: &str, text: &str| {
+        let tree = Tree::toy();
+        tree.file(path, text);
+        let of_tree = codes(&tree, &[]);
+        assert!(tree.kpkg(&["-q", "-f", "deb,rpm"]).status.success(), "{path}");
+        let names = tree.names("dist");
+        let of_packages: Vec<_> = names.iter().map(|name| codes(&tree, &[&format!("dist/{name}")])).collect();
+        let shown = String::from_utf8(tree.kpkg(&["check"]).stdout).unwrap();
+        assert!(!shown.contains(['\u{202e}', '\u{2066}']), "{shown}");
+        (of_tree, of_packages)
+    };
+    let key = |key: &str, value: &str| of("kpkg.toml", &format!("[driver]\n{key} = \"{value}\"\n"));
+    let both = |code: &str| vec![vec![code.to_owned()]; 2];
+    for found in [
+        of("doc/a\u{202e}c.exe", "x"),
+        key("summary", "a \u{2066}toy"),
+        key("description", "Two.\\n\\nA \u{2067}toy."),
+        key("maintainer", "J\u{202d} <j@example.org>"),
+    ] {
+        assert_eq!(found, (vec!["K0858".to_owned()], both("K0859")));
+    }
+    assert_eq!(key("license", "a\u{202a}b").0, ["K0858"]);
+    assert_eq!(key("homepage", "https://example.org/\u{2069}").0, ["K0858"]);
+    // what ends lines is nothing to be told, and writing of any direction neither
+    assert_eq!(key("summary", "\u{5e9}\u{5dc}\u{5d5}\u{5dd}"), (Vec::new(), vec![Vec::new(); 2]));
+}
+
+#[test]
+fn escapes_in_a_foreign_package() {
+    let tree = Tree::empty();
+    if foreign_deb(&tree).is_none() {
+        return;
+    }
+    let control = "Package: toy-dkms\nVersion: 1.0\nArchitecture: all\nMaintainer: A \u{1b}[2J <a@b.cd>\nDescription: a\u{202e}b\n";
+    tree.file("d/DEBIAN/control", control).file("d/usr/src/toy-1.0/a\u{1b}]0;x\u{7}", "x");
+    let build = Command::new("dpkg-deb").current_dir(tree.path()).args(["-b", "d", "foreign.deb"]).output();
+    assert!(build.unwrap().status.success());
+    let found = codes(&tree, &["foreign.deb"]);
+    assert_eq!(found.iter().filter(|code| *code == "K0859").count(), 3, "{found:?}");
+    let shown = String::from_utf8(tree.kpkg(&["check", "foreign.deb"]).stdout).unwrap();
+    assert!(!shown.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{shown}");
+}
+
 /// A .deb that a careless vendor makes with dpkg-deb; nothing where there is no dpkg-deb.
 fn foreign_deb(tree: &Tree) -> Option<String> {
     tree.file(

@@ -91,6 +91,25 @@ fn rebuilds(tree: &Tree) {
     assert_eq!((diff.status.code(), text(&diff.stdout).as_str()), (Some(0), ""), "{}", text(&diff.stderr));
 }
 
+/// Builds the one .src.rpm in `out`, and compares the .rpm with the one in `out`.
+fn rebuilds_srpm(tree: &Tree) {
+    if !is_here("rpmbuild") {
+        return;
+    }
+    let name = |end: &str| tree.names("out").into_iter().find(|name| name.ends_with(end)).unwrap();
+    let top = format!("_topdir {}/rebuilt", tree.path().display());
+    let build = Command::new("rpmbuild")
+        .args(["--rebuild", "--nodeps", "--define", &top, &format!("out/{}", name(".src.rpm"))])
+        .current_dir(tree.path())
+        .output()
+        .unwrap();
+    assert!(build.status.success(), "{}", text(&build.stderr));
+    let name = name(".noarch.rpm");
+    let built = format!("rebuilt/RPMS/noarch/{name}");
+    let diff = run(tree, &["diff", &format!("out/{name}"), &built]);
+    assert_eq!((diff.status.code(), text(&diff.stdout).as_str()), (Some(0), ""), "{}", text(&diff.stderr));
+}
+
 #[test]
 fn a_dsc_is_built_to_the_package_that_is_written_at_once() {
     let tree = driver();
@@ -158,21 +177,7 @@ fn a_src_rpm_is_built_to_the_package_that_is_written_at_once() {
         "1 (none) noarch Odd_Name-1.0-rc1.tar.xz Odd_Name-dkms-files.tar.xz Odd_Name-dkms.spec tar xz \
          rpmlib(CompressedFileNames) rpmlib(FileDigests) "
     );
-    let build = Command::new("rpmbuild")
-        .args([
-            "--rebuild",
-            "--nodeps",
-            "--define",
-            &format!("_topdir {}/built", tree.path().display()),
-            &source,
-        ])
-        .current_dir(tree.path())
-        .output()
-        .unwrap();
-    assert!(build.status.success(), "{}", text(&build.stderr));
-    let built = format!("built/RPMS/noarch/{name}.noarch.rpm");
-    let diff = run(&tree, &["diff", &format!("out/{name}.noarch.rpm"), &built]);
-    assert_eq!((diff.status.code(), text(&diff.stdout).as_str()), (Some(0), ""), "{}", text(&diff.stderr));
+    rebuilds_srpm(&tree);
 }
 
 #[test]
@@ -382,6 +387,77 @@ fn what_cannot_be_uploaded_is_told_and_nothing_is_written() {
         "// SPDX-License-Identifier: GPL-2.0-only\nMODULE_AUTHOR(\"J <j@example.org>\");\n\n",
     );
     fails(&[], "is there already, of other bytes");
+}
+
+/// Where one format cannot hold a value, no format is written.
+#[test]
+fn what_a_format_cannot_hold_is_told_with_its_place_and_nothing_is_written() {
+    let fails_with = |config: &str, stamp: &str, formats: &str, words: &[&str]| {
+        let tree = driver();
+        tree.file("d/kpkg.toml", config)
+            .file("d/own.sh", "echo 1\n  %post\n")
+            .file("d/debhelper.sh", "#DEBHELPER#\n");
+        let output =
+            tree.command(&["d", "-f", formats, "-o", "out"]).env("SOURCE_DATE_EPOCH", stamp).output();
+        let output = output.unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{config}{said}");
+        assert!(tree.names("out").is_empty(), "{config}{:?}", tree.names("out"));
+        words.iter().for_each(|words| assert!(said.contains(words), "{config}{words}: {said}"));
+    };
+    let fails = |config: &str, formats: &str, words: &[&str]| {
+        fails_with(config, "1700000000", formats, &[words, &["error[K", "kpkg.toml:2:"]].concat());
+    };
+    for bad in ["c(x)", "$e", "a;b"] {
+        let config = format!("[relations]\nrequires = [\"{bad}\"]\n");
+        fails(&config, "rpm,deb", &["K0703", "a .deb cannot express", bad]);
+    }
+    for bad in ["$e", "a;b", "a >= 1-2-3"] {
+        let config = format!("[relations]\nsuggests = [\"{bad}\"]\n");
+        fails(&config, "deb,rpm", &["K0703", "an .rpm cannot express", bad]);
+    }
+    fails("[relations]\nprovides = [\"a >= 1\"]\n", "deb,rpm", &["K0703", "one version"]);
+    for name in ["Package", "version", "ARCHITECTURE", "Depends", "installed-size"] {
+        let config = format!("[format.deb.fields]\n{name} = \"x\"\n");
+        fails(&config, "rpm,deb", &["K0706", "kpkg writes the field", name]);
+    }
+    for (field, value) in
+        [("section", "x"), ("Section", "a b"), ("Multi-Arch", "same"), ("Essential", "maybe")]
+    {
+        let config = format!("[format.deb.fields]\n{field} = \"{value}\"\n");
+        fails(&config, "rpm,deb", &["K0706", field]);
+    }
+    fails("[format.rpm.fields]\nName = \"x\"\n", "deb,rpm", &["K0706", "no field `Name`"]);
+    fails("[driver]\nhomepage = \"https://a b\"\n", "deb,rpm", &["K0706", "it has blanks"]);
+    fails("[driver]\npackage-name = \"a b\"\n", "deb,rpm", &["K0701"]);
+    fails("[driver]\ndescription = \"%post\\ntouch x\"\n", "rpm,srpm", &["K0706", "begins with `%`"]);
+    fails("[packaging]\nrelease = \"1..2\"\n", "deb,rpm", &["`1..2` is no release"]);
+    let script = |name: &str| format!("[scripts.after-install]\nbefore = \"{name}\"\n");
+    let words = ["K0706", "own.sh:2:", "has the line `%post`"];
+    fails_with(&script("own.sh"), "1700000000", "rpm,srpm", &words);
+    fails_with(
+        &script("debhelper.sh"),
+        "1700000000",
+        "deb,dsc",
+        &["K0706", "debhelper.sh:1:", "#DEBHELPER#"],
+    );
+    fails_with("", "4294967295", "deb,rpm", &["K0706", "cannot hold"]);
+    fails_with("", "631151999", "rpm,srpm", &["K0706", "before 1990"]);
+    fails_with("", "4294967296", "deb,rpm", &["no number of seconds"]);
+}
+
+#[test]
+fn a_time_at_the_edges_is_the_same_in_the_package_that_is_built() {
+    for stamp in ["631152001", "4294943999"] {
+        let tree = driver();
+        let output = tree
+            .command(&["d", "-f", "deb,rpm,dsc,srpm", "-o", "out"])
+            .env("SOURCE_DATE_EPOCH", stamp)
+            .output();
+        assert!(output.as_ref().unwrap().status.success(), "{}", text(&output.unwrap().stderr));
+        rebuilds(&tree);
+        rebuilds_srpm(&tree);
+    }
 }
 
 #[test]

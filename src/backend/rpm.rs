@@ -8,7 +8,7 @@ mod header;
 mod relation;
 mod source;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, Read, Write};
 use std::path::Path;
 
@@ -863,7 +863,10 @@ fn relations(tags: &mut Tags, package: &Package) {
             of(RelationKind::Supplements).collect(),
         ),
     ];
-    for (names, list) in lists {
+    for (names, mut list) in lists {
+        // rpmbuild writes what is said twice once
+        let mut known = BTreeSet::new();
+        list.retain(|one| known.insert((one.name.clone(), one.flags, one.version.clone())));
         dependency_list(tags, names, &list);
     }
 }

@@ -12,6 +12,7 @@ mod build_text;
 mod calls;
 mod contents;
 mod folder_name;
+mod hidden_text;
 mod kbuild_names;
 mod not_executable;
 mod old_templates;
@@ -74,6 +75,7 @@ const TREE_RULES: &[&TreeRule] = &[
     &version::RULE,
     &source_archive::RULE,
     &old_templates::RULE,
+    &hidden_text::TREE,
 ];
 
 const PACKAGE_RULES: &[&PackageRule] = &[
@@ -85,6 +87,7 @@ const PACKAGE_RULES: &[&PackageRule] = &[
     &package_register::ADDS,
     &package_register::REMOVES,
     &package_register::REBUILDS,
+    &hidden_text::PACKAGE,
 ];
 
 /// The findings of this layer.

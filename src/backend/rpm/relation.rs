@@ -25,6 +25,9 @@ pub(super) fn unspeakable(relation: &Relation) -> Option<String> {
         if !is_name(name) {
             return Some(format!("`{}` is no name of a package, path or capability", name.escape_debug()));
         }
+        if kind == RelationKind::Replaces && !super::is_name(name) {
+            return Some("packages alone are replaced".to_owned());
+        }
         let Some((comparison, bound)) = &capability.bound else { return None };
         if name.starts_with('/') {
             return Some("a path has no version".to_owned());
@@ -177,6 +180,7 @@ mod tests {
         ] {
             assert!(!is_spoken(RelationKind::Requires, bad), "{bad}");
         }
+        assert!(is_spoken(RelationKind::Replaces, "a >= 1") && !is_spoken(RelationKind::Replaces, "a(x)"));
         assert!(is_spoken(RelationKind::Provides, "a = 1") && !is_spoken(RelationKind::Provides, "a >= 1"));
         assert!(
             !is_spoken(RelationKind::Provides, "(a and b)") && !is_spoken(RelationKind::Conflicts, "a | b")
