@@ -403,7 +403,9 @@ fn what_a_format_cannot_hold_is_told_with_its_place_and_nothing_is_written() {
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{config}{said}");
         assert!(tree.names("out").is_empty(), "{config}{:?}", tree.names("out"));
-        words.iter().for_each(|words| assert!(said.contains(words), "{config}{words}: {said}"));
+        for words in words {
+            assert!(said.contains(words), "{config}{words}: {said}");
+        }
     };
     let fails = |config: &str, formats: &str, words: &[&str]| {
         fails_with(config, "1700000000", formats, &[words, &["error[K", "kpkg.toml:2:"]].concat());

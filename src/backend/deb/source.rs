@@ -32,7 +32,7 @@ const COMPRESSION: Compression = Compression { codec: Codec::Xz, level: 6 };
 /// The Policy that the packaging follows.
 const STANDARDS: &str = "4.6.2";
 
-/// What debhelper puts other text in the place of, in maintainer scripts (dh_installdeb(1)); what begins so ends with `#`.
+/// What debhelper puts other text in the place of, in maintainer scripts (`dh_installdeb(1)`); what begins so ends with `#`.
 const TOKENS: [&str; 4] = ["#DEBHELPER#", "#PACKAGE#", "#DEB_", "#ENV."];
 
 /// What a source package cannot say of a package.

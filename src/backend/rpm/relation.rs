@@ -87,9 +87,10 @@ fn rich(text: &str) -> Option<&str> {
         }
         let (operator, behind) = rest.strip_prefix(' ')?.split_once(' ')?;
         let follows = match (last, operator) {
-            (None, "and" | "or" | "with" | "without" | "if" | "unless") => true,
+            (None, "and" | "or" | "with" | "without" | "if" | "unless") | (Some("if" | "unless"), "else") => {
+                true
+            }
             (Some(before @ ("and" | "or" | "with")), operator) => before == operator,
-            (Some("if" | "unless"), "else") => true,
             _ => false,
         };
         if !follows {
