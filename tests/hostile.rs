@@ -160,6 +160,13 @@ impl Random {
             "x >= 1_2",
             "libc.so.6(GLIBC_2.4)(64bit)",
             "c",
+            "a >= 2",
+            "a >= 10~rc",
+            "a = 2",
+            "b >= 1",
+            "toy-dkms",
+            "toy-dkms >= 1",
+            "dkms = 9",
             "b+c.d",
         ];
         match self.below(4) {

@@ -53,6 +53,7 @@ fn version() -> impl Strategy<Value = Version> {
 fn file_name() -> impl Strategy<Value = String> {
     prop_oneof![
         8 => "[A-Za-z0-9_+@%=,][A-Za-z0-9._+@%=, -]{0,20}",
+        4 => "[!-.0-~][ -.0-~]{0,20}[!-,0-~]",
         1 => "[a-z]{90,110}",
         1 => "[a-zäöüß漢字]{1,30}",
     ]

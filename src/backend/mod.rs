@@ -250,6 +250,12 @@ const LONGEST_PATH: usize = 4000;
 /// What no format can hold.
 fn unspeakable_values(package: &Package, artifacts: &[String]) -> Vec<Diagnostic> {
     let mut found = Vec::new();
+    if package.scripts.iter().any(|script| script.body.contains('\0')) {
+        found.push(
+            unspeakable_value("\0", "a script has a zero byte")
+                .hint("write it without, such as `printf '\\000'`"),
+        );
+    }
     if package.homepage.contains(char::is_whitespace) {
         let message = format!("the homepage `{}` is no address: it has blanks", package.homepage);
         found

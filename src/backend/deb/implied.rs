@@ -1,9 +1,10 @@
 //! Relations that say nothing beside the others. dpkg-gencontrol leaves them out (`Dpkg::Deps`), and so does who writes a package at once,
 //! or the two would differ.
 
-use super::super::unspeakable_relation;
-use crate::diagnostic::Diagnostic;
-use crate::package::{Capability, Package, Relation, RelationKind};
+use std::cmp::Ordering;
+
+use super::spelled;
+use crate::package::{Bound, Capability, Comparison, Package, Relation, RelationKind};
 
 /// How strong a need is; nothing where it is none.
 fn strength(kind: RelationKind) -> Option<u8> {
@@ -18,9 +19,19 @@ fn strength(kind: RelationKind) -> Option<u8> {
     }
 }
 
-/// Whether what fulfils one fulfils the other, as far as that is known without comparing versions.
+/// Whether what fulfils one fulfils the other.
 fn is_enough(one: &Capability, other: &Capability) -> bool {
-    one.name == other.name && (other.bound.is_none() || one.bound == other.bound)
+    let text = |bound: &Bound| match bound {
+        Bound::Native(text) => text.clone(),
+        Bound::Own(version) => spelled(version),
+    };
+    let is_within = match (&one.bound, &other.bound) {
+        (_, None) => true,
+        (Some((Comparison::AtLeast, _)), Some((Comparison::Equal, _))) | (None, Some(_)) => false,
+        (Some((_, one)), Some((Comparison::Equal, other))) => compare(&text(one), &text(other)).is_eq(),
+        (Some((_, one)), Some((Comparison::AtLeast, other))) => compare(&text(one), &text(other)).is_ge(),
+    };
+    one.name == other.name && is_within
 }
 
 /// Whether each alternative of one is among those of the other.
@@ -36,8 +47,11 @@ fn is_said_by(relation: &Relation, other: &Relation) -> bool {
 /// Whether the package itself is what is needed.
 fn is_own(need: &Capability, package: &Package) -> bool {
     let provided = package.relations.iter().filter(|relation| relation.kind == RelationKind::Provides);
-    need.bound.is_none() && need.name == package.name
-        || provided.flat_map(|relation| &relation.any_of).any(|own| is_enough(own, need))
+    let own = Capability {
+        name: package.name.clone(),
+        bound: Some((Comparison::Equal, Bound::Own(package.version.clone()))),
+    };
+    provided.flat_map(|relation| &relation.any_of).chain([&own]).any(|own| is_enough(own, need))
 }
 
 /// The relations of a field, in which these kinds stand.
@@ -58,25 +72,50 @@ pub(super) fn kept<'a>(package: &'a Package, kinds: &[RelationKind]) -> Vec<&'a 
     field.iter().enumerate().filter(is_kept).map(|(_, relation)| *relation).collect()
 }
 
-/// Relations of which dpkg-gencontrol would make another one: two bounds on one name, which it compares.
-pub(super) fn ambiguous(package: &Package) -> Vec<Diagnostic> {
-    let is_other = |one: &Capability, other: &Capability| {
-        one.name == other.name && one.bound.is_some() && other.bound.is_some() && one.bound != other.bound
+/// The order of versions, deb-version(7).
+fn compare(one: &str, other: &str) -> Ordering {
+    let parts = |text: &'_ str| {
+        let (epoch, rest) = text.split_once(':').unwrap_or(("0", text));
+        let (upstream, revision) = rest.rsplit_once('-').unwrap_or((rest, "0"));
+        [epoch, upstream, revision].map(str::to_owned)
     };
-    let is_one = |(at, relation): (usize, &Relation)| {
-        let before = &package.relations[..at];
-        let is_known = |one: &Capability| {
-            let is_own = one.name == package.name && one.bound.is_some() && strength(relation.kind).is_some();
-            is_own || before.iter().flat_map(|other| &other.any_of).any(|other| is_other(one, other))
-        };
-        relation.any_of.iter().any(is_known)
+    let pairs = parts(one).into_iter().zip(parts(other));
+    pairs
+        .map(|(one, other)| compare_part(&one, &other))
+        .find(|order| order.is_ne())
+        .unwrap_or(Ordering::Equal)
+}
+
+/// Words and numbers by turns; a tilde sorts before the end, and letters before other signs.
+fn compare_part(mut one: &str, mut other: &str) -> Ordering {
+    let split = |text: &'_ str, is_word: bool| {
+        text.find(|next: char| next.is_ascii_digit() == is_word).unwrap_or(text.len())
     };
-    let all = package.relations.iter().enumerate();
-    let found = all.filter(|relation| is_one(*relation)).map(|(_, relation)| {
-        let reason = "another one has the name with another version";
-        unspeakable_relation(relation, "a .dsc", reason).hint("write one relation for each name")
-    });
-    found.collect()
+    let weight = |byte: Option<&u8>| match byte {
+        None => 0,
+        Some(b'~') => -1,
+        Some(letter) if letter.is_ascii_alphabetic() => i32::from(*letter),
+        Some(sign) => i32::from(*sign) + 256,
+    };
+    while !one.is_empty() || !other.is_empty() {
+        let (words, rests) = (split(one, true), split(other, true));
+        let (left, right) = (one[..words].as_bytes(), other[..rests].as_bytes());
+        let mut places = 0..=left.len().max(right.len());
+        let unequal = places.find_map(|at| {
+            let order = weight(left.get(at)).cmp(&weight(right.get(at)));
+            order.is_ne().then_some(order)
+        });
+        (one, other) = (&one[words..], &other[rests..]);
+        let (digits, others) = (split(one, false), split(other, false));
+        let number = |text: &'_ str| text.trim_start_matches('0').to_owned();
+        let (left, right) = (number(&one[..digits]), number(&other[..others]));
+        let order = unequal.unwrap_or_else(|| (left.len(), left).cmp(&(right.len(), right)));
+        if order.is_ne() {
+            return order;
+        }
+        (one, other) = (&one[digits..], &other[others..]);
+    }
+    Ordering::Equal
 }
 
 #[cfg(test)]
@@ -133,8 +172,34 @@ mod tests {
         assert_eq!(of(&[Kind::Suggests]), ["d (>= 1)"]);
         assert_eq!(of(&[Kind::Conflicts, Kind::Replaces]), ["e"]);
         assert_eq!(of(&[Kind::Replaces]), ["e"]);
-        assert!(ambiguous(&package).is_empty());
-        let package = self::package(&[(Kind::Requires, "a >= 1"), (Kind::Suggests, "a >= 2")]);
-        assert_eq!(ambiguous(&package).len(), 1);
+    }
+
+    #[test]
+    fn bounds_are_compared_as_versions() {
+        use RelationKind as Kind;
+        let package = package(&[
+            (Kind::Requires, "a >= 1.9"),
+            (Kind::Requires, "a >= 1.10"),
+            (Kind::Recommends, "a >= 1.10~rc1"),
+            (Kind::Suggests, "a >= 2"),
+            (Kind::Suggests, "toy >= 0.9"),
+            (Kind::Suggests, "toy >= 2"),
+            (Kind::Conflicts, "b >= 2"),
+            (Kind::Conflicts, "b >= 1:0"),
+        ]);
+        let of = |kind: Kind| -> Vec<_> {
+            kept(&package, &[kind]).iter().map(|relation| super::super::relation_text(relation)).collect()
+        };
+        assert_eq!(of(Kind::Requires), ["a (>= 1.10)"]);
+        assert!(of(Kind::Recommends).is_empty());
+        assert_eq!(of(Kind::Suggests), ["a (>= 2)", "toy (>= 2)"]);
+        assert_eq!(of(Kind::Conflicts), ["b (>= 2)"]);
+        let sorted =
+            ["0~", "0", "1.0~rc1", "1.0", "1.0-1", "1.0-01.1", "1.0a", "1.0+b", "1.9", "1.10", "1:0"];
+        for (at, one) in sorted.iter().enumerate() {
+            for (other_at, other) in sorted.iter().enumerate() {
+                assert_eq!(compare(one, other), at.cmp(&other_at), "{one} {other}");
+            }
+        }
     }
 }

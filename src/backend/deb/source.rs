@@ -11,7 +11,6 @@ use sha1::Sha1;
 use sha2::Sha256;
 
 use super::super::{Contents, ENTRIES, Found, FoundFile, unspeakable_value};
-use super::implied;
 use super::values::is_known as is_known_field;
 use super::{
     CONFLICTS, architecture, changelog_text, date, description, paragraph, relation_text, relations,
@@ -63,7 +62,7 @@ pub(super) fn check(package: &Package) -> Vec<Diagnostic> {
         let message = format!("`{first}` in Pre-Depends is in another relation as well");
         unspeakable_value(first, message).hint("name it in one of them")
     });
-    scripts.chain(source).chain(first).chain(implied::ambiguous(package)).collect()
+    scripts.chain(source).chain(first).collect()
 }
 
 /// The names of the artifacts; a native package has one archive.
