@@ -228,7 +228,9 @@ impl Look {
         for (name, value) in found.metadata {
             add(Section::Metadata, name, value);
         }
-        for (kind, texts) in found.relations {
+        for (kind, mut texts) in found.relations {
+            // their order says nothing
+            texts.sort();
             for text in texts {
                 let name = text.split_whitespace().next().unwrap_or_default();
                 let key = if text.contains('|') || text.starts_with('(') { &text } else { name };

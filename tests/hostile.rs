@@ -587,6 +587,56 @@ impl Case {
     }
 }
 
+/// Everything that once ran, was lost or could not be built, in one driver.
+#[test]
+fn what_once_ran_or_was_lost_survives() {
+    if !has_judges() {
+        return;
+    }
+    let tree = Tree::empty();
+    let options =
+        "CONFIG_WITH_A_LONG_NAME CONFIG_WITH_A_NAME CONFIG_WITH %%post %post %include %if #x %changelog";
+    let conf = format!("{}BUILD_EXCLUSIVE_CONFIG='{options}'\n", support::CONF);
+    tree.file("d/dkms.conf", conf).file("d/Makefile", "obj-m := toy.o\n");
+    tree.file("d/toy.c", "MODULE_LICENSE(\"GPL\");\nMODULE_AUTHOR(\"J <j@example.org>\");\n");
+    for (path, text) in SPECIAL {
+        tree.script(&format!("d/{path}"), text);
+    }
+    for part in PARTS.iter().filter(|part| !matches!(**part, "." | ".." | "\u{202e}")) {
+        let name = part.replace('/', " ");
+        assert!(put(&tree, &format!("d/{name}")) && put(&tree, &format!("d/fw/x{name}")));
+        put(&tree, &format!("d/fw/folder {name}/{name}"));
+    }
+    tree.file("d/own.sh", "cat >/dev/null <<'EOF'\nx %post  \n\\%(touch CANARY)\n# %{x\n#\nEOF\n");
+    let text = r#"
+[driver]
+summary = '%(touch CANARY) \%(touch CANARY) ${Newline} `touch CANARY` \'
+description = """It is %post
+touch CANARY and much more of it that is so long that the line will be broken somewhere near %changelog here
+\\%(touch CANARY) ${Newline}Depends: x #x .
+
+\\%(touch CANARY"""
+license = '%{lua:os.execute("touch CANARY")}'
+maintainer = "J ${Newline} %(touch CANARY) <j@example.org>"
+homepage = "https://example.org/%(touch${IFS}CANARY)"
+[files]
+firmware = ["fw"]
+[relations]
+requires = ["dkms", "dkms >= 1", "dkms >= 2"]
+suggests = ["dkms"]
+[scripts.after-install]
+before = "own.sh"
+[format.deb.fields]
+X-Odd = "${Newline} $(touch CANARY)"
+[format.rpm.fields]
+Vendor = "%(touch CANARY)"
+"#;
+    tree.file("d/kpkg.toml", text);
+    let case = Case { tree, config: text.parse().unwrap() };
+    assert!(case.judged());
+    case.has_no_canary();
+}
+
 #[test]
 fn random_names_and_texts_are_refused_or_survive() {
     if !has_judges() {

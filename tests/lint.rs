@@ -28,6 +28,10 @@ const EXPLAINED: &[(&str, &str)] = &[
         "maintainer-script-lacks-debhelper-token",
         "the scripts are whole; nothing of debhelper's belongs into them",
     ),
+    (
+        "override_dh_clean-does-not-call-dh_clean",
+        "it would delete files of the driver's source, such as `*.orig`",
+    ),
     ("no-buildroot-tag", "rpm ignores it since version 4.6"),
     ("invalid-url", "kpkg made the archives; no address has them"),
     (
