@@ -74,48 +74,57 @@ pub(super) fn kept<'a>(package: &'a Package, kinds: &[RelationKind]) -> Vec<&'a 
 
 /// The order of versions, deb-version(7).
 fn compare(one: &str, other: &str) -> Ordering {
-    let parts = |text: &'_ str| {
-        let (epoch, rest) = text.split_once(':').unwrap_or(("0", text));
-        let (upstream, revision) = rest.rsplit_once('-').unwrap_or((rest, "0"));
-        [epoch, upstream, revision].map(str::to_owned)
-    };
     let pairs = parts(one).into_iter().zip(parts(other));
-    pairs
-        .map(|(one, other)| compare_part(&one, &other))
-        .find(|order| order.is_ne())
-        .unwrap_or(Ordering::Equal)
+    first_difference(pairs.map(|(one, other)| compare_part(one, other)))
 }
 
-/// Words and numbers by turns; a tilde sorts before the end, and letters before other signs.
+/// Epoch, upstream version and revision.
+fn parts(text: &str) -> [&str; 3] {
+    let (epoch, rest) = text.split_once(':').unwrap_or(("0", text));
+    let (upstream, revision) = rest.rsplit_once('-').unwrap_or((rest, "0"));
+    [epoch, upstream, revision]
+}
+
+fn first_difference(mut orders: impl Iterator<Item = Ordering>) -> Ordering {
+    orders.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+}
+
+/// Words and numbers by turns.
 fn compare_part(mut one: &str, mut other: &str) -> Ordering {
-    let split = |text: &'_ str, is_word: bool| {
-        text.find(|next: char| next.is_ascii_digit() == is_word).unwrap_or(text.len())
-    };
+    while !one.is_empty() || !other.is_empty() {
+        let ((word, rest), (other_word, other_rest)) = (cut(one, false), cut(other, false));
+        let ((number, rest), (other_number, other_rest)) = (cut(rest, true), cut(other_rest, true));
+        let order = compare_words(word.as_bytes(), other_word.as_bytes());
+        let order = order.then_with(|| compare_numbers(number, other_number));
+        if order.is_ne() {
+            return order;
+        }
+        (one, other) = (rest, other_rest);
+    }
+    Ordering::Equal
+}
+
+/// The digits that a text begins with, or all before the first one; and what follows.
+fn cut(text: &str, is_number: bool) -> (&str, &str) {
+    let end = text.find(|next: char| next.is_ascii_digit() != is_number);
+    text.split_at(end.unwrap_or(text.len()))
+}
+
+/// A tilde sorts before the end, and letters before other signs.
+fn compare_words(one: &[u8], other: &[u8]) -> Ordering {
     let weight = |byte: Option<&u8>| match byte {
         None => 0,
         Some(b'~') => -1,
         Some(letter) if letter.is_ascii_alphabetic() => i32::from(*letter),
         Some(sign) => i32::from(*sign) + 256,
     };
-    while !one.is_empty() || !other.is_empty() {
-        let (words, rests) = (split(one, true), split(other, true));
-        let (left, right) = (one[..words].as_bytes(), other[..rests].as_bytes());
-        let mut places = 0..=left.len().max(right.len());
-        let unequal = places.find_map(|at| {
-            let order = weight(left.get(at)).cmp(&weight(right.get(at)));
-            order.is_ne().then_some(order)
-        });
-        (one, other) = (&one[words..], &other[rests..]);
-        let (digits, others) = (split(one, false), split(other, false));
-        let number = |text: &'_ str| text.trim_start_matches('0').to_owned();
-        let (left, right) = (number(&one[..digits]), number(&other[..others]));
-        let order = unequal.unwrap_or_else(|| (left.len(), left).cmp(&(right.len(), right)));
-        if order.is_ne() {
-            return order;
-        }
-        (one, other) = (&one[digits..], &other[others..]);
-    }
-    Ordering::Equal
+    let places = 0..one.len().max(other.len());
+    first_difference(places.map(|at| weight(one.get(at)).cmp(&weight(other.get(at)))))
+}
+
+fn compare_numbers(one: &str, other: &str) -> Ordering {
+    let [one, other] = [one, other].map(|number| number.trim_start_matches('0'));
+    (one.len(), one).cmp(&(other.len(), other))
 }
 
 #[cfg(test)]
