@@ -56,7 +56,8 @@ fn every_kind_of_difference_is_told() {
     );
     packages(&tree, "two", &[]);
     for (name, requires) in [
-        (NAMES[0], "  + requires: extra >= 2, extra >= 3\n"),
+        // dpkg-gencontrol writes the one that says both
+        (NAMES[0], "  + requires: extra >= 3\n"),
         (NAMES[1], "  + requires: extra >= 2, extra >= 3\n"),
     ] {
         let (code, text, _) = run(&tree, &["diff", &format!("one/{name}"), &format!("two/{name}")]);

@@ -19,7 +19,8 @@ pub(super) fn unspeakable(relation: &Relation) -> Option<String> {
         let name = &capability.name;
         if is_rich(capability) {
             let is_allowed = !matches!(kind, RelationKind::Provides | RelationKind::Replaces);
-            let is_read = rich(name).is_some_and(str::is_empty) && capability.bound.is_none();
+            let is_read =
+                rich(name, operators(kind)).is_some_and(str::is_empty) && capability.bound.is_none();
             return (!is_allowed || !is_read).then(|| format!("`{name}` is no rich dependency of {kind:?}"));
         }
         if !is_name(name) {
@@ -76,9 +77,27 @@ fn is_version(text: &str) -> bool {
         && part(release)
 }
 
-/// What follows a rich dependency; nothing where the text does not begin with one.
-fn rich(text: &str) -> Option<&str> {
-    let mut rest = operand(text.strip_prefix('(')?)?;
+/// What may stand within other operators (`rpmrichParseCheck`).
+const INNER: &[&str] = &["and", "or", "with", "without"];
+
+/// The operators of a rich dependency of a kind.
+fn operators(kind: RelationKind) -> &'static [&'static str] {
+    match kind {
+        RelationKind::Requires | RelationKind::Recommends | RelationKind::Suggests => {
+            &["and", "or", "with", "without", "if"]
+        }
+        RelationKind::Conflicts => &["and", "or", "with", "without", "unless"],
+        RelationKind::Replaces | RelationKind::Provides | RelationKind::Supplements => INNER,
+    }
+}
+
+/// What follows a rich dependency with one of these operators; nothing where the text does not begin with one.
+fn rich<'a>(text: &'a str, operators: &[&str]) -> Option<&'a str> {
+    let text = text.strip_prefix('(')?;
+    // what these are about is one package
+    let is_one = [" with ", " without "].iter().any(|operator| text.contains(operator));
+    let inner = if is_one { &["with", "or"][..] } else { INNER };
+    let mut rest = operand(text, inner)?;
     let mut last: Option<&str> = None;
     loop {
         if let Some(end) = rest.strip_prefix(')') {
@@ -87,24 +106,23 @@ fn rich(text: &str) -> Option<&str> {
         }
         let (operator, behind) = rest.strip_prefix(' ')?.split_once(' ')?;
         let follows = match (last, operator) {
-            (None, "and" | "or" | "with" | "without" | "if" | "unless") | (Some("if" | "unless"), "else") => {
-                true
-            }
+            (None, operator) => operators.contains(&operator),
+            (Some("if" | "unless"), "else") => true,
             (Some(before @ ("and" | "or" | "with")), operator) => before == operator,
             _ => false,
         };
         if !follows {
             return None;
         }
-        rest = operand(behind)?;
+        rest = operand(behind, inner)?;
         last = Some(operator);
     }
 }
 
 /// What follows a name, maybe with a version, or a rich dependency in parentheses.
-fn operand(text: &str) -> Option<&str> {
+fn operand<'a>(text: &'a str, operators: &[&str]) -> Option<&'a str> {
     if text.starts_with('(') {
-        return rich(text);
+        return rich(text, operators);
     }
     let rest = text.strip_prefix(word(text))?;
     if !is_name(word(text)) {
@@ -153,7 +171,7 @@ mod tests {
             "(a if b else c)",
             "(kmod(x.ko) with y >= 1)",
             "((a and b) or c)",
-            "(a >= 1 unless b)",
+            "(a >= 1 and (b or c))",
         ] {
             assert!(is_spoken(RelationKind::Requires, good), "{good}");
         }
@@ -176,6 +194,9 @@ mod tests {
             "(a xor b)",
             "(a and b) c)",
             "(a and %{x})",
+            "(a unless b)",
+            "(a or (b if c))",
+            "(a with (b and c))",
             "(a without b without c)",
             "a | (b or c)",
         ] {
@@ -187,5 +208,9 @@ mod tests {
             !is_spoken(RelationKind::Provides, "(a and b)") && !is_spoken(RelationKind::Conflicts, "a | b")
         );
         assert!(is_spoken(RelationKind::Supplements, "(a and b = 1)"));
+        assert!(
+            is_spoken(RelationKind::Conflicts, "(a unless b)")
+                && !is_spoken(RelationKind::Conflicts, "(a if b)")
+        );
     }
 }
