@@ -13,13 +13,14 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use kpkg::dkms::{self, Conf, Inputs, Value};
 use support::Random;
+use support::constructs::{self, CONSTRUCTS};
 
 /// Where Debian has it.
 const DKMS: &str = "/usr/sbin/dkms";
@@ -270,16 +271,43 @@ impl Writer {
         }
     }
 
-    fn file(&mut self) -> String {
-        let mut text = String::from("PACKAGE_NAME=toy\nPACKAGE_VERSION=1.0\na=toy b=src/x c='1 2'\nn=3\n");
-        for _ in 0..3 + self.below(8) {
+    /// A file, and the constructs in it with the element that each sets.
+    fn file(&mut self, count: usize) -> (String, Vec<(usize, Element)>) {
+        let mut text = String::from(START);
+        let mut held = Vec::new();
+        for _ in 0..self.below(5) {
             self.statement(0, &mut text);
         }
-        text
+        for slot in 0..=self.below(3) {
+            // one after the other, so that a run holds as many as it can
+            let chosen = if slot == 0 { count % CONSTRUCTS.len() } else { self.below(CONSTRUCTS.len()) };
+            let (_, forms) = CONSTRUCTS[chosen];
+            let form = forms[if slot == 0 { count / CONSTRUCTS.len() } else { self.0.below(forms.len()) } % forms.len()];
+            let (written, element) = SLOTS[slot][self.below(2)];
+            text.push_str(&constructs::write(form, written, &mut self.0));
+            held.push((chosen, (element.0.to_owned(), element.1)));
+            if self.below(2) == 0 {
+                self.statement(0, &mut text);
+            }
+        }
+        (text, held)
     }
 }
 
-type Values = BTreeMap<(String, usize), String>;
+/// What every file begins with.
+const START: &str = "PACKAGE_NAME=toy\nPACKAGE_VERSION=1.0\na=toy b=src/x c='1 2'\nn=3\n\
+                     list=(one 'two 2' three)\ndeclare -A map=([k]=v [q]=w)\n";
+
+/// What constructs set: as written, and the element that it is.
+const SLOTS: [[(&str, (&str, usize)); 2]; 3] = [
+    [("POST_ADD", ("POST_ADD", 0)), ("PATCH[20]", ("PATCH", 20))],
+    [("POST_BUILD", ("POST_BUILD", 0)), ("PATCH[21]", ("PATCH", 21))],
+    [("POST_REMOVE", ("POST_REMOVE", 0)), ("PATCH[22]", ("PATCH", 22))],
+];
+
+type Element = (String, usize);
+
+type Values = BTreeMap<Element, String>;
 
 /// What dkms has, by file.
 fn read_by_dkms(folder: &Path) -> BTreeMap<String, Values> {
@@ -310,69 +338,147 @@ fn read_by_dkms(folder: &Path) -> BTreeMap<String, Values> {
     found
 }
 
-#[test]
-fn random_files_are_read_as_dkms_reads_them() {
+/// What kpkg reads from a file.
+struct Reading {
+    known: Values,
+    unknown: BTreeSet<Element>,
+    /// It says that the file does not parse.
+    refused: bool,
+}
+
+fn read_by_kpkg(text: &str, version: &str) -> Reading {
+    let (conf, findings) = Conf::parse(Path::new("dkms.conf"), text.as_bytes());
+    let inputs = Inputs {
+        kernel: Some(KERNEL.to_owned()),
+        arch: Some("x86_64".to_owned()),
+        dkms_version: Some(version.to_owned()),
+        module: Some(("toy".to_owned(), "1.0".to_owned())),
+        ..Inputs::default()
+    };
+    let evaluation = dkms::evaluate(&conf, &inputs);
+    let refused = findings.iter().any(|finding| finding.code.id == "K0201");
+    let mut reading = Reading { known: Values::new(), unknown: BTreeSet::new(), refused };
+    for (directive, elements) in evaluation.directives {
+        for (index, value) in elements {
+            let element = (directive.clone(), index);
+            match value {
+                Value::Known(value) => drop(reading.known.insert(element, value)),
+                Value::Unknown => drop(reading.unknown.insert(element)),
+            }
+        }
+    }
+    reading
+}
+
+impl Reading {
+    /// Whether kpkg says that it does not know an element: itself, or an array of which it does not know the elements.
+    fn leaves_open(&self, element: &Element) -> bool {
+        let whole = (element.0.clone(), 0);
+        self.unknown.contains(element) || self.unknown.contains(&whole) && !self.known.contains_key(element)
+    }
+
+    /// The first element that is wrong without a word.
+    fn wrong<'a>(&'a self, want: &'a Values) -> Option<&'a Element> {
+        let wrong = self.known.iter().find(|(key, value)| want.get(*key) != Some(*value));
+        let lost = || want.keys().find(|key| !self.known.contains_key(*key) && !self.leaves_open(key));
+        wrong.map(|(key, _)| key).or_else(lost)
+    }
+}
+
+/// The version of the dkms that is installed.
+fn dkms_version() -> Option<String> {
     if !Path::new(DKMS).exists() {
         support::missing("dkms");
-        return;
+        return None;
     }
+    let version = Command::new(DKMS).arg("--version").output().unwrap();
+    Some(String::from_utf8_lossy(&version.stdout).trim().trim_start_matches("dkms-").to_owned())
+}
+
+/// What dkms reads from each text.
+fn truth_of(texts: &[String]) -> Vec<Values> {
+    let folder = tempfile::tempdir().unwrap();
+    let name = |index: usize| format!("{index:08}.conf");
+    for (index, text) in texts.iter().enumerate() {
+        fs::write(folder.path().join(name(index)), text).unwrap();
+    }
+    let mut truth = read_by_dkms(folder.path());
+    (0..texts.len()).map(|index| truth.remove(&name(index)).unwrap_or_default()).collect()
+}
+
+/// How often a construct was in a file, and what came of it.
+#[derive(Default, Clone)]
+struct Tally {
+    files: usize,
+    right: usize,
+    unknown: usize,
+}
+
+#[test]
+fn random_files_are_read_as_dkms_reads_them() {
+    let Some(version) = dkms_version() else { return };
     let number =
         |name: &str, usual: u64| std::env::var(name).ok().map_or(usual, |text| text.parse().unwrap());
-    let count = number("KPKG_RANDOM_CONF", 200);
+    let count = usize::try_from(number("KPKG_RANDOM_CONF", 500)).unwrap();
     let mut writer = Writer(Random(number("KPKG_RANDOM_SEED", 0x5eed_cafe_f00d)));
-    let version = Command::new(DKMS).arg("--version").output().unwrap();
-    let version = String::from_utf8_lossy(&version.stdout).trim().trim_start_matches("dkms-").to_owned();
-    let (mut compared, mut unknown, mut different) = (0, 0, Vec::new());
+    let first = writer.below(1 << 20);
+    let mut tallies = vec![Tally::default(); CONSTRUCTS.len()];
+    let mut different = Vec::new();
     for start in (0..count).step_by(200) {
-        let folder = tempfile::tempdir().unwrap();
-        let texts: Vec<_> = (start..count.min(start + 200))
-            .map(|index| (format!("{index:08}.conf"), writer.file()))
-            .collect();
-        for (name, text) in &texts {
-            fs::write(folder.path().join(name), text).unwrap();
-        }
-        let truth = read_by_dkms(folder.path());
-        for (name, text) in &texts {
-            let (conf, _) = Conf::parse(Path::new("dkms.conf"), text.as_bytes());
-            let inputs = Inputs {
-                kernel: Some(KERNEL.to_owned()),
-                arch: Some("x86_64".to_owned()),
-                dkms_version: Some(version.clone()),
-                module: Some(("toy".to_owned(), "1.0".to_owned())),
-                ..Inputs::default()
-            };
-            let evaluation = dkms::evaluate(&conf, &inputs);
-            let nothing = Values::new();
-            let want = truth.get(name).unwrap_or(&nothing);
-            let mut got = Values::new();
-            let mut open = false;
-            for (directive, elements) in &evaluation.directives {
-                for (index, value) in elements {
-                    match value {
-                        Value::Known(value) => drop(got.insert((directive.clone(), *index), value.clone())),
-                        Value::Unknown => open = true,
-                    }
-                }
+        let files: Vec<_> =
+            (start..count.min(start + 200)).map(|index| writer.file(first + index)).collect();
+        let texts: Vec<_> = files.iter().map(|(text, _)| text.clone()).collect();
+        for ((text, held), want) in files.iter().zip(truth_of(&texts)) {
+            let reading = read_by_kpkg(text, &version);
+            for (construct, element) in held {
+                let tally = &mut tallies[*construct];
+                tally.files += 1;
+                let known = !reading.leaves_open(element);
+                tally.unknown += usize::from(!known);
+                tally.right += usize::from(known && reading.known.get(element) == want.get(element));
             }
-            compared += 1;
-            unknown += usize::from(open);
-            let wrong = got.iter().find(|(key, value)| want.get(*key) != Some(*value));
-            let lost = want.iter().find(|(key, _)| !open && !got.contains_key(*key));
-            if let Some((key, _)) = wrong.or(lost) {
+            if let Some(key) = reading.wrong(&want) {
                 different.push(format!(
-                    "{name} {key:?}: dkms {:?}, kpkg {:?}\n{text}",
+                    "{key:?}: dkms {:?}, kpkg {:?}{}\n{text}",
                     want.get(key),
-                    got.get(key)
+                    reading.known.get(key),
+                    if reading.refused { " (does not parse)" } else { "" }
                 ));
             }
         }
     }
-    eprintln!(
-        "{compared} files compared with dkms {version}, {unknown} with a value that kpkg does not know"
-    );
+    eprintln!("{count} files compared with dkms {version}\n{:>6} {:>6} {:>8}  construct", "files", "right", "unknown");
+    for ((name, _), tally) in CONSTRUCTS.iter().zip(&tallies) {
+        eprintln!("{:6} {:6} {:8}  {name}", tally.files, tally.right, tally.unknown);
+    }
     // the shortest is the easiest to read
     different.sort_by_key(String::len);
-    assert!(different.is_empty(), "{} differ; the shortest:\n{}", different.len(), different[0]);
-    // what the generator writes needs no command of the machine
-    assert!(unknown * 20 <= compared, "{unknown} of {compared} are not known");
+    assert!(different.is_empty(), "{} differ; the shortest:\n{}", different.len(), different[..different.len().min(4)].join("\n----\n"));
+}
+
+/// Every form by itself, as it is recorded: what dkms reads, and whether kpkg knows it.
+#[test]
+fn every_construct_is_right_or_unknown() {
+    let mut random = Random(1);
+    let forms: Vec<(&str, String)> = CONSTRUCTS
+        .iter()
+        .flat_map(|(name, forms)| forms.iter().map(move |form| (*name, form)))
+        .map(|(name, form)| (name, constructs::write(form, "POST_ADD", &mut random)))
+        .collect();
+    let texts: Vec<_> = forms.iter().map(|(_, form)| format!("{START}{form}CLEAN=end\n")).collect();
+    let Some(version) = dkms_version() else { return };
+    let truth = truth_of(&texts);
+    let mut bad = 0;
+    for (((name, form), text), want) in forms.iter().zip(&texts).zip(&truth) {
+        let reading = read_by_kpkg(text, &version);
+        let element = ("POST_ADD".to_owned(), 0);
+        let form = form.trim_end().replace('\n', "⏎");
+        if let Some(key) = reading.wrong(want) {
+            bad += 1;
+            eprintln!("WRONG {name}: {form}\n    {key:?} dkms {:?} kpkg {:?} {}", want.get(key), reading.known.get(key), if reading.refused {"REFUSED"} else {""});
+        } else if reading.leaves_open(&element) {
+            eprintln!("UNKNOWN {name}: {form}\n    dkms {:?}", want.get(&element));
+        }
+    }
+    eprintln!("{bad} wrong of {}", forms.len());
 }

@@ -6,6 +6,7 @@
     reason = "not every test uses all of it; tests run the program"
 )]
 
+pub mod constructs;
 pub mod elf;
 pub mod kernel;
 
