@@ -16,7 +16,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use kpkg::dkms::{self, Conf, Inputs, Value};
 use support::Random;
@@ -34,6 +34,7 @@ BASH_ARGV0=$1
 program=$1 file=$2
 eval "$(sed -n '/^safe_source()/,/^}/p' "$program")"
 eval "$(sed -n '/^readonly dkms_conf_variables="/,/"[[:space:]]*$/p' "$program")"
+eval "$(grep '^shopt ' "$program")"
 mktemp_or_die() { mktemp "$file.XXXXXX"; }
 deprecated() { :; }
 show_deprecation_warnings=
@@ -323,6 +324,7 @@ fn read_by_dkms(folder: &Path) -> BTreeMap<String, Values> {
             ("LC_ALL", "C.UTF-8"),
             ("KERNELVER", KERNEL),
         ])
+        .stdin(Stdio::null())
         .output()
         .unwrap();
     let parts: Vec<_> = output

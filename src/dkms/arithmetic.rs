@@ -2,8 +2,9 @@
 //!
 //! Must not expand `$`: that happens before; must not recurse without limit.
 
-use super::machine::{Flow, Machine};
+use super::machine::{BASH_MAJOR, Flow, Machine};
 use super::state::is_unknown;
+use super::test::compare_major;
 
 /// `None`: not known.
 type Number = Option<i64>;
@@ -41,12 +42,15 @@ const LEVELS: [&[&str]; 10] = [
 impl Machine<'_> {
     /// Evaluates an expression whose `$` are already expanded; `Err` ends the shell as bash does on an error.
     pub(super) fn arithmetic(&mut self, text: &str, depth: usize) -> Result<Number, Flow> {
+        if let Some(answer) = self.compare_version(text) {
+            return Ok(Some(i64::from(answer)));
+        }
         if is_unknown(text) {
             self.blur_assigned_in(text);
             return Ok(None);
         }
         if depth > DEPTH {
-            return Err(self.fatal("the arithmetic refers to itself too deeply"));
+            return Err(self.arithmetic_fails("the arithmetic refers to itself too deeply"));
         }
         // a subscript is an expression again, and may hold what doubles with each assignment
         self.step(1 + text.len() as u64 / 8)?;
@@ -55,6 +59,21 @@ impl Machine<'_> {
         let value = self.expression(text, depth);
         self.leave();
         value
+    }
+
+    /// `BASH_VERSINFO >= 4` and its like, which is all that is asked of it.
+    fn compare_version(&self, text: &str) -> Option<bool> {
+        const NAME: &str = "BASH_VERSINFO";
+        if !text.contains(BASH_MAJOR) && !text.contains(NAME) || self.state.variables.contains_key(NAME) {
+            return None;
+        }
+        let major = text.replace("BASH_VERSINFO[0]", BASH_MAJOR).replace(NAME, BASH_MAJOR);
+        [(">=", "-ge"), ("<=", "-le"), ("==", "-eq"), ("!=", "-ne"), (">", "-gt"), ("<", "-lt")].iter().find_map(
+            |(written, operator)| {
+                let (left, right) = major.split_once(written)?;
+                compare_major(operator, left.trim(), right.trim())
+            },
+        )
     }
 
     fn expression(&mut self, text: &str, depth: usize) -> Result<Number, Flow> {
@@ -72,7 +91,7 @@ impl Machine<'_> {
     }
 
     fn arithmetic_error(&mut self, text: &str) -> Flow {
-        self.fatal(&format!("`{}` is not an arithmetic expression", text.trim()))
+        self.arithmetic_fails(&format!("`{}` is not an arithmetic expression", text.trim()))
     }
 
     /// Names in an expression with an unknown part that may be assigned there become unknown.
@@ -98,7 +117,7 @@ impl Machine<'_> {
     fn assignment(&mut self, parser: &mut Parser<'_>) -> Result<Number, Flow> {
         parser.depth += 1;
         if parser.depth > DEPTH * 4 {
-            return Err(self.fatal("the arithmetic expression is nested too deeply"));
+            return Err(self.arithmetic_fails("the arithmetic expression is nested too deeply"));
         }
         let start = parser.at;
         if let Some(target) = parser.target()
@@ -167,13 +186,13 @@ impl Machine<'_> {
         }
         parser.depth += 1;
         if parser.depth > DEPTH * 4 {
-            return Err(self.fatal("the arithmetic expression is nested too deeply"));
+            return Err(self.arithmetic_fails("the arithmetic expression is nested too deeply"));
         }
         let exponent = self.power(parser)?;
         parser.depth -= 1;
         let (Some(base), Some(exponent)) = (base, exponent) else { return Ok(None) };
         if exponent < 0 {
-            return Err(self.fatal("an exponent is less than 0"));
+            return Err(self.arithmetic_fails("an exponent is less than 0"));
         }
         let (mut result, mut factor, mut left) = (1i64, base, exponent);
         while left > 0 {
@@ -189,7 +208,7 @@ impl Machine<'_> {
     fn unary(&mut self, parser: &mut Parser<'_>) -> Result<Number, Flow> {
         parser.depth += 1;
         if parser.depth > DEPTH * 4 {
-            return Err(self.fatal("the arithmetic expression is nested too deeply"));
+            return Err(self.arithmetic_fails("the arithmetic expression is nested too deeply"));
         }
         let value = self.unary_inner(parser);
         parser.depth -= 1;
@@ -293,7 +312,7 @@ impl Machine<'_> {
                 if parser.skip > 0 {
                     return Ok(Some(0));
                 }
-                return Err(self.fatal("division by 0"));
+                return Err(self.arithmetic_fails("division by 0"));
             }
             "/" => a.wrapping_div(b),
             _ => a.wrapping_rem(b),
@@ -311,7 +330,7 @@ impl Machine<'_> {
         };
         match text {
             None if self.state.options.nounset => {
-                Err(self.fatal(&format!("`{}` is not set, and `set -u` is on", target.name)))
+                Err(self.arithmetic_fails(&format!("`{}` is not set, and `set -u` is on", target.name)))
             }
             None => Ok(Some(0)),
             Some(text) => match parse_number(text.trim()) {

@@ -2,14 +2,13 @@
 //!
 //! Must not know external commands; `None` from [`Machine::run_builtin`] means that the name is not a builtin.
 
-use std::rc::Rc;
-
 use brush_parser::ast;
 
 use super::codes;
-use super::expand::{Words, ansi_c, single_quote};
+use super::escapes::{Style, decode};
+use super::expand::Words;
 use super::machine::{Flow, Machine};
-use super::state::{Data, Input, Variable, is_unknown, unknown};
+use super::state::{MAYBE, is_unknown, unknown};
 use crate::diagnostic::Severity;
 
 impl Machine<'_> {
@@ -27,8 +26,9 @@ impl Machine<'_> {
             return self.run_uncertain(name, arguments);
         }
         let result = match name {
-            ":" | "true" | "umask" | "alias" | "unalias" | "wait" | "ulimit" | "enable" | "bind"
-            | "complete" | "disown" | "jobs" | "history" | "times" => self.finish(0),
+            ":" | "true" => self.finish(0),
+            "alias" | "enable" | "kill" | "history" | "unalias" | "wait" | "umask" | "ulimit" | "times"
+            | "jobs" | "disown" | "bind" | "complete" | "pushd" | "popd" => self.rare(name, arguments),
             "false" => self.finish(1),
             "echo" => self.echo(words, arguments),
             "printf" => self.printf(words, arguments),
@@ -56,8 +56,8 @@ impl Machine<'_> {
                 );
                 self.leave_with(arguments, words.uncertain, Flow::Exit)
             }
-            "break" => Ok(self.loop_exit(arguments, Flow::Break)),
-            "continue" => Ok(self.loop_exit(arguments, Flow::Continue)),
+            "break" => self.loop_exit(arguments, Flow::Break),
+            "continue" => self.loop_exit(arguments, Flow::Continue),
             "source" | "." => self.source_command(arguments),
             "cd" => self.change_directory(arguments),
             "pwd" => {
@@ -66,16 +66,23 @@ impl Machine<'_> {
             }
             "builtin" => return Some(self.run_named_builtin(words)),
             "command" => return Some(self.run_command_builtin(words)),
-            "type" | "hash" => self.locate_commands(arguments),
+            "type" => self.locate_typed(arguments),
+            "hash" => Ok(self.unknown_result()),
             "trap" => self.trap(arguments),
             "exec" if arguments.is_empty() => self.finish(0),
             "exec" => {
-                // The shell would be replaced: nothing after it runs.
-                self.state.status = None;
-                Ok(Flow::Exit)
+                // The shell is replaced: nothing after it runs.
+                let rest = Words { list: arguments.to_vec(), uncertain: false };
+                Ok(match self.run_program(&rest) {
+                    Flow::Next => Flow::Exit,
+                    flow => flow,
+                })
             }
             "getopts" => {
                 self.note_unknown("the result of `getopts`");
+                for name in ["OPTIND", "OPTARG"].into_iter().chain(arguments.get(1).map(String::as_str)) {
+                    self.blur(name);
+                }
                 self.state.status = None;
                 Ok(Flow::Next)
             }
@@ -126,7 +133,7 @@ impl Machine<'_> {
     }
 
     fn echo(&mut self, words: &Words, arguments: &[String]) -> Result<Flow, Flow> {
-        let (mut newline, mut escapes, mut start) = (true, false, 0);
+        let (mut newline, mut escapes, mut start) = (true, self.state.options.xpg_echo, 0);
         for argument in arguments {
             match argument.strip_prefix('-') {
                 Some(flags) if !flags.is_empty() && flags.chars().all(|c| matches!(c, 'n' | 'e' | 'E')) => {
@@ -147,7 +154,9 @@ impl Machine<'_> {
             text.push_str(&unknown());
         }
         if escapes {
-            text = ansi_c(&text.replace("\\'", "\\\\'").replace("\\\"", "\\\\\""));
+            let (decoded, stops) = decode(&text, Style::Echo);
+            text = decoded;
+            newline &= !stops;
         }
         if newline {
             text.push('\n');
@@ -159,14 +168,33 @@ impl Machine<'_> {
     fn printf(&mut self, words: &Words, arguments: &[String]) -> Result<Flow, Flow> {
         let (variable, rest) = match arguments {
             [flag, name, rest @ ..] if flag == "-v" => (Some(name.clone()), rest),
-            [flag, rest @ ..] if flag == "--" => (None, rest),
+            [flag, name] if flag.starts_with("-v") && flag.len() > 2 => (Some(flag[2..].to_owned()), std::slice::from_ref(name)),
             rest => (None, rest),
         };
+        let rest = match rest {
+            [flag, rest @ ..] if flag == "--" => rest,
+            [flag, ..] if flag.starts_with('-') && flag.len() > 1 => return self.finish(2),
+            rest => rest,
+        };
         let Some((format, values)) = rest.split_first() else { return self.finish(2) };
+        if let Some(name) = &variable {
+            let base = name.split('[').next().unwrap_or_default();
+            if !is_identifier(base) {
+                return self.finish(2);
+            }
+            if self.state.variables.get(base).is_some_and(|variable| variable.readonly) {
+                self.complain();
+                return self.finish(1);
+            }
+        }
         let text = if words.uncertain || is_unknown(format) {
             Some(unknown())
         } else {
-            let text = format_printf(format, values);
+            let odd = std::iter::once(format).chain(values).any(|text| self.is_of_a_locale(text));
+            let text = if odd { None } else { super::printf::format(format, values) };
+            if text.is_none() {
+                self.note_unknown(&format!("what `printf '{format}'` prints"));
+            }
             if let Some(text) = &text {
                 self.check_length(text)?;
             }
@@ -198,145 +226,55 @@ impl Machine<'_> {
         Ok(Flow::Next)
     }
 
-    /// `declare`, `local`, `export`, `readonly`.
-    fn declare(
-        &mut self,
-        command: &str,
-        arguments: &[String],
-        suffix: &[ast::CommandPrefixOrSuffixItem],
-    ) -> Result<Flow, Flow> {
-        let mut flags = String::new();
-        let mut names = Vec::new();
-        for argument in arguments {
-            match argument.strip_prefix('-') {
-                Some(letters) if names.is_empty() => flags.push_str(letters),
-                _ if argument.starts_with('+') => {}
-                _ => names.push(argument.clone()),
-            }
-        }
-        if flags.contains(['f', 'F', 'p']) {
-            self.state.status = if flags.contains('p') { None } else { Some(0) };
-            return Ok(Flow::Next);
-        }
-        let local = matches!(command, "local" | "declare" | "typeset") && !flags.contains('g');
-        self.state.status = Some(0);
-        let written: Vec<&ast::Assignment> = suffix
-            .iter()
-            .filter_map(|item| match item {
-                ast::CommandPrefixOrSuffixItem::AssignmentWord(assignment, _) => Some(assignment),
-                _ => None,
-            })
-            .collect();
-        for name in names {
-            // `declare "$name=value"`: an assignment that only shows after expansion.
-            let (name, value) = match name.split_once('=') {
-                Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-                None => (name, None),
-            };
-            let append = name.ends_with('+');
-            let name = name.trim_end_matches('+').to_owned();
-            let (base, subscript) = match name.split_once('[') {
-                Some((base, rest)) => (base.to_owned(), Some(rest.trim_end_matches(']').to_owned())),
-                None => (name, None),
-            };
-            if !is_identifier(&base) {
-                self.state.status = Some(1);
-                continue;
-            }
-            self.prepare(&base, &flags, local);
-            if let Some(value) = value {
-                self.assign(&base, subscript.as_deref(), value, append)?;
-            }
-            self.seal(command, &base, &flags);
-        }
-        for assignment in written {
-            let base = match &assignment.name {
-                ast::AssignmentName::VariableName(name) | ast::AssignmentName::ArrayElementName(name, _) => {
-                    name.clone()
-                }
-            };
-            // The value is expanded before the name becomes local.
-            let scalar = match &assignment.value {
-                ast::AssignmentValue::Scalar(word) => Some(self.expand_assigned(&word.value)?),
-                ast::AssignmentValue::Array(_) => None,
-            };
-            let status = self.state.status;
-            self.prepare(&base, &flags, local);
-            match (scalar, &assignment.name) {
-                (Some(value), ast::AssignmentName::VariableName(_)) => {
-                    self.assign(&base, None, value, assignment.append)?;
-                }
-                (Some(value), ast::AssignmentName::ArrayElementName(_, subscript)) => {
-                    self.assign(&base, Some(subscript), value, assignment.append)?;
-                }
-                (None, _) => self.assign_written(assignment)?,
-            }
-            self.state.status = status.and(Some(0));
-            self.seal(command, &base, &flags);
-        }
-        Ok(Flow::Next)
-    }
-
-    fn prepare(&mut self, name: &str, flags: &str, local: bool) {
-        if local {
-            self.make_local(name);
-        }
-        let variable =
-            self.state.variables.entry(name.to_owned()).or_insert_with(|| Variable::new(Data::Unset));
-        if flags.contains('A') && !matches!(variable.data, Data::Associative(_)) {
-            variable.data = Data::Associative(std::collections::BTreeMap::new());
-        } else if flags.contains('a') {
-            match std::mem::replace(&mut variable.data, Data::Unset) {
-                Data::Scalar(value) => {
-                    variable.data = Data::Indexed(std::collections::BTreeMap::from([(0, value)]));
-                }
-                Data::Unset => variable.data = Data::Indexed(std::collections::BTreeMap::new()),
-                data => variable.data = data,
-            }
-        }
-        variable.integer |= flags.contains('i');
-        if flags.contains('u') {
-            variable.upper = Some(true);
-        } else if flags.contains('l') {
-            variable.upper = Some(false);
-        }
-    }
-
-    fn seal(&mut self, command: &str, name: &str, flags: &str) {
-        if (command == "readonly" || flags.contains('r'))
-            && let Some(variable) = self.state.variables.get_mut(name)
-        {
-            variable.readonly = true;
-        }
-    }
-
     fn unset_command(&mut self, arguments: &[String]) -> Result<Flow, Flow> {
         self.state.status = Some(0);
-        let mut functions = false;
-        for argument in arguments {
-            match argument.as_str() {
-                "-f" => functions = true,
-                "-v" | "-n" => {}
-                name if functions => {
-                    self.state.functions.remove(name);
-                }
-                name => match name.split_once('[') {
-                    Some((base, rest)) => self.unset(base, Some(rest.trim_end_matches(']')))?,
-                    None => {
-                        if self.state.variables.contains_key(name) {
-                            self.unset(name, None)?;
-                        } else {
-                            self.state.functions.remove(name);
-                        }
-                    }
-                },
+        let (mut functions, mut variables, mut names) = (false, false, arguments);
+        while let [flag, rest @ ..] = names
+            && let Some(letters) = flag.strip_prefix('-').filter(|letters| !letters.is_empty())
+        {
+            names = rest;
+            if letters == "-" {
+                break;
+            }
+            if letters.contains(|letter| !"fvn".contains(letter)) {
+                return self.finish(2);
+            }
+            functions |= letters.contains('f');
+            variables |= letters.contains(['v', 'n']);
+        }
+        if functions && variables {
+            return self.finish(1);
+        }
+        for name in names {
+            if functions {
+                self.state.functions.remove(name);
+                continue;
+            }
+            let (base, subscript) = match name.split_once('[') {
+                Some((base, rest)) => (base, Some(rest.trim_end_matches(']'))),
+                None => (name.as_str(), None),
+            };
+            if !is_identifier(base) {
+                self.state.status = Some(1);
+            } else if subscript.is_some() || variables || self.state.variables.contains_key(name) || !self.state.functions.contains_key(name) {
+                self.unset(base, subscript)?;
+            } else {
+                self.state.functions.remove(name);
             }
         }
         Ok(Flow::Next)
     }
 
     fn shift(&mut self, arguments: &[String]) -> Result<Flow, Flow> {
-        let count: usize = arguments.first().map_or(Ok(1), |text| text.parse()).unwrap_or(usize::MAX);
+        if arguments.len() > 1 {
+            return Err(self.fatal("`shift` takes one number"));
+        }
+        let count = arguments.first().map_or(Ok(1), |text| text.trim().parse::<i64>());
+        let Some(count) = count.ok().and_then(|count| usize::try_from(count).ok()) else { return self.finish(1) };
+        if self.state.is_positional_open() {
+            self.state.status = None;
+            return Ok(Flow::Next);
+        }
         if count > self.state.positional.len() {
             return self.finish(1);
         }
@@ -353,7 +291,10 @@ impl Machine<'_> {
         while i < arguments.len() {
             let argument = &arguments[i];
             if argument == "--" || argument == "-" {
-                self.state.positional = arguments[i + 1..].to_vec().into();
+                // a single `-` leaves the parameters when nothing follows
+                if argument == "--" || i + 1 < arguments.len() {
+                    self.state.positional = arguments[i + 1..].to_vec().into();
+                }
                 return self.finish(0);
             }
             let (on, letters) = match (argument.strip_prefix('-'), argument.strip_prefix('+')) {
@@ -364,22 +305,23 @@ impl Machine<'_> {
                     return self.finish(0);
                 }
             };
-            let mut names = Vec::new();
-            for letter in letters.chars() {
-                match letter {
-                    'e' => names.push("errexit".to_owned()),
-                    'u' => names.push("nounset".to_owned()),
-                    'f' => names.push("noglob".to_owned()),
-                    'a' => names.push("allexport".to_owned()),
-                    'o' => {
-                        i += 1;
-                        names.extend(arguments.get(i).cloned());
-                    }
-                    _ => {}
-                }
+            if letters.contains(|letter| !"abefhkmnoptuvxBCEHPT".contains(letter)) {
+                return self.finish(2);
             }
-            for name in names {
-                self.set_option(&name, on);
+            for letter in letters.chars() {
+                if letter == 'o' {
+                    i += 1;
+                    let Some(name) = arguments.get(i) else {
+                        self.print(&unknown())?;
+                        return self.finish(0);
+                    };
+                    if !SET.iter().any(|(_, known)| known == name) {
+                        return self.finish(2);
+                    }
+                    self.set_option(name, on);
+                } else if let Some((_, name)) = SET.iter().find(|(known, _)| *known == letter) {
+                    self.set_option(name, on);
+                }
             }
             i += 1;
         }
@@ -388,6 +330,7 @@ impl Machine<'_> {
 
     fn set_option(&mut self, name: &str, on: bool) {
         let options = &mut self.state.options;
+        let before = options.clone();
         match name {
             "errexit" => options.errexit = on,
             "nounset" => options.nounset = on,
@@ -395,36 +338,81 @@ impl Machine<'_> {
             "nullglob" => options.nullglob = on,
             "failglob" => options.failglob = on,
             "dotglob" => options.dotglob = on,
+            "extglob" => options.extglob = on,
             "nocasematch" => options.nocasematch = on,
             "pipefail" => options.pipefail = on,
             "allexport" => options.allexport = on,
             "lastpipe" => options.lastpipe = on,
-            _ => {}
+            "braceexpand" => options.braceexpand = on,
+            "patsub_replacement" => options.patsub_replacement = on,
+            "xpg_echo" => options.xpg_echo = on,
+            "expand_aliases" => options.expand_aliases = on,
+            "xtrace" | "verbose" => options.traces = on,
+            _ if HARMLESS.contains(&name) => options.others |= SET.iter().any(|(_, known)| *known == name),
+            _ => self.lose(&format!("the option `{name}`")),
         }
+        // the answer of `$-` and `set -o`
+        let changed = self.state.options != before && SET.iter().any(|(_, known)| *known == name);
+        self.state.options.others |= changed && !matches!(name, "errexit" | "nounset" | "noglob" | "allexport");
     }
 
     fn shopt(&mut self, arguments: &[String]) -> Result<Flow, Flow> {
-        let on = match arguments.first().map(String::as_str) {
-            Some("-s") => true,
-            Some("-u") => false,
-            Some("-q") => {
-                let options = &self.state.options;
-                let answer = match arguments.get(1).map(String::as_str) {
-                    Some("nullglob") => Some(options.nullglob),
-                    Some("failglob") => Some(options.failglob),
-                    Some("nocasematch") => Some(options.nocasematch),
-                    Some("extglob") => None,
-                    _ => Some(false),
-                };
-                self.state.status = answer.map(|yes| u8::from(!yes));
-                return Ok(Flow::Next);
-            }
-            _ => return self.finish(0),
-        };
-        for name in &arguments[1..] {
-            self.set_option(name, on);
+        let flags: Vec<&str> =
+            arguments.iter().take_while(|argument| argument.starts_with('-')).map(|flags| &flags[1..]).collect();
+        let names = &arguments[flags.len()..];
+        let flags = flags.concat();
+        if flags.contains(|flag| !"supqo".contains(flag)) {
+            return self.finish(2);
         }
-        self.finish(0)
+        if flags.contains('s') && flags.contains('u') {
+            return self.finish(1);
+        }
+        let of_set = flags.contains('o');
+        let is_known = |name: &&String| {
+            SET.iter().any(|(_, known)| of_set && known == name)
+                || !of_set && (SHOPT.contains(&name.as_str()) || HARMLESS.contains(&name.as_str()))
+        };
+        let on = flags.contains('s');
+        if names.is_empty() || !on && !flags.contains('u') {
+            if !flags.contains('q') {
+                self.print(&unknown())?;
+            }
+            let answers: Option<Vec<bool>> = names.iter().map(|name| self.is_option_on(name)).collect();
+            let wrong = !names.iter().all(|name| is_known(&name));
+            self.state.status = if wrong { Some(1) } else { answers.map(|on| u8::from(!on.iter().all(|on| *on))) };
+            return Ok(Flow::Next);
+        }
+        self.state.status = Some(0);
+        for name in names {
+            if is_known(&name) {
+                self.set_option(name, on);
+            } else {
+                self.state.status = Some(1);
+            }
+        }
+        Ok(Flow::Next)
+    }
+
+    /// Whether an option of `set -o` or `shopt` is on; nothing for those that are not modelled.
+    pub(super) fn is_option_on(&self, name: &str) -> Option<bool> {
+        let options = &self.state.options;
+        Some(match name {
+            "errexit" => options.errexit,
+            "nounset" => options.nounset,
+            "noglob" => options.noglob,
+            "nullglob" => options.nullglob,
+            "failglob" => options.failglob,
+            "dotglob" => options.dotglob,
+            "extglob" => options.extglob,
+            "nocasematch" => options.nocasematch,
+            "pipefail" => options.pipefail,
+            "allexport" => options.allexport,
+            "lastpipe" => options.lastpipe,
+            "braceexpand" => options.braceexpand,
+            "xpg_echo" => options.xpg_echo,
+            "expand_aliases" => options.expand_aliases,
+            _ => return None,
+        })
     }
 
     fn eval_command(&mut self, words: &Words, arguments: &[String]) -> Result<Flow, Flow> {
@@ -437,7 +425,6 @@ impl Machine<'_> {
         if words.uncertain || is_unknown(&text) {
             return self.eval_unknown(&text);
         }
-        self.state.status = Some(0);
         Ok(self.run_text(&text))
     }
 
@@ -480,155 +467,114 @@ impl Machine<'_> {
         Ok(Flow::Next)
     }
 
-    fn read_command(&mut self, arguments: &[String]) -> Result<Flow, Flow> {
-        let (mut raw, mut array, mut delimiter, mut names) = (false, None, Some('\n'), Vec::new());
-        let mut i = 0;
-        while i < arguments.len() {
-            let argument = arguments[i].as_str();
-            match argument.strip_prefix('-') {
-                Some(flags) if names.is_empty() && !flags.is_empty() => {
-                    for (k, flag) in flags.char_indices() {
-                        let rest = &flags[k + flag.len_utf8()..];
-                        let mut value = || {
-                            if rest.is_empty() {
-                                i += 1;
-                                arguments.get(i).cloned().unwrap_or_default()
-                            } else {
-                                rest.to_owned()
-                            }
-                        };
-                        match flag {
-                            'r' => raw = true,
-                            'a' => {
-                                array = Some(value());
-                                break;
-                            }
-                            'd' => {
-                                delimiter = value().chars().next();
-                                break;
-                            }
-                            'n' | 'N' | 'p' | 't' | 'u' | 'i' => {
-                                value();
-                                break;
-                            }
-                            _ => {}
-                        }
-                    }
-                }
-                _ => names.push(argument.to_owned()),
-            }
-            i += 1;
-        }
-        let (line, complete) = self.read_line(delimiter, raw);
-        let targets: Vec<String> = array.iter().cloned().chain(names.iter().cloned()).collect();
-        if is_unknown(&line) {
-            for name in if targets.is_empty() { vec!["REPLY".to_owned()] } else { targets } {
-                self.blur(&name);
-            }
-            self.state.status = None;
-            return Ok(Flow::Next);
-        }
-        let ifs = self.scalar("IFS").unwrap_or_else(|| " \t\n".to_owned());
-        if let Some(name) = array {
-            let values = split_fields(&line, &ifs, usize::MAX);
-            self.assign_array(&name, vec![(None, values)], false, false)?;
-        } else if names.is_empty() {
-            self.assign("REPLY", None, line, false)?;
-        } else {
-            let mut values = split_fields(&line, &ifs, names.len()).into_iter();
-            for name in names {
-                let value = values.next().unwrap_or_default();
-                match name.split_once('[') {
-                    Some((base, rest)) => {
-                        self.assign(base, Some(rest.trim_end_matches(']')), value, false)?;
-                    }
-                    None => self.assign(&name, None, value, false)?,
-                }
-            }
-        }
-        self.finish(u8::from(!complete))
-    }
-
-    /// One line of standard input without its end; whether the end was there.
-    fn read_line(&mut self, delimiter: Option<char>, raw: bool) -> (String, bool) {
-        let Some(Input { text, position }) = self.state.input.clone() else {
-            // Standard input of dkms is whatever the caller has.
-            return (unknown(), true);
-        };
-        let mut line = String::new();
-        let mut at = position;
-        let mut complete = false;
-        let mut chars = text[position..].chars();
-        while let Some(c) = chars.next() {
-            at += c.len_utf8();
-            if Some(c) == delimiter {
-                complete = true;
-                break;
-            }
-            if c == '\\' && !raw {
-                if let Some(next) = chars.next() {
-                    at += next.len_utf8();
-                    if next != '\n' {
-                        line.push(next);
-                    }
-                }
-                continue;
-            }
-            line.push(c);
-        }
-        self.state.input = Some(Input { text, position: at });
-        (line, complete)
-    }
-
-    fn mapfile(&mut self, arguments: &[String]) -> Result<Flow, Flow> {
-        let strip = arguments.iter().any(|argument| argument == "-t");
-        let name = arguments.iter().rfind(|argument| !argument.starts_with('-')).cloned();
-        let name = name.unwrap_or_else(|| "MAPFILE".to_owned());
-        let Some(Input { text, position }) = self.state.input.clone() else {
-            self.blur(&name);
-            return self.finish(0);
-        };
-        let rest = &text[position..];
-        let lines: Vec<String> = rest
-            .split_inclusive('\n')
-            .map(|line| if strip { line.trim_end_matches('\n') } else { line }.to_owned())
-            .collect();
-        let uncertain = is_unknown(rest);
-        self.assign_array(&name, vec![(None, lines)], false, uncertain)?;
-        self.state.input = Some(Input { position: text.len(), text: Rc::clone(&text) });
-        self.finish(0)
-    }
-
     fn let_command(&mut self, arguments: &[String]) -> Result<Flow, Flow> {
+        if arguments.is_empty() {
+            self.complain();
+            return self.finish(1);
+        }
         let mut value = Some(0);
         for argument in arguments {
-            value = self.arithmetic(argument, 0)?;
+            value = match self.tolerated(|machine| machine.arithmetic(argument, 0))? {
+                Some(value) => value,
+                None => return self.finish(1),
+            };
         }
         self.state.status = value.map(|value| u8::from(value == 0));
         Ok(Flow::Next)
     }
 
-    #[allow(clippy::unnecessary_wraps, reason = "the shape of a builtin")]
+    /// Runs arithmetic of which an error fails the command and no more; nothing: it did.
+    pub(super) fn tolerated<T>(
+        &mut self,
+        run: impl FnOnce(&mut Self) -> Result<T, Flow>,
+    ) -> Result<Option<T>, Flow> {
+        let before = std::mem::replace(&mut self.tolerant, true);
+        let result = run(self);
+        self.tolerant = before;
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(Flow::Failed) => {
+                self.complain();
+                Ok(None)
+            }
+            Err(flow) => Err(flow),
+        }
+    }
+
     fn leave_with(&mut self, arguments: &[String], uncertain: bool, flow: Flow) -> Result<Flow, Flow> {
+        let arguments = match arguments {
+            [first, rest @ ..] if first == "--" => rest,
+            arguments => arguments,
+        };
+        if arguments.len() > 1 && !uncertain {
+            return Err(self.fatal("`return` and `exit` take one number"));
+        }
         if let Some(text) = arguments.first() {
             self.state.status = if uncertain {
                 None
             } else {
-                text.parse::<i64>().ok().and_then(|n| u8::try_from(n & 0xFF).ok())
+                text.trim().parse::<i64>().ok().and_then(|n| u8::try_from(n & 0xFF).ok())
             };
         }
         Ok(flow)
     }
 
-    fn loop_exit(&mut self, arguments: &[String], make: fn(u32) -> Flow) -> Flow {
-        let count = arguments.first().and_then(|text| text.parse().ok()).unwrap_or(1);
-        self.state.status = Some(0);
-        make(count.max(1))
+    fn loop_exit(&mut self, arguments: &[String], make: fn(u32) -> Flow) -> Result<Flow, Flow> {
+        if self.loops == 0 {
+            return self.finish(0);
+        }
+        let count = match arguments {
+            [] => Some(1),
+            [count] => count.trim().parse::<i64>().ok(),
+            _ => None,
+        };
+        let Some(count) = count else { return Err(self.fatal("`break` and `continue` take one number")) };
+        self.state.status = Some(u8::from(count <= 0));
+        if count <= 0 {
+            return Ok(Flow::Break(self.loops));
+        }
+        Ok(make(u32::try_from(count).unwrap_or(u32::MAX).min(self.loops)))
+    }
+
+    /// Builtins that no file needs: what they print is not imitated, nor what they change.
+    fn rare(&mut self, name: &str, arguments: &[String]) -> Result<Flow, Flow> {
+        match (name, arguments) {
+            ("wait" | "history", []) => self.finish(0),
+            ("umask", [mask]) if !mask.starts_with('-') => {
+                let valid = mask.len() <= 4 && mask.bytes().all(|b| (b'0'..=b'7').contains(&b));
+                self.state.status = valid.then_some(0);
+                Ok(Flow::Next)
+            }
+            ("alias", [_, ..]) if !self.state.options.expand_aliases && arguments.iter().all(|word| word.contains('=')) => {
+                self.finish(0)
+            }
+            ("kill", [flag, ..]) if ["-0", "-l", "-L"].contains(&flag.as_str()) => {
+                self.note_unknown("the result of `kill`");
+                Ok(self.unknown_result())
+            }
+            ("pushd" | "popd", _) => {
+                self.note_unknown("the folder");
+                self.state.directory = unknown();
+                self.blur("PWD");
+                Ok(self.unknown_result())
+            }
+            ("kill" | "enable" | "alias", [_, ..]) => {
+                self.lose(&format!("`{name}`"));
+                Ok(self.unknown_result())
+            }
+            _ => {
+                self.note_unknown(&format!("the result of `{name}`"));
+                Ok(self.unknown_result())
+            }
+        }
     }
 
     fn source_command(&mut self, arguments: &[String]) -> Result<Flow, Flow> {
-        let Some(path) = arguments.first().cloned() else { return self.finish(2) };
-        if is_unknown(&path) {
+        let Some(path) = arguments.first().cloned() else {
+            self.complain();
+            return self.finish(2);
+        };
+        if is_unknown(&path) || ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"].contains(&path.as_str()) {
             self.source_unknown("a file");
             return Ok(Flow::Next);
         }
@@ -636,7 +582,6 @@ impl Machine<'_> {
             super::files::Read::Text(text) => {
                 let positional = (arguments.len() > 1)
                     .then(|| std::mem::replace(&mut self.state.positional, arguments[1..].to_vec().into()));
-                self.state.status = Some(0);
                 // whatever it holds, but for a kernel's configuration
                 if super::eval::plain_assignments(&text).is_none() {
                     self.looked_at_files.set(true);
@@ -668,12 +613,31 @@ impl Machine<'_> {
     }
 
     fn change_directory(&mut self, arguments: &[String]) -> Result<Flow, Flow> {
-        let target =
-            arguments.iter().find(|argument| !argument.starts_with("--") && argument.as_str() != "-P");
-        let target = target.cloned().unwrap_or_else(|| "/root".to_owned());
-        match self.test_file('d', &target) {
+        let flags = arguments.iter().take_while(|argument| argument.starts_with('-') && argument.len() > 1);
+        let flags: Vec<&str> = flags.map(String::as_str).collect();
+        if flags.iter().any(|flag| !["-L", "-P", "--", "-e", "-@"].contains(flag)) {
+            self.complain();
+            return self.finish(2);
+        }
+        let target = match &arguments[flags.len()..] {
+            [] => self.scalar("HOME").unwrap_or_else(unknown),
+            [target] => target.clone(),
+            _ => {
+                self.complain();
+                return self.finish(1);
+            }
+        };
+        let searched = !target.starts_with(['/', '.']) && self.scalar("CDPATH").is_some_and(|path| path != MAYBE.to_string());
+        let there = match target.as_str() {
+            "" | "-" => None,
+            _ if searched => None,
+            target => self.test_file('d', target),
+        };
+        match there {
             Some(true) => {
                 self.state.directory = super::files::normalise(&self.state.directory, &target);
+                let directory = self.state.directory.clone();
+                self.assign("PWD", None, directory, false)?;
                 self.finish(0)
             }
             Some(false) => {
@@ -683,6 +647,7 @@ impl Machine<'_> {
             None => {
                 self.note_unknown("whether a directory exists that is changed to");
                 self.state.directory = unknown();
+                self.blur("PWD");
                 self.state.status = None;
                 Ok(Flow::Next)
             }
@@ -695,16 +660,14 @@ impl Machine<'_> {
             self.state.status = Some(0);
             return Flow::Next;
         };
-        self.run_builtin(&name, &rest, &[]).unwrap_or_else(|| {
-            self.state.status = Some(1);
-            Flow::Next
-        })
+        self.run_builtin(&name, &rest, &[]).unwrap_or_else(|| self.unknown_result())
     }
 
     fn run_command_builtin(&mut self, words: &Words) -> Flow {
         let mut list = words.list[1..].to_vec();
         match list.first().map(String::as_str) {
-            Some("-v" | "-V") => return self.locate_commands(&list[1..]).unwrap_or_else(|flow| flow),
+            Some("-v") => return self.locate_commands(&list[1..]).unwrap_or_else(|flow| flow),
+            Some("-V") => return self.unknown_result(),
             Some("-p" | "--") => {
                 list.remove(0);
             }
@@ -721,176 +684,216 @@ impl Machine<'_> {
         }
     }
 
-    fn trap(&mut self, arguments: &[String]) -> Result<Flow, Flow> {
-        if let [command, signals @ ..] = arguments
-            && signals.iter().any(|signal| signal == "EXIT" || signal == "0")
-        {
-            self.state.exit_trap = (command != "-").then(|| command.clone());
+    /// What `exec` runs: a program, also where there is a builtin of that name.
+    fn run_program(&mut self, words: &Words) -> Flow {
+        let name = words.list[0].clone();
+        if name.starts_with('-') {
+            self.note_unknown("the result of `exec`");
+            return self.unknown_result();
         }
-        self.finish(0)
+        match name.as_str() {
+            "echo" | "true" | "false" | "printf" => self.run_builtin(&name, words, &[]),
+            _ => None,
+        }
+        .unwrap_or_else(|| self.run_external(&name, words))
+    }
+
+    /// `type`.
+    fn locate_typed(&mut self, arguments: &[String]) -> Result<Flow, Flow> {
+        let (names, kinds) = match arguments {
+            [flag, names @ ..] if flag == "-t" => (names, true),
+            names => (names, false),
+        };
+        let function = |name: &String| matches!(self.state.functions.get(name), Some(Some(_)));
+        match names {
+            [name] if kinds && function(name) => {
+                self.print("function\n")?;
+                self.finish(0)
+            }
+            [name] if kinds && BUILTINS.contains(&name.as_str()) => {
+                self.print("builtin\n")?;
+                self.finish(0)
+            }
+            [name] if kinds && KEYWORDS.contains(&name.as_str()) => {
+                self.print("keyword\n")?;
+                self.finish(0)
+            }
+            _ => {
+                let known = !names.is_empty()
+                    && names.iter().all(|name| function(name) || BUILTINS.contains(&name.as_str()));
+                if !known {
+                    let shown = names.join(" ");
+                    self.note_unknown(&format!("what `{shown}` is"));
+                }
+                self.print(&unknown())?;
+                self.state.status = known.then_some(0);
+                Ok(Flow::Next)
+            }
+        }
+    }
+
+    fn trap(&mut self, arguments: &[String]) -> Result<Flow, Flow> {
+        let (command, signals) = match arguments {
+            [first, rest @ ..] if first == "--" => match rest.split_first() {
+                Some((command, signals)) => (command.as_str(), signals),
+                None => ("", rest),
+            },
+            [flag, ..] if flag.starts_with('-') && flag.len() > 1 => {
+                self.print(&unknown())?;
+                self.state.status = None;
+                return Ok(Flow::Next);
+            }
+            [] => {
+                self.print(&unknown())?;
+                return self.finish(0);
+            }
+            // a signal alone, or a number first, is set back
+            [signal] => ("-", std::slice::from_ref(signal)),
+            [number, ..] if number.parse::<u8>().is_ok() => ("-", arguments),
+            [command, signals @ ..] => (command.as_str(), signals),
+        };
+        self.state.status = Some(0);
+        for signal in signals {
+            let upper = signal.to_ascii_uppercase();
+            match upper.strip_prefix("SIG").unwrap_or(&upper) {
+                "EXIT" | "0" => self.state.exit_trap = (command != "-").then(|| command.to_owned()),
+                "DEBUG" | "ERR" | "RETURN" if !["-", ""].contains(&command) => {
+                    self.lose(&format!("`trap` for {upper}"));
+                }
+                "DEBUG" | "ERR" | "RETURN" => {}
+                name if SIGNALS.contains(&name) || name.parse::<u8>().is_ok_and(|number| number < 32) => {}
+                _ => self.state.status = Some(1),
+            }
+        }
+        Ok(Flow::Next)
     }
 }
+
+/// Options of `set`: the letter, where there is one, and the name.
+const SET: [(char, &str); 27] = [
+    ('a', "allexport"),
+    ('B', "braceexpand"),
+    (' ', "emacs"),
+    ('e', "errexit"),
+    ('E', "errtrace"),
+    ('T', "functrace"),
+    ('h', "hashall"),
+    ('H', "histexpand"),
+    (' ', "history"),
+    (' ', "ignoreeof"),
+    (' ', "interactive-comments"),
+    ('k', "keyword"),
+    ('m', "monitor"),
+    ('C', "noclobber"),
+    ('n', "noexec"),
+    ('f', "noglob"),
+    (' ', "nolog"),
+    ('b', "notify"),
+    ('u', "nounset"),
+    ('t', "onecmd"),
+    ('P', "physical"),
+    (' ', "pipefail"),
+    (' ', "posix"),
+    ('p', "privileged"),
+    ('v', "verbose"),
+    (' ', "vi"),
+    ('x', "xtrace"),
+];
+
+/// Options that change nothing that a file could see, but `$-`.
+const HARMLESS: [&str; 37] = [
+    "cdspell",
+    "checkhash",
+    "checkjobs",
+    "checkwinsize",
+    "cmdhist",
+    "complete_fullquote",
+    "direxpand",
+    "dirspell",
+    "emacs",
+    "errtrace",
+    "extquote",
+    "force_fignore",
+    "functrace",
+    "gnu_errfmt",
+    "hashall",
+    "histappend",
+    "histreedit",
+    "histverify",
+    "history",
+    "hostcomplete",
+    "huponexit",
+    "ignoreeof",
+    "lithist",
+    "login_shell",
+    "mailwarn",
+    "monitor",
+    "no_empty_cmd_completion",
+    "noclobber",
+    "nolog",
+    "notify",
+    "privileged",
+    "progcomp",
+    "progcomp_alias",
+    "promptvars",
+    "shift_verbose",
+    "sourcepath",
+    "vi",
+];
+
+/// The other options of `shopt`.
+const SHOPT: [&str; 28] = [
+    "assoc_expand_once",
+    "autocd",
+    "compat31",
+    "compat32",
+    "compat40",
+    "compat41",
+    "compat42",
+    "compat43",
+    "compat44",
+    "dotglob",
+    "execfail",
+    "expand_aliases",
+    "extdebug",
+    "extglob",
+    "failglob",
+    "globasciiranges",
+    "globskipdots",
+    "globstar",
+    "inherit_errexit",
+    "interactive_comments",
+    "lastpipe",
+    "localvar_inherit",
+    "localvar_unset",
+    "nocaseglob",
+    "nocasematch",
+    "nullglob",
+    "patsub_replacement",
+    "xpg_echo",
+];
+
+/// Names of signals that every Linux has.
+const SIGNALS: [&str; 17] = [
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
+    "TERM", "CHLD", "CONT",
+];
+
+/// Builtins of every bash since 4.
+pub(super) const BUILTINS: [&str; 48] = [
+    ".", ":", "[", "alias", "bg", "break", "builtin", "caller", "cd", "command", "continue", "declare", "dirs",
+    "disown", "echo", "eval", "exec", "exit", "export", "false", "fg", "getopts", "hash", "help", "history",
+    "jobs", "kill", "let", "local", "mapfile", "popd", "printf", "pushd", "pwd", "read", "readonly", "return",
+    "set", "shift", "shopt", "source", "test", "trap", "true", "type", "typeset", "unset", "wait",
+];
+
+const KEYWORDS: [&str; 20] = [
+    "if", "then", "else", "elif", "fi", "case", "esac", "for", "select", "while", "until", "do", "done", "in",
+    "function", "time", "{", "}", "!", "[[",
+];
 
 /// Whether a text can name a variable.
 pub(super) fn is_identifier(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-}
-
-/// Splits a line as `read` does; the last field takes the rest.
-fn split_fields(line: &str, ifs: &str, most: usize) -> Vec<String> {
-    let blank = |c: char| matches!(c, ' ' | '\t' | '\n') && ifs.contains(c);
-    let mut rest = line.trim_matches(blank);
-    let mut fields = Vec::new();
-    while !rest.is_empty() {
-        if fields.len() + 1 == most {
-            // One delimiter at the very end goes, if it is the only one left.
-            let trimmed = rest.trim_end_matches(blank);
-            let last = trimmed.char_indices().next_back();
-            if let Some((at, c)) = last
-                && ifs.contains(c)
-                && !blank(c)
-                && !trimmed[..at].contains(|c: char| ifs.contains(c))
-            {
-                fields.push(trimmed[..at].to_owned());
-                return fields;
-            }
-            fields.push(trimmed.to_owned());
-            return fields;
-        }
-        let end = rest.find(|c: char| ifs.contains(c)).unwrap_or(rest.len());
-        fields.push(rest[..end].to_owned());
-        rest = rest[end..].trim_start_matches(blank);
-        if let Some(c) = rest.chars().next()
-            && ifs.contains(c)
-            && !blank(c)
-        {
-            rest = rest[c.len_utf8()..].trim_start_matches(blank);
-        }
-    }
-    fields
-}
-
-/// `printf`; `None`: a format that is not supported.
-fn format_printf(format: &str, values: &[String]) -> Option<String> {
-    let mut out = String::new();
-    let mut values = values.iter();
-    loop {
-        let mut used = false;
-        let mut chars = format.char_indices().peekable();
-        while let Some((at, c)) = chars.next() {
-            match c {
-                '\\' => {
-                    let mut end = at + 1;
-                    if let Some((_, next)) = chars.next() {
-                        end += next.len_utf8();
-                        if next.is_digit(8) || next == 'x' {
-                            while chars.peek().is_some_and(|(_, c)| c.is_ascii_hexdigit()) && end - at < 4 {
-                                chars.next();
-                                end += 1;
-                            }
-                        }
-                    }
-                    out.push_str(&ansi_c(&format[at..end]));
-                }
-                '%' => {
-                    let mut spec = String::new();
-                    let conversion = loop {
-                        let (_, c) = chars.next()?;
-                        if c.is_ascii_alphabetic() || c == '%' {
-                            break c;
-                        }
-                        spec.push(c);
-                    };
-                    if conversion == '%' {
-                        out.push('%');
-                        continue;
-                    }
-                    if spec.contains('*') {
-                        return None;
-                    }
-                    used = true;
-                    let value = values.next().cloned();
-                    out.push_str(&convert(conversion, &spec, value.as_deref())?);
-                }
-                c => out.push(c),
-            }
-        }
-        if !used || values.len() == 0 || out.len() > 1 << 20 {
-            return Some(out);
-        }
-    }
-}
-
-fn convert(conversion: char, spec: &str, value: Option<&str>) -> Option<String> {
-    let left = spec.starts_with('-');
-    let zero = spec.starts_with('0');
-    let (width, precision) = match spec.trim_start_matches(['-', '0', '+', ' ', '#']).split_once('.') {
-        Some((width, precision)) => (width, Some(precision.parse::<usize>().unwrap_or(0))),
-        None => (spec.trim_start_matches(['-', '0', '+', ' ', '#']), None),
-    };
-    let width: usize = width.parse().unwrap_or(0);
-    if width > 4096 {
-        return None;
-    }
-    let value = value.unwrap_or("");
-    if is_unknown(value) {
-        return Some(unknown());
-    }
-    let text = match conversion {
-        's' => match precision {
-            Some(precision) => value.chars().take(precision).collect(),
-            None => value.to_owned(),
-        },
-        'b' => ansi_c(value),
-        'q' => quote_for_printf(value),
-        'c' => value.chars().take(1).collect(),
-        'd' | 'i' | 'u' | 'x' | 'X' | 'o' => {
-            let trimmed = value.trim();
-            let number = if trimmed.is_empty() {
-                0
-            } else if let Some(c) = trimmed.strip_prefix(['\'', '"']) {
-                c.chars().next().map_or(0, |c| i64::from(u32::from(c)))
-            } else if let Some(digits) = trimmed.strip_prefix('-') {
-                super::arithmetic::parse_number(digits)?.wrapping_neg()
-            } else {
-                super::arithmetic::parse_number(trimmed.trim_start_matches('+'))?
-            };
-            match conversion {
-                'x' => format!("{number:x}"),
-                'X' => format!("{number:X}"),
-                'o' => format!("{number:o}"),
-                _ => number.to_string(),
-            }
-        }
-        _ => return None,
-    };
-    let missing = width.saturating_sub(text.chars().count());
-    Some(if left {
-        format!("{text}{}", " ".repeat(missing))
-    } else if zero && conversion != 's' {
-        match text.strip_prefix('-') {
-            Some(digits) => format!("-{}{digits}", "0".repeat(missing)),
-            None => format!("{}{text}", "0".repeat(missing)),
-        }
-    } else {
-        format!("{}{text}", " ".repeat(missing))
-    })
-}
-
-fn quote_for_printf(text: &str) -> String {
-    if text.is_empty() {
-        return "''".to_owned();
-    }
-    if text.chars().any(|c| c.is_ascii_control()) {
-        return single_quote(text);
-    }
-    let mut out = String::new();
-    for c in text.chars() {
-        if !(c.is_alphanumeric() || "_-./:=@%+,".contains(c)) {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out
 }

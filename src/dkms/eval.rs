@@ -9,7 +9,6 @@ use brush_parser::{SourceSpan, ast};
 use super::codes;
 use super::expand::Words;
 use super::machine::{Flow, Machine, is_nonsense_name};
-use super::pattern::Glob;
 use super::state::{Data, Input, Sink, State, Variable, is_unknown, merge, unknown};
 use super::syntax::{Part, Script};
 use crate::diagnostic::Severity;
@@ -29,6 +28,9 @@ impl Machine<'_> {
         }
         let script = self.script(text);
         let flow = self.run_script(&script);
+        if script.parts.iter().all(|part| part.program.complete_commands.is_empty()) {
+            self.state.status = Some(0);
+        }
         if let Some(error) = &script.error
             && flow == Flow::Next
         {
@@ -114,6 +116,7 @@ impl Machine<'_> {
                 let saved = self.state.output.clone();
                 let flow = self.subshell(|machine| machine.run_and_or(list));
                 self.state.output = saved;
+                self.state.set("!", unknown());
                 self.state.status = Some(0);
                 flow
             } else {
@@ -184,26 +187,33 @@ impl Machine<'_> {
         if flow != Flow::Next {
             return flow;
         }
+        match pipeline.seq.as_slice() {
+            [ast::Command::Simple(_) | ast::Command::Function(_)] if !pipeline.bang => self.state.pipe = None,
+            [ast::Command::Compound(ast::CompoundCommand::Subshell(_), _) | ast::Command::Simple(_)] => {
+                self.state.pipe = Some(Rc::from([self.state.status]));
+            }
+            // others leave what ran in them
+            [_] => self.state.pipe = Some(Rc::from([])),
+            _ => {}
+        }
         if pipeline.bang {
             self.state.status = self.state.status.map(|status| u8::from(status == 0));
         }
-        if !pipeline.bang && self.state.options.errexit && self.lenient == 0 {
-            return self.end_if_failed();
+        if !pipeline.bang && self.state.options.errexit && self.lenient == 0 && self.state.status != Some(0) {
+            return self.end_perhaps();
         }
         Flow::Next
     }
 
-    /// `set -e`.
-    fn end_if_failed(&mut self) -> Flow {
-        match self.state.status {
-            Some(0) => Flow::Next,
-            Some(_) => Flow::Exit,
-            None => {
-                let state = self.state.clone();
-                self.pending.push((Flow::Exit, state));
-                Flow::Next
-            }
+    /// `set -e`: some actions of dkms read the file where bash ignores it, as in `read_conf && return`, and some do not.
+    fn end_perhaps(&mut self) -> Flow {
+        if self.pending.len() > 200 {
+            return self.limit("too many commands may end the file");
         }
+        self.note_unknown("whether `set -e` ends the file at a command that fails, which depends on what dkms is asked for,");
+        let state = self.state.clone();
+        self.pending.push((Flow::Exit, state));
+        Flow::Next
     }
 
     fn run_stages(&mut self, commands: &[ast::Command]) -> Flow {
@@ -232,6 +242,7 @@ impl Machine<'_> {
         self.state.input = saved_input;
         let output = std::mem::replace(&mut self.state.output, saved_output);
         self.state.output.push_str(&output);
+        self.state.pipe = Some(Rc::from(statuses.as_slice()));
         if self.state.options.pipefail {
             let failed = statuses.iter().rev().find(|status| **status != Some(0));
             if let Some(status) = failed {
@@ -286,9 +297,9 @@ impl Machine<'_> {
         match command {
             ast::CompoundCommand::Arithmetic(command) => {
                 self.mark(&command.loc);
-                match self.evaluate_arithmetic(&command.expr.value) {
+                match self.tolerant_arithmetic(&command.expr.value) {
                     Ok(value) => {
-                        self.state.status = value.map(|value| u8::from(value == 0));
+                        self.state.status = value.map_or(Some(1), |value| value.map(|value| u8::from(value == 0)));
                         Flow::Next
                     }
                     Err(flow) => flow,
@@ -300,16 +311,28 @@ impl Machine<'_> {
             }
             ast::CompoundCommand::IfClause(clause) => self.run_if(clause),
             ast::CompoundCommand::CaseClause(clause) => self.run_case(clause),
-            ast::CompoundCommand::ForClause(clause) => self.run_for(clause),
-            ast::CompoundCommand::ArithmeticForClause(clause) => self.run_arithmetic_for(clause),
-            ast::CompoundCommand::WhileClause(clause) => self.run_while(clause, true),
-            ast::CompoundCommand::UntilClause(clause) => self.run_while(clause, false),
-            ast::CompoundCommand::Coprocess(_) => {
+            ast::CompoundCommand::ForClause(clause) => self.in_loop(|machine| machine.run_for(clause)),
+            ast::CompoundCommand::ArithmeticForClause(clause) => {
+                self.in_loop(|machine| machine.run_arithmetic_for(clause))
+            }
+            ast::CompoundCommand::WhileClause(clause) => self.in_loop(|machine| machine.run_while(clause, true)),
+            ast::CompoundCommand::UntilClause(clause) => self.in_loop(|machine| machine.run_while(clause, false)),
+            ast::CompoundCommand::Coprocess(command) => {
                 self.note_unknown("the result of `coproc`");
+                let name = command.name.as_ref().map_or("COPROC", |name| name.value.as_str()).to_owned();
+                self.blur(&format!("{name}_PID"));
+                self.blur(&name);
                 self.state.status = None;
                 Flow::Next
             }
         }
+    }
+
+    fn in_loop(&mut self, run: impl FnOnce(&mut Self) -> Flow) -> Flow {
+        self.loops += 1;
+        let flow = run(self);
+        self.loops -= 1;
+        flow
     }
 
     fn run_condition(&mut self, list: &ast::CompoundList) -> Flow {
@@ -420,11 +443,11 @@ impl Machine<'_> {
             if pattern == "*" {
                 return Ok(Some(true));
             }
-            if is_unknown(value) || is_unknown(&pattern) {
+            if is_unknown(value) || is_unknown(&pattern) || self.is_of_a_locale(&format!("{value}{pattern}")) {
                 result = None;
                 continue;
             }
-            match Glob::new(&pattern, self.state.options.nocasematch).matches(value) {
+            match self.glob_of(&pattern, self.state.options.nocasematch).matches(value) {
                 Some(true) => return Ok(Some(true)),
                 Some(false) => {}
                 None => result = None,
@@ -442,7 +465,7 @@ impl Machine<'_> {
                 Ok(words) => words,
                 Err(flow) => return flow,
             },
-            None => Words { list: self.state.positional.to_vec(), uncertain: false },
+            None => Words { list: self.state.positional.to_vec(), uncertain: self.state.is_positional_open() },
         };
         self.state.status = Some(0);
         let mark = self.pending.len();
@@ -642,18 +665,24 @@ impl Machine<'_> {
     /// Applies one redirection; `false`: it fails, so the command does not run.
     fn redirect(&mut self, redirect: &ast::IoRedirect) -> Result<bool, Flow> {
         match redirect {
-            ast::IoRedirect::HereString(_, word) => {
+            ast::IoRedirect::HereString(descriptor, word) => {
                 let mut text = self.expand_string(&word.value)?;
                 text.push('\n');
+                if descriptor.is_some_and(|descriptor| descriptor != 0) {
+                    return Ok(true);
+                }
                 self.state.input = Some(Input { text: Rc::from(text), position: 0 });
             }
-            ast::IoRedirect::HereDocument(_, document) => {
+            ast::IoRedirect::HereDocument(descriptor, document) => {
                 let mut text = document.doc.value.clone();
                 if document.remove_tabs {
                     text = text.split_inclusive('\n').map(|line| line.trim_start_matches('\t')).collect();
                 }
                 if document.requires_expansion {
                     text = self.expand_document(&text)?;
+                }
+                if descriptor.is_some_and(|descriptor| descriptor != 0) {
+                    return Ok(true);
                 }
                 self.state.input = Some(Input { text: Rc::from(text), position: 0 });
             }
@@ -701,6 +730,10 @@ impl Machine<'_> {
         };
         match kind {
             Kind::Read | Kind::ReadAndWrite => {
+                let others = descriptor.is_some_and(|descriptor| descriptor != 0);
+                if others && self.test_file('e', &path) != Some(false) {
+                    return Ok(true);
+                }
                 if path == "/dev/null" {
                     self.state.input = Some(Input { text: Rc::from(""), position: 0 });
                     return Ok(true);
@@ -723,13 +756,28 @@ impl Machine<'_> {
                 let sink = match path.as_str() {
                     "1" => self.state.stdout,
                     "2" => self.state.stderr,
-                    _ => Sink::Away,
+                    "-" => Sink::Away,
+                    number if number.bytes().all(|byte| byte.is_ascii_digit()) || is_unknown(number) => {
+                        // where that one leads is not followed: it may be what is captured
+                        if matches!(descriptor, None | Some(1 | 2)) {
+                            self.state.output.push_str(&unknown());
+                        }
+                        Sink::Away
+                    }
+                    file => {
+                        self.note_written(file);
+                        self.state.stderr = Sink::Away;
+                        Sink::Away
+                    }
                 };
                 match descriptor.unwrap_or(1) {
                     1 => self.state.stdout = sink,
                     2 => self.state.stderr = sink,
                     _ => {}
                 }
+            }
+            Kind::DuplicateInput if matches!(descriptor, None | Some(0)) && path != "0" => {
+                self.state.input = Some(Input { text: Rc::from(unknown()), position: 0 });
             }
             Kind::DuplicateInput => {}
             Kind::Write | Kind::Append | Kind::Clobber => {
@@ -768,6 +816,9 @@ impl Machine<'_> {
 
     fn run_simple(&mut self, command: &ast::SimpleCommand) -> Flow {
         self.mark_simple(command);
+        if self.state.options.traces {
+            self.complain();
+        }
         match self.run_simple_inner(command) {
             Ok(flow) | Err(flow) => flow,
         }
@@ -793,6 +844,7 @@ impl Machine<'_> {
     fn run_simple_inner(&mut self, command: &ast::SimpleCommand) -> Result<Flow, Flow> {
         let prefix = command.prefix.as_ref().map_or(&[][..], |prefix| &prefix.0);
         let suffix = command.suffix.as_ref().map_or(&[][..], |suffix| &suffix.0);
+        self.substituted = false;
         let words = self.command_words(command.word_or_name.as_ref(), suffix)?;
         let redirects: Vec<&ast::IoRedirect> = prefix
             .iter()
@@ -830,7 +882,13 @@ impl Machine<'_> {
                 redirect,
                 ast::IoRedirect::HereString(..)
                     | ast::IoRedirect::HereDocument(..)
-                    | ast::IoRedirect::File(_, ast::IoFileRedirectKind::Read, _)
+                    | ast::IoRedirect::File(
+                        _,
+                        ast::IoFileRedirectKind::Read
+                            | ast::IoFileRedirectKind::DuplicateInput
+                            | ast::IoFileRedirectKind::ReadAndWrite,
+                        _
+                    )
             )
         });
         (self.state.stdout, self.state.stderr) = (saved.0, saved.1);
@@ -845,10 +903,13 @@ impl Machine<'_> {
         assignments: &[&ast::Assignment],
         redirects: &[&ast::IoRedirect],
     ) -> Result<Flow, Flow> {
-        self.state.status = Some(0);
         for assignment in assignments {
             self.mark(&assignment.loc);
             self.assign_written(assignment)?;
+        }
+        // that of the last substitution, where there is one
+        if !self.substituted {
+            self.state.status = Some(0);
         }
         if !redirects.is_empty() {
             let saved = (self.state.stdout, self.state.stderr, self.state.input.clone());
@@ -909,6 +970,16 @@ impl Machine<'_> {
             }
         }
         let mut words = self.expand_words(texts)?;
+        for pair in suffix.windows(2) {
+            if let [ast::CommandPrefixOrSuffixItem::Word(word), ast::CommandPrefixOrSuffixItem::IoRedirect(_)] = pair
+                && let Some(name) = word.value.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'))
+                && super::builtins::is_identifier(name)
+            {
+                // `{name}>file`, unless a blank stands between them
+                self.blur(name);
+                words.list.retain(|text| *text != word.value || words.uncertain);
+            }
+        }
         for item in suffix {
             if let ast::CommandPrefixOrSuffixItem::ProcessSubstitution(..) = item {
                 words.list.push(unknown());
@@ -952,7 +1023,8 @@ impl Machine<'_> {
                 list.push((Some(subscript.value.clone()), vec![value]));
             } else {
                 let words = self.expand_words([value.value.as_str()])?;
-                uncertain |= words.uncertain;
+                // `[1]+=x`, which the parser takes for a word
+                uncertain |= words.uncertain || value.value.starts_with('[') && value.value.contains("]+=");
                 list.push((None, words.list));
             }
         }
@@ -964,6 +1036,10 @@ impl Machine<'_> {
             self.state.status = None;
             return Flow::Next;
         };
+        if name.split_once('[').is_some_and(|(base, _)| super::builtins::is_identifier(base)) {
+            // the parser ends a subscript at a blank
+            self.lose("a subscript with blanks");
+        }
         if is_unknown(&name) {
             self.note_unknown("which command runs here");
             return self.unknown_result();
@@ -983,6 +1059,7 @@ impl Machine<'_> {
     /// The effect of a command that is not known: its status and what it prints.
     pub(super) fn unknown_result(&mut self) -> Flow {
         self.state.status = None;
+        self.complain();
         self.print(&unknown()).map_or_else(|flow| flow, |()| Flow::Next)
     }
 
@@ -990,6 +1067,7 @@ impl Machine<'_> {
         if let Err(flow) = self.enter() {
             return flow;
         }
+        let loops = std::mem::take(&mut self.loops);
         self.function_names.push(name.to_owned());
         let positional = std::mem::replace(&mut self.state.positional, arguments.to_vec().into());
         self.state.frames.push(std::collections::BTreeMap::new());
@@ -1011,6 +1089,7 @@ impl Machine<'_> {
             flow = Flow::Next;
         }
         self.drop_frame();
+        self.loops = loops;
         self.state.positional = positional;
         self.function_names.pop();
         self.leave();

@@ -315,14 +315,11 @@ fn base_state(inputs: &Inputs, identity: Option<&(String, String)>) -> State {
         ("OSTYPE", "linux-gnu"),
         ("HOSTTYPE", &arch),
         ("OPTIND", "1"),
-        ("BASH", "/bin/bash"),
-        // Every supported distribution has bash 5 or 4.4; only the first part is ever looked at.
-        ("BASH_VERSION", "5.2.15(1)-release"),
     ] {
         state.set(variable, value);
     }
-    // Both sourcings happen in `safe_source`, whose remaining arguments are these names.
-    state.positional = carried_over(inputs).into_iter().map(str::to_owned).collect::<Vec<_>>().into();
+    // Both sourcings happen in `safe_source`, whose remaining arguments are the names of directives, which grow with dkms.
+    state.positional = vec![MAYBE.to_string()].into();
     state
 }
 
@@ -356,8 +353,6 @@ fn read(conf: &Conf, inputs: &Inputs, identity: Option<&(String, String)>) -> Re
     machine.sources.push(machine.script_path.clone());
     machine.state.frames.push(BTreeMap::new());
     machine.state.stdout = Sink::Away;
-    // dkms calls `read_conf … || die`, where bash ignores `set -e` all the way down.
-    machine.lenient = 1;
     let mut flow = machine.run_script(&conf.script);
     machine.place = None;
     machine.sources.pop();
@@ -385,21 +380,22 @@ fn read(conf: &Conf, inputs: &Inputs, identity: Option<&(String, String)>) -> Re
     }
     let text = std::mem::take(&mut machine.state.output);
     let mut findings = std::mem::take(&mut machine.findings);
-    let mut directives = if flow == Flow::Limit {
-        BTreeMap::new()
+    let (mut directives, lost) = if flow == Flow::Limit {
+        (BTreeMap::new(), false)
     } else {
         second(inputs, identity, &machine, &text, &mut findings)
     };
+    let lost = lost || machine.lost;
     for name in &blurred {
         directives.insert(name.clone(), Directive::from([(0, Value::Unknown)]));
     }
-    if open && !ended {
+    if open && !ended || lost {
         for name in VARIABLES.iter().filter(|name| name.starts_with(|c: char| c.is_ascii_uppercase())) {
             directives.entry((*name).to_owned()).or_insert_with(|| Directive::from([(0, Value::Unknown)]));
         }
     }
-    let beginnings = if machine.pending.is_empty() { beginnings(&first) } else { BTreeMap::new() };
-    if !machine.pending.is_empty() {
+    let beginnings = if machine.pending.is_empty() && !lost { beginnings(&first) } else { BTreeMap::new() };
+    if !machine.pending.is_empty() || lost {
         for value in directives.values_mut().flat_map(BTreeMap::values_mut) {
             *value = Value::Unknown;
         }
@@ -583,9 +579,9 @@ fn second(
     before: &Machine<'_>,
     text: &str,
     findings: &mut Vec<Finding>,
-) -> BTreeMap<String, Directive> {
+) -> (BTreeMap<String, Directive>, bool) {
     if let Some(directives) = plain_directives(text) {
-        return directives;
+        return (directives, false);
     }
     let mut machine = Machine::new(inputs);
     machine.state = base_state(inputs, identity);
@@ -619,7 +615,7 @@ fn second(
             directives.insert((*name).to_owned(), elements);
         }
     }
-    directives
+    (directives, machine.lost)
 }
 
 /// Turns a reading into the public form, with findings where dkms's value differs from bash's.

@@ -2,6 +2,7 @@
 //!
 //! Works on the raw text of a word, because what a backslash or a quote means depends on where it stands. Must not run commands itself.
 
+use super::escapes::{Style, decode};
 use super::machine::{Flow, Machine};
 use super::pattern::{Glob, Part};
 use super::state::{Data, MAYBE, UNKNOWN, is_unknown, unknown};
@@ -36,6 +37,8 @@ pub(super) struct Field {
     pub pattern: String,
     quoted: bool,
     active: bool,
+    /// An expansion brought a backslash, which quotes nothing everywhere.
+    has_backslash: bool,
 }
 
 /// Words while they are being built.
@@ -80,6 +83,7 @@ impl Builder {
             return;
         }
         self.started = true;
+        self.current.has_backslash |= text.contains('\\');
         self.current.active |= text.contains(['*', '?', '[', '(']);
         self.current.text.push_str(text);
         self.current.pattern.push_str(text);
@@ -137,6 +141,7 @@ impl Builder {
                 joined.text.push(' ');
                 joined.pattern.push(' ');
             }
+            joined.has_backslash |= field.has_backslash;
             joined.text.push_str(&field.text);
             joined.pattern.push_str(&field.pattern);
         }
@@ -239,73 +244,6 @@ fn end_of_double(text: &str, at: usize) -> Option<usize> {
     None
 }
 
-/// `$'…'`: bash manual, "ANSI-C Quoting".
-pub(super) fn ansi_c(text: &str) -> String {
-    let chars: Vec<char> = text.chars().collect();
-    let mut out = String::new();
-    let mut i = 0;
-    let number = |from: usize, most: usize, base: u32| -> (u32, usize) {
-        let (mut value, mut used) = (0u32, 0);
-        while used < most {
-            let Some(digit) = chars.get(from + used).and_then(|c| c.to_digit(base)) else { break };
-            value = value.wrapping_mul(base).wrapping_add(digit);
-            used += 1;
-        }
-        (value, used)
-    };
-    while i < chars.len() {
-        if chars[i] != '\\' || i + 1 >= chars.len() {
-            out.push(chars[i]);
-            i += 1;
-            continue;
-        }
-        i += 1;
-        let c = chars[i];
-        i += 1;
-        let simple = match c {
-            'a' => '\x07',
-            'b' => '\x08',
-            'e' | 'E' => '\x1b',
-            'f' => '\x0c',
-            'n' => '\n',
-            'r' => '\r',
-            't' => '\t',
-            'v' => '\x0b',
-            '\\' | '\'' | '"' | '?' => c,
-            'x' | 'u' | 'U' => {
-                let most = if c == 'x' {
-                    2
-                } else if c == 'u' {
-                    4
-                } else {
-                    8
-                };
-                let (value, used) = number(i, most, 16);
-                i += used;
-                char::from_u32(value).unwrap_or('\u{FFFD}')
-            }
-            '0'..='7' => {
-                let (value, used) = number(i - 1, 3, 8);
-                i += used - 1;
-                char::from_u32(value & 0xFF).unwrap_or('\u{FFFD}')
-            }
-            'c' => {
-                let control = chars.get(i).map_or('\0', |c| char::from((*c as u32 & 0x1F) as u8));
-                i += 1;
-                control
-            }
-            other => {
-                out.push('\\');
-                other
-            }
-        };
-        if simple != '\0' {
-            out.push(simple);
-        }
-    }
-    out
-}
-
 impl Machine<'_> {
     /// A word as one string without splitting or globbing: the value of an assignment.
     pub(super) fn expand_assigned(&mut self, text: &str) -> Result<String, Flow> {
@@ -347,12 +285,22 @@ impl Machine<'_> {
                 words.list.push(text.to_owned());
                 continue;
             }
-            let braced = self.brace_expand(text)?;
+            let braced = match self.state.options.braceexpand {
+                true => self.brace_expand(text)?,
+                false => vec![text.to_owned()],
+            };
             for text in braced {
                 self.step(1)?;
                 let mut builder = Builder::new(true, self.scalar("IFS"));
                 self.enter()?;
-                let result = self.expand_into(&text, WORD, &mut builder);
+                // what looks like an assignment has tildes where one has
+                let name = text.split_once('=').map_or("", |(name, _)| name);
+                let result = if super::builtins::is_identifier(name) && text.contains('~') {
+                    builder.literal(&text[..=name.len()]);
+                    self.expand_into(&text[name.len() + 1..], ASSIGNED, &mut builder)
+                } else {
+                    self.expand_into(&text, WORD, &mut builder)
+                };
                 self.leave();
                 result?;
                 builder.finish_field();
@@ -451,6 +399,8 @@ impl Machine<'_> {
             "" => self.scalar("HOME").or_else(|| Some("/root".to_owned())),
             "+" => Some(self.state.directory.clone()),
             "root" => Some("/root".to_owned()),
+            // a user's, or a place of the stack of folders
+            _ if user.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.+".contains(&byte)) => Some(unknown()),
             _ => None,
         };
         if let Some(value) = value {
@@ -473,7 +423,7 @@ impl Machine<'_> {
                     end += 1 + usize::from(bytes[end] == b'\\');
                 }
                 let end = end.min(text.len());
-                builder.quoted(&ansi_c(&text[at + 2..end]));
+                builder.quoted(&decode(&text[at + 2..end], Style::Quoted).0);
                 Ok((end + 1).min(text.len()))
             }
             Some(b'"') if !mode.double => {
@@ -549,6 +499,15 @@ impl Machine<'_> {
         Ok(())
     }
 
+    /// The same for `((…))`; the inner nothing: it is no expression, and the command fails.
+    pub(super) fn tolerant_arithmetic(&mut self, text: &str) -> Result<Option<Option<i64>>, Flow> {
+        let expanded = self.expand_single(text, QUOTED)?.text;
+        if expanded.trim().is_empty() {
+            return Ok(Some(Some(0)));
+        }
+        self.tolerated(|machine| machine.arithmetic(&expanded, 0))
+    }
+
     /// Expands and evaluates an arithmetic expression.
     pub(super) fn evaluate_arithmetic(&mut self, text: &str) -> Result<Option<i64>, Flow> {
         let expanded = self.expand_single(text, QUOTED)?.text;
@@ -595,14 +554,26 @@ impl Machine<'_> {
                 values: self.state.positional.to_vec(),
                 star: name == "*",
             },
+            "#" if self.state.is_positional_open() => Expansion::One(unknown()),
             "#" => Expansion::One(self.state.positional.len().to_string()),
             "?" => Expansion::One(self.state.status.map_or_else(unknown, |status| status.to_string())),
-            "-" => Expansion::One("hB".to_owned()),
+            "-" if self.state.options.others => Expansion::One(unknown()),
+            "-" => {
+                let options = &self.state.options;
+                let letters =
+                    [('a', options.allexport), ('e', options.errexit), ('f', options.noglob), ('h', true)];
+                let last = [('u', options.nounset), ('B', true)];
+                let on = letters.iter().chain(&last).filter(|(_, on)| *on).map(|(letter, _)| letter);
+                Expansion::One(on.collect())
+            }
             "$" => Expansion::One(unknown()),
-            "!" => Expansion::Unset,
+            "!" => self.scalar("!").map_or(Expansion::Unset, Expansion::One),
             "0" => Expansion::One("/usr/sbin/dkms".to_owned()),
             _ if name.starts_with(|c: char| c.is_ascii_digit()) => {
                 let index: usize = name.parse().unwrap_or(usize::MAX);
+                if self.state.is_positional_open() {
+                    return Ok(Expansion::One(MAYBE.to_string()));
+                }
                 match self.state.positional.get(index.saturating_sub(1)) {
                     Some(value) => Expansion::One(value.clone()),
                     None => Expansion::Unset,
@@ -624,7 +595,14 @@ impl Machine<'_> {
             return Ok(());
         }
         let (indirect, body) = match text.strip_prefix('!') {
-            Some(rest) if rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') => (true, rest),
+            Some(rest) if rest == "#" || rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') => {
+                (true, rest)
+            }
+            Some(rest) if !rest.is_empty() => {
+                self.note_unknown(&format!("`${{{text}}}`"));
+                emit(Expansion::One(MAYBE.to_string()), mode, builder, &separator);
+                return Ok(());
+            }
             _ => (false, text),
         };
         let Some((mut parameter, operation)) = parse_parameter(body) else {
@@ -633,14 +611,13 @@ impl Machine<'_> {
         if indirect {
             match (&parameter.subscript, operation) {
                 (None, "*" | "@") => {
-                    let names: Vec<String> = self
-                        .state
-                        .variables
-                        .keys()
-                        .filter(|name| name.starts_with(&parameter.name))
-                        .cloned()
-                        .collect();
-                    let value = Expansion::Many { values: names, star: operation == "*", uncertain: false };
+                    let found = self.state.variables.iter().filter(|(name, _)| name.starts_with(&parameter.name));
+                    // dkms and its caller have more of short names
+                    let uncertain = parameter.name.len() < 3
+                        || self.state.open_names
+                        || found.clone().any(|(_, variable)| variable.place.is_none());
+                    let names: Vec<String> = found.map(|(name, _)| name.clone()).collect();
+                    let value = Expansion::Many { values: names, star: operation == "*", uncertain };
                     emit(value, mode, builder, &separator);
                     return Ok(());
                 }
@@ -676,7 +653,7 @@ impl Machine<'_> {
         let value = self.checked(value, &parameter.name)?;
         Ok(match value {
             Expansion::Unset => "0".to_owned(),
-            Expansion::One(text) if is_unknown(&text) => unknown(),
+            Expansion::One(text) if is_unknown(&text) || self.is_of_a_locale(&text) => unknown(),
             Expansion::One(text) => text.chars().count().to_string(),
             Expansion::Many { uncertain: true, .. } => unknown(),
             Expansion::Many { values, .. } => values.len().to_string(),
@@ -703,6 +680,14 @@ impl Machine<'_> {
         if let Some(kind @ ('-' | '=' | '?' | '+')) = test.chars().next() {
             return self.operate_on_absence(parameter, value, colon, kind, &test[1..], mode, builder);
         }
+        if colon && test.is_empty() {
+            return Err(self.fatal(&format!("`${{{whole}}}` is not a valid expansion")));
+        }
+        if operation == "@a" && parameter.subscript.is_none() && is_name_start(parameter.name.as_bytes()[0]) {
+            let flags = self.attributes(&parameter.name);
+            emit(Expansion::One(flags), mode, builder, &separator);
+            return Ok(());
+        }
         if colon {
             let value = self.checked(value, &parameter.name)?;
             let value = self.slice(parameter, value, test)?;
@@ -713,11 +698,12 @@ impl Machine<'_> {
         let Some(change) = self.parse_change(operation, parameter)? else {
             return Err(self.fatal(&format!("`${{{whole}}}` is not a valid expansion")));
         };
+        let apply = |text: &str| if self.is_of_a_locale(text) { unknown() } else { apply(&change, text) };
         let value = match value {
             Expansion::Unset => Expansion::Unset,
-            Expansion::One(text) => Expansion::One(apply(&change, &text)),
+            Expansion::One(text) => Expansion::One(apply(&text)),
             Expansion::Many { values, star, uncertain } => Expansion::Many {
-                values: values.iter().map(|text| apply(&change, text)).collect(),
+                values: values.iter().map(|text| apply(text)).collect(),
                 star,
                 uncertain,
             },
@@ -804,23 +790,78 @@ impl Machine<'_> {
         };
         Ok(match value {
             Expansion::Unset => Expansion::Unset,
-            Expansion::One(text) if is_unknown(&text) => Expansion::One(unknown()),
+            Expansion::One(text) if is_unknown(&text) || self.is_of_a_locale(&text) => Expansion::One(unknown()),
             Expansion::One(text) => {
                 let chars: Vec<char> = text.chars().collect();
-                Expansion::One(slice_of(&chars, offset, length).iter().collect())
+                let Some(slice) = slice_of(&chars, offset, length) else {
+                    return Err(self.fatal("a substring ends before it begins"));
+                };
+                Expansion::One(slice.iter().collect())
+            }
+            Expansion::Many { .. } if length.is_some_and(|length| length < 0) => {
+                return Err(self.fatal("a length is less than 0"));
+            }
+            Expansion::Many { star, uncertain: true, .. } => {
+                Expansion::Many { values: vec![MAYBE.to_string()], star, uncertain: true }
             }
             Expansion::Many { values, star, uncertain } => {
                 let values = if parameter.subscript.is_none() {
                     // For positional parameters index 0 is `$0`.
                     let mut all = vec!["/usr/sbin/dkms".to_owned()];
                     all.extend(values);
-                    slice_of(&all, offset, length).to_vec()
+                    slice_of(&all, offset, length).unwrap_or_default().to_vec()
                 } else {
-                    slice_of(&values, offset, length).to_vec()
+                    self.elements_from(&parameter.name, offset, length, values)
                 };
                 Expansion::Many { values, star, uncertain }
             }
         })
+    }
+
+    /// `${x[@]:offset:length}`: the offset counts indices, the length elements.
+    fn elements_from(&self, name: &str, offset: i64, length: Option<i64>, values: Vec<String>) -> Vec<String> {
+        let count = length.map_or(usize::MAX, |length| usize::try_from(length).unwrap_or(0));
+        let is_map = matches!(
+            self.state.variables.get(name).map(|variable| &variable.data),
+            Some(Data::Associative(_))
+        );
+        if is_map {
+            // bash counts from 1 there
+            let skipped = usize::try_from(offset).unwrap_or(usize::MAX).saturating_sub(1);
+            return values.into_iter().skip(skipped).take(count).collect();
+        }
+        let elements = self.indexed(name);
+        let end = elements.keys().next_back().map_or(0, |last| last + 1);
+        let start = if offset < 0 { i64::try_from(end).unwrap_or(i64::MAX).saturating_add(offset) } else { offset };
+        match usize::try_from(start) {
+            Ok(start) => elements.range(start..).take(count).map(|(_, value)| value.clone()).collect(),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// `${x@a}`.
+    fn attributes(&self, name: &str) -> String {
+        let Some(variable) = self.state.variables.get(name) else {
+            return self.scalar(name).map_or_else(String::new, |_| unknown());
+        };
+        let list = match variable.data {
+            Data::Indexed(_) => "a",
+            Data::Associative(_) => "A",
+            _ => "",
+        };
+        // what dkms set has others
+        if variable.odd || variable.place.is_none() || self.state.options.allexport || matches!(variable.data, Data::Unknown) {
+            return unknown();
+        }
+        let flags = [
+            (variable.integer, 'i'),
+            (variable.readonly, 'r'),
+            (variable.exported, 'x'),
+            (variable.upper == Some(false), 'l'),
+            (variable.upper == Some(true), 'u'),
+        ];
+        let set = flags.iter().filter(|(on, _)| *on).map(|(_, letter)| letter);
+        list.chars().chain(set.copied()).collect()
     }
 
     fn parse_change(&mut self, operation: &str, parameter: &Parameter) -> Result<Option<Change>, Flow> {
@@ -836,7 +877,7 @@ impl Machine<'_> {
                 return Ok(Some(if is_unknown(&pattern) {
                     Change::Unknown
                 } else {
-                    Change::Remove(Glob::new(&pattern, false), part)
+                    Change::Remove(self.glob_of(&pattern, false), part)
                 }));
             }
         }
@@ -847,45 +888,58 @@ impl Machine<'_> {
             };
             let cut = split_replacement(rest);
             let pattern = self.expand_pattern(&rest[..cut])?;
-            let replacement = match rest.get(cut + 1..) {
-                Some(replacement) => self.expand_string(replacement)?,
-                None => String::new(),
+            let written = rest.get(cut + 1..).unwrap_or_default();
+            let field = self.expand_single(written, WORD)?;
+            let replacement = match self.state.options.patsub_replacement {
+                true => replacement(field),
+                false => Some(vec![Some(field.text)]),
             };
-            if is_unknown(&pattern) || is_unknown(&replacement) {
+            let Some(replacement) = replacement.filter(|parts| !parts.iter().flatten().any(|text| is_unknown(text))) else {
+                return Ok(Some(Change::Unknown));
+            };
+            if is_unknown(&pattern) {
                 return Ok(Some(Change::Unknown));
             }
             return Ok(Some(Change::Replace {
-                glob: Glob::new(&pattern, ignore_case),
+                glob: self.glob_of(&pattern, ignore_case),
                 empty: pattern.is_empty(),
                 replacement,
                 kind,
             }));
         }
-        for (prefix, upper, all) in
-            [("^^", true, true), ("^", true, false), (",,", false, true), (",", false, false)]
-        {
+        for (prefix, upper, all) in [
+            ("^^", Some(true), true),
+            ("^", Some(true), false),
+            (",,", Some(false), true),
+            (",", Some(false), false),
+            ("~~", None, true),
+            ("~", None, false),
+        ] {
             if let Some(pattern) = operation.strip_prefix(prefix) {
                 let pattern = self.expand_pattern(pattern)?;
-                let glob = (!pattern.is_empty()).then(|| Glob::new(&pattern, false));
+                if is_unknown(&pattern) {
+                    return Ok(Some(Change::Unknown));
+                }
+                let glob = (!pattern.is_empty()).then(|| self.glob_of(&pattern, false));
                 return Ok(Some(Change::Case { upper, all, glob }));
             }
         }
         Ok(match operation {
             "@Q" => Some(Change::Quote),
             "@E" => Some(Change::Escapes),
-            "@U" => Some(Change::Case { upper: true, all: true, glob: None }),
-            "@u" => Some(Change::Case { upper: true, all: false, glob: None }),
-            "@L" => Some(Change::Case { upper: false, all: true, glob: None }),
+            "@U" => Some(Change::Case { upper: Some(true), all: true, glob: None }),
+            "@u" => Some(Change::Case { upper: Some(true), all: false, glob: None }),
+            "@L" => Some(Change::Case { upper: Some(false), all: true, glob: None }),
             "@P" | "@K" | "@k" => Some(Change::Unknown),
-            "@A" => Some(Change::Assignment(parameter.name.clone())),
-            "@a" => {
-                let flag = match self.state.variables.get(&parameter.name).map(|variable| &variable.data) {
-                    Some(Data::Indexed(_)) => "a",
-                    Some(Data::Associative(_)) => "A",
-                    _ => "",
-                };
-                Some(Change::Constant(flag.to_owned()))
+            "@A" => {
+                let variable = self.state.variables.get(&parameter.name);
+                let plain = variable.is_some_and(|variable| matches!(variable.data, Data::Scalar(_)))
+                    && parameter.subscript.is_none()
+                    && self.attributes(&parameter.name).is_empty();
+                Some(if plain { Change::Assignment(parameter.name.clone()) } else { Change::Unknown })
             }
+            "@a" if parameter.subscript.is_some() => Some(Change::Constant(self.attributes(&parameter.name))),
+            "@a" => Some(Change::Unknown),
             _ => None,
         })
     }
@@ -895,8 +949,9 @@ impl Machine<'_> {
 enum Change {
     Unknown,
     Remove(Glob, Part),
-    Replace { glob: Glob, empty: bool, replacement: String, kind: char },
-    Case { upper: bool, all: bool, glob: Option<Glob> },
+    Replace { glob: Glob, empty: bool, replacement: Vec<Piece>, kind: char },
+    /// Without `upper`, each letter gets the other case.
+    Case { upper: Option<bool>, all: bool, glob: Option<Glob> },
     Quote,
     Escapes,
     Assignment(String),
@@ -916,35 +971,73 @@ fn apply(change: &Change, text: &str) -> String {
         Change::Replace { empty: true, kind: ' ' | '/', .. } => Ok(text.to_owned()),
         Change::Replace { glob, replacement, kind, .. } => match kind {
             '#' => glob.find(text, Part::LongestPrefix).map(|found| match found {
-                Some(range) => format!("{replacement}{}", &text[range.end..]),
+                Some(range) => format!("{}{}", filled(replacement, &text[range.clone()]), &text[range.end..]),
                 None => text.to_owned(),
             }),
             '%' => glob.find(text, Part::LongestSuffix).map(|found| match found {
-                Some(range) => format!("{}{replacement}", &text[..range.start]),
+                Some(range) => format!("{}{}", &text[..range.start], filled(replacement, &text[range.clone()])),
                 None => text.to_owned(),
             }),
-            kind => glob.replace(text, *kind == '/', replacement),
+            kind => glob.replace(text, *kind == '/', |matched| filled(replacement, matched)),
         },
         Change::Case { upper, all, glob } => {
             let mut out = String::new();
             for (i, c) in text.chars().enumerate() {
                 let fits = glob.as_ref().is_none_or(|glob| glob.matches(&c.to_string()) == Some(true));
-                if !fits || (i > 0 && !all) {
-                    out.push(c);
-                } else if *upper {
-                    out.extend(c.to_uppercase());
+                out.push(if fits && (i == 0 || *all) {
+                    other_case(c, upper.unwrap_or(!c.is_uppercase()))
                 } else {
-                    out.extend(c.to_lowercase());
-                }
+                    c
+                });
             }
             Ok(out)
         }
         Change::Quote => Ok(single_quote(text)),
-        Change::Escapes => Ok(ansi_c(text)),
+        Change::Escapes => Ok(decode(text, Style::Quoted).0),
         Change::Assignment(name) => Ok(format!("{name}={}", single_quote(text))),
         Change::Constant(value) => Ok(value.clone()),
     };
     changed.unwrap_or_else(|()| unknown())
+}
+
+/// A part of a replacement; nothing: what was matched.
+type Piece = Option<String>;
+
+/// A replacement, where a `&` that is not quoted is what was matched; nothing: it cannot be said which is quoted.
+fn replacement(field: Field) -> Option<Vec<Piece>> {
+    if !field.text.contains('&') {
+        return Some(vec![Some(field.text)]);
+    }
+    if field.has_backslash {
+        return None;
+    }
+    let mut pieces = vec![Some(String::new())];
+    let mut chars = field.pattern.chars();
+    while let Some(c) = chars.next() {
+        let c = match c {
+            '&' => {
+                pieces.extend([None, Some(String::new())]);
+                continue;
+            }
+            '\\' => chars.next()?,
+            c => c,
+        };
+        if let Some(Some(last)) = pieces.last_mut() {
+            last.push(c);
+        }
+    }
+    Some(pieces)
+}
+
+fn filled(replacement: &[Piece], matched: &str) -> String {
+    replacement.iter().map(|piece| piece.as_deref().unwrap_or(matched)).collect()
+}
+
+/// A letter in upper or lower case, where that is one letter, as C has it.
+pub(super) fn other_case(c: char, upper: bool) -> char {
+    let single = |mut letters: Box<dyn Iterator<Item = char>>| letters.next().filter(|_| letters.next().is_none());
+    let changed = if upper { single(Box::new(c.to_uppercase())) } else { single(Box::new(c.to_lowercase())) };
+    changed.unwrap_or(c)
 }
 
 /// `'…'` as `${x@Q}` prints it.
@@ -953,37 +1046,41 @@ pub(crate) fn single_quote(text: &str) -> String {
         let mut out = String::from("$'");
         for c in text.chars() {
             match c {
-                '\n' => out.push_str("\\n"),
+                '\x07' => out.push_str("\\a"),
+                '\x08' => out.push_str("\\b"),
                 '\t' => out.push_str("\\t"),
+                '\n' => out.push_str("\\n"),
+                '\x0b' => out.push_str("\\v"),
+                '\x0c' => out.push_str("\\f"),
                 '\r' => out.push_str("\\r"),
-                '\'' | '\\' => {
-                    out.push('\\');
-                    out.push(c);
-                }
+                '\x1b' => out.push_str("\\E"),
+                '\'' | '\\' => out.extend(['\\', c]),
+                c if c.is_ascii_control() => out.push_str(&format!("\\{:03o}", u32::from(c))),
                 c => out.push(c),
             }
         }
         out.push('\'');
         return out;
     }
+    if text == "'" {
+        return "\\'".to_owned();
+    }
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-fn slice_of<T>(items: &[T], offset: i64, length: Option<i64>) -> &[T] {
+/// Nothing: the end lies before the beginning.
+fn slice_of<T>(items: &[T], offset: i64, length: Option<i64>) -> Option<&[T]> {
     let count = i64::try_from(items.len()).unwrap_or(i64::MAX);
-    let start = if offset < 0 { count + offset } else { offset };
+    let start = if offset < 0 { count.saturating_add(offset) } else { offset };
     if start < 0 || start > count {
-        return &[];
+        return Some(&[]);
     }
     let end = match length {
         None => count,
-        Some(length) if length < 0 => count + length,
+        Some(length) if length < 0 => count.saturating_add(length),
         Some(length) => start.saturating_add(length).min(count),
     };
-    if end < start {
-        return &[];
-    }
-    &items[usize::try_from(start).unwrap_or(0)..usize::try_from(end).unwrap_or(0)]
+    items.get(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
 }
 
 /// The offset of the `:` between offset and length; a `? :` belongs together.
@@ -1005,7 +1102,7 @@ fn split_slice(text: &str) -> usize {
 /// The offset of the `/` between pattern and replacement.
 fn split_replacement(text: &str) -> usize {
     let bytes = text.as_bytes();
-    let mut i = usize::from(text.starts_with('/'));
+    let mut i = 0;
     while i < bytes.len() {
         match bytes[i] {
             b'\\' => i += 1,
@@ -1056,7 +1153,7 @@ fn parse_parameter(text: &str) -> Option<(Parameter, &str)> {
         return None;
     }
     let rest = &text[end..];
-    if !rest.is_empty() && !rest.starts_with([':', '-', '=', '?', '+', '#', '%', '/', '^', ',', '@', '*']) {
+    if !rest.is_empty() && !rest.starts_with([':', '-', '=', '?', '+', '#', '%', '/', '^', ',', '~', '@', '*']) {
         return None;
     }
     Some((Parameter { name: text[..end].to_owned(), subscript: None }, rest))

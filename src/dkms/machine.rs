@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use super::Inputs;
 use super::codes;
+use super::pattern::Glob;
 use super::state::{Data, MAYBE, Sink, State, UNKNOWN, Variable, is_unknown, merge, unknown};
 use super::syntax::{self, Script};
 use crate::diagnostic::{Code, Severity};
@@ -32,6 +33,8 @@ pub(super) enum Flow {
     Break(u32),
     Continue(u32),
     Return,
+    /// An arithmetic error, which fails the command.
+    Failed,
     /// The (sub)shell ends.
     Exit,
     /// A limit was exceeded: the evaluation ends.
@@ -69,6 +72,14 @@ pub(super) struct Machine<'a> {
     pub pending: Vec<(Flow, State)>,
     /// Above zero: a failing command does not end a `set -e` shell.
     pub lenient: usize,
+    /// Loops around the running command.
+    pub loops: u32,
+    /// The running command held a command substitution.
+    pub substituted: bool,
+    /// From some place on nothing is known any more.
+    pub lost: bool,
+    /// An arithmetic error fails the command only.
+    pub tolerant: bool,
     pub function_names: Vec<String>,
     pub sources: Vec<String>,
     /// Line of the running command.
@@ -95,6 +106,10 @@ impl<'a> Machine<'a> {
             looked_at_files: Cell::new(false),
             pending: Vec::new(),
             lenient: 0,
+            loops: 0,
+            substituted: false,
+            lost: false,
+            tolerant: false,
             function_names: Vec::new(),
             sources: Vec::new(),
             line: 0,
@@ -134,6 +149,15 @@ impl<'a> Machine<'a> {
         Flow::Exit
     }
 
+    /// An error of arithmetic, which ends the shell only in an expansion.
+    pub(super) fn arithmetic_fails(&mut self, message: &str) -> Flow {
+        if !self.tolerant {
+            return self.fatal(message);
+        }
+        self.find(&codes::RUNTIME, Severity::Warning, format!("{message}: the command fails"), None);
+        Flow::Failed
+    }
+
     /// A limit is exceeded.
     pub(super) fn limit(&mut self, message: &str) -> Flow {
         self.find(&codes::LIMIT, Severity::Error, message.to_owned(), None);
@@ -150,6 +174,12 @@ impl<'a> Machine<'a> {
             format!("{what} is not known here{target}"),
             Some("state the fact in the file, or give it to kpkg"),
         );
+    }
+
+    /// Something whose effects are not imitated: from here on nothing is known.
+    pub(super) fn lose(&mut self, what: &str) {
+        self.note_unknown(&format!("{what} is not imitated: what follows"));
+        self.lost = true;
     }
 
     /// Something that only other software would bring.
@@ -266,11 +296,19 @@ impl<'a> Machine<'a> {
     /// Variables that bash computes.
     fn dynamic(&self, name: &str) -> Option<String> {
         Some(match name {
-            "LINENO" => self.line.to_string(),
-            "RANDOM" | "SECONDS" | "EPOCHSECONDS" | "EPOCHREALTIME" | "SRANDOM" | "PPID" | "BASHPID"
-            | "HOSTNAME" | "COLUMNS" | "LINES" => unknown(),
+            // bash counts anew in what it parses anew
+            "LINENO" if self.foreign == 0 && self.function_names.is_empty() => self.line.to_string(),
             "FUNCNAME" => self.function_names.last().cloned().unwrap_or_else(|| "source".to_owned()),
             "BASH_SOURCE" => self.sources.last().cloned().unwrap_or_default(),
+            "BASH_VERSINFO" => BASH_MAJOR.to_owned(),
+            "OPTERR" => "1".to_owned(),
+            "PIPESTATUS" => match &self.state.pipe {
+                None => self.state.status,
+                Some(statuses) => statuses.first().copied().flatten(),
+            }
+            .map_or_else(unknown, |status| status.to_string()),
+            _ if COMPUTED.contains(&name) => unknown(),
+            _ if OF_THE_CALLER.contains(&name) || name.starts_with("LC_") => MAYBE.to_string(),
             _ if self.state.open_names || (self.state.open_config && name.starts_with("CONFIG_")) => {
                 MAYBE.to_string()
             }
@@ -302,7 +340,9 @@ impl<'a> Machine<'a> {
                 };
                 let values = self.indexed(name);
                 let Some(index) = resolve(index, &values) else { return Ok(None) };
-                Ok(values.get(&index).cloned())
+                let open = values.values().any(|value| value.contains(MAYBE));
+                let beyond = open && !self.state.variables.contains_key(name);
+                Ok(values.get(&index).cloned().or_else(|| beyond.then(|| MAYBE.to_string())))
             }
         }
     }
@@ -313,19 +353,54 @@ impl<'a> Machine<'a> {
             Some(Data::Indexed(values)) => values.clone(),
             Some(Data::Scalar(value)) => BTreeMap::from([(0, value.clone())]),
             Some(Data::Unset | Data::Associative(_) | Data::Unknown) => BTreeMap::new(),
-            None if name == "BASH_SOURCE" => {
-                let mut sources: Vec<String> = self.sources.clone();
-                sources.reverse();
-                sources.into_iter().enumerate().collect()
+            None if name == "BASH_SOURCE" || name == "FUNCNAME" => self.calls(name == "FUNCNAME"),
+            None if name == "BASH_VERSINFO" => {
+                let numbers = [BASH_MAJOR, "", "", "", "release", ""].map(str::to_owned).into_iter();
+                numbers.map(|text| if text.is_empty() { unknown() } else { text }).enumerate().collect()
             }
+            None if name == "PIPESTATUS" => match &self.state.pipe {
+                Some(statuses) if statuses.is_empty() => BTreeMap::from([(0, MAYBE.to_string())]),
+                Some(statuses) => {
+                    let text = |status: &Option<u8>| status.map_or_else(unknown, |status| status.to_string());
+                    statuses.iter().map(text).enumerate().collect()
+                }
+                None => self.dynamic(name).map(|value| BTreeMap::from([(0, value)])).unwrap_or_default(),
+            },
             None => self.dynamic(name).map(|value| BTreeMap::from([(0, value)])).unwrap_or_default(),
         }
+    }
+
+    /// `FUNCNAME` or `BASH_SOURCE`: who called dkms's reader of the file is not known.
+    fn calls(&self, names: bool) -> BTreeMap<usize, String> {
+        let functions = self.function_names.len();
+        let mut calls: Vec<String> = if names {
+            self.function_names.iter().rev().cloned().chain([String::from("source")]).collect()
+        } else {
+            vec![self.sources.last().cloned().unwrap_or_default(); functions + 1]
+        };
+        // with a file in a file the two mix
+        if self.sources.len() > 2 {
+            calls.truncate(1);
+        }
+        calls.push(MAYBE.to_string());
+        calls.into_iter().enumerate().collect()
+    }
+
+    /// A pattern as the options of the shell have it.
+    pub(super) fn glob_of(&mut self, pattern: &str, ignore_case: bool) -> Glob {
+        if !self.state.options.extglob && super::pattern::has_group(pattern) {
+            // written in the file it is a syntax error, and otherwise it means itself
+            self.lose("an extended pattern where `extglob` is off");
+        }
+        Glob::new(pattern, ignore_case)
     }
 
     /// All elements, and whether there may be more or fewer.
     pub(super) fn elements(&self, name: &str) -> (Vec<String>, bool) {
         let values: Vec<String> = match self.state.variables.get(name).map(|variable| &variable.data) {
-            Some(Data::Associative(values)) => values.values().cloned().collect(),
+            Some(Data::Associative(values)) => {
+                in_hash_order(values).into_iter().map(|(_, value)| value.clone()).collect()
+            }
             Some(Data::Unknown) => vec![MAYBE.to_string()],
             _ => self.indexed(name).into_values().collect(),
         };
@@ -336,7 +411,9 @@ impl<'a> Machine<'a> {
     /// All indices or keys, and whether there may be more or fewer.
     pub(super) fn keys(&self, name: &str) -> (Vec<String>, bool) {
         let keys = match self.state.variables.get(name).map(|variable| &variable.data) {
-            Some(Data::Associative(values)) => values.keys().cloned().collect(),
+            Some(Data::Associative(values)) => {
+                in_hash_order(values).into_iter().map(|(key, _)| key.clone()).collect()
+            }
             _ => self.indexed(name).keys().map(ToString::to_string).collect(),
         };
         (keys, self.elements(name).1)
@@ -354,24 +431,36 @@ impl<'a> Machine<'a> {
     /// Checks that a variable may be changed.
     fn writable(&mut self, name: &str) -> Result<(), Flow> {
         if self.state.variables.get(name).is_some_and(|variable| variable.readonly) {
-            return Err(self.fatal(&format!("`{name}` is readonly")));
+            return Err(self.arithmetic_fails(&format!("`{name}` is readonly")));
         }
         Ok(())
     }
 
     fn shaped(&mut self, name: &str, text: String) -> Result<String, Flow> {
-        let (integer, upper) = match self.state.variables.get(name) {
-            Some(variable) => (variable.integer, variable.upper),
-            None => (false, None),
+        let (integer, upper, odd) = match self.state.variables.get(name) {
+            Some(variable) => (variable.integer, variable.upper, variable.odd),
+            None => (false, None, false),
         };
+        if odd || COMPUTED.contains(&name) {
+            return Ok(unknown());
+        }
         if integer {
-            return Ok(self.evaluate_arithmetic(&text)?.map_or_else(unknown, |value| value.to_string()));
+            return Ok(self.arithmetic(&text, 0)?.map_or_else(unknown, |value| value.to_string()));
         }
         Ok(match upper {
-            Some(true) => text.to_uppercase(),
-            Some(false) => text.to_lowercase(),
+            Some(upper) => text.chars().map(|c| super::expand::other_case(c, upper)).collect(),
             None => text,
         })
+    }
+
+    /// Whether the file chose a locale, in which a character may be a byte.
+    pub(super) fn is_locale_chosen(&self) -> bool {
+        ["LC_ALL", "LC_CTYPE", "LANG"].iter().any(|name| self.state.variables.contains_key(*name))
+    }
+
+    /// Whether a text has other characters in another locale.
+    pub(super) fn is_of_a_locale(&self, text: &str) -> bool {
+        !text.is_ascii() && self.is_locale_chosen()
     }
 
     /// Assigns a scalar or an element.
@@ -388,8 +477,11 @@ impl<'a> Machine<'a> {
             return Ok(());
         }
         if append && self.state.variables.get(name).is_some_and(|variable| variable.integer) {
-            let old = self.scalar(name).unwrap_or_default();
-            let sum = format!("{old}+({text})");
+            let old = match subscript {
+                Some(subscript) => self.element_by_subscript(name, subscript)?,
+                None => self.scalar(name),
+            };
+            let sum = format!("{}+({text})", old.unwrap_or_default());
             return self.assign(name, subscript, sum, false);
         }
         let text = self.shaped(name, text)?;
@@ -496,12 +588,24 @@ impl<'a> Machine<'a> {
                 (Data::Associative(values), true) => values.clone(),
                 _ => BTreeMap::new(),
             };
+            // `(key value …)`, where nothing has a subscript
+            let mut key = None;
             for (subscript, values) in elements {
-                if let (Some(subscript), Some(value)) = (subscript, values.into_iter().next()) {
-                    map.insert(self.expand_string(&subscript)?, value);
+                for value in values {
+                    let at = match (&subscript, key.take()) {
+                        (Some(subscript), _) => self.expand_string(subscript)?,
+                        (None, Some(key)) => key,
+                        (None, None) => {
+                            key = Some(value);
+                            continue;
+                        }
+                    };
+                    let value = self.shaped(name, value)?;
+                    map.insert(at, value);
                 }
             }
-            variable.data = Data::Associative(map);
+            map.extend(key.map(|key| (key, String::new())));
+            variable.data = if map.keys().any(|key| is_unknown(key)) { Data::Unknown } else { Data::Associative(map) };
             self.state.variables.insert(name.to_owned(), variable);
             return Ok(());
         }
@@ -540,6 +644,17 @@ impl<'a> Machine<'a> {
             return Ok(());
         }
         let Some(subscript) = subscript else {
+            if COMPUTED.contains(&name) || is_nonsense_name(name) || name == "BASH_VERSINFO" {
+                // it is a plain variable from now on
+                self.lose(&format!("`unset {name}`"));
+            }
+            let hides = |frame: &BTreeMap<String, Option<Variable>>| frame.contains_key(name);
+            if let [outer @ .., inner] = &self.state.frames[..]
+                && !hides(inner)
+                && outer.iter().skip(1).any(hides)
+            {
+                self.lose("`unset` of what a calling function holds");
+            }
             self.state.variables.remove(name);
             return Ok(());
         };
@@ -574,14 +689,16 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// Makes a variable local to the running function.
-    pub(super) fn make_local(&mut self, name: &str) {
+    /// Makes a variable local to the running function; `inherits`: with the value that it has.
+    pub(super) fn make_local(&mut self, name: &str, inherits: bool) {
         let old = self.state.variables.get(name).cloned();
         if let Some(frame) = self.state.frames.last_mut()
             && !frame.contains_key(name)
         {
             frame.insert(name.to_owned(), old);
-            self.state.variables.remove(name);
+            if !inherits {
+                self.state.variables.remove(name);
+            }
         }
     }
 
@@ -670,7 +787,10 @@ impl<'a> Machine<'a> {
         let Some(command) = self.state.exit_trap.take() else { return Flow::Next };
         let status = self.state.status;
         let flow = self.run_text(&command);
-        self.state.status = status;
+        // unless the command has a word in it
+        if flow != Flow::Exit {
+            self.state.status = status;
+        }
         flow
     }
 
@@ -678,9 +798,11 @@ impl<'a> Machine<'a> {
     pub(super) fn substitute(&mut self, command: &str) -> Result<String, Flow> {
         if is_unknown(command) {
             self.state.status = None;
+            self.substituted = true;
             return Ok(unknown());
         }
         let saved = (std::mem::take(&mut self.state.output), self.state.stdout, self.lenient);
+        let tolerant = std::mem::replace(&mut self.tolerant, false);
         self.state.stdout = Sink::Capture;
         self.lenient = 0;
         // Bash switches `set -e` off in command substitutions unless in POSIX mode (bash manual, "Command Execution Environment").
@@ -692,7 +814,6 @@ impl<'a> Machine<'a> {
             self.subshell(|machine| machine.print_file_word(&path))
         } else {
             self.subshell(|machine| {
-                machine.state.status = Some(0);
                 machine.run_text(command)
             })
         };
@@ -700,12 +821,28 @@ impl<'a> Machine<'a> {
         let output = std::mem::replace(&mut self.state.output, saved.0);
         self.state.stdout = saved.1;
         self.lenient = saved.2;
+        self.tolerant = tolerant;
+        self.substituted = true;
         if flow == Flow::Limit {
             return Err(flow);
         }
         self.check_length(&output)?;
         Ok(output.trim_end_matches('\n').replace('\0', ""))
     }
+}
+
+/// The elements of an associative array as bash 5 lists them: by their places in a table of hashes.
+fn in_hash_order(values: &BTreeMap<String, String>) -> Vec<(&String, &String)> {
+    const BUCKETS: u32 = 1024;
+    let bucket = |key: &str| {
+        let hash = key.bytes().fold(2_166_136_261u32, |hash, byte| {
+            hash.wrapping_mul(16_777_619) ^ i32::from(byte.cast_signed()).cast_unsigned()
+        });
+        hash & (BUCKETS - 1)
+    };
+    let mut list: Vec<_> = values.iter().collect();
+    list.sort_by_key(|(key, _)| bucket(key));
+    list
 }
 
 /// A written index as a position: negative counts from behind the last element.
@@ -719,5 +856,66 @@ fn resolve(index: i64, values: &BTreeMap<usize, String>) -> Option<usize> {
 
 /// Variables that bash ignores assignments to.
 pub(super) fn is_nonsense_name(name: &str) -> bool {
-    matches!(name, "FUNCNAME" | "GROUPS" | "BASH_SOURCE" | "LINENO")
+    matches!(name, "FUNCNAME" | "GROUPS" | "BASH_SOURCE" | "PIPESTATUS" | "BASH_LINENO" | "BASH_ARGC" | "BASH_ARGV")
 }
+
+/// Stands for `${BASH_VERSINFO[0]}`: not known, but for that it is 4 or more on every system that has a supported dkms.
+pub(super) const BASH_MAJOR: &str = "\u{10FFFE}bash\u{10FFFE}";
+
+/// Variables that bash computes or that depend on how it was built and called; assignments do not fix most of them.
+const COMPUTED: [&str; 30] = [
+    "BASH",
+    "BASHOPTS",
+    "BASHPID",
+    "BASH_ARGC",
+    "BASH_ARGV",
+    "BASH_ARGV0",
+    "BASH_COMMAND",
+    "BASH_LINENO",
+    "BASH_SUBSHELL",
+    "BASH_VERSION",
+    "COLUMNS",
+    "COMP_WORDBREAKS",
+    "DIRSTACK",
+    "EPOCHREALTIME",
+    "EPOCHSECONDS",
+    "GROUPS",
+    "HISTCMD",
+    "HOSTNAME",
+    "LINENO",
+    "LINES",
+    "MACHTYPE",
+    "OPTARG",
+    "PPID",
+    "PS4",
+    "RANDOM",
+    "SECONDS",
+    "SHELLOPTS",
+    "SHLVL",
+    "SRANDOM",
+    "_",
+];
+
+/// Variables of whoever calls dkms.
+const OF_THE_CALLER: [&str; 20] = [
+    "BASH_ENV",
+    "CDPATH",
+    "COPROC",
+    "DISPLAY",
+    "EDITOR",
+    "HISTFILE",
+    "LANG",
+    "LANGUAGE",
+    "LOGNAME",
+    "MAIL",
+    "OLDPWD",
+    "PAGER",
+    "PS1",
+    "SHELL",
+    "SUDO_USER",
+    "TERM",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "XDG_RUNTIME_DIR",
+];

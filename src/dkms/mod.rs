@@ -3,10 +3,12 @@
 //! Must not run commands, open files or look at the environment: everything comes in through [`Inputs`].
 
 mod arithmetic;
+mod attributes;
 mod builtins;
 mod codes;
 mod commands;
 mod decision;
+mod escapes;
 mod eval;
 mod evaluate;
 mod expand;
@@ -16,6 +18,8 @@ mod machine;
 mod marker;
 mod pattern;
 mod plain;
+mod printf;
+mod reading;
 mod refusal;
 mod sed;
 mod state;

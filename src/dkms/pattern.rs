@@ -28,6 +28,21 @@ fn literal(c: char, out: &mut String) {
     out.push(c);
 }
 
+/// Whether a pattern has a group of `extglob`.
+pub(super) fn has_group(pattern: &str) -> bool {
+    let mut chars = pattern.chars();
+    let mut before = ' ';
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => drop(chars.next()),
+            '(' if "?*+@!".contains(before) => return true,
+            _ => {}
+        }
+        before = c;
+    }
+    false
+}
+
 /// Translates until the end, or until `|` or `)` inside a group; returns where it stopped, `None` for what is not regular.
 fn translate(chars: &[char], mut i: usize, out: &mut String, depth: usize) -> Option<usize> {
     if depth > 20 {
@@ -291,18 +306,28 @@ impl Glob {
     }
 
     /// All leftmost longest matches, for `${x//pattern/}`.
-    pub(super) fn replace(&self, text: &str, all: bool, replacement: &str) -> Result<String, ()> {
+    pub(super) fn replace(
+        &self,
+        text: &str,
+        all: bool,
+        replacement: impl Fn(&str) -> String,
+    ) -> Result<String, ()> {
         if let Kind::Literal(literal) = &self.kind {
             let count = if all { text.matches(literal.as_str()).count() } else { 1 };
+            let replacement = replacement(literal);
             if count.saturating_mul(replacement.len()) > LONGEST {
                 return Err(());
             }
-            return Ok(text.replacen(literal.as_str(), replacement, count));
+            return Ok(text.replacen(literal.as_str(), &replacement, count));
         }
         if text.len() > 4096 {
             return Err(());
         }
         let matcher = self.matcher().ok_or(())?;
+        let matches_nothing = matcher("").ok_or(())?;
+        if text.is_empty() {
+            return Ok(if matches_nothing { replacement("") } else { String::new() });
+        }
         let mut out = String::new();
         let mut start = 0;
         while start < text.len() {
@@ -320,7 +345,7 @@ impl Glob {
                 }
             }
             if let Some(end) = found {
-                out.push_str(replacement);
+                out.push_str(&replacement(&text[start..end]));
                 if out.len() > LONGEST {
                     return Err(());
                 }
@@ -328,6 +353,8 @@ impl Glob {
                 if !all {
                     break;
                 }
+            } else if matches_nothing {
+                return Err(());
             } else {
                 let next = text[start..].chars().next().map_or(1, char::len_utf8);
                 out.push_str(&text[start..start + next]);

@@ -50,6 +50,10 @@ pub(super) struct Variable {
     pub integer: bool,
     /// `declare -l` (Some(false)) or `-u` (Some(true)).
     pub upper: Option<bool>,
+    /// `declare -x`.
+    pub exported: bool,
+    /// It has attributes that are not modelled: what is assigned to it is not what it holds.
+    pub odd: bool,
     /// Where it was last assigned, in the main file.
     pub place: Option<Range<usize>>,
 }
@@ -57,7 +61,7 @@ pub(super) struct Variable {
 impl Variable {
     /// A variable with a content and no attributes.
     pub(super) fn new(data: Data) -> Self {
-        Self { data, readonly: false, integer: false, upper: None, place: None }
+        Self { data, readonly: false, integer: false, upper: None, exported: false, odd: false, place: None }
     }
 }
 
@@ -75,10 +79,19 @@ pub(super) struct Options {
     pub pipefail: bool,
     pub allexport: bool,
     pub lastpipe: bool,
+    pub extglob: bool,
+    pub braceexpand: bool,
+    pub patsub_replacement: bool,
+    pub xpg_echo: bool,
+    pub expand_aliases: bool,
+    /// `set -x` or `-v`: commands appear on standard error.
+    pub traces: bool,
+    /// Others were switched that `$-` shows.
+    pub others: bool,
 }
 
 impl Options {
-    /// Those of a script that set nothing.
+    /// Those of a file that set nothing: dkms switches `extglob` on.
     pub(super) const fn new() -> Self {
         Self {
             errexit: false,
@@ -91,6 +104,13 @@ impl Options {
             pipefail: false,
             allexport: false,
             lastpipe: false,
+            extglob: true,
+            braceexpand: true,
+            patsub_replacement: true,
+            xpg_echo: false,
+            expand_aliases: false,
+            traces: false,
+            others: false,
         }
     }
 }
@@ -156,6 +176,8 @@ pub(super) struct State {
     pub options: Options,
     /// `None`: not known.
     pub status: Option<u8>,
+    /// The statuses of the last pipeline; `None`: it was one command. Without any, they are not known.
+    pub pipe: Option<Rc<[Option<u8>]>>,
     pub output: String,
     pub stdout: Sink,
     pub stderr: Sink,
@@ -179,6 +201,7 @@ impl State {
             positional: Shared::default(),
             options: Options::new(),
             status: Some(0),
+            pipe: None,
             output: String::new(),
             stdout: Sink::Capture,
             stderr: Sink::Away,
@@ -188,6 +211,11 @@ impl State {
             open_config: false,
             exit_trap: None,
         }
+    }
+
+    /// Whether it is not known how many positional parameters there are.
+    pub(super) fn is_positional_open(&self) -> bool {
+        self.positional.iter().any(|value| value.contains(MAYBE))
     }
 
     /// Sets a scalar without any checks.
@@ -289,6 +317,9 @@ fn merge_variables(
             Some(other) => {
                 variable.data = merge_data(&variable.data, &other.data);
                 variable.readonly |= other.readonly;
+                variable.odd |= other.odd
+                    || (variable.integer, variable.upper, variable.exported)
+                        != (other.integer, other.upper, other.exported);
                 variable.place = variable.place.or(other.place);
             }
             None => variable.data = merge_data(&variable.data, &Data::Unset),
@@ -309,6 +340,7 @@ pub(super) fn merge(a: State, b: State) -> State {
         frames: if a.frames.len() >= b.frames.len() { a.frames } else { b.frames },
         functions: a.functions,
         status: if a.status == b.status { a.status } else { None },
+        pipe: if a.pipe == b.pipe { a.pipe } else { Some(Rc::from([])) },
         directory: if a.directory == b.directory { a.directory } else { unknown() },
         open_names: a.open_names || b.open_names,
         open_config: a.open_config || b.open_config,

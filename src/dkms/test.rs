@@ -4,7 +4,7 @@
 
 use brush_parser::ast::{BinaryPredicate as Binary, ExtendedTestExpr as Expr, UnaryPredicate as Unary};
 
-use super::machine::{Flow, Machine};
+use super::machine::{BASH_MAJOR, Flow, Machine};
 use super::pattern::{self, Glob};
 use super::refusal;
 use super::state::{Data, MAYBE, UNKNOWN, Variable, is_unknown};
@@ -88,6 +88,9 @@ impl Machine<'_> {
                         None
                     });
                 }
+                if self.is_of_a_locale(&format!("{left}{pattern}")) {
+                    return Ok(None);
+                }
                 let answer = Glob::new(&pattern, self.state.options.nocasematch).matches(left);
                 let negated = matches!(predicate, Binary::StringDoesNotExactlyMatchPattern);
                 Ok(answer.map(|yes| yes != negated))
@@ -116,10 +119,17 @@ impl Machine<'_> {
                     _ => return Ok(None),
                 };
                 if operator.starts_with('-') {
-                    let a = self.evaluate_arithmetic(left)?;
-                    let b = self.evaluate_arithmetic(&text)?;
-                    let (Some(a), Some(b)) = (a, b) else { return Ok(None) };
-                    return Ok(Some(compare(operator, a, b)));
+                    if let Some(answer) = compare_major(operator, left, &text) {
+                        return Ok(Some(answer));
+                    }
+                    let a = self.tolerated(|machine| machine.arithmetic(left, 0))?;
+                    let b = self.tolerated(|machine| machine.arithmetic(&text, 0))?;
+                    // an error is no more than a no
+                    let (Some(a), Some(b)) = (a, b) else { return Ok(Some(false)) };
+                    return Ok(a.zip(b).map(|(a, b)| compare(operator, a, b)));
+                }
+                if matches!(operator, "<" | ">") && !(left.is_ascii() && text.is_ascii()) {
+                    return Ok(None);
                 }
                 Ok(string_test(operator, left, &text))
             }
@@ -157,6 +167,11 @@ impl Machine<'_> {
         if is_unknown(name) {
             return Ok(None);
         }
+        let base = name.split('[').next().unwrap_or_default();
+        if !super::builtins::is_identifier(base) {
+            let is_number = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+            return Ok((!is_number).then_some(false));
+        }
         let value = match name.split_once('[') {
             Some((base, rest)) => {
                 let subscript = rest.trim_end_matches(']').to_owned();
@@ -179,7 +194,9 @@ impl Machine<'_> {
             'z' => empty(text),
             'n' => empty(text).map(|yes| !yes),
             'v' => return self.is_set(text),
-            'o' | 't' | 'R' => Some(false),
+            'o' => self.is_option_on(text),
+            't' => None,
+            'R' => Some(false),
             _ => {
                 let answer = self.test_file(letter, text);
                 if answer.is_none() && !is_unknown(text) {
@@ -296,6 +313,9 @@ impl Machine<'_> {
             _ => {}
         }
         if operator.starts_with('-') {
+            if let Some(answer) = compare_major(operator, left, right) {
+                return Ok(Some(answer));
+            }
             if is_unknown(left) || is_unknown(right) {
                 return Ok(None);
             }
@@ -324,6 +344,29 @@ fn string_test(operator: &str, left: &str, right: &str) -> Answer {
         "<" => left < right,
         _ => left > right,
     })
+}
+
+/// What is sure about the version of bash, which is 4 or more.
+pub(super) fn compare_major(operator: &str, left: &str, right: &str) -> Option<bool> {
+    let turned = match operator {
+        "-lt" => "-gt",
+        "-le" => "-ge",
+        "-gt" => "-lt",
+        "-ge" => "-le",
+        same => same,
+    };
+    let (operator, number) = match (left == BASH_MAJOR, right == BASH_MAJOR) {
+        (true, false) => (operator, right),
+        (false, true) => (turned, left),
+        _ => return None,
+    };
+    let number = number.trim().parse::<i64>().ok()?;
+    match operator {
+        "-ge" | "-lt" if number <= 4 => Some(operator == "-ge"),
+        "-gt" | "-le" if number < 4 => Some(operator == "-gt"),
+        "-ne" | "-eq" if number < 4 => Some(operator == "-ne"),
+        _ => None,
+    }
 }
 
 fn compare(operator: &str, a: i64, b: i64) -> bool {
