@@ -43,10 +43,14 @@ read_one() {
     local dkms_tree=/var/lib/dkms source_tree=/usr/src install_tree=/lib/modules module=toy module_version=1.0
     local var
     for var in $dkms_conf_variables; do unset "$var"; done
-    safe_source "$1" $dkms_conf_variables 2>/dev/null
+    # the others print nothing, each in several processes
+    local names= text
+    text=$(<"$1")
+    for var in $dkms_conf_variables; do case $text in *"$var"*) names+=" $var" ;; esac; done
+    safe_source "$1" $names 2>/dev/null
     for var in $dkms_conf_variables; do
         local -n array=$var
-        for index in "${!array[@]}"; do printf '%s\0%s\0%s\0%s\0' "${1##*/}" "$var" "$index" "${array[$index]}"; done
+        for index in "${!array[@]}"; do printf '%s\0%s\0%s\0%s\0' "$1" "$var" "$index" "${array[$index]}"; done
         unset -n array
     done
 }
@@ -315,7 +319,7 @@ fn read_by_dkms(folder: &Path) -> BTreeMap<String, Values> {
     let reader = folder.join("reader");
     fs::write(&reader, READER).unwrap();
     let output = Command::new("bash")
-        .args(["--norc", "-c", "for file in \"$2\"/*.conf; do bash --norc \"$0\" \"$1\" \"$file\"; done"])
+        .args(["--norc", "-c", "printf '%s\\0' \"$2\"/*/dkms.conf | xargs -0 -n 1 -P 2 bash --norc \"$0\" \"$1\""])
         .args([&reader, Path::new(DKMS), folder])
         .env_clear()
         .envs([
@@ -400,12 +404,13 @@ fn dkms_version() -> Option<String> {
 /// What dkms reads from each text.
 fn truth_of(texts: &[String]) -> Vec<Values> {
     let folder = tempfile::tempdir().unwrap();
-    let name = |index: usize| format!("{index:08}.conf");
+    let path = |index: usize| folder.path().join(index.to_string()).join("dkms.conf");
     for (index, text) in texts.iter().enumerate() {
-        fs::write(folder.path().join(name(index)), text).unwrap();
+        fs::create_dir(path(index).parent().unwrap()).unwrap();
+        fs::write(path(index), text).unwrap();
     }
     let mut truth = read_by_dkms(folder.path());
-    (0..texts.len()).map(|index| truth.remove(&name(index)).unwrap_or_default()).collect()
+    (0..texts.len()).map(|index| truth.remove(path(index).to_str().unwrap()).unwrap_or_default()).collect()
 }
 
 /// How often a construct was in a file, and what came of it.

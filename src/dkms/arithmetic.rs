@@ -330,7 +330,7 @@ impl Machine<'_> {
         };
         match text {
             None if self.state.options.nounset => {
-                Err(self.arithmetic_fails(&format!("`{}` is not set, and `set -u` is on", target.name)))
+                Err(self.fatal(&format!("`{}` is not set, and `set -u` is on", target.name)))
             }
             None => Ok(Some(0)),
             Some(text) => match parse_number(text.trim()) {

@@ -95,32 +95,49 @@ impl Machine<'_> {
     fn run_uncertain(&mut self, name: &str, arguments: &[String]) -> Option<Flow> {
         match name {
             "read" | "unset" | "declare" | "typeset" | "local" | "export" | "readonly" | "mapfile"
-            | "readarray" => {
+            | "readarray" | "getopts" => {
                 for argument in arguments {
                     let name = argument.split(['=', '[']).next().unwrap_or("");
-                    if !is_unknown(name) && is_identifier(name) {
+                    if is_unknown(name) {
+                        self.state.open_names = true;
+                    } else if is_identifier(name) {
                         self.blur(name);
                     }
                 }
-                self.state.status = None;
-                Some(Flow::Next)
+                Some(self.unknown_result())
             }
             "set" => {
-                self.state.positional = vec![super::state::MAYBE.to_string()].into();
+                self.state.positional = vec![MAYBE.to_string()].into();
                 self.state.status = Some(0);
+                Some(Flow::Next)
+            }
+            "shift" => {
+                self.state.positional = vec![MAYBE.to_string()].into();
+                self.state.status = None;
                 Some(Flow::Next)
             }
             "source" | "." => {
                 self.source_unknown("a file");
                 Some(Flow::Next)
             }
-            "cd" => {
+            "cd" | "pushd" | "popd" => {
                 self.state.directory = unknown();
-                self.state.status = None;
-                Some(Flow::Next)
+                self.blur("PWD");
+                Some(self.unknown_result())
             }
-            "builtin" | "command" | "let" | "shift" | "shopt" | "exec" | "break" | "continue" | "trap"
-            | "type" | "hash" => Some(self.unknown_result()),
+            "shopt" | "exec" | "break" | "continue" | "trap" | "kill" | "enable" | "alias" | "let" => {
+                self.lose(&format!("`{name}` with words that are not known"));
+                Some(self.unknown_result())
+            }
+            "builtin" | "command" => {
+                let known = arguments.first().is_some_and(|name| !is_unknown(name));
+                let run = known.then(|| arguments.first().filter(|name| BUILTINS.contains(&name.as_str())))?;
+                match run {
+                    Some(name) => self.run_uncertain(name, &arguments[1..]).or_else(|| Some(self.unknown_result())),
+                    None => Some(self.unknown_result()),
+                }
+            }
+            _ if BUILTINS.contains(&name) && !["return", "exit", "eval"].contains(&name) => Some(self.unknown_result()),
             _ => None,
         }
     }
@@ -255,7 +272,7 @@ impl Machine<'_> {
                 None => (name.as_str(), None),
             };
             if !is_identifier(base) {
-                self.state.status = Some(1);
+                self.state.status = (!variables).then_some(0);
             } else if subscript.is_some() || variables || self.state.variables.contains_key(name) || !self.state.functions.contains_key(name) {
                 self.unset(base, subscript)?;
             } else {
@@ -552,6 +569,17 @@ impl Machine<'_> {
                 self.note_unknown("the result of `kill`");
                 Ok(self.unknown_result())
             }
+            ("pushd", [folder]) if !folder.starts_with(['+', '-']) => self.push_folder(folder),
+            ("popd", []) => match self.state.folders.pop() {
+                Some(folder) => {
+                    self.print(&unknown())?;
+                    self.enter_folder(&folder)
+                }
+                None => {
+                    self.complain();
+                    self.finish(1)
+                }
+            },
             ("pushd" | "popd", _) => {
                 self.note_unknown("the folder");
                 self.state.directory = unknown();
@@ -634,12 +662,7 @@ impl Machine<'_> {
             target => self.test_file('d', target),
         };
         match there {
-            Some(true) => {
-                self.state.directory = super::files::normalise(&self.state.directory, &target);
-                let directory = self.state.directory.clone();
-                self.assign("PWD", None, directory, false)?;
-                self.finish(0)
-            }
+            Some(true) => self.enter_folder(&target),
             Some(false) => {
                 self.complain();
                 self.finish(1)
@@ -652,6 +675,25 @@ impl Machine<'_> {
                 Ok(Flow::Next)
             }
         }
+    }
+
+    fn enter_folder(&mut self, folder: &str) -> Result<Flow, Flow> {
+        self.state.directory = super::files::normalise(&self.state.directory, folder);
+        let directory = self.state.directory.clone();
+        self.assign("PWD", None, directory, false)?;
+        self.finish(0)
+    }
+
+    fn push_folder(&mut self, folder: &str) -> Result<Flow, Flow> {
+        let before = self.state.directory.clone();
+        // without a source, nothing is where dkms would have it
+        let absent = self.inputs.source_tree.is_none() && self.is_of_the_source(folder);
+        let flow = if absent { self.finish(1)? } else { self.change_directory(&[folder.to_owned()])? };
+        if self.state.status != Some(1) {
+            self.state.folders.push(before);
+            self.print(&unknown())?;
+        }
+        Ok(flow)
     }
 
     fn run_named_builtin(&mut self, words: &Words) -> Flow {

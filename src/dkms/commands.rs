@@ -775,7 +775,7 @@ impl Machine<'_> {
     /// `command -v`, `type`, `hash`.
     pub(super) fn locate_commands(&mut self, names: &[String]) -> Result<Flow, Flow> {
         for name in names.iter().filter(|name| !name.starts_with('-')) {
-            if self.state.functions.contains_key(name) {
+            if self.state.functions.contains_key(name) || super::builtins::BUILTINS.contains(&name.as_str()) {
                 self.print(&format!("{name}\n"))?;
                 self.state.status = Some(0);
             } else if PRESENT.contains(&name.as_str()) {

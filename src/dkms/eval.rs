@@ -225,10 +225,14 @@ impl Machine<'_> {
         for (i, command) in commands.iter().enumerate() {
             let last = i + 1 == commands.len();
             self.state.stdout = if last { saved_sink } else { Sink::Capture };
-            flow = self.subshell(|machine| {
-                machine.state.options.errexit = false;
-                machine.run_command(command)
-            });
+            flow = if last && self.state.options.lastpipe {
+                self.run_command(command)
+            } else {
+                self.subshell(|machine| {
+                    machine.state.options.errexit = false;
+                    machine.run_command(command)
+                })
+            };
             if flow != Flow::Next {
                 break;
             }
@@ -273,7 +277,12 @@ impl Machine<'_> {
                 self.mark(&test.loc);
                 self.run_redirected(redirects.as_ref(), |machine| match machine.extended_test(&test.expr) {
                     Ok(result) => {
-                        machine.state.status = result.map(|yes| u8::from(!yes));
+                        let refused = std::mem::take(&mut machine.refused);
+                        machine.state.status = match &test.expr {
+                            ast::ExtendedTestExpr::BinaryTest(..) if refused => Some(2),
+                            _ if refused => None,
+                            _ => result.map(|yes| u8::from(!yes)),
+                        };
                         Flow::Next
                     }
                     Err(flow) => flow,
@@ -397,6 +406,10 @@ impl Machine<'_> {
             Err(flow) => return flow,
         };
         self.state.status = Some(0);
+        let ends = |item: &ast::CaseItem| item.patterns.first().is_some_and(|first| first.value == "esac");
+        if clause.cases.iter().any(ends) {
+            self.lose("a pattern `esac`, where bash ends the `case`,");
+        }
         self.run_case_from(&value, &clause.cases)
     }
 
@@ -460,6 +473,16 @@ impl Machine<'_> {
 
     fn run_for(&mut self, clause: &ast::ForClauseCommand) -> Flow {
         self.mark(&clause.loc);
+        if clause.variable_name.starts_with(super::syntax::SELECT) {
+            self.lose("`select`");
+            self.state.status = None;
+            return Flow::Next;
+        }
+        if self.state.variables.get(&clause.variable_name).is_some_and(|variable| variable.readonly) {
+            self.complain();
+            self.state.status = Some(1);
+            return Flow::Next;
+        }
         let words = match &clause.values {
             Some(values) => match self.expand_words(values.iter().map(|word| word.value.as_str())) {
                 Ok(words) => words,
@@ -781,6 +804,17 @@ impl Machine<'_> {
             }
             Kind::DuplicateInput => {}
             Kind::Write | Kind::Append | Kind::Clobber => {
+                let parent = path.rsplit_once('/').map_or(".", |(parent, _)| if parent.is_empty() { "/" } else { parent });
+                if !path.starts_with("/dev/") {
+                    match self.test_file('d', parent) {
+                        Some(true) => {}
+                        Some(false) => {
+                            self.complain();
+                            return Ok(false);
+                        }
+                        None => self.doubtful = true,
+                    }
+                }
                 let sink = match path.as_str() {
                     "/dev/stdout" | "/dev/fd/1" => self.state.stdout,
                     "/dev/stderr" | "/dev/fd/2" => self.state.stderr,
@@ -873,7 +907,11 @@ impl Machine<'_> {
                 return Ok(Flow::Next);
             }
         }
+        let doubtful = std::mem::take(&mut self.doubtful);
         let flow = self.run_with_assignments(&assignments, &words, suffix);
+        if doubtful {
+            self.state.status = None;
+        }
         if permanent {
             return Ok(flow);
         }
@@ -936,7 +974,12 @@ impl Machine<'_> {
                     name.clone()
                 }
             };
-            hidden.push((name.clone(), self.state.variables.get(&name).cloned()));
+            let old = self.state.variables.get(&name).cloned();
+            if old.as_ref().is_some_and(|variable| variable.readonly) {
+                self.lose("an assignment to what is readonly, before a command,");
+                continue;
+            }
+            hidden.push((name.clone(), old));
             if let Err(flow) = self.assign_written(assignment) {
                 return flow;
             }

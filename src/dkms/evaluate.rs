@@ -363,7 +363,8 @@ fn read(conf: &Conf, inputs: &Inputs, identity: Option<&(String, String)>) -> Re
     let first = own_variables(&machine.state);
     machine.state.stdout = Sink::Capture;
     machine.state.output.clear();
-    let (blurred, open) = (settle(&mut machine.state), machine.state.open_names);
+    let open = machine.state.open_names;
+    let blurred = settle(&mut machine.state);
     let mut ended = flow != Flow::Next;
     if flow == Flow::Next {
         let conditional = !machine.pending.is_empty();
@@ -591,13 +592,17 @@ fn second(
     machine.sources.push("/usr/sbin/dkms".to_owned());
     machine.state.frames.push(BTreeMap::new());
     machine.lenient = 1;
-    machine.source_text("/tmp/dkms.conf", text);
+    let flow = machine.source_text("/tmp/dkms.conf", text);
     machine.join_all();
     before.looked_at_files.set(before.looked_at_files.get() || machine.looked_at_files.get());
     findings.extend(machine.findings.drain(..).filter(|finding| {
         finding.severity == Severity::Error && !std::ptr::eq(finding.code, &raw const codes::SYNTAX)
     }));
     let mut directives = BTreeMap::new();
+    if flow == Flow::Exit {
+        // dkms itself has ended
+        return (directives, machine.lost);
+    }
     for name in VARIABLES {
         let Some(variable) = machine.state.variables.get(*name) else { continue };
         let elements: Directive = match &variable.data {

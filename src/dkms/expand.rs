@@ -3,8 +3,9 @@
 //! Works on the raw text of a word, because what a backslash or a quote means depends on where it stands. Must not run commands itself.
 
 use super::escapes::{Style, decode};
-use super::machine::{Flow, Machine};
+use super::machine::{BASH_MAJOR, Flow, Machine};
 use super::pattern::{Glob, Part};
+use super::scan::end_of_substitution;
 use super::state::{Data, MAYBE, UNKNOWN, is_unknown, unknown};
 
 /// How text is read.
@@ -103,7 +104,8 @@ impl Builder {
             self.literal(text);
             return;
         }
-        if is_unknown(text) {
+        // that one is a number in any case
+        if is_unknown(text) && text != BASH_MAJOR {
             self.uncertain = true;
         }
         let ifs = self.ifs.clone().unwrap_or_else(|| " \t\n".to_owned());
@@ -203,7 +205,7 @@ pub(super) fn closing(text: &str, at: usize, open: u8, close: u8, double: bool) 
                 i += 1;
             }
             b'$' if bytes.get(i + 1) == Some(&b'(') && open != b'(' => {
-                i = closing(text, i + 2, b'(', b')', false)?;
+                i = end_of_substitution(text, i + 2)?;
             }
             b'#' if open == b'(' && i > 0 && matches!(bytes[i - 1], b' ' | b'\n' | b'\t' | b';') => {
                 while i < bytes.len() && bytes[i] != b'\n' {
@@ -222,7 +224,7 @@ pub(super) fn closing(text: &str, at: usize, open: u8, close: u8, double: bool) 
 }
 
 /// The offset of the `"` that ends a double-quoted part which begins at `at`.
-fn end_of_double(text: &str, at: usize) -> Option<usize> {
+pub(super) fn end_of_double(text: &str, at: usize) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut i = at;
     while i < bytes.len() {
@@ -236,7 +238,7 @@ fn end_of_double(text: &str, at: usize) -> Option<usize> {
                 }
             }
             b'$' if bytes.get(i + 1) == Some(&b'{') => i = closing(text, i + 2, b'{', b'}', true)?,
-            b'$' if bytes.get(i + 1) == Some(&b'(') => i = closing(text, i + 2, b'(', b')', false)?,
+            b'$' if bytes.get(i + 1) == Some(&b'(') => i = end_of_substitution(text, i + 2)?,
             _ => {}
         }
         i += 1;
@@ -348,7 +350,7 @@ impl Machine<'_> {
                 }
                 b'$' => i = self.dollar(text, i, mode, builder)?,
                 b'<' | b'>' if !mode.double && bytes.get(i + 1) == Some(&b'(') => {
-                    let end = closing(text, i + 2, b'(', b')', false).unwrap_or(text.len());
+                    let end = end_of_substitution(text, i + 2).unwrap_or(text.len());
                     builder.quoted(&unknown());
                     i = (end + 1).min(text.len());
                 }
@@ -476,10 +478,10 @@ impl Machine<'_> {
         mode: Mode,
         builder: &mut Builder,
     ) -> Result<usize, Flow> {
-        let Some(end) = closing(text, at + 2, b'(', b')', false) else {
+        let Some(end) = end_of_substitution(text, at + 2) else {
             return Err(self.fatal("`$(` is not closed"));
         };
-        let inner = &text[at + 2..end];
+        let inner = &super::syntax::unmasked(&text[at + 2..end]);
         if let Some(expression) = inner.strip_prefix('(').and_then(|inner| inner.strip_suffix(')')) {
             // `$((…))` unless the parentheses do not belong together, as in `$((a);(b))`.
             if closing(inner, 1, b'(', b')', false) == Some(inner.len() - 1) {
@@ -1118,7 +1120,7 @@ fn split_replacement(text: &str) -> usize {
                 i = closing(text, i + 2, b'{', b'}', false).unwrap_or(bytes.len());
             }
             b'$' if bytes.get(i + 1) == Some(&b'(') => {
-                i = closing(text, i + 2, b'(', b')', false).unwrap_or(bytes.len());
+                i = end_of_substitution(text, i + 2).unwrap_or(bytes.len());
             }
             _ => {}
         }
@@ -1333,7 +1335,7 @@ fn skip_quoted(text: &str, at: usize) -> usize {
             closing(text, at + 2, b'{', b'}', false).map_or(bytes.len(), |end| end + 1)
         }
         b'$' if bytes.get(at + 1) == Some(&b'(') => {
-            closing(text, at + 2, b'(', b')', false).map_or(bytes.len(), |end| end + 1)
+            end_of_substitution(text, at + 2).map_or(bytes.len(), |end| end + 1)
         }
         _ => at + 1,
     };

@@ -148,8 +148,13 @@ impl Machine<'_> {
         })
     }
 
-    fn locate_source(&self, path: &str) -> Option<Location> {
-        self.note_look(path);
+    /// Whether a path is one of the folders that dkms has the driver's source in.
+    pub(super) fn is_of_the_source(&self, path: &str) -> bool {
+        !is_unknown(path) && self.source_root(&normalise(&self.state.directory, path)).is_some()
+    }
+
+    /// The folder of the driver's source that a path lies in.
+    fn source_root(&self, path: &str) -> Option<String> {
         let mut roots = Vec::new();
         if let Some((name, version)) = &self.identity {
             roots.push(format!("/usr/src/{name}-{version}"));
@@ -159,8 +164,12 @@ impl Machine<'_> {
         if let Some((folder, _)) = self.script_path.rsplit_once('/') {
             roots.push(folder.to_owned());
         }
-        let root =
-            roots.iter().find(|root| path == root.as_str() || path.starts_with(&format!("{root}/")))?;
+        roots.into_iter().find(|root| path == root.as_str() || path.starts_with(&format!("{root}/")))
+    }
+
+    fn locate_source(&self, path: &str) -> Option<Location> {
+        self.note_look(path);
+        let root = self.source_root(path)?;
         self.inputs.source_tree?;
         let rest = path[root.len()..].trim_start_matches('/');
         let folder = self.inputs.conf_dir.as_deref().unwrap_or("").trim_matches('/');

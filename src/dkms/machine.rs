@@ -72,6 +72,10 @@ pub(super) struct Machine<'a> {
     pub pending: Vec<(Flow, State)>,
     /// Above zero: a failing command does not end a `set -e` shell.
     pub lenient: usize,
+    /// A regular expression was none.
+    pub refused: bool,
+    /// A redirection may have failed.
+    pub doubtful: bool,
     /// Loops around the running command.
     pub loops: u32,
     /// The running command held a command substitution.
@@ -106,6 +110,8 @@ impl<'a> Machine<'a> {
             looked_at_files: Cell::new(false),
             pending: Vec::new(),
             lenient: 0,
+            refused: false,
+            doubtful: false,
             loops: 0,
             substituted: false,
             lost: false,
@@ -764,9 +770,11 @@ impl<'a> Machine<'a> {
         let saved = self.state.clone();
         self.state.output = output;
         self.state.exit_trap = None;
+        let loops = self.loops;
         let mark = self.pending.len();
         let flow = run(self);
         self.leave();
+        self.loops = loops;
         if flow == Flow::Limit {
             return flow;
         }

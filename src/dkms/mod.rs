@@ -21,6 +21,7 @@ mod plain;
 mod printf;
 mod reading;
 mod refusal;
+mod scan;
 mod sed;
 mod state;
 mod supported;

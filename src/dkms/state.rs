@@ -183,6 +183,8 @@ pub(super) struct State {
     pub stderr: Sink,
     pub input: Option<Input>,
     pub directory: String,
+    /// Those that `popd` comes back to.
+    pub folders: Shared<Vec<String>>,
     /// A file that cannot be read was sourced: a variable that is not set may be set.
     pub open_names: bool,
     /// The same for a kernel configuration, which sets `CONFIG_…` only.
@@ -207,6 +209,7 @@ impl State {
             stderr: Sink::Away,
             input: None,
             directory: "/".to_owned(),
+            folders: Shared::default(),
             open_names: false,
             open_config: false,
             exit_trap: None,
@@ -348,7 +351,10 @@ pub(super) fn merge(a: State, b: State) -> State {
         ..b
     };
     if merged.positional != a.positional {
-        merged.positional = vec![unknown()].into();
+        merged.positional = vec![MAYBE.to_string()].into();
+    }
+    if merged.folders != a.folders {
+        merged.folders = vec![unknown()].into();
     }
     if merged.output != b.output {
         let common = merged.output.bytes().zip(b.output.bytes()).take_while(|(a, b)| a == b).count();

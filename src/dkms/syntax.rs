@@ -66,8 +66,112 @@ impl Budget {
         let visits =
             tokens.len().saturating_mul(1_usize.checked_shl(doublings(&tokens)).unwrap_or(usize::MAX));
         self.visits = self.visits.checked_sub(visits).ok_or(Failure::Refused)?;
-        parse_tokens(&tokens, &options()).map_err(|error| Failure::Syntax(error.to_string()))
+        let failure = match parse_tokens(&tokens, &options()) {
+            Ok(program) => return Ok(program),
+            Err(error) => Failure::Syntax(error.to_string()),
+        };
+        let Some(tokens) = rewritten(&tokens) else { return Err(failure) };
+        self.visits = self.visits.checked_sub(visits).ok_or(Failure::Refused)?;
+        parse_tokens(&tokens, &options()).map_err(|_| failure)
     }
+}
+
+/// Begins the variable's name of a loop that is written as `select`, which the parser does not know.
+pub(super) const SELECT: &str = "select ";
+
+/// What the parser does not know, as something that it does know: `for ((;;))`, `select`, `f() [[ … ]]`.
+fn rewritten(tokens: &[Token]) -> Option<Vec<Token>> {
+    let (mut out, mut changed) = (Vec::with_capacity(tokens.len() + 8), false);
+    // parentheses of `for ((` that are open, and whether a function's `[[` is
+    let (mut round, mut bare) = (0, false);
+    for (i, token) in tokens.iter().enumerate() {
+        let before = |back: usize| i.checked_sub(back).map_or("", |at| tokens[at].to_str());
+        let next = tokens.get(i + 1).map_or("", Token::to_str);
+        match token {
+            Token::Operator(operator, place) => match operator.as_str() {
+                "(" if round > 0 || before(1) == "for" && next == "(" => round += 1,
+                ")" if round > 0 => round -= 1,
+                ";;" if round > 0 => {
+                    out.extend([";", ";"].map(|text| Token::Operator(text.to_owned(), place.clone())));
+                    changed = true;
+                    continue;
+                }
+                _ => {}
+            },
+            Token::Word(word, place) => match word.as_str() {
+                "select" if super::builtins::is_identifier(next) => {
+                    out.push(Token::Word("for".to_owned(), place.clone()));
+                    continue;
+                }
+                _ if before(1) == "select" && super::builtins::is_identifier(word) => {
+                    out.push(Token::Word(format!("{SELECT}{word}"), place.clone()));
+                    changed = true;
+                    continue;
+                }
+                "[[" if before(1) == ")" && before(2) == "(" => {
+                    out.push(Token::Word("{".to_owned(), place.clone()));
+                    (bare, changed) = (true, true);
+                }
+                "]]" if bare => {
+                    out.push(token.clone());
+                    out.push(Token::Operator(";".to_owned(), place.clone()));
+                    out.push(Token::Word("}".to_owned(), place.clone()));
+                    bare = false;
+                    continue;
+                }
+                _ => {}
+            },
+        }
+        out.push(token.clone());
+    }
+    changed.then_some(out)
+}
+
+/// Characters that stand for those of a command substitution while the parser reads what is around it: a plane of private use.
+const MASK: u32 = 0xF_0000;
+
+/// A text of which the parser does not see the insides of command substitutions, which it does not always find the end of; nothing
+/// where there is none. `difficult`: of those only where it is known for that.
+fn masked(text: &str, difficult: bool) -> Option<String> {
+    let is_masked = |c: char| u32::from(c) & 0x1F_0000 == MASK;
+    if !text.contains("$(") || text.contains(is_masked) {
+        return None;
+    }
+    if difficult && !text.contains("<<") && !text.contains("case") {
+        return None;
+    }
+    let (mut out, mut copied) = (String::with_capacity(text.len()), 0);
+    for inner in super::scan::substitutions(text) {
+        let inside = &text[inner.clone()];
+        if difficult && !inside.contains("<<") && !inside.contains("case") {
+            continue;
+        }
+        out.push_str(&text[copied..inner.start]);
+        let mask = |c: char| match u32::from(c) {
+            code @ 0..=0x7F if c != '\n' => char::from_u32(MASK + code).unwrap_or(c),
+            _ => c,
+        };
+        out.extend(inside.chars().map(mask));
+        copied = inner.end;
+    }
+    if copied == 0 {
+        return None;
+    }
+    out.push_str(&text[copied..]);
+    Some(out)
+}
+
+/// The text that was masked.
+pub(super) fn unmasked(text: &str) -> std::borrow::Cow<'_, str> {
+    // all of them begin with this byte
+    if !text.as_bytes().contains(&0xF3) {
+        return text.into();
+    }
+    let unmask = |c: char| match u32::from(c) {
+        code @ MASK..=0xF_007F => char::from_u32(code - MASK).unwrap_or(c),
+        _ => c,
+    };
+    text.chars().map(unmask).collect::<String>().into()
 }
 
 /// How many constructs are open at most of which the parser looks at the inside twice, first as one thing and then as another.
@@ -112,11 +216,24 @@ pub(super) fn parse(text: &str) -> Script {
         return refused(at, Vec::new());
     }
     let mut budget = Budget { visits: VISITS };
-    match budget.parse(text) {
-        Ok(program) => Script { parts: vec![Part { program, offset: 0, lines: 0 }], error: None },
-        Err(Failure::Syntax(message)) => parse_lines(text, message, &mut budget),
-        Err(Failure::Refused) => refused(0, Vec::new()),
+    let whole = |program| Script { parts: vec![Part { program, offset: 0, lines: 0 }], error: None };
+    let mut hidden = masked(text, true);
+    let message = match budget.parse(hidden.as_deref().unwrap_or(text)) {
+        Ok(program) => return whole(program),
+        Err(Failure::Syntax(message)) => message,
+        Err(Failure::Refused) => return refused(0, Vec::new()),
+    };
+    hidden = masked(text, false).or(hidden);
+    let Some(hidden) = hidden else { return parse_lines(text, message, &mut budget) };
+    if let Ok(program) = budget.parse(&hidden) {
+        return whole(program);
     }
+    let mut script = parse_lines(&hidden, message, &mut budget);
+    // what stands for a character is longer than the character
+    if let Some(error) = &mut script.error {
+        error.at = unmasked(&hidden[..error.at]).len();
+    }
+    script
 }
 
 /// Bash reads and runs one complete command at a time, so what precedes a syntax error counts.

@@ -145,6 +145,7 @@ impl Machine<'_> {
         self.check_length(pattern)?;
         if refusal::refusal(pattern).is_some() {
             // status 2, which every condition takes for no
+            self.refused = true;
             return Ok(Some(false));
         }
         let Some(regex) = pattern::extended(pattern, self.state.options.nocasematch) else {

@@ -1,0 +1,221 @@
+//! Where a command substitution ends: its text is a script of its own, with quotes, comments, here-documents and `case` patterns.
+//!
+//! Must not know what a command means.
+
+use super::expand::{closing, end_of_double};
+
+/// What is open inside of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Open {
+    Parenthesis,
+    /// `case`, before its `in`.
+    Subject,
+    Pattern,
+    Body,
+}
+
+struct Scan<'t> {
+    text: &'t str,
+    at: usize,
+    open: Vec<Open>,
+    /// A word here would be a command or a keyword.
+    is_command: bool,
+    /// Here-documents that begin behind this line, with whether their tabs go.
+    documents: Vec<(String, bool)>,
+    /// Substitutions on the way: what stands between their parentheses.
+    inner: Vec<std::ops::Range<usize>>,
+}
+
+/// The offset of the `)` that ends a `$(` or `<(` whose inside begins at `at`.
+pub(super) fn end_of_substitution(text: &str, at: usize) -> Option<usize> {
+    let plain = closing(text, at, b'(', b')', false);
+    let is_arithmetic = |end: usize| {
+        let inner = &text[at..end];
+        inner.starts_with('(') && closing(inner, 1, b'(', b')', false) == Some(inner.len() - 1)
+    };
+    if plain.is_some_and(is_arithmetic) {
+        return plain;
+    }
+    let difficult = |inner: &str| inner.contains("<<") || inner.contains("case") || inner.contains("${");
+    match plain {
+        Some(end) if !difficult(&text[at..end]) => Some(end),
+        _ => Scan::new(text, at).run().0,
+    }
+}
+
+/// What stands between the parentheses of all substitutions of a script, but not of those inside of them.
+pub(super) fn substitutions(text: &str) -> Vec<std::ops::Range<usize>> {
+    Scan::new(text, 0).run().1
+}
+
+impl<'t> Scan<'t> {
+    fn new(text: &'t str, at: usize) -> Self {
+        Self { text, at, open: Vec::new(), is_command: true, documents: Vec::new(), inner: Vec::new() }
+    }
+
+    /// Where it ends, and the substitutions in it.
+    fn run(mut self) -> (Option<usize>, Vec<std::ops::Range<usize>>) {
+        let bytes = self.text.as_bytes();
+        while let Some(byte) = bytes.get(self.at).copied() {
+            match byte {
+                b')' => match self.open.last_mut() {
+                    None => return (Some(self.at), self.inner),
+                    Some(top @ Open::Pattern) => *top = Open::Body,
+                    Some(Open::Parenthesis) => drop(self.open.pop()),
+                    Some(Open::Subject | Open::Body) => return (None, self.inner),
+                },
+                b'(' => {
+                    // a pattern may begin with one
+                    let grouped = self.at > 0 && b"?*+@!".contains(&bytes[self.at - 1]);
+                    if self.open.last() != Some(&Open::Pattern) || grouped {
+                        self.open.push(Open::Parenthesis);
+                    }
+                }
+                b'\n' => {
+                    self.at += 1;
+                    self.skip_documents();
+                    self.is_command = true;
+                    continue;
+                }
+                b'#' if self.at == 0 || b" \t\n;()&|".contains(&bytes[self.at - 1]) => {
+                    self.at += self.text[self.at..].find('\n').unwrap_or(self.text.len() - self.at);
+                    continue;
+                }
+                b';' if matches!(bytes.get(self.at + 1), Some(b';' | b'&')) => {
+                    if let Some(top @ Open::Body) = self.open.last_mut() {
+                        *top = Open::Pattern;
+                    }
+                    self.at += 1;
+                }
+                b'<' if self.text[self.at..].starts_with("<<<") => self.at += 2,
+                b'<' if self.text[self.at..].starts_with("<<") => {
+                    self.begin_document();
+                    continue;
+                }
+                b' ' | b'\t' | b';' | b'&' | b'|' | b'<' | b'>' => {}
+                _ => {
+                    self.word();
+                    continue;
+                }
+            }
+            self.is_command |= b"();&|".contains(&byte);
+            self.at += 1;
+        }
+        (None, self.inner)
+    }
+
+    /// Reads over a word, and over keywords of `case`.
+    fn word(&mut self) {
+        let start = self.at;
+        while let Some(byte) = self.text.as_bytes().get(self.at) {
+            match byte {
+                b' ' | b'\t' | b'\n' | b';' | b'&' | b'|' | b'<' | b'>' | b'(' | b')' => break,
+                _ => self.part(),
+            }
+        }
+        let word = &self.text[start..self.at];
+        match (word, self.open.last()) {
+            ("in", Some(Open::Subject)) => {
+                self.open.pop();
+                self.open.push(Open::Pattern);
+            }
+            ("esac", Some(Open::Pattern)) => drop(self.open.pop()),
+            ("esac", Some(Open::Body)) if self.is_command => drop(self.open.pop()),
+            ("case", top) if self.is_command && top != Some(&Open::Pattern) => self.open.push(Open::Subject),
+            _ => {}
+        }
+        const BEFORE_COMMANDS: [&str; 10] =
+            ["if", "then", "elif", "else", "while", "until", "do", "{", "!", "time"];
+        self.is_command = self.is_command && BEFORE_COMMANDS.contains(&word);
+    }
+
+    /// Reads over a character, or over something that is quoted or expands.
+    fn part(&mut self) {
+        let (bytes, at) = (self.text.as_bytes(), self.at);
+        let end = match bytes[at] {
+            b'\\' => Some(at + 2),
+            b'\'' if at > 0 && bytes[at - 1] == b'$' => {
+                let mut end = at + 1;
+                while end < bytes.len() && bytes[end] != b'\'' {
+                    end += 1 + usize::from(bytes[end] == b'\\');
+                }
+                Some(end + 1)
+            }
+            b'\'' => self.text[at + 1..].find('\'').map(|length| at + length + 2),
+            b'"' => {
+                let end = end_of_double(self.text, at + 1);
+                self.note_quoted(at + 1, end.unwrap_or(bytes.len()));
+                end.map(|end| end + 1)
+            }
+            b'`' => {
+                let mut end = at + 1;
+                while end < bytes.len() && bytes[end] != b'`' {
+                    end += 1 + usize::from(bytes[end] == b'\\');
+                }
+                Some(end + 1)
+            }
+            b'$' if bytes.get(at + 1) == Some(&b'{') => {
+                closing(self.text, at + 2, b'{', b'}', false).map(|end| end + 1)
+            }
+            b'$' if bytes.get(at + 1) == Some(&b'(') => {
+                let end = end_of_substitution(self.text, at + 2);
+                self.inner.extend(end.map(|end| at + 2..end));
+                end.map(|end| end + 1)
+            }
+            _ => Some(at + 1),
+        };
+        self.at = end.unwrap_or(bytes.len()).min(bytes.len());
+        while !self.text.is_char_boundary(self.at) {
+            self.at += 1;
+        }
+    }
+
+    /// The substitutions between double quotes.
+    fn note_quoted(&mut self, from: usize, to: usize) {
+        let bytes = self.text.as_bytes();
+        let mut at = from;
+        while at < to {
+            match bytes[at] {
+                b'\\' => at += 1,
+                b'$' if bytes.get(at + 1) == Some(&b'(') => {
+                    let Some(end) = end_of_substitution(self.text, at + 2) else { return };
+                    self.inner.push(at + 2..end);
+                    at = end;
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+    }
+
+    fn begin_document(&mut self) {
+        self.at += 2;
+        let tabs = self.text[self.at..].starts_with('-');
+        self.at += usize::from(tabs);
+        let rest = &self.text[self.at..];
+        self.at += rest.len() - rest.trim_start_matches([' ', '\t']).len();
+        let start = self.at;
+        while let Some(byte) = self.text.as_bytes().get(self.at) {
+            if b" \t\n;&|<>()".contains(byte) {
+                break;
+            }
+            self.part();
+        }
+        let word = self.text[start..self.at].replace(['\'', '"', '\\'], "");
+        self.documents.push((word, tabs));
+    }
+
+    /// Reads over the here-documents that begin on this line.
+    fn skip_documents(&mut self) {
+        for (word, tabs) in std::mem::take(&mut self.documents) {
+            while self.at < self.text.len() {
+                let rest = &self.text[self.at..];
+                let line = rest.split('\n').next().unwrap_or_default();
+                self.at = (self.at + line.len() + 1).min(self.text.len());
+                if (if tabs { line.trim_start_matches('\t') } else { line }) == word {
+                    break;
+                }
+            }
+        }
+    }
+}
