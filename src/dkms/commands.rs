@@ -152,30 +152,30 @@ impl Machine<'_> {
             "head" => self.head_tail(arguments, true)?,
             "tail" => self.head_tail(arguments, false)?,
             "wc" => self.count(arguments)?,
-            "cat" => self.filter(arguments, str::to_owned)?,
+            "cat" => self.filter(arguments, |text| Some(text.to_owned()))?,
             "tac" => self.filter(arguments, |text| {
-                let mut lines: Vec<String> = text.lines().map(|line| format!("{line}\n")).collect();
+                if !text.is_empty() && !text.ends_with('\n') {
+                    return None;
+                }
+                let mut lines: Vec<String> = text.split_terminator('\n').map(|line| format!("{line}\n")).collect();
                 lines.reverse();
-                lines.concat()
+                Some(lines.concat())
             })?,
             "rev" => self.filter(arguments, |text| {
-                text.lines().map(|line| line.chars().rev().collect::<String>() + "\n").collect()
+                Some(text.split('\n').map(|line| line.chars().rev().collect()).collect::<Vec<String>>().join("\n"))
             })?,
             "awk" | "gawk" | "mawk" => self.awk(arguments)?,
-            "dirname" => match operands(arguments).as_slice() {
-                [path] => Answer::Known(format!("{}\n", dirname(path)), 0),
-                _ => Answer::Unknown,
-            },
-            "basename" => match operands(arguments).as_slice() {
-                [path] => Answer::Known(format!("{}\n", basename(path, "")), 0),
-                [path, suffix] => Answer::Known(format!("{}\n", basename(path, suffix)), 0),
-                _ => Answer::Unknown,
-            },
-            "readlink" | "realpath" => match operands(arguments).as_slice() {
-                [path]
-                    if name == "realpath"
-                        || arguments.iter().any(|a| a.starts_with('-') && a.contains(['f', 'm', 'e'])) =>
-                {
+            "dirname" => dirnames(arguments),
+            "basename" => basenames(arguments),
+            "readlink" | "realpath" => match arguments {
+                [path] if name == "realpath" && !path.starts_with('-') => match self.test_file('e', path) {
+                    Some(true) if !path.starts_with("/lib/modules") => Answer::Known(
+                        format!("{}\n", super::files::normalise(&self.state.directory, path)),
+                        0,
+                    ),
+                    _ => Answer::Unknown,
+                },
+                [flag, path] if ["-f", "-m", "-e"].contains(&flag.as_str()) && !path.starts_with('-') => {
                     match self.test_file('e', path) {
                         Some(true) if !path.starts_with("/lib/modules") => Answer::Known(
                             format!("{}\n", super::files::normalise(&self.state.directory, path)),
@@ -280,7 +280,6 @@ impl Machine<'_> {
                 'o' => Some("GNU/Linux".to_owned()),
                 'r' => self.inputs.running.clone().or_else(|| self.inputs.kernel.clone()),
                 'm' => self.inputs.arch.clone(),
-                'p' | 'i' => Some("unknown".to_owned()),
                 _ => None,
             };
             match value {
@@ -319,18 +318,27 @@ impl Machine<'_> {
         Ok(if absent { Source::Absent(all) } else { Source::Text(all) })
     }
 
-    fn filter(&mut self, arguments: &[String], change: impl Fn(&str) -> String) -> Result<Answer, Flow> {
+    fn filter(
+        &mut self,
+        arguments: &[String],
+        change: impl Fn(&str) -> Option<String>,
+    ) -> Result<Answer, Flow> {
         if arguments.iter().any(|argument| argument.starts_with('-') && argument != "-") {
             return Ok(Answer::Unknown);
         }
         self.filter_files(arguments, change)
     }
 
-    fn filter_files(&mut self, files: &[String], change: impl Fn(&str) -> String) -> Result<Answer, Flow> {
+    /// `change`: nothing for what is not modelled.
+    fn filter_files(
+        &mut self,
+        files: &[String],
+        change: impl Fn(&str) -> Option<String>,
+    ) -> Result<Answer, Flow> {
         Ok(match self.source_of(files)? {
-            Source::Text(text) => Answer::Known(change(&text), 0),
+            Source::Text(text) => change(&text).map_or(Answer::Unknown, |out| Answer::Known(out, 0)),
             Source::Absent(text) if text.is_empty() => Answer::Fails(String::new(), 1),
-            Source::Absent(text) => Answer::Fails(change(&text), 1),
+            Source::Absent(text) => change(&text).map_or(Answer::Unknown, |out| Answer::Fails(out, 1)),
             Source::Unknown => Answer::Unknown,
         })
     }
@@ -396,7 +404,8 @@ impl Machine<'_> {
                             if *letter == 'e' {
                                 patterns.push(value);
                             } else {
-                                most = value.parse().unwrap_or(usize::MAX);
+                                let Ok(number) = value.parse() else { return Ok(Answer::Unknown) };
+                                most = number;
                             }
                             break;
                         }
@@ -427,6 +436,10 @@ impl Machine<'_> {
                 return Ok(Answer::Known(String::new(), 1));
             }
         }
+        let is_word = |text: &String| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if flags.contains('w') && !patterns.iter().all(is_word) || flags.contains('E') && flags.contains('F') {
+            return Ok(Answer::Unknown);
+        }
         let extended = flags.contains('E') || name == "egrep";
         let fixed = flags.contains('F') || name == "fgrep";
         let Some(regexes) = compile_patterns(&patterns, extended, fixed, &flags) else {
@@ -443,7 +456,7 @@ impl Machine<'_> {
         };
         let mut out = String::new();
         let mut count = 0;
-        for line in text.lines() {
+        for line in text.split_terminator('\n') {
             if count >= most {
                 break;
             }
@@ -453,8 +466,11 @@ impl Machine<'_> {
             }
             count += 1;
             if flags.contains('o') {
-                for found in regexes.iter().flat_map(|regex| regex.find_iter(line)).filter(|m| !m.is_empty())
-                {
+                let [regex] = regexes.as_slice() else { return Ok(Answer::Unknown) };
+                for found in regex.find_iter(line).filter(|found| !found.is_empty()) {
+                    if !pattern::is_longest(regex, line, found.range()) {
+                        return Ok(Answer::Unknown);
+                    }
                     out.push_str(found.as_str());
                     out.push('\n');
                 }
@@ -520,12 +536,23 @@ impl Machine<'_> {
             }
             i += 1;
         }
-        if delimiter.chars().count() != 1 || fields.is_some() == chars.is_some() {
+        if delimiter.is_empty() || !delimiter.is_ascii() || chars.is_some() && only {
+            return Ok(Answer::Unknown);
+        }
+        let valid = |ranges: &Vec<(usize, usize)>| ranges.iter().all(|(first, last)| *first > 0 && first <= last);
+        if delimiter.len() != 1
+            || fields.is_some() == chars.is_some()
+            || !fields.iter().chain(&chars).all(valid)
+        {
             return Ok(Answer::Fails(String::new(), 1));
         }
         self.filter_files(&files, |text| {
+            // a character is a byte to some versions
+            if chars.is_some() && !text.is_ascii() {
+                return None;
+            }
             let mut out = String::new();
-            for line in text.lines() {
+            for line in text.split_terminator('\n') {
                 if let Some(ranges) = &chars {
                     let kept =
                         line.chars().enumerate().filter(|(i, _)| in_ranges(ranges, i + 1)).map(|(_, c)| c);
@@ -548,7 +575,7 @@ impl Machine<'_> {
                 }
                 out.push('\n');
             }
-            out
+            Some(out)
         })
     }
 
@@ -564,8 +591,17 @@ impl Machine<'_> {
                     squeeze |= flags.contains('s');
                     complement |= flags.contains(['c', 'C']);
                 }
+                Some(flags) if !flags.is_empty() && sets.is_empty() => return Ok(Answer::Unknown),
                 _ => sets.push(argument.clone()),
             }
+        }
+        let wanted = match (delete, squeeze) {
+            (true, false) => 1..=1,
+            (false, true) => 1..=2,
+            _ => 2..=2,
+        };
+        if !wanted.contains(&sets.len()) || !delete && sets.get(1).is_some_and(String::is_empty) {
+            return Ok(Answer::Fails(String::new(), 1));
         }
         let Some(first) = sets.first().and_then(|set| tr_set(set)) else { return Ok(Answer::Unknown) };
         let second = match sets.get(1) {
@@ -576,6 +612,9 @@ impl Machine<'_> {
             None => None,
         };
         self.filter_files(&[], |text| {
+            if !text.is_ascii() {
+                return None;
+            }
             let inside = |c: char| first.contains(&c) != complement;
             let mut out = String::new();
             let mut last = None;
@@ -605,7 +644,7 @@ impl Machine<'_> {
                 last = Some(mapped);
                 out.push(mapped);
             }
-            out
+            Some(out)
         })
     }
 
@@ -627,7 +666,7 @@ impl Machine<'_> {
                 },
             }
         }
-        if flags.contains(|c| !"VrunCcb".contains(c)) {
+        if flags.contains(|c| !"VrunCc".contains(c)) {
             return Ok(Answer::Unknown);
         }
         let (text, absent) = match self.source_of(&files)? {
@@ -649,7 +688,11 @@ impl Machine<'_> {
             let ordering = if flags.contains('u') { ordering } else { ordering.then_with(|| a.cmp(b)) };
             if flags.contains('r') { ordering.reverse() } else { ordering }
         };
-        let mut lines: Vec<&str> = text.lines().collect();
+        // a locale has an order of its own
+        if !text.is_ascii() {
+            return Ok(Answer::Unknown);
+        }
+        let mut lines: Vec<&str> = text.split_terminator('\n').collect();
         self.step(u64::try_from(lines.len()).unwrap_or(u64::MAX))?;
         if flags.contains(['C', 'c']) {
             let strict = flags.contains('u');
@@ -671,10 +714,13 @@ impl Machine<'_> {
     }
 
     fn uniq(&mut self, arguments: &[String]) -> Result<Answer, Flow> {
+        if arguments.len() > 1 {
+            return Ok(Answer::Unknown);
+        }
         self.filter(arguments, |text| {
-            let mut lines: Vec<&str> = text.lines().collect();
+            let mut lines: Vec<&str> = text.split_terminator('\n').collect();
             lines.dedup();
-            lines.iter().flat_map(|line| [*line, "\n"]).collect()
+            Some(lines.iter().flat_map(|line| [*line, "\n"]).collect())
         })
     }
 
@@ -707,14 +753,15 @@ impl Machine<'_> {
             }
             i += 1;
         }
-        if files.len() > 1 {
+        if files.len() > 1 || files.iter().any(|file| file.starts_with('+')) {
             return Ok(Answer::Unknown);
         }
         let sign = count.chars().next().filter(|c| matches!(c, '-' | '+'));
-        let Ok(number) = count.trim_start_matches(['-', '+']).parse::<usize>() else {
-            return Ok(Answer::Fails(String::new(), 1));
-        };
+        let Ok(number) = count.trim_start_matches(['-', '+']).parse::<usize>() else { return Ok(Answer::Unknown) };
         self.filter_files(&files, |text| {
+            if bytes && !text.is_ascii() {
+                return None;
+            }
             let pieces: Vec<String> = if bytes {
                 text.chars().map(String::from).collect()
             } else {
@@ -726,7 +773,7 @@ impl Machine<'_> {
                 (false, Some('+')) => number.saturating_sub(1).min(pieces.len())..pieces.len(),
                 (false, _) => pieces.len().saturating_sub(number)..pieces.len(),
             };
-            pieces[range].concat()
+            Some(pieces[range].concat())
         })
     }
 
@@ -744,13 +791,16 @@ impl Machine<'_> {
             return Ok(Answer::Unknown);
         }
         self.filter_files(&files, |text| {
+            if flag == 'm' && !text.is_ascii() {
+                return None;
+            }
             let count = match flag {
                 'l' => text.matches('\n').count(),
                 'w' => text.split_whitespace().count(),
                 'c' => text.len(),
                 _ => text.chars().count(),
             };
-            format!("{count}{name}\n")
+            Some(format!("{count}{name}\n"))
         })
     }
 
@@ -764,7 +814,7 @@ impl Machine<'_> {
     }
 
     fn which(&mut self, arguments: &[String]) -> Answer {
-        match operands(arguments).as_slice() {
+        match arguments {
             // Where it is differs between distributions; that it is there does not.
             [name] if PRESENT.contains(&name.as_str()) => Answer::Known(format!("{}\n", unknown()), 0),
             [name] if self.lacks_program(name) => Answer::Fails(String::new(), 1),
@@ -896,11 +946,21 @@ impl Machine<'_> {
     }
 
     fn expr(arguments: &[String]) -> Answer {
-        let truth = |value: &str| u8::from(value.is_empty() || value == "0");
+        let truth = |value: &str| u8::from(value.strip_prefix('-').unwrap_or(value).bytes().all(|byte| byte == b'0'));
+        const WORDS: [&str; 8] = ["length", "match", "substr", "index", "+", "(", ")", "!"];
+        let first = arguments.first().map_or("", String::as_str);
+        let is_length = first == "length" && arguments.len() == 2;
+        if first.starts_with("--") || WORDS.contains(&first) && !is_length {
+            return Answer::Unknown;
+        }
         match arguments {
             [text, colon, regex] if colon == ":" => {
+                if regex.contains("\\|") {
+                    return Answer::Unknown;
+                }
                 let Some(regex) = pattern::basic(&format!("^{regex}"), false) else { return Answer::Unknown };
                 let result = match regex.captures(text) {
+                    Some(captures) if !pattern::is_sure(&regex, text, &captures) => return Answer::Unknown,
                     Some(captures) if captures.len() > 1 => {
                         captures.get(1).map_or("", |m| m.as_str()).to_owned()
                     }
@@ -959,10 +1019,12 @@ impl Machine<'_> {
         if arguments.get(i).is_some_and(|argument| argument.starts_with('-')) {
             return Ok(Answer::Unknown);
         }
-        let Some(program) = AwkProgram::parse(program, separator.as_deref()) else {
+        // a script or a file that looks like an assignment is one
+        let odd = arguments[i + 1..].iter().any(|file| file.contains('=') || file.starts_with('-'));
+        let Some(program) = AwkProgram::parse(program, separator.as_deref()).filter(|_| !odd) else {
             return Ok(Answer::Unknown);
         };
-        self.filter_files(&arguments[i + 1..], |text| program.run(text))
+        self.filter_files(&arguments[i + 1..], |text| Some(program.run(text)))
     }
 
     fn sed(&mut self, arguments: &[String]) -> Result<Answer, Flow> {
@@ -1130,7 +1192,14 @@ fn in_ranges(ranges: &[(usize, usize)], position: usize) -> bool {
 fn tr_set(text: &str) -> Option<Vec<char>> {
     let mut set = Vec::new();
     let mut rest = text;
+    if !text.is_ascii() {
+        return None;
+    }
     while let Some(c) = rest.chars().next() {
+        let repeats = rest.starts_with('[') && (rest[1..].starts_with(['=', '.']) || rest[1..].get(1..2) == Some("*"));
+        if repeats {
+            return None;
+        }
         if let Some((name, tail)) = rest.strip_prefix("[:").and_then(|tail| tail.split_once(":]")) {
             let all = (0u8..128).map(char::from);
             let class: Vec<char> = match name {
@@ -1148,12 +1217,12 @@ fn tr_set(text: &str) -> Option<Vec<char>> {
             rest = tail;
             continue;
         }
-        let (first, used) = tr_char(rest, c);
+        let (first, used) = tr_char(rest, c)?;
         rest = &rest[used..];
         if let Some(tail) = rest.strip_prefix('-')
             && let Some(end) = tail.chars().next()
         {
-            let (last, used) = tr_char(tail, end);
+            let (last, used) = tr_char(tail, end)?;
             if last < first || u32::from(last) - u32::from(first) > 300 {
                 return None;
             }
@@ -1166,24 +1235,30 @@ fn tr_set(text: &str) -> Option<Vec<char>> {
     Some(set)
 }
 
-fn tr_char(text: &str, c: char) -> (char, usize) {
+/// A character and its length as written; nothing for codes, which are not modelled.
+fn tr_char(text: &str, c: char) -> Option<(char, usize)> {
     if c != '\\' {
-        return (c, c.len_utf8());
+        return Some((c, 1));
     }
-    match text[1..].chars().next() {
+    Some(match text[1..].chars().next() {
         Some('n') => ('\n', 2),
         Some('t') => ('\t', 2),
         Some('r') => ('\r', 2),
-        Some('0') => ('\0', 2),
-        Some(other) => (other, 1 + other.len_utf8()),
+        Some(other) if other.is_ascii_alphanumeric() => return None,
+        Some(other) => (other, 2),
         None => ('\\', 1),
-    }
+    })
 }
 
 fn leading_number(text: &str) -> f64 {
     let text = text.trim_start();
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.' && c != '-').unwrap_or(text.len());
-    text[..end].parse().unwrap_or(0.0)
+    let sign = usize::from(text.starts_with('-'));
+    let mut dots = 0;
+    let end = text[sign..].find(|c: char| {
+        dots += usize::from(c == '.');
+        !c.is_ascii_digit() && (c != '.' || dots > 1)
+    });
+    text[..end.map_or(text.len(), |end| sign + end)].parse().unwrap_or(0.0)
 }
 
 /// GNU `sort -V`: gnulib's filevercmp for names without file suffixes.
@@ -1262,6 +1337,51 @@ fn ordered(operator: &str, ordering: std::cmp::Ordering) -> bool {
     }
 }
 
+/// `dirname PATH…`.
+fn dirnames(arguments: &[String]) -> Answer {
+    let paths = match arguments {
+        [first, rest @ ..] if first == "--" => rest,
+        all if all.iter().any(|argument| argument.starts_with('-')) => return Answer::Unknown,
+        all => all,
+    };
+    match paths {
+        [] => Answer::Fails(String::new(), 1),
+        paths => Answer::Known(paths.iter().map(|path| dirname(path) + "\n").collect(), 0),
+    }
+}
+
+/// `basename PATH [SUFFIX]` and `basename -a [-s SUFFIX] PATH…`.
+fn basenames(arguments: &[String]) -> Answer {
+    let (mut many, mut suffix, mut i) = (false, None, 0);
+    while let Some(flags) = arguments.get(i).and_then(|argument| argument.strip_prefix('-')) {
+        i += 1;
+        match flags {
+            "" => {
+                i -= 1;
+                break;
+            }
+            "-" => break,
+            "a" | "-multiple" => many = true,
+            "s" | "as" => {
+                suffix = arguments.get(i).cloned();
+                i += 1;
+            }
+            _ => match flags.strip_prefix("-suffix=").or_else(|| flags.strip_prefix('s')) {
+                Some(text) => suffix = Some(text.to_owned()),
+                None => return Answer::Unknown,
+            },
+        }
+    }
+    let paths = arguments.get(i..).unwrap_or_default();
+    let suffix = suffix.as_deref();
+    match paths {
+        [] => Answer::Fails(String::new(), 1),
+        [path, ending] if !many && suffix.is_none() => Answer::Known(basename(path, ending) + "\n", 0),
+        [_, _, _, ..] if !many && suffix.is_none() => Answer::Fails(String::new(), 1),
+        paths => Answer::Known(paths.iter().map(|path| basename(path, suffix.unwrap_or("")) + "\n").collect(), 0),
+    }
+}
+
 fn dirname(path: &str) -> String {
     let trimmed = path.trim_end_matches('/');
     if trimmed.is_empty() {
@@ -1312,7 +1432,7 @@ fn seq(arguments: &[String]) -> Answer {
 
 /// A field of an os-release text: os-release(5).
 pub(super) fn os_release_field(text: &str, key: &str) -> Option<String> {
-    text.lines().rev().find_map(|line| {
+    text.split_terminator('\n').rev().find_map(|line| {
         let value = line.trim().strip_prefix(key)?.strip_prefix('=')?.trim();
         let value = value
             .strip_prefix('"')
@@ -1343,7 +1463,8 @@ impl AwkProgram {
     fn parse(program: &str, separator: Option<&str>) -> Option<Self> {
         let separator = match separator {
             None | Some(" ") => None,
-            Some("\\t") => Some(pattern::extended("\t", false)?),
+            Some("\\t" | "t") => Some(pattern::extended("\t", false)?),
+            Some(text) if text.len() > 1 && text.contains(['|', '?', '*', '{', '^']) => return None,
             Some(text) if text.chars().count() == 1 => Some(pattern::extended(&pattern::quote(text), false)?),
             Some(text) => Some(pattern::extended(text, false)?),
         };
@@ -1364,7 +1485,7 @@ impl AwkProgram {
             (None, Some(number.trim().parse().ok()?))
         } else {
             let body = condition.strip_prefix('/')?.strip_suffix('/')?;
-            if body.contains('/') && !body.contains("\\/") {
+            if body.contains('/') && !body.contains("\\/") || body.contains('{') {
                 return None;
             }
             (Some(pattern::extended(body, false)?), None)
@@ -1412,7 +1533,7 @@ impl AwkProgram {
 
     fn run(&self, text: &str) -> String {
         let mut out = String::new();
-        for (i, line) in text.lines().enumerate() {
+        for (i, line) in text.split_terminator('\n').enumerate() {
             if self.condition.as_ref().is_some_and(|regex| !regex.is_match(line)) {
                 continue;
             }
@@ -1420,7 +1541,7 @@ impl AwkProgram {
                 continue;
             }
             let fields: Vec<&str> = match &self.separator {
-                None => line.split_whitespace().collect(),
+                None => line.split([' ', '\t']).filter(|field| !field.is_empty()).collect(),
                 Some(_) if line.is_empty() => Vec::new(),
                 Some(regex) => regex.split(line).collect(),
             };

@@ -5,7 +5,7 @@
 use super::escapes::{Style, decode};
 use super::machine::{BASH_MAJOR, Flow, Machine};
 use super::pattern::{Glob, Part};
-use super::scan::end_of_substitution;
+use super::scan::{end_of_arithmetic, end_of_substitution};
 use super::state::{Data, MAYBE, UNKNOWN, is_unknown, unknown};
 
 /// How text is read.
@@ -445,7 +445,8 @@ impl Machine<'_> {
                 let Some(end) = closing(text, at + 2, b'{', b'}', mode.double) else {
                     return Err(self.fatal("`${` is not closed"));
                 };
-                self.braced(&text[at + 2..end], mode, builder)?;
+                let inner = super::syntax::unmasked(&text[at + 2..end]);
+                self.braced(&inner, mode, builder)?;
                 Ok(end + 1)
             }
             Some(b) if is_name_start(b) => {
@@ -484,7 +485,7 @@ impl Machine<'_> {
         let inner = &super::syntax::unmasked(&text[at + 2..end]);
         if let Some(expression) = inner.strip_prefix('(').and_then(|inner| inner.strip_suffix(')')) {
             // `$((…))` unless the parentheses do not belong together, as in `$((a);(b))`.
-            if closing(inner, 1, b'(', b')', false) == Some(inner.len() - 1) {
+            if end_of_arithmetic(&format!("{inner})"), 0) == Some(inner.len()) {
                 self.emit_arithmetic(expression, mode, builder)?;
                 return Ok(end + 1);
             }
@@ -527,6 +528,9 @@ impl Machine<'_> {
 
     /// `set -u`.
     fn checked(&mut self, value: Expansion, name: &str) -> Result<Expansion, Flow> {
+        if self.state.options.nounset && matches!(&value, Expansion::One(text) if text.contains(MAYBE)) {
+            self.lose(&format!("whether `{name}` is set, which `set -u` asks,"));
+        }
         if matches!(value, Expansion::Unset) && self.state.options.nounset && !matches!(name, "@" | "*") {
             return Err(self.fatal(&format!("`{name}` is not set, and `set -u` is on")));
         }

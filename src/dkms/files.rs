@@ -137,11 +137,13 @@ impl Machine<'_> {
         if rest.is_empty() {
             return Some(if self.inputs.headers.is_some() { Location::Directory } else { Location::Unknown });
         }
-        let rest = rest.strip_prefix('/')?;
-        let rest = rest.strip_prefix("build")?;
-        if !rest.is_empty() && !rest.starts_with('/') {
-            return None;
-        }
+        let inside = rest.strip_prefix('/')?;
+        let rest = match inside.strip_prefix("build") {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
+            // an installed kernel has more than headers, and not every one a link to its source
+            _ if inside.starts_with("source") => return None,
+            _ => return Some(Location::Unknown),
+        };
         Some(match self.inputs.headers {
             Some(_) => Location::Headers(rest.trim_start_matches('/').to_owned()),
             None => Location::Unknown,
@@ -248,6 +250,7 @@ impl Machine<'_> {
             Location::Unknown if matches!(kind, 'e' | 'f' | 'x' | 'r') && is_common_command(path) => {
                 Some(true)
             }
+            Location::Unknown if matches!(kind, 'e' | 'f' | 'r') && COMMON.contains(&path) => Some(true),
             Location::Unknown => None,
         }
     }
@@ -334,6 +337,9 @@ impl Machine<'_> {
         Some(names.into_iter().filter(|name| matches(name)).collect())
     }
 }
+
+/// What every kernel shows.
+const COMMON: [&str; 5] = ["/proc/version", "/proc/cpuinfo", "/proc/meminfo", "/proc/modules", "/proc/cmdline"];
 
 /// `/bin/sh` and others that every system has in both places, since /bin is a link or holds the essential ones.
 fn is_common_command(path: &str) -> bool {

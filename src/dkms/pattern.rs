@@ -484,12 +484,13 @@ pub(super) fn extended_to_regex(text: &str) -> Option<String> {
                 i += 1;
                 let c = *chars.get(i)?;
                 match c {
-                    '1'..='9' => return None,
                     'w' | 'W' | 's' | 'S' | 'b' | 'B' => {
                         out.push('\\');
                         out.push(c);
                     }
                     '<' | '>' => out.push_str("\\b"),
+                    // references, and what some programs read as a code
+                    _ if c.is_alphanumeric() || matches!(c, '\'' | '`') => return None,
                     _ => literal(c, &mut out),
                 }
             }
@@ -597,6 +598,73 @@ pub(super) fn extended(text: &str, ignore_case: bool) -> Option<Regex> {
 /// Compiles a POSIX basic regular expression; `None`: not supported or not valid.
 pub(super) fn basic(text: &str, ignore_case: bool) -> Option<Regex> {
     extended(&basic_to_extended(text), ignore_case)
+}
+
+/// Whether a match is the longest that begins there, which POSIX wants, and not only the first of the alternatives.
+pub(super) fn is_longest(regex: &Regex, text: &str, range: std::ops::Range<usize>) -> bool {
+    let body = regex.as_str();
+    if !body.contains(['|', '?', '{']) && ![")*", ")+"].iter().any(|group| body.contains(group)) {
+        return true;
+    }
+    let Some(whole) = compile(&format!("\\A(?:{body})\\z"), true) else { return false };
+    let rest = &text[range.end..];
+    rest.len() < 4096
+        && rest
+            .char_indices()
+            .map(|(at, c)| range.end + at + c.len_utf8())
+            .all(|end| !whole.is_match(&text[range.start..end]))
+}
+
+/// The same, and whether the groups in it could be others: they are not where the alternatives give the same from the last to the first.
+pub(super) fn is_sure(regex: &Regex, text: &str, captures: &regex::Captures<'_>) -> bool {
+    let Some(whole) = captures.get(0) else { return false };
+    if !is_longest(regex, text, whole.range()) {
+        return false;
+    }
+    let body = regex.as_str();
+    if !body.contains('|') || captures.len() < 2 {
+        return true;
+    }
+    let Some(turned) = compile(&turned(body), false) else { return false };
+    let groups = |captures: &regex::Captures<'_>| -> Vec<Option<std::ops::Range<usize>>> {
+        captures.iter().map(|group| group.map(|group| group.range())).collect()
+    };
+    turned.captures(text).is_some_and(|other| groups(&other) == groups(captures))
+}
+
+/// A regular expression with its alternatives in the other order.
+fn turned(body: &str) -> String {
+    let mut open: Vec<Vec<String>> = vec![vec![String::new()]];
+    let joined = |mut parts: Vec<String>| {
+        parts.reverse();
+        parts.join("|")
+    };
+    let mut chars = body.chars();
+    let mut class = 0;
+    while let Some(c) = chars.next() {
+        let mut text = String::from(c);
+        match c {
+            '\\' => text.extend(chars.next()),
+            '[' => class += 1,
+            ']' => class -= 1,
+            '(' if class == 0 => {
+                open.push(vec![String::new()]);
+                continue;
+            }
+            ')' if class == 0 && open.len() > 1 => text = format!("({})", joined(open.pop().unwrap_or_default())),
+            '|' if class == 0 => {
+                if let Some(parts) = open.last_mut() {
+                    parts.push(String::new());
+                }
+                continue;
+            }
+            _ => {}
+        }
+        if let Some(part) = open.last_mut().and_then(|parts| parts.last_mut()) {
+            part.push_str(&text);
+        }
+    }
+    joined(open.into_iter().next().unwrap_or_default())
 }
 
 /// A text as a regular expression that matches it and nothing else.

@@ -28,14 +28,10 @@ struct Scan<'t> {
 
 /// The offset of the `)` that ends a `$(` or `<(` whose inside begins at `at`.
 pub(super) fn end_of_substitution(text: &str, at: usize) -> Option<usize> {
-    let plain = closing(text, at, b'(', b')', false);
-    let is_arithmetic = |end: usize| {
-        let inner = &text[at..end];
-        inner.starts_with('(') && closing(inner, 1, b'(', b')', false) == Some(inner.len() - 1)
-    };
-    if plain.is_some_and(is_arithmetic) {
-        return plain;
+    if let Some(end) = end_of_arithmetic(text, at) {
+        return Some(end);
     }
+    let plain = closing(text, at, b'(', b')', false);
     let difficult = |inner: &str| inner.contains("<<") || inner.contains("case") || inner.contains("${");
     match plain {
         Some(end) if !difficult(&text[at..end]) => Some(end),
@@ -43,7 +39,27 @@ pub(super) fn end_of_substitution(text: &str, at: usize) -> Option<usize> {
     }
 }
 
-/// What stands between the parentheses of all substitutions of a script, but not of those inside of them.
+/// The same of a `$((`, where the two close together.
+pub(super) fn end_of_arithmetic(text: &str, at: usize) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let (mut i, mut depth) = (at, 0usize);
+    while i < bytes.len() {
+        match bytes[i] {
+            b'\\' => i += 1,
+            b'"' => i = end_of_double(text, i + 1)?,
+            b'\'' => i += 1 + text[i + 1..].find('\'')?,
+            b'(' => depth += 1,
+            b')' if depth == 1 => return (bytes.get(i + 1) == Some(&b')')).then_some(i + 1),
+            b')' => depth -= 1,
+            _ if depth == 0 => return None,
+            _ => {}
+        }
+        i += 1;
+    }
+    None
+}
+
+/// What stands in the `$(…)` and `${…}` of a script, but not in those inside of them.
 pub(super) fn substitutions(text: &str) -> Vec<std::ops::Range<usize>> {
     Scan::new(text, 0).run().1
 }
@@ -154,11 +170,8 @@ impl<'t> Scan<'t> {
                 }
                 Some(end + 1)
             }
-            b'$' if bytes.get(at + 1) == Some(&b'{') => {
-                closing(self.text, at + 2, b'{', b'}', false).map(|end| end + 1)
-            }
-            b'$' if bytes.get(at + 1) == Some(&b'(') => {
-                let end = end_of_substitution(self.text, at + 2);
+            b'$' if matches!(bytes.get(at + 1), Some(b'{' | b'(')) => {
+                let end = self.end_of_expansion(at, false);
                 self.inner.extend(end.map(|end| at + 2..end));
                 end.map(|end| end + 1)
             }
@@ -170,6 +183,14 @@ impl<'t> Scan<'t> {
         }
     }
 
+    /// The offset of what closes the `$(` or `${` at `at`.
+    fn end_of_expansion(&self, at: usize, double: bool) -> Option<usize> {
+        match self.text.as_bytes()[at + 1] {
+            b'{' => closing(self.text, at + 2, b'{', b'}', double),
+            _ => end_of_substitution(self.text, at + 2),
+        }
+    }
+
     /// The substitutions between double quotes.
     fn note_quoted(&mut self, from: usize, to: usize) {
         let bytes = self.text.as_bytes();
@@ -177,8 +198,8 @@ impl<'t> Scan<'t> {
         while at < to {
             match bytes[at] {
                 b'\\' => at += 1,
-                b'$' if bytes.get(at + 1) == Some(&b'(') => {
-                    let Some(end) = end_of_substitution(self.text, at + 2) else { return };
+                b'$' if matches!(bytes.get(at + 1), Some(b'{' | b'(')) => {
+                    let Some(end) = self.end_of_expansion(at, true) else { return };
                     self.inner.push(at + 2..end);
                     at = end;
                 }

@@ -68,7 +68,7 @@ impl Program {
 
     /// Runs it; `None`: something that is not supported came up.
     pub(super) fn run(&self, text: &str, quiet: bool) -> Option<String> {
-        let lines: Vec<&str> = text.lines().collect();
+        let lines: Vec<&str> = text.split_terminator('\n').collect();
         let mut active = vec![false; self.commands.len()];
         let mut out = String::new();
         for (number, line) in lines.iter().enumerate() {
@@ -182,6 +182,9 @@ fn substitute(
 ) -> Option<(String, bool)> {
     let (mut out, mut copied, mut hit) = (String::new(), 0, false);
     for (count, captures) in regex.captures_iter(line).enumerate() {
+        if !pattern::is_sure(regex, line, &captures) {
+            return None;
+        }
         if count + 1 < nth {
             continue;
         }
@@ -214,7 +217,8 @@ fn parse_address(text: &str, extended: bool) -> Option<(Option<Address>, &str)> 
     match text.chars().next()? {
         '0'..='9' => {
             let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-            Some((Some(Address::Line(text[..end].parse().ok()?)), &text[end..]))
+            let line = text[..end].parse().ok().filter(|line| *line > 0)?;
+            Some((Some(Address::Line(line)), &text[end..]))
         }
         '$' => Some((Some(Address::End), &text[1..])),
         '/' => {
@@ -342,7 +346,7 @@ fn parse_replacement(text: &str) -> Option<Vec<Piece>> {
                     plain.push('\t');
                     None
                 }
-                'U' | 'L' | 'u' | 'l' | 'E' => return None,
+                other if other.is_alphanumeric() => return None,
                 other => {
                     plain.push(other);
                     None

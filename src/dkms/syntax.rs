@@ -127,14 +127,14 @@ fn rewritten(tokens: &[Token]) -> Option<Vec<Token>> {
     changed.then_some(out)
 }
 
-/// Characters that stand for those of a command substitution while the parser reads what is around it: a plane of private use.
+/// Characters that stand for those of a substitution while the parser reads what is around it: a plane of private use.
 const MASK: u32 = 0xF_0000;
 
-/// A text of which the parser does not see the insides of command substitutions, which it does not always find the end of; nothing
+/// A text of which the parser does not see the insides of substitutions, which it does not always find the end of; nothing
 /// where there is none. `difficult`: of those only where it is known for that.
 fn masked(text: &str, difficult: bool) -> Option<String> {
     let is_masked = |c: char| u32::from(c) & 0x1F_0000 == MASK;
-    if !text.contains("$(") || text.contains(is_masked) {
+    if !text.contains("$(") && !text.contains("${") || text.contains(is_masked) {
         return None;
     }
     if difficult && !text.contains("<<") && !text.contains("case") {

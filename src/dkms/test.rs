@@ -155,6 +155,12 @@ impl Machine<'_> {
         };
         let mut groups = std::collections::BTreeMap::new();
         let found = regex.captures(text);
+        if let Some(captures) = &found
+            && !pattern::is_sure(&regex, text, captures)
+        {
+            self.blur("BASH_REMATCH");
+            return Ok(Some(true));
+        }
         if let Some(captures) = &found {
             for (i, group) in captures.iter().enumerate() {
                 groups.insert(i, group.map_or(String::new(), |group| group.as_str().to_owned()));
