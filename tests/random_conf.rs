@@ -426,7 +426,7 @@ fn random_files_are_read_as_dkms_reads_them() {
     let Some(version) = dkms_version() else { return };
     let number =
         |name: &str, usual: u64| std::env::var(name).ok().map_or(usual, |text| text.parse().unwrap());
-    let count = usize::try_from(number("KPKG_RANDOM_CONF", 500)).unwrap();
+    let count = usize::try_from(number("KPKG_RANDOM_CONF", 400)).unwrap();
     let mut writer = Writer(Random(number("KPKG_RANDOM_SEED", 0x5eed_cafe_f00d)));
     let first = writer.below(1 << 20);
     let mut tallies = vec![Tally::default(); CONSTRUCTS.len()];
@@ -463,29 +463,76 @@ fn random_files_are_read_as_dkms_reads_them() {
     assert!(different.is_empty(), "{} differ; the shortest:\n{}", different.len(), different[..different.len().min(4)].join("\n----\n"));
 }
 
-/// Every form by itself, as it is recorded: what dkms reads, and whether kpkg knows it.
+/// What a form comes to: the value that dkms reads, none, or that kpkg does not know it.
+#[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(untagged)]
+enum Outcome {
+    Value(String),
+    /// False.
+    Unknown(bool),
+    None(()),
+}
+
+/// The forms with what dkms reads, in the order of the table.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Recorded {
+    dkms: String,
+    outcomes: Vec<(String, Outcome)>,
+}
+
+/// Every form by itself: `tests/conf/constructs.json` has what dkms read, and which of it kpkg knows. `KPKG_UPDATE=1` and
+/// `KPKG_RANDOM_CONF` ask dkms again, and the former writes it.
 #[test]
-fn every_construct_is_right_or_unknown() {
+fn every_construct_is_read_as_dkms_reads_it() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conf/constructs.json");
+    let recorded = || -> Recorded { serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap() };
     let mut random = Random(1);
     let forms: Vec<(&str, String)> = CONSTRUCTS
         .iter()
         .flat_map(|(name, forms)| forms.iter().map(move |form| (*name, form)))
         .map(|(name, form)| (name, constructs::write(form, "POST_ADD", &mut random)))
         .collect();
-    let texts: Vec<_> = forms.iter().map(|(_, form)| format!("{START}{form}CLEAN=end\n")).collect();
-    let Some(version) = dkms_version() else { return };
-    let truth = truth_of(&texts);
-    let mut bad = 0;
-    for (((name, form), text), want) in forms.iter().zip(&texts).zip(&truth) {
-        let reading = read_by_kpkg(text, &version);
-        let element = ("POST_ADD".to_owned(), 0);
-        let form = form.trim_end().replace('\n', "⏎");
-        if let Some(key) = reading.wrong(want) {
-            bad += 1;
-            eprintln!("WRONG {name}: {form}\n    {key:?} dkms {:?} kpkg {:?} {}", want.get(key), reading.known.get(key), if reading.refused {"REFUSED"} else {""});
-        } else if reading.leaves_open(&element) {
-            eprintln!("UNKNOWN {name}: {form}\n    dkms {:?}", want.get(&element));
+    let file = |form: &str| format!("{START}{form}CLEAN=end\n");
+    let element = ("POST_ADD".to_owned(), 0);
+    let is_set = |name: &str| std::env::var_os(name).is_some();
+    if is_set("KPKG_UPDATE") || is_set("KPKG_RANDOM_CONF") {
+        let Some(version) = dkms_version() else { return };
+        let texts: Vec<_> = forms.iter().map(|(_, form)| file(form)).collect();
+        let mut outcomes = Vec::new();
+        let mut wrong = Vec::new();
+        for (((name, form), text), want) in forms.iter().zip(&texts).zip(truth_of(&texts)) {
+            let reading = read_by_kpkg(text, &version);
+            if let Some(key) = reading.wrong(&want) {
+                let (dkms, kpkg) = (want.get(key), reading.known.get(key));
+                wrong.push(format!("{name}: {key:?}: dkms {dkms:?}, kpkg {kpkg:?}\n{form}"));
+            }
+            let outcome = match want.get(&element) {
+                _ if reading.leaves_open(&element) => Outcome::Unknown(false),
+                Some(value) => Outcome::Value(value.clone()),
+                None => Outcome::None(()),
+            };
+            outcomes.push((form.clone(), outcome));
+        }
+        assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
+        if is_set("KPKG_UPDATE") {
+            let lines: Vec<_> = outcomes.iter().map(|outcome| serde_json::to_string(outcome).unwrap()).collect();
+            let text = format!("{{\"dkms\":\"{version}\",\"outcomes\":[\n{}\n]}}\n", lines.join(",\n"));
+            fs::write(&path, text).unwrap();
         }
     }
-    eprintln!("{bad} wrong of {}", forms.len());
+    let Recorded { dkms, outcomes } = recorded();
+    assert_eq!(
+        outcomes.iter().map(|(form, _)| form).collect::<Vec<_>>(),
+        forms.iter().map(|(_, form)| form).collect::<Vec<_>>(),
+        "record the forms anew with KPKG_UPDATE=1"
+    );
+    for (form, outcome) in outcomes {
+        let reading = read_by_kpkg(&file(&form), &dkms);
+        let seen = match reading.known.get(&element) {
+            _ if reading.leaves_open(&element) => Outcome::Unknown(false),
+            Some(value) => Outcome::Value(value.clone()),
+            None => Outcome::None(()),
+        };
+        assert_eq!(seen, outcome, "{form}");
+    }
 }

@@ -603,7 +603,7 @@ impl Machine<'_> {
             return self.finish(2);
         };
         if is_unknown(&path) || ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"].contains(&path.as_str()) {
-            self.source_unknown("a file");
+            self.source_unknown(if is_unknown(&path) { "a file" } else { &path });
             return Ok(Flow::Next);
         }
         match self.read_file(&path) {

@@ -1170,6 +1170,10 @@ impl Machine<'_> {
             self.state.open_config = true;
         } else {
             self.state.open_names = true;
+            // what says which distribution it is sets no directives
+            self.open_directives |= !path.ends_with("-release");
+            // a text may be made for what is set already, a file of its own is hardly
+            self.lost |= !path.contains('/') || path.starts_with("/dev/");
         }
         self.state.status = None;
     }

@@ -363,8 +363,12 @@ fn read(conf: &Conf, inputs: &Inputs, identity: Option<&(String, String)>) -> Re
     let first = own_variables(&machine.state);
     machine.state.stdout = Sink::Capture;
     machine.state.output.clear();
-    let open = machine.state.open_names;
+    let open = machine.open_directives;
     let blurred = settle(&mut machine.state);
+    if !blurred.is_empty() && quotes_reach_on(&machine.state) {
+        // what is not known may stand in the middle of it
+        machine.lose("a quote that does not end in its value");
+    }
     let mut ended = flow != Flow::Next;
     if flow == Flow::Next {
         let conditional = !machine.pending.is_empty();
@@ -454,6 +458,17 @@ fn settle(state: &mut State) -> Vec<String> {
         }
     }
     blurred
+}
+
+/// Whether a value may take the lines behind it along when it is read again.
+fn quotes_reach_on(state: &State) -> bool {
+    let reaches = |text: &String| text.contains(['"', '`', '\\']) || text.contains("$(") || text.contains("${");
+    VARIABLES.iter().filter_map(|name| state.variables.get(*name)).any(|variable| match &variable.data {
+        Data::Scalar(text) => reaches(text),
+        Data::Indexed(values) => values.values().any(reaches),
+        Data::Associative(values) => values.values().any(reaches),
+        _ => false,
+    })
 }
 
 /// Whether this dkms carries a directive from the subshell into its own: newer ones are lost to an older dkms.

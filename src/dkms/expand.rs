@@ -655,6 +655,21 @@ impl Machine<'_> {
     }
 
     fn length(&mut self, parameter: &Parameter) -> Result<String, Flow> {
+        let counts = matches!(parameter.subscript.as_deref(), Some("@" | "*"));
+        if counts && self.state.options.nounset {
+            let name = &parameter.name;
+            match self.state.variables.get(name).map(|variable| &variable.data) {
+                None | Some(Data::Unset) => {
+                    return Err(self.fatal(&format!("`{name}` is not set, and `set -u` is on")));
+                }
+                // one that was declared and not assigned is not set
+                Some(Data::Indexed(values)) if values.is_empty() => self.lose("a list without elements under `set -u`"),
+                Some(Data::Associative(values)) if values.is_empty() => {
+                    self.lose("a list without elements under `set -u`");
+                }
+                _ => {}
+            }
+        }
         let value = self.value(parameter)?;
         let value = self.checked(value, &parameter.name)?;
         Ok(match value {
@@ -1193,7 +1208,7 @@ fn emit(value: Expansion, mode: Mode, builder: &mut Builder, separator: &str) {
 }
 
 fn backslash(text: &str, at: usize, mode: Mode, builder: &mut Builder) -> usize {
-    let Some(c) = text[at + 1..].chars().next() else {
+    let Some(raw) = text[at + 1..].chars().next() else {
         if mode.double {
             builder.quoted("\\");
         } else {
@@ -1201,16 +1216,17 @@ fn backslash(text: &str, at: usize, mode: Mode, builder: &mut Builder) -> usize 
         }
         return at + 1;
     };
-    let end = at + 1 + c.len_utf8();
-    if c == '\n' {
+    let end = at + 1 + raw.len_utf8();
+    if raw == '\n' {
         return end;
     }
+    let c = super::syntax::unmasked_letter(raw);
     let quotes = !mode.double || matches!(c, '$' | '`' | '\\') || (c == '"' && !mode.document);
     if !quotes {
         builder.quoted("\\");
         return at + 1;
     }
-    builder.quoted(&text[at + 1..end]);
+    builder.quoted(c.encode_utf8(&mut [0; 4]));
     end
 }
 

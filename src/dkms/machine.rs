@@ -80,6 +80,8 @@ pub(super) struct Machine<'a> {
     pub loops: u32,
     /// The running command held a command substitution.
     pub substituted: bool,
+    /// Something unknown may have set directives.
+    pub open_directives: bool,
     /// From some place on nothing is known any more.
     pub lost: bool,
     /// An arithmetic error fails the command only.
@@ -114,6 +116,7 @@ impl<'a> Machine<'a> {
             doubtful: false,
             loops: 0,
             substituted: false,
+            open_directives: false,
             lost: false,
             tolerant: false,
             function_names: Vec::new(),
@@ -447,11 +450,12 @@ impl<'a> Machine<'a> {
             Some(variable) => (variable.integer, variable.upper, variable.odd),
             None => (false, None, false),
         };
+        let text = match integer {
+            true => self.arithmetic(&text, 0)?.map_or_else(unknown, |value| value.to_string()),
+            false => text,
+        };
         if odd || COMPUTED.contains(&name) {
             return Ok(unknown());
-        }
-        if integer {
-            return Ok(self.arithmetic(&text, 0)?.map_or_else(unknown, |value| value.to_string()));
         }
         Ok(match upper {
             Some(upper) => text.chars().map(|c| super::expand::other_case(c, upper)).collect(),

@@ -134,7 +134,7 @@ const MASK: u32 = 0xF_0000;
 /// where there is none. `difficult`: of those only where it is known for that.
 fn masked(text: &str, difficult: bool) -> Option<String> {
     let is_masked = |c: char| u32::from(c) & 0x1F_0000 == MASK;
-    if !text.contains("$(") && !text.contains("${") || text.contains(is_masked) {
+    if !text.contains("$(") && !text.contains("${") && !text.contains("\\$'") || text.contains(is_masked) {
         return None;
     }
     if difficult && !text.contains("<<") && !text.contains("case") {
@@ -154,11 +154,21 @@ fn masked(text: &str, difficult: bool) -> Option<String> {
         out.extend(inside.chars().map(mask));
         copied = inner.end;
     }
-    if copied == 0 {
-        return None;
-    }
     out.push_str(&text[copied..]);
-    Some(out)
+    if !difficult {
+        // the parser takes `\$'` for the beginning of `$'…'`
+        let dollar = char::from_u32(MASK + u32::from('$')).unwrap_or('$');
+        out = out.replace("\\$'", &format!("\\{dollar}'"));
+    }
+    (out.len() > text.len()).then_some(out)
+}
+
+/// The character that one stands for.
+pub(super) fn unmasked_letter(c: char) -> char {
+    match u32::from(c) {
+        code @ MASK..=0xF_007F => char::from_u32(code - MASK).unwrap_or(c),
+        _ => c,
+    }
 }
 
 /// The text that was masked.
@@ -167,11 +177,7 @@ pub(super) fn unmasked(text: &str) -> std::borrow::Cow<'_, str> {
     if !text.as_bytes().contains(&0xF3) {
         return text.into();
     }
-    let unmask = |c: char| match u32::from(c) {
-        code @ MASK..=0xF_007F => char::from_u32(code - MASK).unwrap_or(c),
-        _ => c,
-    };
-    text.chars().map(unmask).collect::<String>().into()
+    text.chars().map(unmasked_letter).collect::<String>().into()
 }
 
 /// How many constructs are open at most of which the parser looks at the inside twice, first as one thing and then as another.
