@@ -26,7 +26,7 @@ use support::constructs::{self, CONSTRUCTS};
 const DKMS: &str = "/usr/sbin/dkms";
 const KERNEL: &str = "6.1.0-49-amd64";
 
-/// Sources a file as dkms does, and prints `FILE NAME INDEX VALUE`, each ended by a NUL. A process for each file, because a
+/// Sources a file as dkms does, and writes `NAME INDEX VALUE`, each ended by a NUL, to `FILE.values`. A process for each file, because a
 /// subshell may replace itself by the last command of what it sources.
 const READER: &str = r#"
 # what `$0` is for a file that is sourced
@@ -50,12 +50,12 @@ read_one() {
     safe_source "$1" $names 2>/dev/null
     for var in $dkms_conf_variables; do
         local -n array=$var
-        for index in "${!array[@]}"; do printf '%s\0%s\0%s\0%s\0' "$1" "$var" "$index" "${array[$index]}"; done
+        for index in "${!array[@]}"; do printf '%s\0%s\0%s\0' "$var" "$index" "${array[$index]}"; done
         unset -n array
     done
 }
 cd /
-read_one "$file"
+read_one "$file" >"$file.values"
 "#;
 
 /// Writes files of the grammar.
@@ -314,12 +314,13 @@ type Element = (String, usize);
 
 type Values = BTreeMap<Element, String>;
 
-/// What dkms has, by file.
-fn read_by_dkms(folder: &Path) -> BTreeMap<String, Values> {
+/// Has dkms read every `dkms.conf` in the folders of a folder.
+fn read_by_dkms(folder: &Path) {
     let reader = folder.join("reader");
     fs::write(&reader, READER).unwrap();
-    let output = Command::new("bash")
-        .args(["--norc", "-c", "printf '%s\\0' \"$2\"/*/dkms.conf | xargs -0 -n 1 -P 2 bash --norc \"$0\" \"$1\""])
+    let each = "printf '%s\\0' \"$2\"/*/dkms.conf | xargs -0 -n 1 -P 2 bash --norc \"$0\" \"$1\"";
+    Command::new("bash")
+        .args(["--norc", "-c", each])
         .args([&reader, Path::new(DKMS), folder])
         .env_clear()
         .envs([
@@ -329,17 +330,21 @@ fn read_by_dkms(folder: &Path) -> BTreeMap<String, Values> {
             ("KERNELVER", KERNEL),
         ])
         .stdin(Stdio::null())
-        .output()
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
         .unwrap();
-    let parts: Vec<_> = output
-        .stdout
-        .split(|byte| *byte == 0)
-        .map(|part| String::from_utf8_lossy(part).into_owned())
-        .collect();
-    let mut found: BTreeMap<String, Values> = BTreeMap::new();
-    for part in parts.chunks_exact(4) {
-        let [file, name, index, value] = part else { unreachable!() };
-        found.entry(file.clone()).or_default().insert((name.clone(), index.parse().unwrap()), value.clone());
+}
+
+/// What it wrote for one.
+fn values(path: &Path) -> Values {
+    let written = fs::read(path).unwrap_or_default();
+    let parts: Vec<_> =
+        written.split(|byte| *byte == 0).map(|part| String::from_utf8_lossy(part).into_owned()).collect();
+    let mut found = Values::new();
+    for part in parts.chunks_exact(3) {
+        let [name, index, value] = part else { unreachable!() };
+        found.insert((name.clone(), index.parse().unwrap()), value.clone());
     }
     found
 }
@@ -409,8 +414,8 @@ fn truth_of(texts: &[String]) -> Vec<Values> {
         fs::create_dir(path(index).parent().unwrap()).unwrap();
         fs::write(path(index), text).unwrap();
     }
-    let mut truth = read_by_dkms(folder.path());
-    (0..texts.len()).map(|index| truth.remove(path(index).to_str().unwrap()).unwrap_or_default()).collect()
+    read_by_dkms(folder.path());
+    (0..texts.len()).map(|index| values(&path(index).with_extension("conf.values"))).collect()
 }
 
 /// How often a construct was in a file, and what came of it.
