@@ -287,7 +287,8 @@ impl Writer {
             // one after the other, so that a run holds as many as it can
             let chosen = if slot == 0 { count % CONSTRUCTS.len() } else { self.below(CONSTRUCTS.len()) };
             let (_, forms) = CONSTRUCTS[chosen];
-            let form = forms[if slot == 0 { count / CONSTRUCTS.len() } else { self.0.below(forms.len()) } % forms.len()];
+            let form = forms
+                [if slot == 0 { count / CONSTRUCTS.len() } else { self.0.below(forms.len()) } % forms.len()];
             let (written, element) = SLOTS[slot][self.below(2)];
             text.push_str(&constructs::write(form, written, &mut self.0));
             held.push((chosen, (element.0.to_owned(), element.1)));
@@ -437,8 +438,7 @@ fn random_files_are_read_as_dkms_reads_them() {
     let mut tallies = vec![Tally::default(); CONSTRUCTS.len()];
     let mut different = Vec::new();
     for start in (0..count).step_by(200) {
-        let files: Vec<_> =
-            (start..count.min(start + 200)).map(|index| writer.file(first + index)).collect();
+        let files: Vec<_> = (start..count.min(start + 200)).map(|index| writer.file(first + index)).collect();
         let texts: Vec<_> = files.iter().map(|(text, _)| text.clone()).collect();
         for ((text, held), want) in files.iter().zip(truth_of(&texts)) {
             let reading = read_by_kpkg(text, &version);
@@ -459,13 +459,21 @@ fn random_files_are_read_as_dkms_reads_them() {
             }
         }
     }
-    eprintln!("{count} files compared with dkms {version}\n{:>6} {:>6} {:>8}  construct", "files", "right", "unknown");
+    eprintln!(
+        "{count} files compared with dkms {version}\n{:>6} {:>6} {:>8}  construct",
+        "files", "right", "unknown"
+    );
     for ((name, _), tally) in CONSTRUCTS.iter().zip(&tallies) {
         eprintln!("{:6} {:6} {:8}  {name}", tally.files, tally.right, tally.unknown);
     }
     // the shortest is the easiest to read
     different.sort_by_key(String::len);
-    assert!(different.is_empty(), "{} differ; the shortest:\n{}", different.len(), different[..different.len().min(4)].join("\n----\n"));
+    assert!(
+        different.is_empty(),
+        "{} differ; the shortest:\n{}",
+        different.len(),
+        different[..different.len().min(4)].join("\n----\n")
+    );
 }
 
 /// What a form comes to: the value that dkms reads, none, or that kpkg does not know it.
@@ -520,7 +528,8 @@ fn every_construct_is_read_as_dkms_reads_it() {
         }
         assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
         if is_set("KPKG_UPDATE") {
-            let lines: Vec<_> = outcomes.iter().map(|outcome| serde_json::to_string(outcome).unwrap()).collect();
+            let lines: Vec<_> =
+                outcomes.iter().map(|outcome| serde_json::to_string(outcome).unwrap()).collect();
             let text = format!("{{\"dkms\":\"{version}\",\"outcomes\":[\n{}\n]}}\n", lines.join(",\n"));
             fs::write(&path, text).unwrap();
         }

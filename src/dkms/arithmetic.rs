@@ -68,12 +68,12 @@ impl Machine<'_> {
             return None;
         }
         let major = text.replace("BASH_VERSINFO[0]", BASH_MAJOR).replace(NAME, BASH_MAJOR);
-        [(">=", "-ge"), ("<=", "-le"), ("==", "-eq"), ("!=", "-ne"), (">", "-gt"), ("<", "-lt")].iter().find_map(
-            |(written, operator)| {
+        [(">=", "-ge"), ("<=", "-le"), ("==", "-eq"), ("!=", "-ne"), (">", "-gt"), ("<", "-lt")]
+            .iter()
+            .find_map(|(written, operator)| {
                 let (left, right) = major.split_once(written)?;
                 compare_major(operator, left.trim(), right.trim())
-            },
-        )
+            })
     }
 
     fn expression(&mut self, text: &str, depth: usize) -> Result<Number, Flow> {

@@ -82,15 +82,19 @@ impl Machine<'_> {
     /// `declare -p` and its like: what is printed is not imitated.
     fn print_declarations(&mut self, on: &str, names: &[String]) -> Result<Flow, Flow> {
         let functions = on.contains(['f', 'F']);
-        let there = |name: &String| match functions {
-            true => self.state.functions.contains_key(name),
-            false => self.state.variables.contains_key(name),
+        let there = |name: &String| {
+            if functions {
+                self.state.functions.contains_key(name)
+            } else {
+                self.state.variables.contains_key(name)
+            }
         };
         let status = u8::from(!names.iter().all(there));
         if names.is_empty() || names.iter().any(there) {
             self.print(&super::state::unknown())?;
         }
-        let open = self.state.open_names || names.iter().any(|name| self.scalar(name).is_some() && status == 1);
+        let open =
+            self.state.open_names || names.iter().any(|name| self.scalar(name).is_some() && status == 1);
         self.state.status = (!open || functions).then_some(status);
         Ok(Flow::Next)
     }
@@ -144,12 +148,11 @@ impl Machine<'_> {
         if !self.prepare(declaration, base, true) {
             return Ok(());
         }
-        match scalar {
-            Some(value) => self.assign_declared(declaration, base, subscript, value, assignment.append)?,
-            None => {
-                self.assign_written(assignment)?;
-                self.state.status = status;
-            }
+        if let Some(value) = scalar {
+            self.assign_declared(declaration, base, subscript, value, assignment.append)?;
+        } else {
+            self.assign_written(assignment)?;
+            self.state.status = status;
         }
         self.seal(declaration, base);
         Ok(())
@@ -163,9 +166,11 @@ impl Machine<'_> {
         value: String,
         append: bool,
     ) -> Result<(), Flow> {
-        let is_list = self.state.variables.get(name).is_some_and(|variable| {
-            matches!(variable.data, Data::Indexed(_) | Data::Associative(_))
-        });
+        let is_list = self
+            .state
+            .variables
+            .get(name)
+            .is_some_and(|variable| matches!(variable.data, Data::Indexed(_) | Data::Associative(_)));
         if is_list && declaration.on.contains(['a', 'A']) && value.starts_with('(') && value.ends_with(')') {
             // it is read like a list that is written there
             self.note_unknown("a list in a text");

@@ -131,13 +131,18 @@ impl Machine<'_> {
             }
             "builtin" | "command" => {
                 let known = arguments.first().is_some_and(|name| !is_unknown(name));
-                let run = known.then(|| arguments.first().filter(|name| BUILTINS.contains(&name.as_str())))?;
+                let run =
+                    known.then(|| arguments.first().filter(|name| BUILTINS.contains(&name.as_str())))?;
                 match run {
-                    Some(name) => self.run_uncertain(name, &arguments[1..]).or_else(|| Some(self.unknown_result())),
+                    Some(name) => {
+                        self.run_uncertain(name, &arguments[1..]).or_else(|| Some(self.unknown_result()))
+                    }
                     None => Some(self.unknown_result()),
                 }
             }
-            _ if BUILTINS.contains(&name) && !["return", "exit", "eval"].contains(&name) => Some(self.unknown_result()),
+            _ if BUILTINS.contains(&name) && !["return", "exit", "eval"].contains(&name) => {
+                Some(self.unknown_result())
+            }
             _ => None,
         }
     }
@@ -185,7 +190,9 @@ impl Machine<'_> {
     fn printf(&mut self, words: &Words, arguments: &[String]) -> Result<Flow, Flow> {
         let (variable, rest) = match arguments {
             [flag, name, rest @ ..] if flag == "-v" => (Some(name.clone()), rest),
-            [flag, name] if flag.starts_with("-v") && flag.len() > 2 => (Some(flag[2..].to_owned()), std::slice::from_ref(name)),
+            [flag, name] if flag.starts_with("-v") && flag.len() > 2 => {
+                (Some(flag[2..].to_owned()), std::slice::from_ref(name))
+            }
             rest => (None, rest),
         };
         let rest = match rest {
@@ -273,7 +280,11 @@ impl Machine<'_> {
             };
             if !is_identifier(base) {
                 self.state.status = (!variables).then_some(0);
-            } else if subscript.is_some() || variables || self.state.variables.contains_key(name) || !self.state.functions.contains_key(name) {
+            } else if subscript.is_some()
+                || variables
+                || self.state.variables.contains_key(name)
+                || !self.state.functions.contains_key(name)
+            {
                 self.unset(base, subscript)?;
             } else {
                 self.state.functions.remove(name);
@@ -287,7 +298,9 @@ impl Machine<'_> {
             return Err(self.fatal("`shift` takes one number"));
         }
         let count = arguments.first().map_or(Ok(1), |text| text.trim().parse::<i64>());
-        let Some(count) = count.ok().and_then(|count| usize::try_from(count).ok()) else { return self.finish(1) };
+        let Some(count) = count.ok().and_then(|count| usize::try_from(count).ok()) else {
+            return self.finish(1);
+        };
         if self.state.is_positional_open() {
             self.state.status = None;
             return Ok(Flow::Next);
@@ -370,12 +383,16 @@ impl Machine<'_> {
         }
         // the answer of `$-` and `set -o`
         let changed = self.state.options != before && SET.iter().any(|(_, known)| *known == name);
-        self.state.options.others |= changed && !matches!(name, "errexit" | "nounset" | "noglob" | "allexport");
+        self.state.options.others |=
+            changed && !matches!(name, "errexit" | "nounset" | "noglob" | "allexport");
     }
 
     fn shopt(&mut self, arguments: &[String]) -> Result<Flow, Flow> {
-        let flags: Vec<&str> =
-            arguments.iter().take_while(|argument| argument.starts_with('-')).map(|flags| &flags[1..]).collect();
+        let flags: Vec<&str> = arguments
+            .iter()
+            .take_while(|argument| argument.starts_with('-'))
+            .map(|flags| &flags[1..])
+            .collect();
         let names = &arguments[flags.len()..];
         let flags = flags.concat();
         if flags.contains(|flag| !"supqo".contains(flag)) {
@@ -396,7 +413,8 @@ impl Machine<'_> {
             }
             let answers: Option<Vec<bool>> = names.iter().map(|name| self.is_option_on(name)).collect();
             let wrong = !names.iter().all(|name| is_known(&name));
-            self.state.status = if wrong { Some(1) } else { answers.map(|on| u8::from(!on.iter().all(|on| *on))) };
+            self.state.status =
+                if wrong { Some(1) } else { answers.map(|on| u8::from(!on.iter().all(|on| *on))) };
             return Ok(Flow::Next);
         }
         self.state.status = Some(0);
@@ -562,7 +580,9 @@ impl Machine<'_> {
                 self.state.status = valid.then_some(0);
                 Ok(Flow::Next)
             }
-            ("alias", [_, ..]) if !self.state.options.expand_aliases && arguments.iter().all(|word| word.contains('=')) => {
+            ("alias", [_, ..])
+                if !self.state.options.expand_aliases && arguments.iter().all(|word| word.contains('=')) =>
+            {
                 self.finish(0)
             }
             ("kill", [flag, ..]) if ["-0", "-l", "-L"].contains(&flag.as_str()) => {
@@ -570,16 +590,15 @@ impl Machine<'_> {
                 Ok(self.unknown_result())
             }
             ("pushd", [folder]) if !folder.starts_with(['+', '-']) => self.push_folder(folder),
-            ("popd", []) => match self.state.folders.pop() {
-                Some(folder) => {
+            ("popd", []) => {
+                if let Some(folder) = self.state.folders.pop() {
                     self.print(&unknown())?;
                     self.enter_folder(&folder)
-                }
-                None => {
+                } else {
                     self.complain();
                     self.finish(1)
                 }
-            },
+            }
             ("pushd" | "popd", _) => {
                 self.note_unknown("the folder");
                 self.state.directory = unknown();
@@ -655,7 +674,8 @@ impl Machine<'_> {
                 return self.finish(1);
             }
         };
-        let searched = !target.starts_with(['/', '.']) && self.scalar("CDPATH").is_some_and(|path| path != MAYBE.to_string());
+        let searched = !target.starts_with(['/', '.'])
+            && self.scalar("CDPATH").is_some_and(|path| path != MAYBE.to_string());
         let there = match target.as_str() {
             "" | "-" => None,
             _ if searched => None,
@@ -917,21 +937,22 @@ const SHOPT: [&str; 28] = [
 
 /// Names of signals that every Linux has.
 const SIGNALS: [&str; 17] = [
-    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
-    "TERM", "CHLD", "CONT",
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
+    "ALRM", "TERM", "CHLD", "CONT",
 ];
 
 /// Builtins of every bash since 4.
 pub(super) const BUILTINS: [&str; 48] = [
-    ".", ":", "[", "alias", "bg", "break", "builtin", "caller", "cd", "command", "continue", "declare", "dirs",
-    "disown", "echo", "eval", "exec", "exit", "export", "false", "fg", "getopts", "hash", "help", "history",
-    "jobs", "kill", "let", "local", "mapfile", "popd", "printf", "pushd", "pwd", "read", "readonly", "return",
-    "set", "shift", "shopt", "source", "test", "trap", "true", "type", "typeset", "unset", "wait",
+    ".", ":", "[", "alias", "bg", "break", "builtin", "caller", "cd", "command", "continue", "declare",
+    "dirs", "disown", "echo", "eval", "exec", "exit", "export", "false", "fg", "getopts", "hash", "help",
+    "history", "jobs", "kill", "let", "local", "mapfile", "popd", "printf", "pushd", "pwd", "read",
+    "readonly", "return", "set", "shift", "shopt", "source", "test", "trap", "true", "type", "typeset",
+    "unset", "wait",
 ];
 
 const KEYWORDS: [&str; 20] = [
-    "if", "then", "else", "elif", "fi", "case", "esac", "for", "select", "while", "until", "do", "done", "in",
-    "function", "time", "{", "}", "!", "[[",
+    "if", "then", "else", "elif", "fi", "case", "esac", "for", "select", "while", "until", "do", "done",
+    "in", "function", "time", "{", "}", "!", "[[",
 ];
 
 /// Whether a text can name a variable.

@@ -34,6 +34,9 @@ const COMMAND: u64 = 100;
 /// Stands for the packages that are installed, as `dpkg -l` lists them: not known, but for what only other software brings.
 const PACKAGES: &str = "\u{10FFFE}dpkg -l\u{10FFFE}";
 
+/// What `expr` does not take for a text where it begins.
+const EXPR: [&str; 8] = ["length", "match", "substr", "index", "+", "(", ")", "!"];
+
 /// Commands that every Debian and RPM system has: their packages are essential or depended on by dkms.
 const PRESENT: [&str; 42] = [
     "awk", "basename", "bash", "cat", "chmod", "cp", "cut", "date", "dirname", "dkms", "echo", "expr",
@@ -157,12 +160,18 @@ impl Machine<'_> {
                 if !text.is_empty() && !text.ends_with('\n') {
                     return None;
                 }
-                let mut lines: Vec<String> = text.split_terminator('\n').map(|line| format!("{line}\n")).collect();
+                let mut lines: Vec<String> =
+                    text.split_terminator('\n').map(|line| format!("{line}\n")).collect();
                 lines.reverse();
                 Some(lines.concat())
             })?,
             "rev" => self.filter(arguments, |text| {
-                Some(text.split('\n').map(|line| line.chars().rev().collect()).collect::<Vec<String>>().join("\n"))
+                Some(
+                    text.split('\n')
+                        .map(|line| line.chars().rev().collect())
+                        .collect::<Vec<String>>()
+                        .join("\n"),
+                )
             })?,
             "awk" | "gawk" | "mawk" => self.awk(arguments)?,
             "dirname" => dirnames(arguments),
@@ -437,7 +446,8 @@ impl Machine<'_> {
             }
         }
         let is_word = |text: &String| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        if flags.contains('w') && !patterns.iter().all(is_word) || flags.contains('E') && flags.contains('F') {
+        if flags.contains('w') && !patterns.iter().all(is_word) || flags.contains('E') && flags.contains('F')
+        {
             return Ok(Answer::Unknown);
         }
         let extended = flags.contains('E') || name == "egrep";
@@ -539,7 +549,8 @@ impl Machine<'_> {
         if delimiter.is_empty() || !delimiter.is_ascii() || chars.is_some() && only {
             return Ok(Answer::Unknown);
         }
-        let valid = |ranges: &Vec<(usize, usize)>| ranges.iter().all(|(first, last)| *first > 0 && first <= last);
+        let valid =
+            |ranges: &Vec<(usize, usize)>| ranges.iter().all(|(first, last)| *first > 0 && first <= last);
         if delimiter.len() != 1
             || fields.is_some() == chars.is_some()
             || !fields.iter().chain(&chars).all(valid)
@@ -757,7 +768,9 @@ impl Machine<'_> {
             return Ok(Answer::Unknown);
         }
         let sign = count.chars().next().filter(|c| matches!(c, '-' | '+'));
-        let Ok(number) = count.trim_start_matches(['-', '+']).parse::<usize>() else { return Ok(Answer::Unknown) };
+        let Ok(number) = count.trim_start_matches(['-', '+']).parse::<usize>() else {
+            return Ok(Answer::Unknown);
+        };
         self.filter_files(&files, |text| {
             if bytes && !text.is_ascii() {
                 return None;
@@ -946,11 +959,11 @@ impl Machine<'_> {
     }
 
     fn expr(arguments: &[String]) -> Answer {
-        let truth = |value: &str| u8::from(value.strip_prefix('-').unwrap_or(value).bytes().all(|byte| byte == b'0'));
-        const WORDS: [&str; 8] = ["length", "match", "substr", "index", "+", "(", ")", "!"];
+        let truth =
+            |value: &str| u8::from(value.strip_prefix('-').unwrap_or(value).bytes().all(|byte| byte == b'0'));
         let first = arguments.first().map_or("", String::as_str);
         let is_length = first == "length" && arguments.len() == 2;
-        if first.starts_with("--") || WORDS.contains(&first) && !is_length {
+        if first.starts_with("--") || EXPR.contains(&first) && !is_length {
             return Answer::Unknown;
         }
         match arguments {
@@ -1196,7 +1209,8 @@ fn tr_set(text: &str) -> Option<Vec<char>> {
         return None;
     }
     while let Some(c) = rest.chars().next() {
-        let repeats = rest.starts_with('[') && (rest[1..].starts_with(['=', '.']) || rest[1..].get(1..2) == Some("*"));
+        let repeats =
+            rest.starts_with('[') && (rest[1..].starts_with(['=', '.']) || rest[1..].get(1..2) == Some("*"));
         if repeats {
             return None;
         }
@@ -1378,7 +1392,9 @@ fn basenames(arguments: &[String]) -> Answer {
         [] => Answer::Fails(String::new(), 1),
         [path, ending] if !many && suffix.is_none() => Answer::Known(basename(path, ending) + "\n", 0),
         [_, _, _, ..] if !many && suffix.is_none() => Answer::Fails(String::new(), 1),
-        paths => Answer::Known(paths.iter().map(|path| basename(path, suffix.unwrap_or("")) + "\n").collect(), 0),
+        paths => {
+            Answer::Known(paths.iter().map(|path| basename(path, suffix.unwrap_or("")) + "\n").collect(), 0)
+        }
     }
 }
 

@@ -78,9 +78,8 @@ fn escape<'t>(c: char, tail: &'t str, style: Style, out: &mut Vec<u8>) -> Option
 }
 
 fn number<'t>(c: char, tail: &'t str, style: Style, out: &mut Vec<u8>) -> Option<&'t str> {
-    let digits = |text: &str, most: usize, base: u32| {
-        text.chars().take(most).take_while(|c| c.is_digit(base)).count()
-    };
+    let digits =
+        |text: &str, most: usize, base: u32| text.chars().take(most).take_while(|c| c.is_digit(base)).count();
     match c {
         'x' if style == Style::Quoted && tail.starts_with('{') => {
             let length = digits(&tail[1..], usize::MAX, 16);

@@ -306,9 +306,9 @@ impl Machine<'_> {
         match command {
             ast::CompoundCommand::Arithmetic(command) => {
                 self.mark(&command.loc);
-                match self.tolerant_arithmetic(&command.expr.value) {
-                    Ok(value) => {
-                        self.state.status = value.map_or(Some(1), |value| value.map(|value| u8::from(value == 0)));
+                match self.arithmetic_status(&command.expr.value) {
+                    Ok(status) => {
+                        self.state.status = status;
                         Flow::Next
                     }
                     Err(flow) => flow,
@@ -324,8 +324,12 @@ impl Machine<'_> {
             ast::CompoundCommand::ArithmeticForClause(clause) => {
                 self.in_loop(|machine| machine.run_arithmetic_for(clause))
             }
-            ast::CompoundCommand::WhileClause(clause) => self.in_loop(|machine| machine.run_while(clause, true)),
-            ast::CompoundCommand::UntilClause(clause) => self.in_loop(|machine| machine.run_while(clause, false)),
+            ast::CompoundCommand::WhileClause(clause) => {
+                self.in_loop(|machine| machine.run_while(clause, true))
+            }
+            ast::CompoundCommand::UntilClause(clause) => {
+                self.in_loop(|machine| machine.run_while(clause, false))
+            }
             ast::CompoundCommand::Coprocess(command) => {
                 self.note_unknown("the result of `coproc`");
                 let name = command.name.as_ref().map_or("COPROC", |name| name.value.as_str()).to_owned();
@@ -456,7 +460,8 @@ impl Machine<'_> {
             if pattern == "*" {
                 return Ok(Some(true));
             }
-            if is_unknown(value) || is_unknown(&pattern) || self.is_of_a_locale(&format!("{value}{pattern}")) {
+            if is_unknown(value) || is_unknown(&pattern) || self.is_of_a_locale(&format!("{value}{pattern}"))
+            {
                 result = None;
                 continue;
             }
@@ -488,7 +493,9 @@ impl Machine<'_> {
                 Ok(words) => words,
                 Err(flow) => return flow,
             },
-            None => Words { list: self.state.positional.to_vec(), uncertain: self.state.is_positional_open() },
+            None => {
+                Words { list: self.state.positional.to_vec(), uncertain: self.state.is_positional_open() }
+            }
         };
         self.state.status = Some(0);
         let mark = self.pending.len();
@@ -804,7 +811,9 @@ impl Machine<'_> {
             }
             Kind::DuplicateInput => {}
             Kind::Write | Kind::Append | Kind::Clobber => {
-                let parent = path.rsplit_once('/').map_or(".", |(parent, _)| if parent.is_empty() { "/" } else { parent });
+                let parent = path
+                    .rsplit_once('/')
+                    .map_or(".", |(parent, _)| if parent.is_empty() { "/" } else { parent });
                 if !path.starts_with("/dev/") {
                     match self.test_file('d', parent) {
                         Some(true) => {}
@@ -1014,7 +1023,8 @@ impl Machine<'_> {
         }
         let mut words = self.expand_words(texts)?;
         for pair in suffix.windows(2) {
-            if let [ast::CommandPrefixOrSuffixItem::Word(word), ast::CommandPrefixOrSuffixItem::IoRedirect(_)] = pair
+            if let [ast::CommandPrefixOrSuffixItem::Word(word), ast::CommandPrefixOrSuffixItem::IoRedirect(_)] =
+                pair
                 && let Some(name) = word.value.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'))
                 && super::builtins::is_identifier(name)
             {

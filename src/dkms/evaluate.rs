@@ -462,7 +462,8 @@ fn settle(state: &mut State) -> Vec<String> {
 
 /// Whether a value may take the lines behind it along when it is read again.
 fn quotes_reach_on(state: &State) -> bool {
-    let reaches = |text: &String| text.contains(['"', '`', '\\']) || text.contains("$(") || text.contains("${");
+    let reaches =
+        |text: &String| text.contains(['"', '`', '\\']) || text.contains("$(") || text.contains("${");
     VARIABLES.iter().filter_map(|name| state.variables.get(*name)).any(|variable| match &variable.data {
         Data::Scalar(text) => reaches(text),
         Data::Indexed(values) => values.values().any(reaches),

@@ -287,10 +287,8 @@ impl Machine<'_> {
                 words.list.push(text.to_owned());
                 continue;
             }
-            let braced = match self.state.options.braceexpand {
-                true => self.brace_expand(text)?,
-                false => vec![text.to_owned()],
-            };
+            let braces = self.state.options.braceexpand;
+            let braced = if braces { self.brace_expand(text)? } else { vec![text.to_owned()] };
             for text in braced {
                 self.step(1)?;
                 let mut builder = Builder::new(true, self.scalar("IFS"));
@@ -402,7 +400,9 @@ impl Machine<'_> {
             "+" => Some(self.state.directory.clone()),
             "root" => Some("/root".to_owned()),
             // a user's, or a place of the stack of folders
-            _ if user.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.+".contains(&byte)) => Some(unknown()),
+            _ if user.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.+".contains(&byte)) => {
+                Some(unknown())
+            }
             _ => None,
         };
         if let Some(value) = value {
@@ -502,13 +502,11 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// The same for `((…))`; the inner nothing: it is no expression, and the command fails.
-    pub(super) fn tolerant_arithmetic(&mut self, text: &str) -> Result<Option<Option<i64>>, Flow> {
+    /// `((…))`: its status; what is no expression fails.
+    pub(super) fn arithmetic_status(&mut self, text: &str) -> Result<Option<u8>, Flow> {
         let expanded = self.expand_single(text, QUOTED)?.text;
-        if expanded.trim().is_empty() {
-            return Ok(Some(Some(0)));
-        }
-        self.tolerated(|machine| machine.arithmetic(&expanded, 0))
+        let value = self.tolerated(|machine| machine.arithmetic(&expanded, 0))?;
+        Ok(value.map_or(Some(1), |value| value.map(|value| u8::from(value == 0))))
     }
 
     /// Expands and evaluates an arithmetic expression.
@@ -601,7 +599,9 @@ impl Machine<'_> {
             return Ok(());
         }
         let (indirect, body) = match text.strip_prefix('!') {
-            Some(rest) if rest == "#" || rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') => {
+            Some(rest)
+                if rest == "#" || rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') =>
+            {
                 (true, rest)
             }
             Some(rest) if !rest.is_empty() => {
@@ -617,7 +617,8 @@ impl Machine<'_> {
         if indirect {
             match (&parameter.subscript, operation) {
                 (None, "*" | "@") => {
-                    let found = self.state.variables.iter().filter(|(name, _)| name.starts_with(&parameter.name));
+                    let found =
+                        self.state.variables.iter().filter(|(name, _)| name.starts_with(&parameter.name));
                     // dkms and its caller have more of short names
                     let uncertain = parameter.name.len() < 3
                         || self.state.open_names
@@ -663,7 +664,9 @@ impl Machine<'_> {
                     return Err(self.fatal(&format!("`{name}` is not set, and `set -u` is on")));
                 }
                 // one that was declared and not assigned is not set
-                Some(Data::Indexed(values)) if values.is_empty() => self.lose("a list without elements under `set -u`"),
+                Some(Data::Indexed(values)) if values.is_empty() => {
+                    self.lose("a list without elements under `set -u`");
+                }
                 Some(Data::Associative(values)) if values.is_empty() => {
                     self.lose("a list without elements under `set -u`");
                 }
@@ -723,11 +726,9 @@ impl Machine<'_> {
         let value = match value {
             Expansion::Unset => Expansion::Unset,
             Expansion::One(text) => Expansion::One(apply(&text)),
-            Expansion::Many { values, star, uncertain } => Expansion::Many {
-                values: values.iter().map(|text| apply(text)).collect(),
-                star,
-                uncertain,
-            },
+            Expansion::Many { values, star, uncertain } => {
+                Expansion::Many { values: values.iter().map(|text| apply(text)).collect(), star, uncertain }
+            }
         };
         emit(value, mode, builder, &separator);
         Ok(())
@@ -811,7 +812,9 @@ impl Machine<'_> {
         };
         Ok(match value {
             Expansion::Unset => Expansion::Unset,
-            Expansion::One(text) if is_unknown(&text) || self.is_of_a_locale(&text) => Expansion::One(unknown()),
+            Expansion::One(text) if is_unknown(&text) || self.is_of_a_locale(&text) => {
+                Expansion::One(unknown())
+            }
             Expansion::One(text) => {
                 let chars: Vec<char> = text.chars().collect();
                 let Some(slice) = slice_of(&chars, offset, length) else {
@@ -840,7 +843,13 @@ impl Machine<'_> {
     }
 
     /// `${x[@]:offset:length}`: the offset counts indices, the length elements.
-    fn elements_from(&self, name: &str, offset: i64, length: Option<i64>, values: Vec<String>) -> Vec<String> {
+    fn elements_from(
+        &self,
+        name: &str,
+        offset: i64,
+        length: Option<i64>,
+        values: Vec<String>,
+    ) -> Vec<String> {
         let count = length.map_or(usize::MAX, |length| usize::try_from(length).unwrap_or(0));
         let is_map = matches!(
             self.state.variables.get(name).map(|variable| &variable.data),
@@ -853,7 +862,8 @@ impl Machine<'_> {
         }
         let elements = self.indexed(name);
         let end = elements.keys().next_back().map_or(0, |last| last + 1);
-        let start = if offset < 0 { i64::try_from(end).unwrap_or(i64::MAX).saturating_add(offset) } else { offset };
+        let start =
+            if offset < 0 { i64::try_from(end).unwrap_or(i64::MAX).saturating_add(offset) } else { offset };
         match usize::try_from(start) {
             Ok(start) => elements.range(start..).take(count).map(|(_, value)| value.clone()).collect(),
             Err(_) => Vec::new(),
@@ -871,7 +881,11 @@ impl Machine<'_> {
             _ => "",
         };
         // what dkms set has others
-        if variable.odd || variable.place.is_none() || self.state.options.allexport || matches!(variable.data, Data::Unknown) {
+        if variable.odd
+            || variable.place.is_none()
+            || self.state.options.allexport
+            || matches!(variable.data, Data::Unknown)
+        {
             return unknown();
         }
         let flags = [
@@ -911,11 +925,14 @@ impl Machine<'_> {
             let pattern = self.expand_pattern(&rest[..cut])?;
             let written = rest.get(cut + 1..).unwrap_or_default();
             let field = self.expand_single(written, WORD)?;
-            let replacement = match self.state.options.patsub_replacement {
-                true => replacement(field),
-                false => Some(vec![Some(field.text)]),
+            let replacement = if self.state.options.patsub_replacement {
+                replacement(field)
+            } else {
+                Some(vec![Some(field.text)])
             };
-            let Some(replacement) = replacement.filter(|parts| !parts.iter().flatten().any(|text| is_unknown(text))) else {
+            let Some(replacement) =
+                replacement.filter(|parts| !parts.iter().flatten().any(|text| is_unknown(text)))
+            else {
                 return Ok(Some(Change::Unknown));
             };
             if is_unknown(&pattern) {
@@ -951,7 +968,6 @@ impl Machine<'_> {
             "@U" => Some(Change::Case { upper: Some(true), all: true, glob: None }),
             "@u" => Some(Change::Case { upper: Some(true), all: false, glob: None }),
             "@L" => Some(Change::Case { upper: Some(false), all: true, glob: None }),
-            "@P" | "@K" | "@k" => Some(Change::Unknown),
             "@A" => {
                 let variable = self.state.variables.get(&parameter.name);
                 let plain = variable.is_some_and(|variable| matches!(variable.data, Data::Scalar(_)))
@@ -960,7 +976,7 @@ impl Machine<'_> {
                 Some(if plain { Change::Assignment(parameter.name.clone()) } else { Change::Unknown })
             }
             "@a" if parameter.subscript.is_some() => Some(Change::Constant(self.attributes(&parameter.name))),
-            "@a" => Some(Change::Unknown),
+            "@a" | "@P" | "@K" | "@k" => Some(Change::Unknown),
             _ => None,
         })
     }
@@ -970,9 +986,18 @@ impl Machine<'_> {
 enum Change {
     Unknown,
     Remove(Glob, Part),
-    Replace { glob: Glob, empty: bool, replacement: Vec<Piece>, kind: char },
+    Replace {
+        glob: Glob,
+        empty: bool,
+        replacement: Vec<Piece>,
+        kind: char,
+    },
     /// Without `upper`, each letter gets the other case.
-    Case { upper: Option<bool>, all: bool, glob: Option<Glob> },
+    Case {
+        upper: Option<bool>,
+        all: bool,
+        glob: Option<Glob>,
+    },
     Quote,
     Escapes,
     Assignment(String),
@@ -996,7 +1021,9 @@ fn apply(change: &Change, text: &str) -> String {
                 None => text.to_owned(),
             }),
             '%' => glob.find(text, Part::LongestSuffix).map(|found| match found {
-                Some(range) => format!("{}{}", &text[..range.start], filled(replacement, &text[range.clone()])),
+                Some(range) => {
+                    format!("{}{}", &text[..range.start], filled(replacement, &text[range.clone()]))
+                }
                 None => text.to_owned(),
             }),
             kind => glob.replace(text, *kind == '/', |matched| filled(replacement, matched)),
@@ -1056,7 +1083,8 @@ fn filled(replacement: &[Piece], matched: &str) -> String {
 
 /// A letter in upper or lower case, where that is one letter, as C has it.
 pub(super) fn other_case(c: char, upper: bool) -> char {
-    let single = |mut letters: Box<dyn Iterator<Item = char>>| letters.next().filter(|_| letters.next().is_none());
+    let single =
+        |mut letters: Box<dyn Iterator<Item = char>>| letters.next().filter(|_| letters.next().is_none());
     let changed = if upper { single(Box::new(c.to_uppercase())) } else { single(Box::new(c.to_lowercase())) };
     changed.unwrap_or(c)
 }
@@ -1174,7 +1202,9 @@ fn parse_parameter(text: &str) -> Option<(Parameter, &str)> {
         return None;
     }
     let rest = &text[end..];
-    if !rest.is_empty() && !rest.starts_with([':', '-', '=', '?', '+', '#', '%', '/', '^', ',', '~', '@', '*']) {
+    if !rest.is_empty()
+        && !rest.starts_with([':', '-', '=', '?', '+', '#', '%', '/', '^', ',', '~', '@', '*'])
+    {
         return None;
     }
     Some((Parameter { name: text[..end].to_owned(), subscript: None }, rest))

@@ -339,7 +339,8 @@ impl Machine<'_> {
 }
 
 /// What every kernel shows.
-const COMMON: [&str; 5] = ["/proc/version", "/proc/cpuinfo", "/proc/meminfo", "/proc/modules", "/proc/cmdline"];
+const COMMON: [&str; 5] =
+    ["/proc/version", "/proc/cpuinfo", "/proc/meminfo", "/proc/modules", "/proc/cmdline"];
 
 /// `/bin/sh` and others that every system has in both places, since /bin is a link or holds the essential ones.
 fn is_common_command(path: &str) -> bool {

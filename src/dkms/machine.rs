@@ -450,9 +450,10 @@ impl<'a> Machine<'a> {
             Some(variable) => (variable.integer, variable.upper, variable.odd),
             None => (false, None, false),
         };
-        let text = match integer {
-            true => self.arithmetic(&text, 0)?.map_or_else(unknown, |value| value.to_string()),
-            false => text,
+        let text = if integer {
+            self.arithmetic(&text, 0)?.map_or_else(unknown, |value| value.to_string())
+        } else {
+            text
         };
         if odd || COMPUTED.contains(&name) {
             return Ok(unknown());
@@ -615,7 +616,8 @@ impl<'a> Machine<'a> {
                 }
             }
             map.extend(key.map(|key| (key, String::new())));
-            variable.data = if map.keys().any(|key| is_unknown(key)) { Data::Unknown } else { Data::Associative(map) };
+            variable.data =
+                if map.keys().any(|key| is_unknown(key)) { Data::Unknown } else { Data::Associative(map) };
             self.state.variables.insert(name.to_owned(), variable);
             return Ok(());
         }
@@ -825,9 +827,7 @@ impl<'a> Machine<'a> {
             let path = path.trim().to_owned();
             self.subshell(|machine| machine.print_file_word(&path))
         } else {
-            self.subshell(|machine| {
-                machine.run_text(command)
-            })
+            self.subshell(|machine| machine.run_text(command))
         };
         self.state.options.errexit = errexit;
         let output = std::mem::replace(&mut self.state.output, saved.0);
@@ -868,7 +868,10 @@ fn resolve(index: i64, values: &BTreeMap<usize, String>) -> Option<usize> {
 
 /// Variables that bash ignores assignments to.
 pub(super) fn is_nonsense_name(name: &str) -> bool {
-    matches!(name, "FUNCNAME" | "GROUPS" | "BASH_SOURCE" | "PIPESTATUS" | "BASH_LINENO" | "BASH_ARGC" | "BASH_ARGV")
+    matches!(
+        name,
+        "FUNCNAME" | "GROUPS" | "BASH_SOURCE" | "PIPESTATUS" | "BASH_LINENO" | "BASH_ARGC" | "BASH_ARGV"
+    )
 }
 
 /// Stands for `${BASH_VERSINFO[0]}`: not known, but for that it is 4 or more on every system that has a supported dkms.

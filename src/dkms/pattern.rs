@@ -651,7 +651,9 @@ fn turned(body: &str) -> String {
                 open.push(vec![String::new()]);
                 continue;
             }
-            ')' if class == 0 && open.len() > 1 => text = format!("({})", joined(open.pop().unwrap_or_default())),
+            ')' if class == 0 && open.len() > 1 => {
+                text = format!("({})", joined(open.pop().unwrap_or_default()));
+            }
             '|' if class == 0 => {
                 if let Some(parts) = open.last_mut() {
                     parts.push(String::new());

@@ -95,9 +95,7 @@ impl Conversion {
                 Some((self.text(&text), stops))
             }
             'q' if value.is_ascii() => Some((self.text(&quote(value)), false)),
-            'c' if self.precision.is_none() => {
-                Some((self.text(value.get(..1).unwrap_or("\0")), false))
-            }
+            'c' if self.precision.is_none() => Some((self.text(value.get(..1).unwrap_or("\0")), false)),
             _ => None,
         }
     }
@@ -158,7 +156,8 @@ fn c_integer(text: &str) -> Option<i64> {
         None if digits.len() > 1 && digits.starts_with('0') => (&digits[1..], 8),
         None => (digits, 10),
     };
-    let value = digits.chars().all(|c| c.is_digit(base)).then(|| i64::from_str_radix(digits, base).ok())??;
+    let value =
+        digits.chars().all(|c| c.is_digit(base)).then(|| i64::from_str_radix(digits, base).ok())??;
     Some(if negative { -value } else { value })
 }
 

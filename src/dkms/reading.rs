@@ -16,8 +16,8 @@ type Letter = (char, bool);
 struct Options {
     raw: bool,
     array: Option<String>,
-    /// `-d`; the inner nothing: NUL, which no text has.
-    delimiter: Option<Option<char>>,
+    /// `-d`; nothing: NUL, which no text has.
+    delimiter: Option<char>,
     /// `-n`.
     most: Option<usize>,
     /// `-N`.
@@ -30,7 +30,7 @@ struct Options {
 impl Options {
     /// Nothing: a wrong use.
     fn parse(arguments: &[String]) -> Option<Self> {
-        let mut options = Self::default();
+        let mut options = Self { delimiter: Some('\n'), ..Self::default() };
         let mut i = 0;
         while let Some(flags) = arguments.get(i).and_then(|argument| argument.strip_prefix('-')) {
             i += 1;
@@ -54,7 +54,7 @@ impl Options {
                     'r' => options.raw = true,
                     's' => {}
                     'a' => options.array = Some(value()?),
-                    'd' => options.delimiter = Some(value()?.chars().next()),
+                    'd' => options.delimiter = value()?.chars().next(),
                     'n' => options.most = Some(value()?.parse().ok()?),
                     'N' => options.exactly = Some(value()?.parse().ok()?),
                     'p' => drop(value()?),
@@ -94,14 +94,15 @@ impl Machine<'_> {
         let (line, complete) = self.read_line(&options);
         let text: String = line.iter().map(|(c, _)| *c).collect();
         let counted = options.most.is_some() || options.exactly.is_some();
-        let readonly = |name: &String| {
-            self.state.variables.get(&base(name)).is_some_and(|variable| variable.readonly)
-        };
+        let readonly =
+            |name: &String| self.state.variables.get(&base(name)).is_some_and(|variable| variable.readonly);
         let is_open = options.elsewhere || is_unknown(&text) || counted && self.is_of_a_locale(&text);
         if targets.iter().any(readonly) {
             self.lose("`read` into what is readonly");
         } else if is_open {
-            targets.iter().for_each(|name| self.blur(&base(name)));
+            for name in &targets {
+                self.blur(&base(name));
+            }
         } else {
             self.assign_line(&options, &line, text)?;
             return self.finish(u8::from(!complete));
@@ -118,7 +119,12 @@ impl Machine<'_> {
         if let Some(name) = &options.array {
             let values = split_fields(line, &ifs, usize::MAX);
             // its elements are assigned like those of a new list
-            if self.state.variables.get(name).is_some_and(|variable| matches!(variable.data, Data::Associative(_))) {
+            if self
+                .state
+                .variables
+                .get(name)
+                .is_some_and(|variable| matches!(variable.data, Data::Associative(_)))
+            {
                 self.blur(name);
                 return Ok(());
             }
@@ -150,7 +156,7 @@ impl Machine<'_> {
         };
         let delimiter = match options.exactly {
             Some(_) => None,
-            None => options.delimiter.unwrap_or(Some('\n')),
+            None => options.delimiter,
         };
         let most = options.exactly.or(options.most).unwrap_or(usize::MAX);
         let (mut line, mut at, mut complete) = (Vec::new(), position, most == 0);
@@ -268,7 +274,8 @@ fn split_fields(line: &[Letter], ifs: &str, most: usize) -> Vec<String> {
     let blank = |letter: &Letter| separates(letter) && matches!(letter.0, ' ' | '\t' | '\n');
     let text = |letters: &[Letter]| letters.iter().map(|(c, _)| *c).collect::<String>();
     let start = |letters: &[Letter]| letters.iter().take_while(|letter| blank(letter)).count();
-    let end = |letters: &[Letter]| letters.len() - letters.iter().rev().take_while(|letter| blank(letter)).count();
+    let end =
+        |letters: &[Letter]| letters.len() - letters.iter().rev().take_while(|letter| blank(letter)).count();
     let mut rest = &line[start(line)..];
     rest = &rest[..end(rest)];
     let mut fields = Vec::new();

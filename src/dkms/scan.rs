@@ -14,6 +14,9 @@ enum Open {
     Body,
 }
 
+/// Words that a command follows.
+const BEFORE_COMMANDS: [&str; 10] = ["if", "then", "elif", "else", "while", "until", "do", "{", "!", "time"];
+
 struct Scan<'t> {
     text: &'t str,
     at: usize,
@@ -140,8 +143,6 @@ impl<'t> Scan<'t> {
             ("case", top) if self.is_command && top != Some(&Open::Pattern) => self.open.push(Open::Subject),
             _ => {}
         }
-        const BEFORE_COMMANDS: [&str; 10] =
-            ["if", "then", "elif", "else", "while", "until", "do", "{", "!", "time"];
         self.is_command = self.is_command && BEFORE_COMMANDS.contains(&word);
     }
 
