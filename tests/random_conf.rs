@@ -319,7 +319,7 @@ type Values = BTreeMap<Element, String>;
 fn read_by_dkms(folder: &Path) {
     let reader = folder.join("reader");
     fs::write(&reader, READER).unwrap();
-    let each = "printf '%s\\0' \"$2\"/*/dkms.conf | xargs -0 -n 1 -P 2 bash --norc \"$0\" \"$1\"";
+    let each = "printf '%s\\0' \"$2\"/*/dkms.conf | xargs -0 -n 1 -P 2 timeout 20 bash --norc \"$0\" \"$1\"";
     Command::new("bash")
         .args(["--norc", "-c", each])
         .args([&reader, Path::new(DKMS), folder])

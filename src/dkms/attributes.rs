@@ -69,12 +69,21 @@ impl Machine<'_> {
         }
         let local = matches!(command, "local" | "declare" | "typeset") && !on.contains('g');
         let declaration = Declaration { command, on, off, local };
+        // every value is expanded before the first name becomes local
+        let mut values = Vec::new();
+        for assignment in &written {
+            values.push(match &assignment.value {
+                ast::AssignmentValue::Scalar(word) => Some(self.expand_assigned(&word.value)?),
+                ast::AssignmentValue::Array(_) => None,
+            });
+        }
+        // the status of a substitution in them is lost
         self.state.status = Some(0);
         for name in names {
             self.declare_text(&declaration, &name)?;
         }
-        for assignment in written {
-            self.declare_written(&declaration, assignment)?;
+        for (assignment, value) in written.into_iter().zip(values) {
+            self.declare_written(&declaration, assignment, value)?;
         }
         Ok(Flow::Next)
     }
@@ -132,25 +141,19 @@ impl Machine<'_> {
         &mut self,
         declaration: &Declaration<'_>,
         assignment: &ast::Assignment,
+        scalar: Option<String>,
     ) -> Result<(), Flow> {
         let (base, subscript) = match &assignment.name {
             ast::AssignmentName::VariableName(name) => (name, None),
             ast::AssignmentName::ArrayElementName(name, subscript) => (name, Some(subscript.as_str())),
         };
-        let status = self.state.status;
-        // The value is expanded before the name becomes local.
-        let scalar = match &assignment.value {
-            ast::AssignmentValue::Scalar(word) => Some(self.expand_assigned(&word.value)?),
-            ast::AssignmentValue::Array(_) => None,
-        };
-        // a substitution's status is lost
-        self.state.status = status;
         if !self.prepare(declaration, base, true) {
             return Ok(());
         }
         if let Some(value) = scalar {
             self.assign_declared(declaration, base, subscript, value, assignment.append)?;
         } else {
+            let status = self.state.status;
             self.assign_written(assignment)?;
             self.state.status = status;
         }

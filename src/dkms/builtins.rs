@@ -832,7 +832,7 @@ impl Machine<'_> {
 }
 
 /// Options of `set`: the letter, where there is one, and the name.
-const SET: [(char, &str); 27] = [
+pub(super) const SET: [(char, &str); 27] = [
     ('a', "allexport"),
     ('B', "braceexpand"),
     (' ', "emacs"),

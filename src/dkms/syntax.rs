@@ -61,8 +61,9 @@ enum Failure {
 
 impl Budget {
     fn parse(&mut self, text: &str) -> Result<ast::Program, Failure> {
-        let tokens = uncached_tokenize_str(text, &options().tokenizer_options())
+        let mut tokens = uncached_tokenize_str(text, &options().tokenizer_options())
             .map_err(|error| Failure::Syntax(error.to_string()))?;
+        part_subshells(&mut tokens);
         let visits =
             tokens.len().saturating_mul(1_usize.checked_shl(doublings(&tokens)).unwrap_or(usize::MAX));
         self.visits = self.visits.checked_sub(visits).ok_or(Failure::Refused)?;
@@ -73,6 +74,21 @@ impl Budget {
         let Some(tokens) = rewritten(&tokens) else { return Err(failure) };
         self.visits = self.visits.checked_sub(visits).ok_or(Failure::Refused)?;
         parse_tokens(&tokens, &options()).map_err(|_| failure)
+    }
+}
+
+/// Two subshells are no arithmetic: the parser looks at no blanks, so it is given a line between `( (`.
+fn part_subshells(tokens: &mut Vec<Token>) {
+    let is_open = |token: &Token| matches!(token, Token::Operator(operator, _) if operator == "(");
+    let mut i = 1;
+    while i < tokens.len() {
+        let (before, here) = (&tokens[i - 1], &tokens[i]);
+        let apart = before.location().end.index < here.location().start.index;
+        if is_open(before) && is_open(here) && apart {
+            tokens.insert(i, Token::Operator("\n".to_owned(), here.location().clone()));
+            i += 1;
+        }
+        i += 1;
     }
 }
 

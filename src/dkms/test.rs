@@ -201,6 +201,7 @@ impl Machine<'_> {
             'z' => empty(text),
             'n' => empty(text).map(|yes| !yes),
             'v' => return self.is_set(text),
+            'o' if !super::builtins::SET.iter().any(|(_, name)| *name == text) => Some(false),
             'o' => self.is_option_on(text),
             't' => None,
             'R' => Some(false),
