@@ -466,6 +466,7 @@ impl Machine<'_> {
         };
         let mut out = String::new();
         let mut count = 0;
+        let mut budget = pattern::TRIES;
         for line in text.split_terminator('\n') {
             if count >= most {
                 break;
@@ -478,7 +479,7 @@ impl Machine<'_> {
             if flags.contains('o') {
                 let [regex] = regexes.as_slice() else { return Ok(Answer::Unknown) };
                 for found in regex.find_iter(line).filter(|found| !found.is_empty()) {
-                    if !pattern::is_longest(regex, line, found.range()) {
+                    if !pattern::is_longest(regex, line, found.range(), &mut budget) {
                         return Ok(Answer::Unknown);
                     }
                     out.push_str(found.as_str());
@@ -489,6 +490,7 @@ impl Machine<'_> {
                 out.push('\n');
             }
         }
+        self.charge_tries(budget)?;
         if flags.contains('q') {
             out.clear();
             if count > 0 {
@@ -501,6 +503,11 @@ impl Machine<'_> {
             out = if absent { String::new() } else { format!("{count}\n") };
         }
         Ok(if absent { Answer::Fails(out, 2) } else { Answer::Known(out, u8::from(count == 0)) })
+    }
+
+    /// Charges the tries that were taken from a budget.
+    fn charge_tries(&mut self, left: usize) -> Result<(), Flow> {
+        self.step(u64::try_from((pattern::TRIES - left) / 16).unwrap_or(u64::MAX))
     }
 
     /// Whether standard input is the list of installed packages.
@@ -973,7 +980,9 @@ impl Machine<'_> {
                 }
                 let Some(regex) = pattern::basic(&format!("^{regex}"), false) else { return Answer::Unknown };
                 let result = match regex.captures(text) {
-                    Some(captures) if !pattern::is_sure(&regex, text, &captures) => return Answer::Unknown,
+                    Some(captures) if !pattern::is_sure(&regex, text, &captures, &mut { pattern::TRIES }) => {
+                        return Answer::Unknown;
+                    }
                     Some(captures) if captures.len() > 1 => {
                         captures.get(1).map_or("", |m| m.as_str()).to_owned()
                     }
@@ -1075,10 +1084,12 @@ impl Machine<'_> {
             return Ok(Answer::Unknown);
         };
         match self.source_of(&files)? {
-            Source::Text(text) => Ok(match program.run(&text, quiet) {
-                Some(out) => Answer::Known(out, 0),
-                None => Answer::Unknown,
-            }),
+            Source::Text(text) => {
+                let mut budget = pattern::TRIES;
+                let out = program.run(&text, quiet, &mut budget);
+                self.charge_tries(budget)?;
+                Ok(out.map_or(Answer::Unknown, |out| Answer::Known(out, 0)))
+            }
             Source::Absent(_) => Ok(Answer::Fails(String::new(), 2)),
             Source::Unknown => Ok(Answer::Unknown),
         }

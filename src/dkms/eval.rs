@@ -460,7 +460,10 @@ impl Machine<'_> {
             if pattern == "*" {
                 return Ok(Some(true));
             }
-            if is_unknown(value) || is_unknown(&pattern) || self.is_of_a_locale(&format!("{value}{pattern}"))
+            if is_unknown(value)
+                || is_unknown(&pattern)
+                || self.is_of_a_locale(value)
+                || self.is_of_a_locale(&pattern)
             {
                 result = None;
                 continue;

@@ -600,15 +600,27 @@ pub(super) fn basic(text: &str, ignore_case: bool) -> Option<Regex> {
     extended(&basic_to_extended(text), ignore_case)
 }
 
+/// So many longer matches are tried for one command.
+pub(super) const TRIES: usize = 1 << 18;
+
 /// Whether a match is the longest that begins there, which POSIX wants, and not only the first of the alternatives.
-pub(super) fn is_longest(regex: &Regex, text: &str, range: std::ops::Range<usize>) -> bool {
+///
+/// `budget`: how often a longer one may be tried; without any left the answer is no.
+pub(super) fn is_longest(
+    regex: &Regex,
+    text: &str,
+    range: std::ops::Range<usize>,
+    budget: &mut usize,
+) -> bool {
     let body = regex.as_str();
     if !body.contains(['|', '?', '{']) && ![")*", ")+"].iter().any(|group| body.contains(group)) {
         return true;
     }
     let Some(whole) = compile(&format!("\\A(?:{body})\\z"), true) else { return false };
     let rest = &text[range.end..];
-    rest.len() < 4096
+    let Some(left) = budget.checked_sub(rest.len()) else { return false };
+    *budget = left;
+    rest.len() < 256
         && rest
             .char_indices()
             .map(|(at, c)| range.end + at + c.len_utf8())
@@ -616,9 +628,9 @@ pub(super) fn is_longest(regex: &Regex, text: &str, range: std::ops::Range<usize
 }
 
 /// The same, and whether the groups in it could be others: they are not where the alternatives give the same from the last to the first.
-pub(super) fn is_sure(regex: &Regex, text: &str, captures: &regex::Captures<'_>) -> bool {
+pub(super) fn is_sure(regex: &Regex, text: &str, captures: &regex::Captures<'_>, budget: &mut usize) -> bool {
     let Some(whole) = captures.get(0) else { return false };
-    if !is_longest(regex, text, whole.range()) {
+    if !is_longest(regex, text, whole.range(), budget) {
         return false;
     }
     let body = regex.as_str();

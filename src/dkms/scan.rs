@@ -25,7 +25,9 @@ struct Scan<'t> {
     is_command: bool,
     /// Here-documents that begin behind this line, with whether their tabs go.
     documents: Vec<(String, bool)>,
-    /// Substitutions on the way: what stands between their parentheses.
+    /// Whether it is to tell the substitutions on the way.
+    collects: bool,
+    /// These: what stands between their parentheses.
     inner: Vec<std::ops::Range<usize>>,
 }
 
@@ -34,12 +36,9 @@ pub(super) fn end_of_substitution(text: &str, at: usize) -> Option<usize> {
     if let Some(end) = end_of_arithmetic(text, at) {
         return Some(end);
     }
-    let plain = closing(text, at, b'(', b')', false);
-    let difficult = |inner: &str| inner.contains("<<") || inner.contains("case") || inner.contains("${");
-    match plain {
-        Some(end) if !difficult(&text[at..end]) => Some(end),
-        _ => Scan::new(text, at).run().0,
-    }
+    // one of the two, since each looks at what is nested in it once more
+    let difficult = ["<<", "case", "${"].iter().any(|sign| text[at..].contains(sign));
+    if difficult { Scan::new(text, at, false).run().0 } else { closing(text, at, b'(', b')', false) }
 }
 
 /// The same of a `$((`, where the two close together.
@@ -49,8 +48,7 @@ pub(super) fn end_of_arithmetic(text: &str, at: usize) -> Option<usize> {
     while i < bytes.len() {
         match bytes[i] {
             b'\\' => i += 1,
-            b'"' => i = end_of_double(text, i + 1)?,
-            b'\'' => i += 1 + text[i + 1..].find('\'')?,
+            quote @ (b'"' | b'\'') => i += 1 + text[i + 1..].find(char::from(quote))?,
             b'(' => depth += 1,
             b')' if depth == 1 => return (bytes.get(i + 1) == Some(&b')')).then_some(i + 1),
             b')' => depth -= 1,
@@ -64,12 +62,20 @@ pub(super) fn end_of_arithmetic(text: &str, at: usize) -> Option<usize> {
 
 /// What stands in the `$(…)` and `${…}` of a script, but not in those inside of them.
 pub(super) fn substitutions(text: &str) -> Vec<std::ops::Range<usize>> {
-    Scan::new(text, 0).run().1
+    Scan::new(text, 0, true).run().1
 }
 
 impl<'t> Scan<'t> {
-    fn new(text: &'t str, at: usize) -> Self {
-        Self { text, at, open: Vec::new(), is_command: true, documents: Vec::new(), inner: Vec::new() }
+    fn new(text: &'t str, at: usize, collects: bool) -> Self {
+        Self {
+            text,
+            at,
+            open: Vec::new(),
+            is_command: true,
+            documents: Vec::new(),
+            collects,
+            inner: Vec::new(),
+        }
     }
 
     /// Where it ends, and the substitutions in it.
@@ -161,7 +167,9 @@ impl<'t> Scan<'t> {
             b'\'' => self.text[at + 1..].find('\'').map(|length| at + length + 2),
             b'"' => {
                 let end = end_of_double(self.text, at + 1);
-                self.note_quoted(at + 1, end.unwrap_or(bytes.len()));
+                if self.collects {
+                    self.note_quoted(at + 1, end.unwrap_or(bytes.len()));
+                }
                 end.map(|end| end + 1)
             }
             b'`' => {

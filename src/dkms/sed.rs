@@ -66,8 +66,8 @@ impl Program {
         (depth == 0).then_some(Self { commands })
     }
 
-    /// Runs it; `None`: something that is not supported came up.
-    pub(super) fn run(&self, text: &str, quiet: bool) -> Option<String> {
+    /// Runs it; `None`: something that is not supported came up, or the budget of [`pattern::is_longest`] is spent.
+    pub(super) fn run(&self, text: &str, quiet: bool, budget: &mut usize) -> Option<String> {
         let lines: Vec<&str> = text.split_terminator('\n').collect();
         let mut active = vec![false; self.commands.len()];
         let mut out = String::new();
@@ -98,7 +98,7 @@ impl Program {
                             .collect();
                     }
                     Action::Substitute { regex, replacement, all, nth, print } => {
-                        let (changed, hit) = substitute(&space, regex, replacement, *all, *nth)?;
+                        let (changed, hit) = substitute(&space, regex, replacement, (*all, *nth), budget)?;
                         space = changed;
                         if hit && *print {
                             out.push_str(&space);
@@ -177,12 +177,12 @@ fn substitute(
     line: &str,
     regex: &Regex,
     replacement: &[Piece],
-    all: bool,
-    nth: usize,
+    (all, nth): (bool, usize),
+    budget: &mut usize,
 ) -> Option<(String, bool)> {
     let (mut out, mut copied, mut hit) = (String::new(), 0, false);
     for (count, captures) in regex.captures_iter(line).enumerate() {
-        if !pattern::is_sure(regex, line, &captures) {
+        if !pattern::is_sure(regex, line, &captures, budget) {
             return None;
         }
         if count + 1 < nth {

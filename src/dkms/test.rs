@@ -88,7 +88,7 @@ impl Machine<'_> {
                         None
                     });
                 }
-                if self.is_of_a_locale(&format!("{left}{pattern}")) {
+                if self.is_of_a_locale(left) || self.is_of_a_locale(&pattern) {
                     return Ok(None);
                 }
                 let answer = Glob::new(&pattern, self.state.options.nocasematch).matches(left);
@@ -156,7 +156,7 @@ impl Machine<'_> {
         let mut groups = std::collections::BTreeMap::new();
         let found = regex.captures(text);
         if let Some(captures) = &found
-            && !pattern::is_sure(&regex, text, captures)
+            && !pattern::is_sure(&regex, text, captures, &mut { pattern::TRIES })
         {
             self.blur("BASH_REMATCH");
             return Ok(Some(true));
