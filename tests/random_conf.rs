@@ -472,7 +472,7 @@ fn random_files_are_read_as_dkms_reads_them() {
         different.is_empty(),
         "{} differ; the shortest:\n{}",
         different.len(),
-        different[..different.len().min(4)].join("\n----\n")
+        different[..different.len().min(12)].join("\n----\n")
     );
 }
 

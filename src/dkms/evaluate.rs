@@ -400,6 +400,12 @@ fn read(conf: &Conf, inputs: &Inputs, identity: Option<&(String, String)>) -> Re
         }
     }
     let beginnings = if machine.pending.is_empty() && !lost { beginnings(&first) } else { BTreeMap::new() };
+    if lost {
+        // also an array's elements that are not even known to be there
+        for elements in directives.values_mut() {
+            elements.entry(0).or_insert(Value::Unknown);
+        }
+    }
     if !machine.pending.is_empty() || lost {
         for value in directives.values_mut().flat_map(BTreeMap::values_mut) {
             *value = Value::Unknown;

@@ -722,6 +722,15 @@ impl Machine<'_> {
         let Some(change) = self.parse_change(operation, parameter)? else {
             return Err(self.fatal(&format!("`${{{whole}}}` is not a valid expansion")));
         };
+        let brings_quotes = |text: &String| text.contains(['"', '\\', '`', '$']);
+        let reaches = match &value {
+            Expansion::Unset => false,
+            Expansion::One(text) => brings_quotes(text),
+            Expansion::Many { values, .. } => values.iter().any(brings_quotes),
+        };
+        if matches!(change, Change::Unknown) && reaches {
+            self.lose(&format!("`${{{whole}}}` of quotes"));
+        }
         let apply = |text: &str| if self.is_of_a_locale(text) { unknown() } else { apply(&change, text) };
         let value = match value {
             Expansion::Unset => Expansion::Unset,

@@ -63,7 +63,7 @@ impl Budget {
     fn parse(&mut self, text: &str) -> Result<ast::Program, Failure> {
         let mut tokens = uncached_tokenize_str(text, &options().tokenizer_options())
             .map_err(|error| Failure::Syntax(error.to_string()))?;
-        part_subshells(&mut tokens);
+        part_tokens(&mut tokens);
         let visits =
             tokens.len().saturating_mul(1_usize.checked_shl(doublings(&tokens)).unwrap_or(usize::MAX));
         self.visits = self.visits.checked_sub(visits).ok_or(Failure::Refused)?;
@@ -77,15 +77,21 @@ impl Budget {
     }
 }
 
-/// Two subshells are no arithmetic: the parser looks at no blanks, so it is given a line between `( (`.
-fn part_subshells(tokens: &mut Vec<Token>) {
+/// What the parser would take for something else: two subshells, since it looks at no blanks, for arithmetic, unless a line ends between
+/// them; and `for x in;` for a loop over the parameters, unless there is a word, which expands to none.
+fn part_tokens(tokens: &mut Vec<Token>) {
     let is_open = |token: &Token| matches!(token, Token::Operator(operator, _) if operator == "(");
     let mut i = 1;
     while i < tokens.len() {
         let (before, here) = (&tokens[i - 1], &tokens[i]);
-        let apart = before.location().end.index < here.location().start.index;
+        let place = here.location().clone();
+        let apart = before.location().end.index < place.start.index;
+        let ends = matches!(here, Token::Operator(operator, _) if operator == ";" || operator == "\n");
         if is_open(before) && is_open(here) && apart {
-            tokens.insert(i, Token::Operator("\n".to_owned(), here.location().clone()));
+            tokens.insert(i, Token::Operator("\n".to_owned(), place));
+            i += 1;
+        } else if ends && before.to_str() == "in" && i >= 3 && tokens[i - 3].to_str() == "for" {
+            tokens.insert(i, Token::Word("${IFS+}".to_owned(), place));
             i += 1;
         }
         i += 1;
@@ -150,7 +156,7 @@ const MASK: u32 = 0xF_0000;
 /// where there is none. `difficult`: of those only where it is known for that.
 fn masked(text: &str, difficult: bool) -> Option<String> {
     let is_masked = |c: char| u32::from(c) & 0x1F_0000 == MASK;
-    if !text.contains("$(") && !text.contains("${") && !text.contains("\\$'") || text.contains(is_masked) {
+    if !text.contains("$(") && !text.contains("${") && !text.contains("\\$") || text.contains(is_masked) {
         return None;
     }
     if difficult && !text.contains("<<") && !text.contains("case") {
@@ -172,9 +178,9 @@ fn masked(text: &str, difficult: bool) -> Option<String> {
     }
     out.push_str(&text[copied..]);
     if !difficult {
-        // the parser takes `\$'` for the beginning of `$'…'`
+        // the parser takes `\$'` for the beginning of `$'…'`, and `\$"` likewise
         let dollar = char::from_u32(MASK + u32::from('$')).unwrap_or('$');
-        out = out.replace("\\$'", &format!("\\{dollar}'"));
+        out = out.replace("\\$'", &format!("\\{dollar}'")).replace("\\$\"", &format!("\\{dollar}\""));
     }
     (out.len() > text.len()).then_some(out)
 }
