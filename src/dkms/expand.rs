@@ -656,11 +656,14 @@ impl Machine<'_> {
     }
 
     fn length(&mut self, parameter: &Parameter) -> Result<String, Flow> {
-        let counts = matches!(parameter.subscript.as_deref(), Some("@" | "*"));
-        if counts && self.state.options.nounset {
+        let counts = parameter.subscript.is_some();
+        let computed =
+            !self.state.variables.contains_key(&parameter.name) && self.scalar(&parameter.name).is_some();
+        if counts && self.state.options.nounset && !computed {
             let name = &parameter.name;
             match self.state.variables.get(name).map(|variable| &variable.data) {
-                None | Some(Data::Unset) => {
+                // bash takes what is no list for not set here
+                None | Some(Data::Unset | Data::Scalar(_)) => {
                     return Err(self.fatal(&format!("`{name}` is not set, and `set -u` is on")));
                 }
                 // one that was declared and not assigned is not set
