@@ -365,7 +365,10 @@ fn read(conf: &Conf, inputs: &Inputs, identity: Option<&(String, String)>) -> Re
     machine.state.output.clear();
     let open = machine.open_directives;
     let blurred = settle(&mut machine.state);
-    if !blurred.is_empty() && quotes_reach_on(&machine.state) {
+    let open_value = has_value(&machine.state, |text| is_unknown(text));
+    if !blurred.is_empty() && quotes_reach_on(&machine.state, false)
+        || open_value && quotes_reach_on(&machine.state, true)
+    {
         // what is not known may stand in the middle of it
         machine.lose("a quote that does not end in its value");
     }
@@ -466,14 +469,24 @@ fn settle(state: &mut State) -> Vec<String> {
     blurred
 }
 
-/// Whether a value may take the lines behind it along when it is read again.
-fn quotes_reach_on(state: &State) -> bool {
-    let reaches =
-        |text: &String| text.contains(['"', '`', '\\']) || text.contains("$(") || text.contains("${");
+/// Whether a value may take the lines behind it along when it is read again; `ends`: only those whose quotes do not end in it.
+fn quotes_reach_on(state: &State, ends: bool) -> bool {
+    has_value(state, |text| {
+        let odd = |quote: char| text.matches(quote).count() % 2 == 1;
+        if ends {
+            odd('"') || odd('`') || text.ends_with('\\')
+        } else {
+            text.contains(['"', '`', '\\']) || text.contains("$(") || text.contains("${")
+        }
+    })
+}
+
+/// Whether a directive has such a value.
+fn has_value(state: &State, is_so: impl Fn(&String) -> bool) -> bool {
     VARIABLES.iter().filter_map(|name| state.variables.get(*name)).any(|variable| match &variable.data {
-        Data::Scalar(text) => reaches(text),
-        Data::Indexed(values) => values.values().any(reaches),
-        Data::Associative(values) => values.values().any(reaches),
+        Data::Scalar(text) => is_so(text),
+        Data::Indexed(values) => values.values().any(&is_so),
+        Data::Associative(values) => values.values().any(&is_so),
         _ => false,
     })
 }

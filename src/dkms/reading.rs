@@ -235,10 +235,13 @@ impl Machine<'_> {
         if !is_identifier(&name) {
             return self.finish(1);
         }
+        let is_map = |variable: &super::state::Variable| matches!(variable.data, Data::Associative(_));
+        elsewhere |= self.state.variables.get(&name).is_some_and(is_map);
         let Some(Input { text, position }) = self.state.input.clone().filter(|_| !elsewhere) else {
             self.note_unknown("what `mapfile` reads");
             self.blur(&name);
-            return self.finish(0);
+            self.state.status = None;
+            return Ok(Flow::Next);
         };
         let rest = &text[position..];
         let pieces: Vec<&str> = match delimiter {
