@@ -117,7 +117,7 @@ impl Machine<'_> {
                 Some(Flow::Next)
             }
             "source" | "." => {
-                self.source_unknown("a file");
+                self.source_unknown(arguments.first().map_or("a file", String::as_str));
                 Some(Flow::Next)
             }
             "cd" | "pushd" | "popd" => {
@@ -622,7 +622,7 @@ impl Machine<'_> {
             return self.finish(2);
         };
         if is_unknown(&path) || ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"].contains(&path.as_str()) {
-            self.source_unknown(if is_unknown(&path) { "a file" } else { &path });
+            self.source_unknown(&path);
             return Ok(Flow::Next);
         }
         match self.read_file(&path) {

@@ -1178,8 +1178,11 @@ impl Machine<'_> {
 
     /// A file that may set anything was sourced.
     pub(super) fn source_unknown(&mut self, path: &str) {
-        self.note_unknown(&format!("the content of {path}, which is sourced here,"));
-        if path.ends_with("/.config") || path.ends_with("/auto.conf") {
+        let shown = if is_unknown(path) { "a file" } else { path };
+        self.note_unknown(&format!("the content of {shown}, which is sourced here,"));
+        // a kernel's configuration, in its folder or in /boot, has names of its own
+        let name = path.rsplit_once('/').map(|(_, name)| name);
+        if name.is_some_and(|name| [".config", "auto.conf"].contains(&name) || name.starts_with("config-")) {
             self.state.open_config = true;
         } else {
             self.state.open_names = true;
