@@ -302,7 +302,7 @@ impl Writer {
 
 /// What every file begins with.
 const START: &str = "PACKAGE_NAME=toy\nPACKAGE_VERSION=1.0\na=toy b=src/x c='1 2'\nn=3\n\
-                     list=(one 'two 2' three)\ndeclare -A map=([k]=v [q]=w)\n";
+                     list=(one 'two 2' three)\ndeclare -A map=([k]=v [q]=ww)\n";
 
 /// What constructs set: as written, and the element that it is.
 const SLOTS: [[(&str, (&str, usize)); 2]; 3] = [

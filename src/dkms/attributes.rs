@@ -180,6 +180,14 @@ impl Machine<'_> {
             self.blur(name);
             return Ok(());
         }
+        let is_scalar =
+            self.state.variables.get(name).is_some_and(|variable| matches!(variable.data, Data::Scalar(_)));
+        if is_list && subscript.is_none() && declaration.on.contains('g') || is_scalar && subscript.is_some()
+        {
+            self.note_unknown("what `declare` makes of a value where there was a list, or of a list where there was a value,");
+            self.blur(name);
+            return Ok(());
+        }
         self.assign(name, subscript, value, append)
     }
 

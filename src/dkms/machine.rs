@@ -451,6 +451,10 @@ impl<'a> Machine<'a> {
             None => (false, None, false),
         };
         let text = if integer {
+            if is_unknown(&text) {
+                // one that is no number ends the file
+                self.lose("a number of a text that is not known");
+            }
             self.arithmetic(&text, 0)?.map_or_else(unknown, |value| value.to_string())
         } else {
             text
@@ -593,6 +597,9 @@ impl<'a> Machine<'a> {
             variable.data = Data::Unknown;
             self.state.variables.insert(name.to_owned(), variable);
             return Ok(());
+        }
+        if associative && variable.integer {
+            self.lose("a map of numbers");
         }
         if associative {
             let mut map = match (&variable.data, append) {

@@ -34,7 +34,7 @@ struct Most {
 impl<'a> Watch<'a> {
     pub(super) fn new(process: u32, folders: &'a [PathBuf]) -> Self {
         let system = rustix::system::sysinfo();
-        let memory = u64::from(system.totalram).saturating_mul(u64::from(system.mem_unit)) / 4 * 3;
+        let memory = system.totalram.saturating_mul(u64::from(system.mem_unit)) / 4 * 3;
         let most = Most { processes: PROCESSES, memory, files: FILES, disk: DISK };
         Self { process, folders, most, asked: 0 }
     }
@@ -54,7 +54,7 @@ impl<'a> Watch<'a> {
         if self.asked.is_multiple_of(FILES_EVERY) { self.files_excess() } else { None }
     }
 
-    /// How many threads there are, and the memory that is theirs alone (proc_pid_statm(5), proc_tid_children(5)).
+    /// How many threads there are, and the memory that is theirs alone (`proc_pid_statm(5)`, `proc_tid_children(5)`).
     fn processes(&self) -> (usize, u64) {
         let page = rustix::param::page_size() as u64;
         let (mut count, mut memory) = (0, 0);
