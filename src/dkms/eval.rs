@@ -335,7 +335,7 @@ impl Machine<'_> {
                 let name = command.name.as_ref().map_or("COPROC", |name| name.value.as_str()).to_owned();
                 self.blur(&format!("{name}_PID"));
                 self.blur(&name);
-                self.state.set("!", &unknown());
+                self.state.set("!", unknown());
                 self.state.status = None;
                 Flow::Next
             }
