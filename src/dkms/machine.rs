@@ -430,6 +430,10 @@ impl<'a> Machine<'a> {
 
     /// Forgets what a variable is.
     pub(super) fn blur(&mut self, name: &str) {
+        if self.state.variables.get(name).is_some_and(|variable| variable.integer) {
+            // what is no number ends the file
+            self.lose("a number of a text that is not known");
+        }
         let place = self.place.clone();
         let variable =
             self.state.variables.entry(name.to_owned()).or_insert_with(|| Variable::new(Data::Unset));
