@@ -34,12 +34,12 @@ impl Machine<'_> {
         if let Some(error) = &script.error
             && flow == Flow::Next
         {
-            self.find(
-                &codes::SYNTAX,
-                Severity::Error,
-                format!("`{}` does not parse: {}", first_line(text), error.message),
-                None,
-            );
+            if error.is_limit {
+                self.lose(&format!("`{}`: {}, which", first_line(text), error.message));
+            } else {
+                let message = format!("`{}` does not parse: {}", first_line(text), error.message);
+                self.find(&codes::SYNTAX, Severity::Error, message, None);
+            }
             self.state.status = Some(2);
         }
         self.foreign -= 1;

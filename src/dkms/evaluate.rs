@@ -64,7 +64,7 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> (Conf, Vec<Diagnostic>) {
     let source = Arc::new(SourceText { path: path.to_owned(), text: shown.into_owned() });
     let broken = |message: &str| syntax::Script {
         parts: Vec::new(),
-        error: Some(syntax::SyntaxError { at: 0, message: message.to_owned() }),
+        error: Some(syntax::SyntaxError { at: 0, message: message.to_owned(), is_limit: true }),
     };
     if bytes.len() > CONF {
         let message = format!("the file has {} bytes; at most {CONF} are read", bytes.len());
@@ -86,17 +86,18 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> (Conf, Vec<Diagnostic>) {
     byte_findings(&conf, bytes, &mut diagnostics);
     if let Some(error) = &conf.script.error {
         let end = conf.text[error.at..].find('\n').map_or(conf.text.len(), |end| error.at + end);
-        diagnostics.push(
-            Diagnostic::error(
-                &codes::SYNTAX,
-                format!(
-                    "the file does not parse from here on, so bash does not run the rest: {}",
-                    error.message
-                ),
+        let (code, text, hint) = if error.is_limit {
+            (
+                &codes::LIMIT,
+                "the file cannot be read from here on, so that nothing of it is known",
+                "write it simpler",
             )
-            .at(conf.place(error.at..end))
-            .hint("check the file with `bash -n`"),
-        );
+        } else {
+            let text = "the file does not parse from here on, so bash does not run the rest";
+            (&codes::SYNTAX, text, "check the file with `bash -n`")
+        };
+        let finding = Diagnostic::error(code, format!("{text}: {}", error.message));
+        diagnostics.push(finding.at(conf.place(error.at..end)).hint(hint));
     }
     (conf, diagnostics)
 }
@@ -354,6 +355,7 @@ fn read(conf: &Conf, inputs: &Inputs, identity: Option<&(String, String)>) -> Re
     machine.state.frames.push(BTreeMap::new());
     machine.state.stdout = Sink::Away;
     let mut flow = machine.run_script(&conf.script);
+    machine.lost |= conf.script.error.as_ref().is_some_and(|error| error.is_limit);
     machine.place = None;
     machine.sources.pop();
     if flow == Flow::Return || matches!(flow, Flow::Break(_) | Flow::Continue(_)) {

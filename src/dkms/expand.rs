@@ -5,7 +5,7 @@
 use super::escapes::{Style, decode};
 use super::machine::{BASH_MAJOR, Flow, Machine};
 use super::pattern::{Glob, Part};
-use super::scan::{end_of_arithmetic, end_of_substitution};
+use super::scan::{end_of_ansi, end_of_arithmetic, end_of_substitution};
 use super::state::{Data, MAYBE, UNKNOWN, is_unknown, unknown};
 
 /// How text is read.
@@ -197,6 +197,8 @@ pub(super) fn closing(text: &str, at: usize, open: u8, close: u8, double: bool) 
                     i += 1 + usize::from(bytes[i] == b'\\');
                 }
             }
+            b'$' if bytes.get(i + 1) == Some(&b'\'') && !double => i = end_of_ansi(text, i + 2),
+            b'$' if bytes.get(i + 1) == Some(&b'$') => i += 1,
             b'$' if bytes.get(i + 1) == Some(&b'{') && open != b'{' => {
                 i = closing(text, i + 2, b'{', b'}', double)?;
             }

@@ -60,6 +60,15 @@ pub(super) fn end_of_arithmetic(text: &str, at: usize) -> Option<usize> {
     None
 }
 
+/// The offset of the `'` that ends a `$'` whose inside begins at `at`, or the text's end.
+pub(super) fn end_of_ansi(text: &str, at: usize) -> usize {
+    let (bytes, mut end) = (text.as_bytes(), at);
+    while end < bytes.len() && bytes[end] != b'\'' {
+        end += 1 + usize::from(bytes[end] == b'\\');
+    }
+    end.min(bytes.len())
+}
+
 /// What stands in the `$(…)` and `${…}` of a script, but not in those inside of them.
 pub(super) fn substitutions(text: &str) -> Vec<std::ops::Range<usize>> {
     Scan::new(text, 0, true).run().1
@@ -157,13 +166,8 @@ impl<'t> Scan<'t> {
         let (bytes, at) = (self.text.as_bytes(), self.at);
         let end = match bytes[at] {
             b'\\' => Some(at + 2),
-            b'\'' if at > 0 && bytes[at - 1] == b'$' => {
-                let mut end = at + 1;
-                while end < bytes.len() && bytes[end] != b'\'' {
-                    end += 1 + usize::from(bytes[end] == b'\\');
-                }
-                Some(end + 1)
-            }
+            b'$' if bytes.get(at + 1) == Some(&b'\'') => Some(end_of_ansi(self.text, at + 2) + 1),
+            b'$' if bytes.get(at + 1) == Some(&b'$') => Some(at + 2),
             b'\'' => self.text[at + 1..].find('\'').map(|length| at + length + 2),
             b'"' => {
                 let end = end_of_double(self.text, at + 1);
@@ -245,6 +249,31 @@ impl<'t> Scan<'t> {
                 if (if tabs { line.trim_start_matches('\t') } else { line }) == word {
                     break;
                 }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_substitution_ends_where_bash_ends_it() {
+        for inside in [
+            r"echo \$'\' a-b",
+            r"echo $'it\'s )' x",
+            r#"echo $$'\' "a)b""#,
+            "case x in x) echo y ;; esac",
+            "cat <<E\n'\nE\n",
+        ] {
+            // by itself, and with what makes it difficult behind it
+            for rest in ["", "\ncase ${x} in y) ;; esac <<<z"] {
+                assert_eq!(
+                    end_of_substitution(&format!("{inside}){rest}"), 0),
+                    Some(inside.len()),
+                    "{inside}"
+                );
             }
         }
     }

@@ -31,6 +31,8 @@ pub(super) struct SyntaxError {
     pub at: usize,
     /// What is wrong.
     pub message: String,
+    /// The reader stops here, and bash may not.
+    pub is_limit: bool,
 }
 
 /// Openers that may be open at once: tokenizer and parser recurse for each.
@@ -236,10 +238,15 @@ fn doublings(tokens: &[Token]) -> u32 {
     u32::try_from(most).unwrap_or(u32::MAX)
 }
 
+/// Why a text is not read that bash may well read.
+const REFUSED: &str = "it is nested too deeply to be read safely";
+
 /// Parses a text.
 pub(super) fn parse(text: &str) -> Script {
-    const REFUSED: &str = "nested too deeply to be read safely";
-    let refused = |at, parts| Script { parts, error: Some(SyntaxError { at, message: REFUSED.to_owned() }) };
+    let refused = |at, parts| Script {
+        parts,
+        error: Some(SyntaxError { at, message: REFUSED.to_owned(), is_limit: true }),
+    };
     if let Err(at) = check_nesting(text) {
         return refused(at, Vec::new());
     }
@@ -282,13 +289,16 @@ fn parse_lines(text: &str, message: String, budget: &mut Budget) -> Script {
                 start = end;
             }
             Err(Failure::Syntax(_)) => {}
-            Err(Failure::Refused) => break,
+            Err(Failure::Refused) => {
+                let error = SyntaxError { at: start, message: REFUSED.to_owned(), is_limit: true };
+                return Script { parts, error: Some(error) };
+            }
         }
     }
     if start >= text.len() {
         return Script { parts, error: None };
     }
-    Script { parts, error: Some(SyntaxError { at: start, message }) }
+    Script { parts, error: Some(SyntaxError { at: start, message, is_limit: false }) }
 }
 
 /// Whether the last line ends in a backslash that continues it.
