@@ -1061,14 +1061,18 @@ fn file_digest(folder: &Folder, path: &str) -> std::io::Result<String> {
 /// Copies what a build left to a new file, as much as `limit` of it; whether there is such a file.
 fn take(left: &Folder, from: &Path, to: &Path, limit: u64) -> std::io::Result<bool> {
     let Some(file) = left.file(from)? else { return Ok(false) };
+    copy(file, to, limit).map(|()| true)
+}
+
+/// Writes as much as `limit` of a file to a new one.
+fn copy(file: File, to: &Path, limit: u64) -> std::io::Result<()> {
     // a file that is there from a build before
     match fs::remove_file(to) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let mut new = File::create_new(to)?;
-    std::io::copy(&mut file.take(limit), &mut new)?;
-    Ok(true)
+    std::io::copy(&mut file.take(limit), &mut new).map(drop)
 }
 
 /// Takes modules to `result`, reading each. `made` is their folder.
@@ -1083,17 +1087,15 @@ fn take_modules(
         let name = format!("{}.ko", module.name);
         let unreadable = |error| Error::io("the build made a module that cannot be read:", &name, error);
         let taken = |from: &Path, to: &Path| {
-            let file = left.file(from).map_err(unreadable)?;
-            let size =
-                file.map(|file| file.metadata()).transpose().map_err(unreadable)?.map(|file| file.len());
-            if size.is_some_and(|size| size > LARGEST_MODULE) {
+            let Some(file) = left.file(from).map_err(unreadable)? else {
+                let from = from.strip_prefix(made).unwrap_or(from).display();
+                return Err(Error::failed(format!("the build makes no `{from}`")));
+            };
+            if file.metadata().map_err(unreadable)?.len() > LARGEST_MODULE {
                 let text = format!("the build makes a `{name}` of more than {} MiB", LARGEST_MODULE >> 20);
                 return Err(Error::failed(text));
             }
-            if !take(left, from, to, LARGEST_MODULE).map_err(unreadable)? {
-                let from = from.strip_prefix(made).unwrap_or(from).display();
-                return Err(Error::failed(format!("the build makes no `{from}`")));
-            }
+            copy(file, to, LARGEST_MODULE).map_err(unreadable)?;
             File::open(to).and_then(KernelModule::read).map_err(unreadable)
         };
         let to = result.join(&name);

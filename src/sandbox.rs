@@ -294,28 +294,28 @@ fn attend(
             let bytes = read_up_to(output, limits.output + 1);
             let _gone = sender.send(bytes);
         };
-        let threads = thread(scope, give).and_then(|_| {
-            thread(scope, hear).and_then(|_| thread(scope, move || read_up_to(complaints, 64 << 10)))
-        });
         let fails = |why: &str| Error::failed(format!("the program {why}"));
-        let mut waited = Duration::ZERO;
-        let output = loop {
-            if threads.is_err() {
-                break Ok(Vec::new());
-            }
-            match receiver.recv_timeout(TICK) {
-                Ok(bytes) if bytes.len() > limits.output => break Err(fails("says more than it may")),
-                Ok(bytes) => break Ok(bytes),
-                Err(RecvTimeoutError::Timeout) if !stop.is_set() && waited < limits.time => {
-                    waited += TICK;
-                    if let Some(excess) = watch.excess() {
-                        break Err(fails(&excess).hint("no module needs that much to be built"));
+        let mut wait = || {
+            let mut waited = Duration::ZERO;
+            loop {
+                match receiver.recv_timeout(TICK) {
+                    Ok(bytes) if bytes.len() > limits.output => return Err(fails("says more than it may")),
+                    Ok(bytes) => return Ok(bytes),
+                    Err(RecvTimeoutError::Timeout) if !stop.is_set() && waited < limits.time => {
+                        waited += TICK;
+                        if let Some(excess) = watch.excess() {
+                            return Err(fails(&excess).hint("no module needs that much to be built"));
+                        }
                     }
+                    Err(_) => return Err(fails("takes too long")),
                 }
-                Err(_) => break Err(fails("takes too long")),
             }
         };
-        if output.is_err() || threads.is_err() {
+        let heard = thread(scope, give)
+            .and_then(|_| thread(scope, hear))
+            .and_then(|_| thread(scope, move || read_up_to(complaints, 64 << 10)))
+            .and_then(|said| Ok((wait()?, said)));
+        if heard.is_err() {
             // with the first process of a namespace everything in it ends
             if let Some(group) = rustix::process::Pid::from_raw(child.id().cast_signed()) {
                 let _gone = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
@@ -323,9 +323,9 @@ fn attend(
             let _gone = child.kill();
         }
         let status = child.wait().map_err(|error| Error::io("cannot wait for", &name, error))?;
-        let said = threads?.join().unwrap_or_default();
         stop.check()?;
-        Ok((Ended { status: status.code(), output: output? }, said))
+        let (output, said) = heard?;
+        Ok((Ended { status: status.code(), output }, said.join().unwrap_or_default()))
     })
 }
 

@@ -33,6 +33,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("dkms/freeze", include_str!("../templates/dkms/freeze.hbs")),
     ("dkms/leave", include_str!("../templates/dkms/leave.hbs")),
     ("dkms/remove", include_str!("../templates/dkms/remove.hbs")),
+    ("dkms/kernels", include_str!("../templates/dkms/kernels.hbs")),
     ("dkms/stash", include_str!("../templates/dkms/stash.hbs")),
     ("dkms/state", include_str!("../templates/dkms/state.hbs")),
     ("deb/prebuilt/copyright.txt", include_str!("../templates/deb/prebuilt/copyright.txt.hbs")),

@@ -19,7 +19,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{WaitOptions, getpid, set_child_subreaper, wait};
-use support::kernel::{CONF, RELEASE, headers, module};
+use support::kernel::{RELEASE, headers};
 use support::{Random, Tree};
 
 /// The files of a folder, with their bytes.
@@ -90,12 +90,7 @@ fn a_killed_run_leaves_nothing_partial_and_nothing_running() {
     set_child_subreaper(Some(getpid())).unwrap();
     let count: usize = std::env::var("KPKG_KILLS").map_or(6, |count| count.parse().unwrap());
     let tree = Tree::empty();
-    tree.file("driver/dkms.conf", CONF).file("driver/Makefile", "obj-m := toy.o\n");
-    tree.file("driver/toy.bin", module(RELEASE, &[("printk", Some(16))]));
-    tree.file(
-        "driver/toy.c",
-        "// SPDX-License-Identifier: GPL-2.0-only\nMODULE_AUTHOR(\"J <j@example.org>\");\n",
-    );
+    support::kernel::driver(&tree);
     // enough to be in the midst of
     let mut random = Random(20_261_129);
     let mut noise = Vec::new();

@@ -15,12 +15,12 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use support::kernel::{CONF, RELEASE, headers, module};
+use support::git::Repository;
+use support::kernel::{CONF, RELEASE, SOURCE, headers};
 use support::{Random, Tree};
 use tar::EntryType;
 
@@ -101,12 +101,7 @@ fn results_of_any_kind_are_taken_or_refused() {
     for _ in 0..rounds() {
         let host = Host::new();
         let tree = &host.tree;
-        tree.file("driver/Makefile", "obj-m := toy.o\n")
-            .file("driver/toy.bin", module(RELEASE, &[("printk", Some(16))]));
-        tree.file(
-            "driver/toy.c",
-            "// SPDX-License-Identifier: GPL-2.0-only\nMODULE_AUTHOR(\"J <j@example.org>\");\n",
-        );
+        support::kernel::driver(tree);
         headers(tree, "kernel", RELEASE);
         let tree_of_dkms = "/var/lib/dkms/toy/1.0";
         let made = format!("{tree_of_dkms}/{RELEASE}/x86_64/module");
@@ -192,49 +187,6 @@ fn path(random: &mut Random) -> String {
     path
 }
 
-/// A package of Debian with such members of its data, in this order.
-fn package(members: &[(String, EntryType, String)]) -> Vec<u8> {
-    let mut data = tar::Builder::new(Vec::new());
-    for (path, kind, text) in members {
-        let mut header = tar::Header::new_gnu();
-        header.set_entry_type(*kind);
-        header.set_mode(0o755);
-        header.set_uid(0);
-        header.set_gid(0);
-        let body = if *kind == EntryType::Regular { text.as_bytes() } else { b"" };
-        header.set_size(body.len() as u64);
-        let gnu = header.as_gnu_mut().unwrap();
-        gnu.name[..path.len()].copy_from_slice(path.as_bytes());
-        if body.is_empty() {
-            gnu.linkname[..text.len()].copy_from_slice(text.as_bytes());
-        }
-        header.set_cksum();
-        data.append(&header, body).unwrap();
-    }
-    let mut control = tar::Builder::new(Vec::new());
-    let text =
-        "Package: linux-headers-x\nVersion: 1\nArchitecture: all\nMaintainer: J <j@x.org>\nDescription: x\n";
-    let mut header = tar::Header::new_gnu();
-    header.set_size(text.len() as u64);
-    header.set_mode(0o644);
-    header.set_uid(0);
-    header.set_gid(0);
-    control.append_data(&mut header, "./control", text.as_bytes()).unwrap();
-    let mut package = ar::Builder::new(Vec::new());
-    for (name, bytes) in [
-        ("debian-binary", b"2.0\n".to_vec()),
-        ("control.tar", control.into_inner().unwrap()),
-        ("data.tar", data.into_inner().unwrap()),
-    ] {
-        let mut header = ar::Header::new(name.as_bytes().to_vec(), bytes.len() as u64);
-        header.set_mode(0o100_644);
-        header.set_uid(0);
-        header.set_gid(0);
-        package.append(&header, bytes.as_slice()).unwrap();
-    }
-    package.into_inner().unwrap()
-}
-
 #[test]
 fn packages_of_headers_lead_nowhere() {
     let mut random = Random(20_261_131);
@@ -273,7 +225,7 @@ fn packages_of_headers_lead_nowhere() {
             };
             members.push((path(&mut random), kind, text));
         }
-        host.tree.file("x.deb", package(&members));
+        host.tree.file("x.deb", support::deb::package(&members));
         let what = format!("{members:?}");
         kept += usize::from(host.run(&["kernels", "add", "x.deb"], &what).status.success());
         host.run(&["check", "x.deb"], &what);
@@ -288,30 +240,10 @@ fn commits_lead_nowhere() {
     let mut random = Random(20_261_132);
     let host = Host::new();
     let tree = &host.tree;
-    let git = |arguments: &[&str], input: &[u8]| {
-        let mut command = Command::new("git");
-        command
-            .current_dir(tree.path())
-            .args(["-c", "user.name=a", "-c", "user.email=a@b.c"])
-            .args(arguments);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input).unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success());
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    };
-    git(&["init", "-q"], b"");
-    let bytes = |id: &str| -> Vec<u8> {
-        (0..id.len()).step_by(2).map(|at| u8::from_str_radix(&id[at..at + 2], 16).unwrap()).collect()
-    };
-    let blob = |text: &str| git(&["hash-object", "-w", "--stdin"], text.as_bytes());
-    let folder = |entries: &[(String, String)]| {
-        let entry = |(name, id): &(String, String)| [name.as_bytes(), &[0], &bytes(id)].concat();
-        let text: Vec<u8> = entries.iter().flat_map(entry).collect();
-        git(&["hash-object", "-t", "tree", "--literally", "-w", "--stdin"], &text)
-    };
+    let repository = Repository::new(tree);
+    let blob = |text: &str| repository.blob(text);
     let (conf, make) = (blob(&CONF.replace("STRIP", "#")), blob("obj-m := toy.o\n"));
-    let source = blob("// SPDX-License-Identifier: GPL-2.0-only\nMODULE_AUTHOR(\"J <j@example.org>\");\n");
+    let source = blob(SOURCE);
     let outside = host.path();
     let links: Vec<String> =
         [outside.as_str(), "..", "../../../../../../../../tmp", "a", "/etc/passwd", ".git"]
@@ -344,7 +276,7 @@ fn commits_lead_nowhere() {
                     _ => (format!("100644 {name}"), make.clone()),
                 });
             }
-            let id = folder(&entries);
+            let id = repository.folder(&entries);
             made.push((format!("{entries:?}"), id));
         }
         let (what, id) = made.last().unwrap();
@@ -357,7 +289,7 @@ fn commits_lead_nowhere() {
         if random.below(2) == 0 {
             top.push(("120000 a".to_owned(), links[random.below(links.len())].clone()));
         }
-        let commit = git(&["commit-tree", &folder(&top), "-m", "x"], b"");
+        let commit = repository.commit(&repository.folder(&top));
         let output = host.run(&["-f", "deb", "--ref", &commit, "-o", "out"], what);
         packaged += usize::from(output.status.success());
         assert_eq!(!tree.names("out").is_empty(), output.status.success(), "{what}");

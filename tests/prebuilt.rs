@@ -29,15 +29,7 @@ struct Case {
 impl Case {
     fn new() -> Self {
         let case = Self { tree: Tree::empty() };
-        case.tree
-            .file("driver/dkms.conf", CONF)
-            .file("driver/Makefile", "obj-m := toy.o\n")
-            .file("driver/toy.bin", module(RELEASE, &[("printk", Some(16))]));
-        case.tree.file(
-            "driver/toy.c",
-            "// SPDX-License-Identifier: GPL-2.0-only\nMODULE_AUTHOR(\"J <j@example.org>\");\n",
-        );
-        case.tree.file("driver/Makefile", "obj-m := toy.o\n");
+        support::kernel::driver(&case.tree);
         case.kernel("kernel", RELEASE);
         case
     }
@@ -295,45 +287,7 @@ fn a_build_that_hangs_or_is_interrupted_leaves_nothing_behind() {
 
 /// A .deb with such members of its data, in this order: path, kind, content or target.
 fn hostile_package(case: &Case, members: &[(&str, tar::EntryType, &str)]) -> String {
-    let mut data = tar::Builder::new(Vec::new());
-    for (path, kind, text) in members {
-        let mut header = tar::Header::new_gnu();
-        header.set_entry_type(*kind);
-        header.set_mode(0o755);
-        header.set_uid(0);
-        header.set_gid(0);
-        let body = if *kind == tar::EntryType::Regular { text.as_bytes() } else { b"" };
-        header.set_size(body.len() as u64);
-        if *kind == tar::EntryType::Symlink {
-            header.set_link_name(text).unwrap();
-        }
-        let name = &mut header.as_gnu_mut().unwrap().name;
-        name[..path.len()].copy_from_slice(path.as_bytes());
-        header.set_cksum();
-        data.append(&header, body).unwrap();
-    }
-    let mut control = tar::Builder::new(Vec::new());
-    let text =
-        "Package: linux-headers-x\nVersion: 1\nArchitecture: all\nMaintainer: J <j@x.org>\nDescription: x\n";
-    let mut header = tar::Header::new_gnu();
-    header.set_size(text.len() as u64);
-    header.set_mode(0o644);
-    header.set_uid(0);
-    header.set_gid(0);
-    control.append_data(&mut header, "./control", text.as_bytes()).unwrap();
-    let mut package = ar::Builder::new(Vec::new());
-    for (name, bytes) in [
-        ("debian-binary", b"2.0\n".to_vec()),
-        ("control.tar", control.into_inner().unwrap()),
-        ("data.tar", data.into_inner().unwrap()),
-    ] {
-        let mut header = ar::Header::new(name.as_bytes().to_vec(), bytes.len() as u64);
-        header.set_mode(0o100_644);
-        header.set_uid(0);
-        header.set_gid(0);
-        package.append(&header, bytes.as_slice()).unwrap();
-    }
-    case.tree.file("hostile.deb", package.into_inner().unwrap());
+    case.tree.file("hostile.deb", support::deb::package(members));
     "hostile.deb".to_owned()
 }
 

@@ -11,6 +11,8 @@
     reason = "the test runs bash; environment variables make it longer"
 )]
 
+#[path = "support/constructs.rs"]
+mod constructs;
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,9 +20,9 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use constructs::CONSTRUCTS;
 use kpkg::dkms::{self, Conf, Inputs, Value};
 use support::Random;
-use support::constructs::{self, CONSTRUCTS};
 
 /// Where Debian has it.
 const DKMS: &str = "/usr/sbin/dkms";

@@ -6,7 +6,7 @@
 mod support;
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use support::{CONF, Tree};
 
@@ -667,44 +667,23 @@ fn a_module_of_some_kernels_is_listed_for_these() {
 
 #[test]
 fn a_commit_that_names_a_path_twice_writes_nothing_through_it() {
-    use std::io::Write;
     let tree = Tree::with_conf(CONF);
     tree.file("Makefile", "obj-m := toy.o\n").file("host/kept", "");
     let host = tree.path().join("host").display().to_string();
-    let git = |arguments: &[&str], input: &[u8]| {
-        let mut command = Command::new("git");
-        command
-            .current_dir(tree.path())
-            .args(["-c", "user.name=a", "-c", "user.email=a@b.c"])
-            .args(arguments);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input).unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success());
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    };
-    git(&["init", "-q"], b"");
-    let bytes = |id: &str| -> Vec<u8> {
-        (0..id.len()).step_by(2).map(|at| u8::from_str_radix(&id[at..at + 2], 16).unwrap()).collect()
-    };
-    let blob = |text: &str| git(&["hash-object", "-w", "--stdin"], text.as_bytes());
-    let entries = |entries: &[(&str, &str)]| {
-        let entry = |(name, id): &(&str, &str)| [name.as_bytes(), &[0], &bytes(id)].concat();
-        let text: Vec<u8> = entries.iter().flat_map(entry).collect();
-        git(&["hash-object", "-t", "tree", "--literally", "-w", "--stdin"], &text)
-    };
+    let repository = support::git::Repository::new(&tree);
+    let blob = |text: &str| repository.blob(text);
     let (conf, make) = (blob(CONF), blob("obj-m := toy.o\n"));
     let (link, text) = (blob(&host), blob("attack"));
-    let below = entries(&[("100644 new", &text)]);
+    let below = repository.folder(&[("100644 new", &text)]);
     for twice in [
         [("120000 l", link.as_str()), ("40000 l", &below)],
         [("40000 l", &below), ("120000 l", &link)],
         [("120000 l", &link), ("100644 l", &text)],
     ] {
-        let whole = entries(
+        let whole = repository.folder(
             &[&[("100644 Makefile", make.as_str()), ("100644 dkms.conf", &conf)], &twice[..]].concat(),
         );
-        let commit = git(&["commit-tree", &whole, "-m", "x"], b"");
+        let commit = repository.commit(&whole);
         let output = tree.kpkg(&["-f", "deb", "--ref", &commit, "-o", "out"]);
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{said}");

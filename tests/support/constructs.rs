@@ -3,7 +3,7 @@
 //! A form is a piece of a file that sets `«t»`. `«one¦other»` stands for one of several texts, `«w»` for a plain word, `«n»` for a small
 //! number, `«p»` for a pattern. `a`, `b`, `c`, `n`, the array `list` and the associative array `map` are set when it runs.
 
-use super::Random;
+use crate::support::Random;
 
 /// A construct: its name and the forms it is written in.
 pub type Construct = (&'static str, &'static [&'static str]);

@@ -6,8 +6,9 @@
     reason = "not every test uses all of it; tests run the program"
 )]
 
-pub mod constructs;
+pub mod deb;
 pub mod elf;
+pub mod git;
 pub mod kernel;
 
 use std::fs;

@@ -159,7 +159,7 @@ kpkg_dkms() (
         [ -d "$work/stash" ] || rm -rf "$work"
     }
 
-    # One a line. What dkms would take for an option or for code, as it does not quote it, is no kernel; nor is a link to another one's
+    # The kernels, one a line. What dkms would take for an option or for code, as it does not quote it, is no kernel; nor is a link to another one's
     # folder one of its own.
     each_kernel() {
         for at in "$lib"/*/; do
@@ -168,6 +168,7 @@ kpkg_dkms() (
             [ -L "$at" ] && [ "$(readlink -f "$at/..")" = "$(readlink -f "$lib")" ] || printf '%s\n' "${at##*/}"
         done
     }
+
     # KERNEL: keeps what makes its module work now, until its successor works
     stash() {
         if ! is_active "$1" || [ ! -d "$mine/$active/module" ]; then return 0; fi
