@@ -1,7 +1,7 @@
 //! Random hostile input: results of builds that are anything but files, packages of headers and commits whose names and links lead
 //! anywhere. Whatever it is, kpkg ends, and a folder of the host stays as it was and untold.
 //!
-//! `KPKG_OUTSIDE=N` makes N of each instead of 20.
+//! `KPKG_OUTSIDE=N` makes N of what is built, ten times as many packages and five times as many commits, instead of 20.
 
 #![allow(
     clippy::disallowed_methods,
@@ -19,6 +19,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use support::elf::Made;
 use support::git::Repository;
 use support::kernel::{CONF, RELEASE, SOURCE, headers};
 use support::{Random, Tree};
@@ -26,6 +27,9 @@ use tar::EntryType;
 
 /// What the host's folder tells nobody.
 const SECRET: &str = "x.c:1:1: error: a text that nobody is to see";
+
+/// What a module of the host's says of itself: in no package.
+const OF_THE_HOST: &str = "this one was not built";
 
 fn rounds() -> usize {
     std::env::var("KPKG_OUTSIDE").map_or(20, |count| count.parse().unwrap())
@@ -44,7 +48,12 @@ struct Host {
 impl Host {
     fn new() -> Self {
         let tree = Tree::empty();
-        tree.file("host/secret", SECRET).file("host/home/.profile", "a\n").file("host/toy.ko", "ko");
+        let info =
+            [format!("vermagic={RELEASE} SMP mod_unload modversions "), format!("description={OF_THE_HOST}")];
+        let info = ["license=GPL", "version=1.0", &info[0], &info[1]];
+        let module = Made { info: &info, needs: &[("printk", Some(16))], ..Made::default() }.bytes();
+        tree.file("host/secret", SECRET).file("host/home/.profile", "a\n").file("host/toy.ko", &module);
+        tree.file("host/x86_64/module/toy.ko", &module).file("host/module/toy.ko", &module);
         symlink("home", tree.path().join("host/link")).unwrap();
         let before = Self::look(&tree.path().join("host"));
         Self { tree, before }
@@ -56,12 +65,8 @@ impl Host {
         while let Some(folder) = open.pop() {
             for entry in fs::read_dir(&folder).unwrap().flatten() {
                 let metadata = entry.metadata().unwrap();
-                let text = if metadata.is_file() {
-                    fs::read_to_string(entry.path()).unwrap()
-                } else {
-                    String::new()
-                };
-                let is = format!("{:o} {} {} {text}", metadata.mode(), metadata.uid(), metadata.nlink());
+                let bytes = if metadata.is_file() { fs::read(entry.path()).unwrap() } else { Vec::new() };
+                let is = format!("{:o} {} {} {bytes:?}", metadata.mode(), metadata.uid(), metadata.nlink());
                 found.insert(entry.path().display().to_string(), is);
                 if metadata.is_dir() {
                     open.push(entry.path());
@@ -107,31 +112,28 @@ fn results_of_any_kind_are_taken_or_refused() {
         let made = format!("{tree_of_dkms}/{RELEASE}/x86_64/module");
         let mut script = "#!/bin/sh\n".to_owned();
         for _ in 0..=random.below(3) {
-            let place = pick(
-                &mut random,
-                &[
-                    format!("{made}/toy.ko").as_str(),
-                    &made,
-                    &format!("{made}/Module.symvers"),
-                    &format!("{tree_of_dkms}/{RELEASE}/x86_64"),
-                    &format!("{tree_of_dkms}/{RELEASE}"),
-                    &format!("{tree_of_dkms}/debug"),
-                    &format!("{tree_of_dkms}/debug/toy.ko"),
-                    &format!("{tree_of_dkms}/build/toy.ko"),
-                    &format!("{tree_of_dkms}/build"),
-                    &format!("{tree_of_dkms}/source"),
-                    "/var/log/kpkg/make.log",
-                    "/var/log/kpkg",
-                    "/tmp/x",
-                    "/root",
-                ]
-                .map(str::to_owned)
-                .each_ref()
-                .map(String::as_str),
-            )
-            .to_owned();
+            let places = [
+                // what most of it is taken from comes first
+                format!("{made}/toy.ko"),
+                made.clone(),
+                "/var/log/kpkg/make.log".to_owned(),
+                format!("{tree_of_dkms}/debug/toy.ko"),
+                format!("{made}/Module.symvers"),
+                format!("{tree_of_dkms}/{RELEASE}/x86_64"),
+                format!("{tree_of_dkms}/{RELEASE}"),
+                format!("{tree_of_dkms}/debug"),
+                format!("{tree_of_dkms}/build/toy.ko"),
+                format!("{tree_of_dkms}/build"),
+                format!("{tree_of_dkms}/source"),
+                "/var/log/kpkg".to_owned(),
+                "/tmp/x".to_owned(),
+                "/root".to_owned(),
+            ];
+            let count = if random.below(2) == 0 { 3 } else { places.len() };
+            let place = &places[random.below(count)];
             let outside = host.path();
-            let thing = match random.below(12) {
+            // half of them lead there
+            let thing = match if random.below(2) == 0 { random.below(3) } else { random.below(12) } {
                 0 => format!("ln -s {outside} P"),
                 1 => format!("ln -s {outside}/secret P"),
                 2 => format!("ln -s {outside}/toy.ko P"),
@@ -145,16 +147,25 @@ fn results_of_any_kind_are_taken_or_refused() {
                 10 => "ln -s ../../../../../../../../../../etc/passwd P".to_owned(),
                 _ => "mknod P c 1 5 || ln -s /dev/zero P".to_owned(),
             };
-            script.push_str(&format!("rm -rf P; {thing}\n").replace('P', &place));
+            script.push_str(&format!("rm -rf P; {thing}\n").replace('P', place));
         }
         script
             .push_str(pick(&mut random, &["exit 0\n", "exit 0\n", "exit 1\n", "kill -9 0\n", "kill -9 1\n"]));
         tree.script("driver/post.sh", &script);
         let conf = if random.below(2) == 0 { CONF.to_owned() } else { CONF.replace("STRIP=no\n", "") };
         tree.file("driver/dkms.conf", format!("{conf}POST_BUILD=\"post.sh\"\n"));
-        let output = host
-            .run(&["driver", "--prebuilt", "-f", "deb", "-o", "out", "--kernel-headers", "kernel"], &script);
+        let mut arguments =
+            vec!["driver", "--prebuilt", "-f", "deb", "-o", "out", "--kernel-headers", "kernel"];
+        arguments.extend(["--compression", "none"]);
+        let output = host.run(&arguments, &script);
         let packages = tree.names("out").len();
+        for name in tree.names("out") {
+            let bytes = fs::read(tree.path().join("out").join(&name)).unwrap();
+            assert!(
+                !bytes.windows(OF_THE_HOST.len()).any(|part| part == OF_THE_HOST.as_bytes()),
+                "{name}: {script}"
+            );
+        }
         assert_eq!(packages > 0, output.status.success(), "{script}");
         taken += usize::from(packages > 0);
         assert!(tree.names("cache/builds").iter().all(|name| !name.starts_with('.')), "{script}");
@@ -165,6 +176,9 @@ fn results_of_any_kind_are_taken_or_refused() {
 
 /// A path of a few names, so that entries meet each other.
 fn path(random: &mut Random) -> String {
+    if random.below(2) == 0 {
+        return format!("./usr/src/x{}", pick(random, &["", "/a", "/a/b", "/b"]));
+    }
     let start = pick(
         random,
         &[
@@ -192,24 +206,17 @@ fn packages_of_headers_lead_nowhere() {
     let mut random = Random(20_261_131);
     let host = Host::new();
     let mut kept = 0;
-    for _ in 0..rounds() * 4 {
+    for _ in 0..rounds() * 10 {
         let mut members = Vec::new();
-        for _ in 0..=random.below(12) {
+        // of few most are right enough to be unpacked to the end
+        let most = if random.below(2) == 0 { 3 } else { 12 };
+        for _ in 0..=random.below(most) {
             let outside = host.path();
-            let target = pick(
-                &mut random,
-                &[
-                    outside.as_str(),
-                    "../../../../../../../..",
-                    "/usr/src/x",
-                    "a",
-                    "..",
-                    "/etc/passwd",
-                    "../x/a",
-                    "build",
-                ],
-            )
-            .to_owned();
+            let elsewhere =
+                ["../../../../../../../..", "/usr/src/x", "a", "..", "/etc/passwd", "../x/a", "build"];
+            // half of them lead there
+            let target =
+                if random.below(2) == 0 { &outside } else { pick(&mut random, &elsewhere) }.to_owned();
             let kind = match random.below(8) {
                 0..3 => EntryType::Symlink,
                 3 => EntryType::Link,
@@ -232,7 +239,7 @@ fn packages_of_headers_lead_nowhere() {
     }
     let output = host.run(&["kernels", "list"], "list");
     assert!(!output.stdout.contains(&0x1b));
-    eprintln!("{kept} of {} were kept", rounds() * 4);
+    eprintln!("{kept} of {} were kept", rounds() * 10);
 }
 
 #[test]
@@ -250,7 +257,7 @@ fn commits_lead_nowhere() {
             .map(blob)
             .to_vec();
     let mut packaged = 0;
-    for _ in 0..rounds() {
+    for _ in 0..rounds() * 5 {
         let names = [
             "a",
             "b",
@@ -287,7 +294,10 @@ fn commits_lead_nowhere() {
         ];
         top.push((format!("40000 {}", pick(&mut random, &["sub", "a"])), id.clone()));
         if random.below(2) == 0 {
-            top.push(("120000 a".to_owned(), links[random.below(links.len())].clone()));
+            let link = if random.below(2) == 0 { 0 } else { random.below(links.len()) };
+            // before or behind the folder of that name
+            let at = top.len() - random.below(2);
+            top.insert(at, ("120000 a".to_owned(), links[link].clone()));
         }
         let commit = repository.commit(&repository.folder(&top));
         let output = host.run(&["-f", "deb", "--ref", &commit, "-o", "out"], what);
@@ -295,5 +305,5 @@ fn commits_lead_nowhere() {
         assert_eq!(!tree.names("out").is_empty(), output.status.success(), "{what}");
         fs::remove_dir_all(tree.path().join("out")).unwrap_or_default();
     }
-    eprintln!("{packaged} of {} were packaged", rounds());
+    eprintln!("{packaged} of {} were packaged", rounds() * 5);
 }
