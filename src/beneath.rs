@@ -11,7 +11,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Component, Path};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, chmodat, openat, renameat, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, chmodat, openat, readlinkat, renameat, statat, unlinkat,
+};
 
 /// A folder that is open, so that what happens to its path changes nothing.
 #[derive(Debug)]
@@ -59,6 +61,31 @@ impl Folder {
             .collect::<Result<_, _>>()?;
         names.sort();
         Ok(names)
+    }
+
+    /// What is in it, sorted by name, without following links.
+    pub fn entries(&self) -> io::Result<Vec<(OsString, Stat)>> {
+        let mut entries = Vec::new();
+        for entry in Dir::read_from(&self.0)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if ![c".", c".."].contains(&name) {
+                let stat = statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                entries.push((OsStr::from_bytes(name.to_bytes()).to_owned(), stat));
+            }
+        }
+        entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(entries)
+    }
+
+    /// A folder in it.
+    pub fn folder(&self, name: &OsStr) -> io::Result<Self> {
+        Ok(Self(openat(&self.0, name, FOLDER, Mode::empty())?))
+    }
+
+    /// What a link in it leads to.
+    pub fn target(&self, name: &OsStr) -> io::Result<CString> {
+        Ok(readlinkat(&self.0, name, Vec::new())?)
     }
 
     /// The folder of the last part of a relative path, nothing for this one, and that part.

@@ -541,6 +541,9 @@ impl Builder<'_> {
             return Ok(built);
         }
         begin();
+        for package in &kernel.packages {
+            package.check(&self.options.stop)?;
+        }
         // a finished build that somebody damaged
         let _ignored = beneath::remove(&place);
         self.compile(Task { kernel, decision, wanted: &wanted, needs, place: &place })?;

@@ -3,6 +3,8 @@
 //! Unpacks what a build looks at and nothing else, checks every file against the package's own checksums, and installs nothing.
 //! Which packages make a kernel is for [`crate::kernel`] to say.
 
+mod manifest;
+
 use std::collections::BTreeMap;
 use std::fs::{self};
 use std::io::{self, Read, Write};
@@ -74,6 +76,7 @@ impl Cache {
         fs::create_dir_all(&self.folder).map_err(cannot_write)?;
         let staging = TemporaryFolder::new(&self.folder).map_err(cannot_write)?;
         let mut package = unpack(path, staging.path(), digest, stop)?;
+        manifest::record(staging.path(), &package.root, stop).map_err(cannot_write)?;
         let text = serde_json::to_string_pretty(&package).unwrap_or_default();
         fs::write(staging.path().join(DESCRIPTION), text).map_err(cannot_write)?;
         fs::set_permissions(staging.path(), fs::Permissions::from_mode(0o755)).map_err(cannot_write)?;
@@ -108,6 +111,20 @@ impl Cache {
         let gone = self.folder.join(format!(".old-{}", package.digest));
         let removed = fs::rename(&place, &gone).and_then(|()| beneath::remove(&gone));
         removed.map_err(|error| Error::io("cannot remove from the cache", place, error))
+    }
+}
+
+impl HeaderPackage {
+    /// That its files are those that were unpacked.
+    pub fn check(&self, stop: &Stop) -> Result<()> {
+        let place = self.root.parent().unwrap_or(&self.root);
+        let difference = manifest::difference(place, &self.root, stop)
+            .map_err(|error| Error::io("cannot read what was unpacked of", &self.root, error))?;
+        let Some(path) = difference else { return Ok(()) };
+        let text =
+            format!("the unpacked headers of `{} {}` are not what they were:", self.name, self.version);
+        let again = format!("delete them and add the package again: `kpkg kernels prune {}`", self.name);
+        Err(Error::failed(text).at(self.root.join(path)).hint(again))
     }
 }
 

@@ -39,6 +39,8 @@ pub struct Kernel {
     pub codec: Codec,
     /// Changes whenever its headers do.
     pub identity: String,
+    /// The unpacked packages that they come from; none where they lie on this machine.
+    pub packages: Vec<HeaderPackage>,
 }
 
 /// A folder or link of the headers, as it lies where they are installed.
@@ -494,6 +496,7 @@ impl Layout {
                 .collect(),
             headers,
             identity,
+            packages: packages.iter().copied().cloned().collect(),
         })
     }
 }

@@ -442,6 +442,27 @@ fn headers_in_packages_are_put_together_without_being_installed() {
     let (code, text) = run(&["-k", RELEASE]);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("compiled before"), "{text}");
+    // headers that somebody changed since are compiled with no more; the same bytes with other times are
+    let kept = case.tree.path().join("cache/headers");
+    let header = fs::read_dir(&kept)
+        .unwrap()
+        .map(|package| package.unwrap().path().join("root/usr/src/linux-headers-shared/Makefile"))
+        .find(|path| path.exists())
+        .unwrap();
+    let whole = fs::read(&header).unwrap();
+    fs::write(&header, [&whole[..], b"# and more\n"].concat()).unwrap();
+    case.tree.file("driver/other.c", "int another;\n");
+    let (code, text) = run(&["-k", RELEASE]);
+    assert_ne!(code, Some(0), "{text}");
+    assert!(
+        text.contains("the unpacked headers of `linux-headers-shared 1` are not what they were"),
+        "{text}"
+    );
+    assert!(text.contains("root/usr/src/linux-headers-shared/Makefile"), "{text}");
+    fs::write(&header, &whole).unwrap();
+    let (code, text) = run(&["-k", RELEASE]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("1 module, compiled\n"), "{text}");
     let kernels = |arguments: &[&str]| {
         let mut command = case.tree.command(&["kernels"]);
         let output =
