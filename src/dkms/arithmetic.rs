@@ -3,7 +3,7 @@
 //! Must not expand `$`: that happens before; must not recurse without limit.
 
 use super::machine::{BASH_MAJOR, Flow, Machine};
-use super::state::is_unknown;
+use super::state::{Data, is_unknown};
 use super::test::compare_major;
 
 /// `None`: not known.
@@ -326,6 +326,13 @@ impl Machine<'_> {
         }
         let text = match &target.subscript {
             None => self.scalar(&target.name),
+            // no element: bash complains and takes 0, but a table may have such a key, which versions see differently
+            Some(all) if all == "*" || all == "@" => {
+                let variable = self.state.variables.get(&target.name);
+                let is_table =
+                    variable.is_some_and(|known| matches!(known.data, Data::Associative(_) | Data::Unknown));
+                return Ok((!is_table).then_some(0));
+            }
             Some(subscript) => self.element_by_subscript(&target.name, subscript)?,
         };
         match text {

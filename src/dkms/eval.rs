@@ -10,7 +10,7 @@ use super::codes;
 use super::expand::Words;
 use super::machine::{Flow, Machine, is_nonsense_name};
 use super::state::{Data, Input, Sink, State, Variable, is_unknown, merge, unknown};
-use super::syntax::{Part, Script};
+use super::syntax::{Ends, Part, Script};
 use crate::diagnostic::Severity;
 
 impl Machine<'_> {
@@ -34,7 +34,7 @@ impl Machine<'_> {
         if let Some(error) = &script.error
             && flow == Flow::Next
         {
-            if error.is_limit {
+            if error.ends == Ends::Reader {
                 self.lose(&format!("`{}`: {}, which", first_line(text), error.message));
             } else {
                 let message = format!("`{}` does not parse: {}", first_line(text), error.message);
@@ -755,9 +755,11 @@ impl Machine<'_> {
                     return Err(flow);
                 }
                 self.state.input = Some(Input { text: Rc::from(text), position: 0 });
+                self.state.set("!", unknown());
                 return Ok(true);
             }
             ast::IoFileRedirectTarget::ProcessSubstitution(..) => {
+                self.state.set("!", unknown());
                 self.state.stdout = Sink::Away;
                 return Ok(true);
             }
@@ -1039,6 +1041,7 @@ impl Machine<'_> {
         }
         for item in suffix {
             if let ast::CommandPrefixOrSuffixItem::ProcessSubstitution(..) = item {
+                self.state.set("!", unknown());
                 words.list.push(unknown());
             }
         }

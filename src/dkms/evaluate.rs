@@ -10,8 +10,8 @@ use std::sync::Arc;
 use super::codes;
 use super::commands::compare_versions;
 use super::machine::{Finding, Flow, Machine};
-use super::state::{Data, MAYBE, Options, Sink, State, UNKNOWN, Variable, is_unknown, unknown};
-use super::syntax;
+use super::state::{Data, MAYBE, Options, Sink, State, UNKNOWN, Variable, is_unknown, reaches_on, unknown};
+use super::syntax::{self, Ends};
 use super::{CONF, Conf, Directive, Evaluation, Inputs, ReadTree, VARIABLES, Value};
 use crate::diagnostic::{Diagnostic, Edit, Place, Severity, SourceText};
 
@@ -64,7 +64,7 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> (Conf, Vec<Diagnostic>) {
     let source = Arc::new(SourceText { path: path.to_owned(), text: shown.into_owned() });
     let broken = |message: &str| syntax::Script {
         parts: Vec::new(),
-        error: Some(syntax::SyntaxError { at: 0, message: message.to_owned(), is_limit: true }),
+        error: Some(syntax::SyntaxError { at: 0, message: message.to_owned(), ends: Ends::Reader }),
     };
     if bytes.len() > CONF {
         let message = format!("the file has {} bytes; at most {CONF} are read", bytes.len());
@@ -73,7 +73,12 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> (Conf, Vec<Diagnostic>) {
         return (Conf { source, text: String::new(), script: broken("too large") }, diagnostics);
     }
     let text = super::clean_text(bytes);
-    let script = match with_stack(|| syntax::parse(&text)) {
+    let read = || {
+        let mut script = syntax::parse(&text);
+        script.error = script.error.or_else(|| syntax::misspelt_substitution(&text));
+        script
+    };
+    let script = match with_stack(read) {
         Ok(script) => script,
         Err(NoEnd::Panic) => broken("the parser failed"),
         Err(NoEnd::NoThread(error)) => {
@@ -86,15 +91,22 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> (Conf, Vec<Diagnostic>) {
     byte_findings(&conf, bytes, &mut diagnostics);
     if let Some(error) = &conf.script.error {
         let end = conf.text[error.at..].find('\n').map_or(conf.text.len(), |end| error.at + end);
-        let (code, text, hint) = if error.is_limit {
-            (
+        let (code, text, hint) = match error.ends {
+            Ends::Rest => (
+                &codes::SYNTAX,
+                "the file does not parse from here on, so bash does not run the rest",
+                "check the file with `bash -n`",
+            ),
+            Ends::Shell => (
+                &codes::SYNTAX,
+                "a command substitution does not parse, so bash ends here, and nothing of the file is known",
+                "check the file with `bash -n`",
+            ),
+            Ends::Reader => (
                 &codes::LIMIT,
                 "the file cannot be read from here on, so that nothing of it is known",
                 "write it simpler",
-            )
-        } else {
-            let text = "the file does not parse from here on, so bash does not run the rest";
-            (&codes::SYNTAX, text, "check the file with `bash -n`")
+            ),
         };
         let finding = Diagnostic::error(code, format!("{text}: {}", error.message));
         diagnostics.push(finding.at(conf.place(error.at..end)).hint(hint));
@@ -355,7 +367,7 @@ fn read(conf: &Conf, inputs: &Inputs, identity: Option<&(String, String)>) -> Re
     machine.state.frames.push(BTreeMap::new());
     machine.state.stdout = Sink::Away;
     let mut flow = machine.run_script(&conf.script);
-    machine.lost |= conf.script.error.as_ref().is_some_and(|error| error.is_limit);
+    machine.lost |= conf.script.error.as_ref().is_some_and(|error| error.ends != Ends::Rest);
     machine.place = None;
     machine.sources.pop();
     if flow == Flow::Return || matches!(flow, Flow::Break(_) | Flow::Continue(_)) {
@@ -366,10 +378,14 @@ fn read(conf: &Conf, inputs: &Inputs, identity: Option<&(String, String)>) -> Re
     machine.state.stdout = Sink::Capture;
     machine.state.output.clear();
     let open = machine.open_directives;
+    let is_stray = directives(&machine.state).any(|variable| variable.stray);
     let blurred = settle(&mut machine.state);
     let open_value = has_value(&machine.state, |text| is_unknown(text));
-    if !blurred.is_empty() && quotes_reach_on(&machine.state, false)
-        || open_value && quotes_reach_on(&machine.state, true)
+    let has_quote =
+        |text: &str| text.contains(['"', '`', '\\']) || text.contains("$(") || text.contains("${");
+    if !blurred.is_empty() && has_value(&machine.state, has_quote)
+        || open_value && has_value(&machine.state, reaches_on)
+        || is_stray
     {
         // what is not known may stand in the middle of it
         machine.lose("a quote that does not end in its value");
@@ -471,26 +487,13 @@ fn settle(state: &mut State) -> Vec<String> {
     blurred
 }
 
-/// Whether a value may take the lines behind it along when it is read again; `ends`: only those whose quotes do not end in it.
-fn quotes_reach_on(state: &State, ends: bool) -> bool {
-    has_value(state, |text| {
-        let odd = |quote: char| text.matches(quote).count() % 2 == 1;
-        if ends {
-            odd('"') || odd('`') || text.ends_with('\\')
-        } else {
-            text.contains(['"', '`', '\\']) || text.contains("$(") || text.contains("${")
-        }
-    })
+/// Whether a directive has such a value.
+fn has_value(state: &State, is_so: impl Fn(&str) -> bool) -> bool {
+    directives(state).any(|variable| variable.data.any(&is_so))
 }
 
-/// Whether a directive has such a value.
-fn has_value(state: &State, is_so: impl Fn(&String) -> bool) -> bool {
-    VARIABLES.iter().filter_map(|name| state.variables.get(*name)).any(|variable| match &variable.data {
-        Data::Scalar(text) => is_so(text),
-        Data::Indexed(values) => values.values().any(&is_so),
-        Data::Associative(values) => values.values().any(&is_so),
-        _ => false,
-    })
+fn directives(state: &State) -> impl Iterator<Item = &Variable> {
+    VARIABLES.iter().filter_map(|name| state.variables.get(*name))
 }
 
 /// Whether this dkms carries a directive from the subshell into its own: newer ones are lost to an older dkms.

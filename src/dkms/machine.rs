@@ -10,7 +10,7 @@ use std::rc::Rc;
 use super::Inputs;
 use super::codes;
 use super::pattern::Glob;
-use super::state::{Data, MAYBE, Sink, State, UNKNOWN, Variable, is_unknown, merge, unknown};
+use super::state::{Data, MAYBE, Sink, State, UNKNOWN, Variable, is_unknown, merge, reaches_on, unknown};
 use super::syntax::{self, Script};
 use crate::diagnostic::{Code, Severity};
 
@@ -437,7 +437,7 @@ impl<'a> Machine<'a> {
         let place = self.place.clone();
         let variable =
             self.state.variables.entry(name.to_owned()).or_insert_with(|| Variable::new(Data::Unset));
-        variable.data = Data::Unknown;
+        variable.forget();
         variable.place = place;
     }
 
@@ -500,7 +500,12 @@ impl<'a> Machine<'a> {
                 Some(subscript) => self.element_by_subscript(name, subscript)?,
                 None => self.scalar(name),
             };
-            let sum = format!("{}+({text})", old.unwrap_or_default());
+            let old = old.unwrap_or_default();
+            if is_unknown(&old) || is_unknown(&text) {
+                return self.assign(name, subscript, unknown(), false);
+            }
+            let (old, more) = (self.arithmetic(&old, 0)?, self.arithmetic(&text, 0)?);
+            let sum = old.zip(more).map_or_else(unknown, |(old, more)| old.wrapping_add(more).to_string());
             return self.assign(name, subscript, sum, false);
         }
         let text = self.shaped(name, text)?;
@@ -598,7 +603,8 @@ impl<'a> Machine<'a> {
             && (matches!(variable.data, Data::Unknown) || self.elements(name).1)
             && elements.iter().any(|(subscript, _)| subscript.is_none());
         if uncertain || lost {
-            variable.data = Data::Unknown;
+            variable.forget();
+            variable.stray |= elements.iter().flat_map(|(_, values)| values).any(|value| reaches_on(value));
             self.state.variables.insert(name.to_owned(), variable);
             return Ok(());
         }

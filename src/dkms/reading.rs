@@ -235,7 +235,12 @@ impl Machine<'_> {
         if !is_identifier(&name) {
             return self.finish(1);
         }
-        let is_map = |variable: &super::state::Variable| matches!(variable.data, Data::Associative(_));
+        if self.state.variables.get(&name).is_some_and(|variable| variable.readonly) {
+            self.lose("`mapfile` into what is readonly");
+        }
+        let is_map = |variable: &super::state::Variable| {
+            variable.readonly || matches!(variable.data, Data::Associative(_))
+        };
         elsewhere |= self.state.variables.get(&name).is_some_and(is_map);
         let Some(Input { text, position }) = self.state.input.clone().filter(|_| !elsewhere) else {
             self.note_unknown("what `mapfile` reads");

@@ -69,8 +69,9 @@ pub(super) fn end_of_ansi(text: &str, at: usize) -> usize {
     end.min(bytes.len())
 }
 
-/// What stands in the `$(…)` and `${…}` of a script, but not in those inside of them.
-pub(super) fn substitutions(text: &str) -> Vec<std::ops::Range<usize>> {
+/// What the parser is not to see: what stands in the `$(…)` and `${…}` of a script, but not in those inside of them, and dollar signs that
+/// begin no quote.
+pub(super) fn misleading(text: &str) -> Vec<std::ops::Range<usize>> {
     Scan::new(text, 0, true).run().1
 }
 
@@ -165,7 +166,13 @@ impl<'t> Scan<'t> {
     fn part(&mut self) {
         let (bytes, at) = (self.text.as_bytes(), self.at);
         let end = match bytes[at] {
-            b'\\' => Some(at + 2),
+            b'\\' => {
+                // the parser takes `\$'` for the beginning of `$'…'`, and `\$"` likewise
+                if self.collects && matches!(bytes.get(at + 1..at + 3), Some(b"$'" | b"$\"")) {
+                    self.inner.push(at + 1..at + 2);
+                }
+                Some(at + 2)
+            }
             b'$' if bytes.get(at + 1) == Some(&b'\'') => Some(end_of_ansi(self.text, at + 2) + 1),
             b'$' if bytes.get(at + 1) == Some(&b'$') => Some(at + 2),
             b'\'' => self.text[at + 1..].find('\'').map(|length| at + length + 2),

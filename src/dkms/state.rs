@@ -54,6 +54,8 @@ pub(super) struct Variable {
     pub exported: bool,
     /// It has attributes that are not modelled: what is assigned to it is not what it holds.
     pub odd: bool,
+    /// It may hold, or have held before it became unknown, a quote that does not end in its value.
+    pub stray: bool,
     /// Where it was last assigned, in the main file.
     pub place: Option<Range<usize>>,
 }
@@ -61,8 +63,41 @@ pub(super) struct Variable {
 impl Variable {
     /// A variable with a content and no attributes.
     pub(super) fn new(data: Data) -> Self {
-        Self { data, readonly: false, integer: false, upper: None, exported: false, odd: false, place: None }
+        Self {
+            data,
+            readonly: false,
+            integer: false,
+            upper: None,
+            exported: false,
+            odd: false,
+            stray: false,
+            place: None,
+        }
     }
+
+    /// Makes the content unknown.
+    pub(super) fn forget(&mut self) {
+        self.stray |= self.data.any(reaches_on);
+        self.data = Data::Unknown;
+    }
+}
+
+impl Data {
+    /// Whether one of its values is like this.
+    pub(super) fn any(&self, is_so: impl Fn(&str) -> bool) -> bool {
+        match self {
+            Self::Scalar(text) => is_so(text),
+            Self::Indexed(values) => values.values().any(|text| is_so(text)),
+            Self::Associative(values) => values.values().any(|text| is_so(text)),
+            Self::Unset | Self::Unknown => false,
+        }
+    }
+}
+
+/// Whether a value takes what is behind it along when dkms writes it between double quotes and reads it again.
+pub(super) fn reaches_on(text: &str) -> bool {
+    let odd = |quote: char| text.matches(quote).count() % 2 == 1;
+    odd('"') || odd('`') || text.ends_with('\\')
 }
 
 /// Shell options that change a result.
@@ -237,13 +272,16 @@ impl State {
         for (name, variable) in self.variables.iter_mut() {
             let old = before.variables.get(name).map(|variable| &variable.data);
             if old != Some(&variable.data) && variable.data != Data::Unknown {
-                variable.data = Data::Unknown;
+                variable.forget();
+                variable.stray |= old.is_some_and(|old| old.any(reaches_on));
                 changed = true;
             }
         }
         for (name, old) in before.variables.iter() {
             if !self.variables.contains_key(name) {
-                self.variables.insert(name.clone(), Variable { data: Data::Unknown, ..old.clone() });
+                let mut unset = old.clone();
+                unset.forget();
+                self.variables.insert(name.clone(), unset);
                 changed = true;
             }
         }
@@ -316,8 +354,13 @@ fn merge_variables(
     let (a, mut b) = (a.into_inner(), b.into_inner());
     let mut merged = BTreeMap::new();
     for (name, mut variable) in a {
-        match b.remove(&name) {
+        let other = b.remove(&name);
+        if other.as_ref().is_none_or(|other| other.data != variable.data) {
+            variable.stray |= variable.data.any(reaches_on);
+        }
+        match other {
             Some(other) => {
+                variable.stray |= other.stray || variable.data != other.data && other.data.any(reaches_on);
                 variable.data = merge_data(&variable.data, &other.data);
                 variable.readonly |= other.readonly;
                 variable.odd |= other.odd
@@ -330,6 +373,7 @@ fn merge_variables(
         merged.insert(name, variable);
     }
     for (name, mut variable) in b {
+        variable.stray |= variable.data.any(reaches_on);
         variable.data = merge_data(&variable.data, &Data::Unset);
         merged.insert(name, variable);
     }

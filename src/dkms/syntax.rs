@@ -31,8 +31,19 @@ pub(super) struct SyntaxError {
     pub at: usize,
     /// What is wrong.
     pub message: String,
-    /// The reader stops here, and bash may not.
-    pub is_limit: bool,
+    /// What bash does about it.
+    pub ends: Ends,
+}
+
+/// What bash does about something that does not parse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Ends {
+    /// What precedes it counts.
+    Rest,
+    /// It may end the whole shell, so that nothing counts: something is wrong in a command substitution (bash 5.2).
+    Shell,
+    /// Only this reader stops here, and bash may not.
+    Reader,
 }
 
 /// Openers that may be open at once: tokenizer and parser recurse for each.
@@ -158,16 +169,17 @@ const MASK: u32 = 0xF_0000;
 /// where there is none. `difficult`: of those only where it is known for that.
 fn masked(text: &str, difficult: bool) -> Option<String> {
     let is_masked = |c: char| u32::from(c) & 0x1F_0000 == MASK;
-    if !text.contains("$(") && !text.contains("${") && !text.contains("\\$") || text.contains(is_masked) {
-        return None;
-    }
-    if difficult && !text.contains("<<") && !text.contains("case") {
+    let is_difficult = |text: &str| ["<<", "case", "\\$'", "\\$\""].iter().any(|sign| text.contains(sign));
+    if !text.contains("$(") && !text.contains("${") && !text.contains("\\$")
+        || text.contains(is_masked)
+        || difficult && !is_difficult(text)
+    {
         return None;
     }
     let (mut out, mut copied) = (String::with_capacity(text.len()), 0);
-    for inner in super::scan::substitutions(text) {
+    for inner in super::scan::misleading(text) {
         let inside = &text[inner.clone()];
-        if difficult && !inside.contains("<<") && !inside.contains("case") {
+        if difficult && inside != "$" && !is_difficult(inside) {
             continue;
         }
         out.push_str(&text[copied..inner.start]);
@@ -179,11 +191,6 @@ fn masked(text: &str, difficult: bool) -> Option<String> {
         copied = inner.end;
     }
     out.push_str(&text[copied..]);
-    if !difficult {
-        // the parser takes `\$'` for the beginning of `$'…'`, and `\$"` likewise
-        let dollar = char::from_u32(MASK + u32::from('$')).unwrap_or('$');
-        out = out.replace("\\$'", &format!("\\{dollar}'")).replace("\\$\"", &format!("\\{dollar}\""));
-    }
     (out.len() > text.len()).then_some(out)
 }
 
@@ -245,7 +252,7 @@ const REFUSED: &str = "it is nested too deeply to be read safely";
 pub(super) fn parse(text: &str) -> Script {
     let refused = |at, parts| Script {
         parts,
-        error: Some(SyntaxError { at, message: REFUSED.to_owned(), is_limit: true }),
+        error: Some(SyntaxError { at, message: REFUSED.to_owned(), ends: Ends::Reader }),
     };
     if let Err(at) = check_nesting(text) {
         return refused(at, Vec::new());
@@ -290,7 +297,7 @@ fn parse_lines(text: &str, message: String, budget: &mut Budget) -> Script {
             }
             Err(Failure::Syntax(_)) => {}
             Err(Failure::Refused) => {
-                let error = SyntaxError { at: start, message: REFUSED.to_owned(), is_limit: true };
+                let error = SyntaxError { at: start, message: REFUSED.to_owned(), ends: Ends::Reader };
                 return Script { parts, error: Some(error) };
             }
         }
@@ -298,7 +305,26 @@ fn parse_lines(text: &str, message: String, budget: &mut Budget) -> Script {
     if start >= text.len() {
         return Script { parts, error: None };
     }
-    Script { parts, error: Some(SyntaxError { at: start, message, is_limit: false }) }
+    let in_substitution = ["$(", "<(", ">("].iter().any(|sign| text[start..].contains(sign));
+    let ends = if in_substitution { Ends::Shell } else { Ends::Rest };
+    Script { parts, error: Some(SyntaxError { at: start, message, ends }) }
+}
+
+/// The first command substitution that does not parse: bash reads it with the command that it stands in, run or not, and ends there.
+pub(super) fn misspelt_substitution(text: &str) -> Option<SyntaxError> {
+    if !text.contains("$(") {
+        return None;
+    }
+    super::scan::misleading(text).into_iter().find_map(|inner| {
+        let inside = &text[inner.clone()];
+        let is_command =
+            text[..inner.start].ends_with('(') && super::scan::end_of_arithmetic(text, inner.start).is_none();
+        if !is_command {
+            return None;
+        }
+        let error = parse(inside).error.or_else(|| misspelt_substitution(inside))?;
+        Some(SyntaxError { at: inner.start + error.at, ends: error.ends.max(Ends::Shell), ..error })
+    })
 }
 
 /// Whether the last line ends in a backslash that continues it.

@@ -333,6 +333,7 @@ fn rules_find_their_mistake_and_its_line() {
         ("MAKE=$(uname -r)", "K0214", Warning),
         ("MAKE=a\r", "K0209", Warning),
         ("fi", "K0201", Error),
+        ("f() { echo $(fi); }", "K0201", Error),
         ("MAKE=$(foo)", "K0202", Note),
         (". ./no-such-file", "K0215", Warning),
     ] {

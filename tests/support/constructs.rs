@@ -158,6 +158,9 @@ pub const CONSTRUCTS: &[Construct] = &[
     (
         "integer",
         &[
+            "declare -i k=«n»; k+=«¦1,5¦k=1»; «t»=[$k]",
+            "declare -i k=«n»; k='list[«*¦@»]+1' 2>/dev/null; «t»=$k",
+            "«t»=$(( list[«*¦@»] + «n» ))",
             "declare -i k=«n»+2; «t»=$k",
             "declare -i k=3; k+=«n»; «t»=$k",
             "declare -i k; k=abc; «t»=$k",
@@ -197,6 +200,7 @@ pub const CONSTRUCTS: &[Construct] = &[
             "«t»=a; readonly k3=1; f() { local k3=2; echo $k3; }; x=$(f 2>/dev/null); «t»=$x",
             "readonly k4=1; unset k4 2>/dev/null; «t»=$k4$?",
             "readonly k5=1; declare k5=2 2>/dev/null; «t»=$k5$?",
+            "readonly k15=1; mapfile -t k15 <<< 2; «t»=$k15$?",
             "readonly k6=1; read k6 <<< 2; «t»=$k6$?",
             "readonly k7=1; for k7 in 2 3; do :; done; «t»=$k7",
             "readonly k8=(1 2); k8[1]=5; «t»=${k8[1]}",
@@ -284,6 +288,7 @@ pub const CONSTRUCTS: &[Construct] = &[
             "set -u; [[ -z $no_such ]]; «t»=1",
             "set -u; «t»=$9",
             "set -u; echo $! ; «t»=1",
+            "cat <(:) >/dev/null; set -u; echo $! ; «t»=1",
         ],
     ),
     (
@@ -2476,6 +2481,10 @@ pub const CONSTRUCTS: &[Construct] = &[
             "«t»=$(arch)",
             "«t»=$(tty 2>/dev/null)",
             "«t»=$(\\echo a)",
+            "k=\\$'\\' x'a  b''\\'; «t»=$k",
+            "k=(\\$\"a $n\" \\\\$'a\\tb'); «t»=${k[*]}",
+            "false && k=$(fi); «t»=«w»",
+            "no() { echo $(«if¦}¦a;;»); }; «t»=«w»",
             "«t»=$('echo' a)",
             "«t»=$(ec\"h\"o a)",
             "k=echo; «t»=$($k a)",
