@@ -78,6 +78,14 @@ impl Folder {
         Ok(entries)
     }
 
+    /// What the file system says of a name in it, without following a link, or of the folder itself.
+    pub fn stat(&self, name: Option<&OsStr>) -> io::Result<Stat> {
+        Ok(match name {
+            Some(name) => statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?,
+            None => rustix::fs::fstat(&self.0)?,
+        })
+    }
+
     /// A folder in it.
     pub fn folder(&self, name: &OsStr) -> io::Result<Self> {
         Ok(Self(openat(&self.0, name, FOLDER, Mode::empty())?))

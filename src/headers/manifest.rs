@@ -1,15 +1,16 @@
 //! What an unpacked package consists of, so that nothing is compiled with headers that somebody has changed since.
 //!
-//! Two records lie beside the files. The first look compares what the file system says of them with the one; only where that differs are
-//! they read and compared with the other.
+//! Records lie beside the files. The first look compares what the file system says of them; only where that differs are they read and
+//! compared byte for byte.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Stat};
 use sha2::{Digest, Sha256};
@@ -19,7 +20,9 @@ use crate::output::Stop;
 
 /// A line for each file and link, sorted by path: mode in octal digits, SHA-256 digest of the content or of the link's target, path.
 const MANIFEST: &str = "manifest";
-/// A digest of names, modes, sizes and the time of the last change of each (ctime), in the order of the folders.
+/// Every folder with the names of what the first look looks at in it, each followed by a NUL, and a NUL at the end of a folder.
+const NAMES: &str = "names";
+/// A digest of the modes, sizes and times of the last change (ctime) of all these, and of the folders.
 const SEEN: &str = "seen";
 
 /// Writes the records of the files in `root` to the folder `place`.
@@ -29,21 +32,24 @@ pub(super) fn record(place: &Path, root: &Path, stop: &Stop) -> io::Result<()> {
         let _infallible = writeln!(text, "{what} {path}");
     }
     fs::write(place.join(MANIFEST), text)?;
-    fs::write(place.join(SEEN), seen(root)?)
+    note(place, root)
 }
 
 /// The first path at which the files in `root` are not those that were recorded.
 pub(super) fn difference(place: &Path, root: &Path, stop: &Stop) -> io::Result<Option<String>> {
-    let now = seen(root)?;
-    if fs::read_to_string(place.join(SEEN)).is_ok_and(|before| before == now) {
+    let before = fs::read_to_string(place.join(SEEN)).ok();
+    if before.is_some()
+        && before == fs::read(place.join(NAMES)).ok().and_then(|names| look(root, &names).ok())
+    {
         return Ok(None);
     }
     let text = fs::read_to_string(place.join(MANIFEST))?;
     let recorded: BTreeMap<&str, &str> = text
         .lines()
-        .filter_map(|line| line.match_indices(' ').nth(1))
-        .zip(text.lines())
-        .map(|((at, _), line)| (&line[at + 1..], &line[..at]))
+        .filter_map(|line| {
+            let (at, _) = line.match_indices(' ').nth(1)?;
+            Some((&line[at + 1..], &line[..at]))
+        })
         .collect();
     let found = contents(root, stop)?;
     let paths = recorded.keys().copied().chain(found.keys().map(String::as_str));
@@ -51,9 +57,52 @@ pub(super) fn difference(place: &Path, root: &Path, stop: &Stop) -> io::Result<O
         paths.filter(|path| recorded.get(path).copied() != found.get(*path).map(String::as_str)).min();
     if first.is_none() {
         // moved, or put back from a copy
-        fs::write(place.join(SEEN), now)?;
+        note(place, root)?;
     }
     Ok(first.map(ToOwned::to_owned))
+}
+
+/// Writes what the first look compares with.
+fn note(place: &Path, root: &Path) -> io::Result<()> {
+    let mut folders: BTreeMap<PathBuf, Vec<u8>> = BTreeMap::from([(PathBuf::from("."), Vec::new())]);
+    walk(&Folder::open(root)?, Path::new("."), &mut |_, path, name, stat| {
+        if kind(stat) == FileType::Directory {
+            folders.insert(path.join(name), Vec::new());
+        } else if stat.st_size > 0 || !path.ends_with(MARKERS) {
+            let names = folders.entry(path.to_owned()).or_default();
+            names.extend_from_slice(name.as_bytes());
+            names.push(0);
+        }
+        Ok(())
+    })?;
+    let mut names = Vec::new();
+    for (folder, inside) in folders {
+        names.extend_from_slice(folder.as_os_str().as_bytes());
+        names.push(0);
+        names.extend(inside);
+        names.push(0);
+    }
+    fs::write(place.join(SEEN), look(root, &names)?)?;
+    fs::write(place.join(NAMES), names)
+}
+
+/// Where a kernel has an empty file for each of its options, thousands of them, of which make looks at the time only.
+const MARKERS: &str = "include/config";
+
+/// What the file system says of the files with these names.
+fn look(root: &Path, names: &[u8]) -> io::Result<String> {
+    let mut hasher = DefaultHasher::new();
+    let mut add =
+        |stat: Stat| (stat.st_mode, stat.st_size, stat.st_ctime, stat.st_ctime_nsec).hash(&mut hasher);
+    let mut names = names.split(|byte| *byte == 0).map(OsStr::from_bytes);
+    while let Some(path) = names.next().filter(|path| !path.is_empty()) {
+        let folder = Folder::open(&root.join(path))?;
+        add(folder.stat(None)?);
+        for name in names.by_ref().take_while(|name| !name.is_empty()) {
+            add(folder.stat(Some(name))?);
+        }
+    }
+    Ok(format!("{:x}", hasher.finish()))
 }
 
 /// Calls `visit` with everything in a folder and below: the folder that it is in, with its path, and its name.
@@ -73,21 +122,6 @@ fn walk(
 
 fn kind(stat: &Stat) -> FileType {
     FileType::from_raw_mode(stat.st_mode)
-}
-
-fn seen(root: &Path) -> io::Result<String> {
-    let mut sha256 = Sha256::new();
-    walk(&Folder::open(root)?, Path::new(""), &mut |_, _, name, stat| {
-        sha256.update(name.as_bytes());
-        // a name has no NUL
-        sha256.update([0]);
-        sha256.update(stat.st_mode.to_le_bytes());
-        sha256.update(stat.st_size.to_le_bytes());
-        sha256.update(stat.st_ctime.to_le_bytes());
-        sha256.update(stat.st_ctime_nsec.to_le_bytes());
-        Ok(())
-    })?;
-    Ok(format!("{:x}", sha256.finalize()))
 }
 
 fn contents(root: &Path, stop: &Stop) -> io::Result<BTreeMap<String, String>> {
