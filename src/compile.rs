@@ -1122,11 +1122,11 @@ fn check_symbols(
     needed: usize,
 ) -> Result<(), (Stage, Error)> {
     let text = kernel.headers.read(SYMVERS, 64 << 20).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
     let named: Vec<_> = modules.iter().map(|(name, module)| (name.as_str(), module)).collect();
     let others: Vec<_> =
         needs.iter().flat_map(|need| &need.built.modules).map(|module| &module.module).collect();
-    let mut obstacles = Symvers::parse(&text).obstacles(&named, &others, &kernel.release, &kernel.arch);
+    let symvers = Symvers::read(&text, &named);
+    let mut obstacles = symvers.obstacles(&named, &others, &kernel.release, &kernel.arch);
     if needs.len() < needed {
         obstacles.retain(|obstacle| !obstacle.ends_with("does not export"));
     }

@@ -2,33 +2,44 @@
 //!
 //! Compares checksums as numbers. Sources: `scripts/mod/modpost.c` and `kernel/module/version.c` of Linux.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+use bstr::ByteSlice;
 
 use crate::ko::KernelModule;
 
-/// The exported symbols of a kernel: name to checksum.
+/// The symbols that a kernel exports, as far as modules need them.
 #[derive(Debug, Default)]
-pub struct Symvers<'a>(HashMap<&'a str, u32>);
+pub struct Symvers<'a> {
+    /// Name to checksum.
+    needed: HashMap<&'a [u8], u32>,
+    /// Whether it exports any at all.
+    has_some: bool,
+}
 
 /// Symbols that the kernel's loader supplies itself, or does without.
 const SUPPLIED: &[&str] = &["_GLOBAL_OFFSET_TABLE_", "__this_module", ".TOC.", "_mcount"];
 
 impl<'a> Symvers<'a> {
-    /// Reads lines of `CRC SYMBOL MODULE EXPORT [NAMESPACE]`, separated by tabs; others are left out.
+    /// Reads lines of `CRC SYMBOL MODULE EXPORT [NAMESPACE]`, separated by tabs; others are left out, and so are symbols that none of
+    /// the modules needs: a kernel has some 25,000.
     #[must_use]
-    pub fn parse(text: &'a str) -> Self {
-        let line = |line: &'a str| {
-            let mut fields = line.split('\t');
-            let crc = fields.next()?.strip_prefix("0x")?;
-            Some((fields.next()?, u32::from_str_radix(crc, 16).ok()?))
-        };
-        Self(text.lines().filter_map(line).collect())
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    pub fn read(text: &'a [u8], modules: &[(&str, &KernelModule)]) -> Self {
+        let needs: HashSet<&[u8]> =
+            modules.iter().flat_map(|(_, module)| &module.needs).map(|need| need.name.as_bytes()).collect();
+        let mut symvers = Self::default();
+        for line in text.lines() {
+            let mut fields = line.split(|byte| *byte == b'\t');
+            let crc = fields.next().and_then(|crc| crc.strip_prefix(b"0x"));
+            let (Some(crc), Some(symbol)) = (crc, fields.next()) else { continue };
+            symvers.has_some = true;
+            if needs.contains(symbol)
+                && let Some(crc) = crc.to_str().ok().and_then(|crc| u32::from_str_radix(crc, 16).ok())
+            {
+                symvers.needed.insert(symbol, crc);
+            }
+        }
+        symvers
     }
 
     /// What keeps one of `modules`, which are loaded together and after `others`, from being loaded by the kernel `release` on
@@ -55,14 +66,14 @@ impl<'a> Symvers<'a> {
             if module.arch != arch {
                 found.push(format!("`{name}` is for {}", module.arch));
             }
-            if self.is_empty() {
+            if !self.has_some {
                 continue;
             }
             for need in module.needs.iter().filter(|need| !SUPPLIED.contains(&need.name.as_str())) {
                 let there = own
                     .get(need.name.as_str())
                     .copied()
-                    .or_else(|| self.0.get(need.name.as_str()).map(|crc| Some(*crc)));
+                    .or_else(|| self.needed.get(need.name.as_bytes()).map(|crc| Some(*crc)));
                 match (there, need.crc) {
                     (None, _) if need.weak => {}
                     (None, _) => found.push(format!(
@@ -103,20 +114,19 @@ mod tests {
 
     #[test]
     fn a_module_loads_where_every_symbol_has_its_checksum() {
-        let symvers = Symvers::parse(
-            "0x00000010\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n0x1a05b123\tother\tvmlinux\tEXPORT_SYMBOL_GPL\n",
-        );
+        let text =
+            b"0x00000010\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n0x1a05b123\tother\tvmlinux\tEXPORT_SYMBOL_GPL\n";
+        let obstacles = |modules: &[(&str, &KernelModule)], others: &[&KernelModule], release, arch| {
+            Symvers::read(text, modules).obstacles(modules, others, release, arch)
+        };
         let weak = Symbol { weak: true, ..symbol("maybe", 1) };
         let good = module(vec![symbol("printk", 16), symbol("own", 7), weak], vec![]);
         let exporter = module(vec![], vec![symbol("own", 7)]);
-        assert_eq!(
-            symvers.obstacles(&[("a", &good), ("b", &exporter)], &[], "6.1", "x86_64"),
-            Vec::<String>::new()
-        );
-        assert_eq!(symvers.obstacles(&[("a", &good)], &[&exporter], "6.1", "x86_64"), Vec::<String>::new());
+        assert_eq!(obstacles(&[("a", &good), ("b", &exporter)], &[], "6.1", "x86_64"), Vec::<String>::new());
+        assert_eq!(obstacles(&[("a", &good)], &[&exporter], "6.1", "x86_64"), Vec::<String>::new());
         // text that rpm takes for the same version
         let bad = module(vec![symbol("other", 0x1a5b_0123), symbol("gone", 1)], vec![]);
-        let found = symvers.obstacles(&[("c", &bad)], &[], "6.1", "x86_64");
+        let found = obstacles(&[("c", &bad)], &[], "6.1", "x86_64");
         assert_eq!(
             found,
             [
@@ -124,7 +134,7 @@ mod tests {
                 "`c` needs the symbol `gone`, which the kernel does not export",
             ]
         );
-        let found = symvers.obstacles(&[("a", &exporter)], &[], "6.2", "aarch64");
+        let found = obstacles(&[("a", &exporter)], &[], "6.2", "aarch64");
         assert_eq!(found, ["`a` is for the kernel `6.1`", "`a` is for x86_64"]);
     }
 }

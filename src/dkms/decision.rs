@@ -4,6 +4,7 @@
 
 use std::cmp::Ordering;
 
+use bstr::ByteSlice;
 use serde::Serialize;
 
 use super::commands::padded_version;
@@ -192,8 +193,10 @@ fn for_clang(inputs: &Inputs<'_>) -> String {
     else {
         return String::new();
     };
-    let config = String::from_utf8_lossy(&config);
-    let has = |option: &str| config.lines().any(|line| line.strip_prefix(option) == Some("=y"));
+    let has = |option: &str| {
+        let line = format!("{option}=y\n");
+        config.starts_with(line.as_bytes()) || config.contains_str(format!("\n{line}"))
+    };
     let is_new = is_at_least(inputs, "3.1.2");
     let parts = [
         (" LLVM=1", is_new && has("CONFIG_CC_IS_CLANG")),
