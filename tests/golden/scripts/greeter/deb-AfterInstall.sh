@@ -229,8 +229,8 @@ kpkg_dkms() (
     }
 
     headers='linux-headers-%k'
-    # drivers that this one is built after, one a line
-    needs=''
+    # The kernels to serve: those that are there, or the one whose driver made this one possible
+    kernels=$(each_kernel)
     say() { printf '%s: %s\n' "$package" "$*"; }
     # KERNEL: the header package it wants
     header_package() { printf '%s\n' "$headers" | sed "s|%k|$1|g; s|%f|${1##*-}|g"; }
@@ -303,7 +303,7 @@ kpkg_dkms() (
         [ "$ended" != 124 ] || echo "Error! dkms $1 did not end within two hours and was stopped"
         return "$ended"
     }
-    # KERNEL: 0 built (sets arch), 1 failed, 2 not meant for this kernel, 3 not before others
+    # KERNEL: 0 built (sets arch), 1 failed, 2 not meant for this kernel
     build() {
         private=$work/tree/$name/$version
         if [ ! -e "$private/source/dkms.conf" ]; then
@@ -315,8 +315,6 @@ kpkg_dkms() (
         case $? in
             0) ;;
             9 | 77) return 2 ;;
-            # dkms 3.1.4 and later, of drivers that BUILD_DEPENDS names
-            13) return 3 ;;
             *) return 1 ;;
         esac
         set -- "$1" "$private/$1"/*/module
@@ -334,11 +332,6 @@ kpkg_dkms() (
             echo "Error! ${file##*/} is built for ${made_for:-no kernel: it cannot be read as a module}"
         done
     }
-    # DRIVER KERNEL: has dkms a module of it there?
-    has_module() {
-        set -- "$tree/$1/kernel-$2"-*
-        [ -L "$1" ]
-    }
     # why it did not build
     explain() {
         {
@@ -346,14 +339,6 @@ kpkg_dkms() (
             tail -n 12 "$work/tree/$name/$version/build/make.log" 2>/dev/null || grep -v '^Error! ' "$work/log" | tail -n 12
         } | sed 's/^/    /' >&2
         command -v make >/dev/null 2>&1 || warn "make is not installed; a build needs it"
-    }
-    # KERNEL: what it is built after, and is not there
-    tell_needs() {
-        printf '%s\n' "$needs" | while IFS= read -r other; do
-            if [ -n "$other" ] && ! has_module "$other" "$1"; then
-                warn "kernel $1: $name is built after $other, which dkms has not installed there; the package of $other does it then, if kpkg made it, or: dkms install -m $name -v $version -k $1"
-            fi
-        done
     }
 
     register() {
@@ -450,10 +435,6 @@ kpkg_dkms() (
                 ! is_working "$1" || [ "${active%%/*}" = "$version" ] || tell_kept "$1"
                 return 2
                 ;;
-            3)
-                warn "kernel $1: $name $version is not built yet: $(sed -n 's/^Error! //p' "$work/log" | head -n 1)"
-                tell_needs "$1"
-                ;;
             4)
                 warn "kernel $1: $name $version could not be installed:"
                 tail -n 12 "$work/log" | sed 's/^/    /' >&2
@@ -465,7 +446,6 @@ kpkg_dkms() (
             *)
                 warn "kernel $1: $name $version failed to build:"
                 explain
-                tell_needs "$1"
                 ;;
         esac
         tell_kept "$1"
@@ -479,37 +459,18 @@ kpkg_dkms() (
     # KERNEL DRIVER: in a subshell, as it becomes that driver. If dkms builds it after this one, builds it where it has no module,
     # where it keeps an old one while the new waits, or where it has BUILD_DEPENDS_REBUILD and this one is another version now.
     serve_dependant() {
-        before=$name now=$version
-        name=$2 mine=$tree/$2 work=$tree/.kpkg-$2 needs=$before modules='' policy=auto
-        if is_active "$1"; then
-            version=${active%%/*}
-        else
-            version=$(for at in "$mine"/*/source; do
-                at=${at%/source}
-                printf '%s\n' "${at##*/}"
-            done | sort -V | tail -n 1)
-        fi
-        waits=$(cat "$mine/$version/kpkg-source/kpkg-waits" 2>/dev/null)
-        if [ -n "$waits" ]; then
-            version=$waits source=/usr/src/$name-$waits
-        else
+        before=$name now=$version kernels=$1 modules='' policy=auto
+        name=$2 mine=$tree/$2 work=$tree/.kpkg-$2
+        waits=$(cat "$mine"/*/kpkg-source/kpkg-waits 2>/dev/null | sort -V | tail -n 1)
+        source=$(find "$mine"/*/source -lname "/usr/src/$name-*" -printf '%l\n' 2>/dev/null | sort -V | tail -n 1)
+        version=${waits:-${source#"/usr/src/$name-"}}
+        source=/usr/src/$name-$version
+        if is_active "$1" && { [ -z "$waits" ] || [ "${active%%/*}" = "$waits" ]; }; then
             # dkms 3.2 notes it where BUILD_DEPENDS_REBUILD is set, and does not look at it under --force
             from=$(cat "$mine/$active/.dep_$before" 2>/dev/null)
-            [ -z "$active" ] || { [ -n "$from" ] && [ "$from" != "$now" ]; } || return 0
-            source=/usr/src/$name-$version
-            [ "$(readlink "$mine/$version/source")" = "$source" ] || return 0
+            [ -n "$from" ] && [ "$from" != "$now" ] || return 0
         fi
-        [ -f "$source/dkms.conf" ] && is_built_after "$before" "$source/dkms.conf" || return 0
-        recover
-        prepare || return 0
-        trap 'kill "$!" 2>/dev/null; recover; exit 143' HUP INT TERM
-        serve "$1"
-        status=$?
-        [ -z "$waits" ] || prune
-        recover
-        [ "$status" = 0 ] || return 0
-        ! belongs "$1" || renew_later "$1"
-        serve_dependants "$1"
+        if [ -f "$source/dkms.conf" ] && is_built_after "$before" "$source/dkms.conf"; then configure; fi
     }
     # KERNEL: those that could not be built before. One whose own package is about to build it is left to that.
     serve_dependants() {
@@ -523,7 +484,7 @@ kpkg_dkms() (
     # Kernels that nothing was built for
     tell_headers() {
         told=
-        for kernel in $(each_kernel); do
+        for kernel in $kernels; do
             ! has_headers "$kernel" || continue
             # A folder without a kernel is a remnant, and worth a word only if there is nothing else to say.
             [ "$tried" = 0 ] || is_kernel "$kernel" || continue
@@ -545,8 +506,7 @@ kpkg_dkms() (
             return 1
         fi
         trap 'kill "$!" 2>/dev/null; recover; exit 143' HUP INT TERM
-        tried=0 failed=0 served=
-        no_dkms=
+        tried=0 failed=0 served='' no_dkms='' keeps=''
         if ! command -v dkms >/dev/null 2>&1; then
             warn "dkms is not installed, nothing was built"
             no_dkms=yes failed=1
@@ -554,7 +514,7 @@ kpkg_dkms() (
             warn "/etc/dkms/no-autoinstall exists, nothing was built"
             no_dkms=yes
         fi
-        for kernel in $(each_kernel); do
+        for kernel in $kernels; do
             if [ -n "$no_dkms" ] || ! has_headers "$kernel"; then continue; fi
             tried=$((tried + 1))
             serve "$kernel"
@@ -565,15 +525,8 @@ kpkg_dkms() (
         done
         # dkms builds for kernels to come from what is registered. When nothing could be built from the new source, while
         # the old one works somewhere, that is the better one to offer.
-        keeps=
         for kernel in $(each_kernel); do ! is_working "$kernel" || keeps=yes; done
         if [ "$failed" = 0 ] || [ -n "$served" ] || [ -z "$keeps" ]; then register; fi
-        if [ "$failed" != 0 ] && [ -n "$needs" ]; then
-            # what is kept until those are there
-            for at in "$mine"/*/kpkg-source; do
-                [ ! -d "$at" ] || printf '%s\n' "$version" >"$at/kpkg-waits"
-            done
-        fi
         prune
         tell_headers
         recover
