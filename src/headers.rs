@@ -118,13 +118,18 @@ impl HeaderPackage {
     /// That its files are those that were unpacked.
     pub fn check(&self, stop: &Stop) -> Result<()> {
         let place = self.root.parent().unwrap_or(&self.root);
-        let difference = manifest::difference(place, &self.root, stop)
-            .map_err(|error| Error::io("cannot read what was unpacked of", &self.root, error))?;
-        let Some(path) = difference else { return Ok(()) };
-        let text =
-            format!("the unpacked headers of `{} {}` are not what they were:", self.name, self.version);
+        let (what, at) = match manifest::difference(place, &self.root, stop) {
+            Ok(None) => return Ok(()),
+            Ok(Some(path)) => ("are not what they were:", self.root.join(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                ("have no list of what they are:", place.to_owned())
+            }
+            Err(error) => return Err(Error::io("cannot read the unpacked headers", &self.root, error)),
+        };
+        stop.check()?;
         let again = format!("delete them and add the package again: `kpkg kernels prune {}`", self.name);
-        Err(Error::failed(text).at(self.root.join(path)).hint(again))
+        let text = format!("the unpacked headers of `{} {}` {what}", self.name, self.version);
+        Err(Error::failed(text).at(at).hint(again))
     }
 }
 

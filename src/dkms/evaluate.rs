@@ -380,7 +380,7 @@ fn read(conf: &Conf, inputs: &Inputs, identity: Option<&(String, String)>) -> Re
     let open = machine.open_directives;
     let is_stray = directives(&machine.state).any(|variable| variable.stray);
     let blurred = settle(&mut machine.state);
-    let open_value = has_value(&machine.state, |text| is_unknown(text));
+    let open_value = has_value(&machine.state, is_unknown);
     let has_quote =
         |text: &str| text.contains(['"', '`', '\\']) || text.contains("$(") || text.contains("${");
     if !blurred.is_empty() && has_value(&machine.state, has_quote)

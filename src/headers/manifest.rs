@@ -92,8 +92,11 @@ const MARKERS: &str = "include/config";
 /// What the file system says of the files with these names.
 fn look(root: &Path, names: &[u8]) -> io::Result<String> {
     let mut hasher = DefaultHasher::new();
-    let mut add =
-        |stat: Stat| (stat.st_mode, stat.st_size, stat.st_ctime, stat.st_ctime_nsec).hash(&mut hasher);
+    // two numbers, as there are many files: sizes have less than 48 bits, seconds less than 34, nanoseconds 30
+    let mut add = |stat: Stat| {
+        hasher.write_u64((u64::from(stat.st_mode) << 48) | stat.st_size.cast_unsigned());
+        hasher.write_u64((stat.st_ctime.cast_unsigned() << 30) | stat.st_ctime_nsec);
+    };
     let mut names = names.split(|byte| *byte == 0).map(OsStr::from_bytes);
     while let Some(path) = names.next().filter(|path| !path.is_empty()) {
         let folder = Folder::open(&root.join(path))?;
@@ -152,6 +155,8 @@ mod tests {
     use super::*;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
+    type Change = fn(&Path);
+
     #[test]
     fn what_changed_is_named_and_what_was_moved_is_not() {
         let place = tempfile::tempdir().unwrap();
@@ -168,11 +173,10 @@ mod tests {
         fs::copy(&header, root.join("copy")).unwrap();
         fs::rename(root.join("copy"), &header).unwrap();
         assert_eq!(difference(), None);
-        type Change = fn(&Path);
         let changes: [(&str, Change); 5] = [
             ("include/a.h", |root| fs::write(root.join("include/a.h"), "b").unwrap()),
             ("include/a.h", |root| {
-                fs::set_permissions(root.join("include/a.h"), fs::Permissions::from_mode(0o755)).unwrap()
+                fs::set_permissions(root.join("include/a.h"), fs::Permissions::from_mode(0o755)).unwrap();
             }),
             ("include/a.h", |root| fs::remove_file(root.join("include/a.h")).unwrap()),
             ("include/c.h", |root| fs::write(root.join("include/c.h"), "").unwrap()),
