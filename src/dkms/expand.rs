@@ -646,6 +646,8 @@ impl Machine<'_> {
                 return Err(self.fatal(&format!("`${{{text}}}`: nothing to refer to")));
             };
             if is_unknown(&target) {
+                // what is no name ends the file
+                self.lose("what a name that is not known refers to");
                 emit(Expansion::One(unknown()), mode, builder, &separator);
                 return Ok(());
             }
@@ -678,8 +680,11 @@ impl Machine<'_> {
                 _ => {}
             }
         }
-        let value = self.value(parameter)?;
-        let value = self.checked(value, &parameter.name)?;
+        let mut value = self.value(parameter)?;
+        // without a process in the background this one has no characters, whatever `set -u` says
+        if parameter.name != "!" {
+            value = self.checked(value, &parameter.name)?;
+        }
         Ok(match value {
             Expansion::Unset => "0".to_owned(),
             Expansion::One(text) if is_unknown(&text) || self.is_of_a_locale(&text) => unknown(),

@@ -188,6 +188,7 @@ pub const CONSTRUCTS: &[Construct] = &[
             "declare -u k=ab; declare +u k; k=cd; «t»=$k",
             "declare -u k=ab; declare -l k; k=CdE; «t»=$k",
             "declare -ul k=aB; «t»=$k",
+            "declare -ul k=aB; k=1x; false || «t»=${!k}",
             "k=abc; declare -u k; «t»=$k",
         ],
     ),
@@ -289,6 +290,7 @@ pub const CONSTRUCTS: &[Construct] = &[
             "set -u; «t»=$9",
             "set -u; echo $! ; «t»=1",
             "cat <(:) >/dev/null; set -u; echo $! ; «t»=1",
+            "set -u; «t»=${#!}",
         ],
     ),
     (
