@@ -45,13 +45,14 @@
 //! | [`output`], [`finished`] | folder or memory; artifacts of earlier runs that are still there |
 //! | [`diagnostic`], [`error`] | findings with code, place and hint; errors with path and hint |
 //! | [`lint`], [`check`] | what would hurt users later; the edits that need no thought |
-//! | [`build`], [`report`], [`cli`] | the order of the work; its words; its arguments |
+//! | [`build`], [`cli`] | the order of the work; the program: a verb a file |
+//! | [`events`] | what `--json` prints: the contract with programs |
 //!
 //! # What must stay true
 //!
 //! * Modules use only what lies below them; `tests/tidy.rs` has the table and fails on anything else.
-//! * The library never prints and reads neither environment nor clock. It runs no program but in the [`sandbox`],
-//!   on request.
+//! * Nothing but [`cli`] prints or reads the environment, and nothing reads the clock. Programs run in the [`sandbox`], on request; only
+//!   those that sign run outside.
 //! * No distribution's name in code, no logic in `formats/`, no distribution's name in a template's conditions.
 //! * A backend never changes the package it is given, and says what its format cannot express.
 //! * Nothing a driver's metadata says can become code: every value is quoted for the language it lands in.
@@ -70,6 +71,7 @@ pub mod diff;
 pub mod dkms;
 pub mod driver;
 pub mod error;
+pub mod events;
 pub mod find;
 pub mod finished;
 pub mod headers;
@@ -88,7 +90,6 @@ pub mod packaged;
 pub mod packaging;
 pub mod plan;
 pub mod profile;
-pub mod report;
 pub mod request;
 pub mod sandbox;
 pub mod source;

@@ -803,11 +803,7 @@ fn what_is_read_by_a_name_is_a_regular_file() {
 }
 
 #[test]
-fn what_is_printed_is_text_and_a_full_disk_is_no_panic() {
-    assert_eq!(
-        kpkg::report::visible("a\t\x1b[1;31mred\x1b[0m\x1b[2J\x1b]0;x\x07\r\u{202e}\u{9b}é\n"),
-        "a\t\x1b[1;31mred\x1b[0m\\u{1b}[2J\\u{1b}]0;x\\u{7}\\u{d}\\u{202e}\\u{9b}é\n"
-    );
+fn a_full_disk_is_no_panic() {
     let tree = Tree::with_conf(CONF);
     let full = || fs::File::options().write(true).open("/dev/full").unwrap();
     for arguments in [&["-f", "deb"][..], &["check"], &["-f", "deb", "no-folder"]] {

@@ -21,7 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("temporary", &["beneath"]),
     ("build", &["*"]),
     ("check", &["*"]),
-    ("cli", &["backend", "bash", "build", "config", "error", "machine", "output", "request"]),
+    ("cli", &["*"]),
     (
         "compile",
         &[
@@ -66,6 +66,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("error", &["diagnostic"]),
+    ("events", &[]),
     ("find", &["diagnostic", "dkms", "error", "kbuild", "layout", "packaging", "source"]),
     ("finished", &["output", "package"]),
     ("headers", &["backend", "beneath", "error", "machine", "output", "temporary"]),
@@ -101,28 +102,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("profile", &["error", "package"]),
-    (
-        "report",
-        &[
-            "build",
-            "compile",
-            "diagnostic",
-            "diff",
-            "dkms",
-            "driver",
-            "error",
-            "headers",
-            "inspect",
-            "ko",
-            "package",
-            "source",
-            "trial",
-        ],
-    ),
     ("request", &["config", "error", "package"]),
     ("sandbox", &["error", "output"]),
-    // of the program
-    ("sign", &["error", "output"]),
     ("source", &["beneath", "diagnostic", "error"]),
     ("symvers", &["ko"]),
     ("template", &["error"]),
@@ -155,13 +136,13 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("tar::", &["archive", "unpack"]),
     ("zip::", &["unpack"]),
     ("use object::", &["ko"]),
-    ("clap", &["cli", "main"]),
-    ("std::process", &["main", "sandbox", "sign"]),
-    ("std::env::", &["main", "sign"]),
+    ("clap", &["cli"]),
+    ("std::process", &["cli", "main", "sandbox"]),
+    ("std::env::", &["cli/session", "cli/sign"]),
     ("SystemTime::now", &[]),
     ("Instant::now", &[]),
     ("brush_parser", &["dkms"]),
-    ("jiff", &["backend/deb", "backend/rpm/source", "version"]),
+    ("jiff", &["backend/deb", "backend/rpm/source", "plan", "unpack", "version"]),
 ];
 
 /// What a module must not name: the plan is pure, and evaluating a file has no way to touch the machine.

@@ -1,4 +1,6 @@
-//! Signs source packages with OpenPGP, by gpg or a command of the user's; a part of the program, not of the library.
+//! Signs source packages with OpenPGP, by gpg or a command of the user's.
+
+#![allow(clippy::disallowed_methods, reason = "it runs the programs that sign")]
 
 use std::fs::Permissions;
 use std::io::Write;
@@ -7,14 +9,14 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use kpkg::error::{Error, Result};
-use kpkg::output::Signer;
+use crate::error::{Error, Result};
+use crate::output::Signer;
 
 /// What a cleartext signature begins with (RFC 9580, 7).
 const BEGIN: &str = "-----BEGIN PGP SIGNED MESSAGE-----";
 
 /// Signs with a key of gpg's, named as `gpg --local-user` takes it, or with the secret key in a file.
-pub(crate) fn with_key(key: &str) -> Signer {
+pub(super) fn with_key(key: &str) -> Signer {
     let key = key.to_owned();
     Signer(Arc::new(move |text| {
         let file = Path::new(&key);
@@ -30,7 +32,7 @@ pub(crate) fn with_key(key: &str) -> Signer {
 }
 
 /// Signs with a command for the shell, which reads the text and writes it signed.
-pub(crate) fn with_command(line: &str) -> Signer {
+pub(super) fn with_command(line: &str) -> Signer {
     let line = line.to_owned();
     Signer(Arc::new(move |text| {
         let mut command = Command::new("sh");

@@ -1,9 +1,7 @@
-//! What a run has to say, as text for people and as JSON lines; returns strings and never prints.
+//! What a run has to say, as text for people; returns strings and never prints.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
-
-use serde_json::{Value, json};
 
 use crate::build::{self, Artifact, Prepared};
 use crate::compile::Outcome;
@@ -19,12 +17,8 @@ use crate::package::{Content, Entry, EntryKind, Package, Payload};
 use crate::source::LeftOut;
 use crate::trial::{self, Trial, Tried};
 
-/// The version of the JSON that kpkg prints; grows when a key changes its meaning or goes.
-const SCHEMA: u32 = 1;
-
 /// `5.2 KiB`, `17 B`.
-#[must_use]
-pub fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
@@ -40,8 +34,7 @@ pub fn size(bytes: u64) -> String {
 }
 
 /// The driver in one line: name, version, modules, licence, files.
-#[must_use]
-pub fn driver_line(prepared: &Prepared) -> String {
+pub(super) fn driver_line(prepared: &Prepared) -> String {
     let driver = &prepared.driver;
     let modules = match (driver.modules.len(), driver.modules_unknown) {
         (0, true) => "modules unknown".to_owned(),
@@ -64,8 +57,7 @@ fn origin_line(origin: &Origin) -> String {
 }
 
 /// The summary after a run, for standard error.
-#[must_use]
-pub fn summary(prepared: &Prepared, artifacts: &[Artifact]) -> String {
+pub(super) fn summary(prepared: &Prepared, artifacts: &[Artifact]) -> String {
     let mut text = format!("    Driver {}\n", driver_line(prepared));
     let origin = &prepared.driver.origin;
     if !origin.is_usual() {
@@ -91,8 +83,7 @@ pub fn summary(prepared: &Prepared, artifacts: &[Artifact]) -> String {
 
 /// A text with nothing in it that a terminal would obey or that would change the order of what is read: but for line ends, tabs and
 /// colours, control characters and those that change the direction of writing are shown by their numbers.
-#[must_use]
-pub fn visible(text: &str) -> String {
+pub(super) fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(next) = rest.chars().next() {
@@ -112,14 +103,12 @@ pub fn visible(text: &str) -> String {
 }
 
 /// A table of the kernels that modules were compiled for.
-#[must_use]
-pub fn outcomes_text(kernels: &[build::ForKernel]) -> String {
+pub(super) fn outcomes_text(kernels: &[build::ForKernel]) -> String {
     outcome_lines(&kernels.iter().collect::<Vec<_>>())
 }
 
 /// The same of those that failed: what a quiet run says as well.
-#[must_use]
-pub fn failures_text(kernels: &[build::ForKernel]) -> String {
+pub(super) fn failures_text(kernels: &[build::ForKernel]) -> String {
     let failed = |found: &&build::ForKernel| matches!(found.outcome, Outcome::Failed(_));
     outcome_lines(&kernels.iter().filter(failed).collect::<Vec<_>>())
 }
@@ -142,6 +131,9 @@ fn outcome_lines(kernels: &[&build::ForKernel]) -> String {
     text
 }
 
+/// Why a kernel was not tried.
+pub(super) const NOT_TRIED: &str = "another kernel failed before";
+
 fn outcome_words(outcome: &Outcome) -> (&'static str, String) {
     match outcome {
         Outcome::Built(built) => {
@@ -153,37 +145,12 @@ fn outcome_words(outcome: &Outcome) -> (&'static str, String) {
         }
         Outcome::Skipped(why) => ("skipped", why.clone()),
         Outcome::Failed(failure) => ("failed", failure.error.to_string()),
-        Outcome::NotTried => ("not tried", "another kernel failed before".to_owned()),
+        Outcome::NotTried => ("not tried", NOT_TRIED.to_owned()),
     }
-}
-
-/// How it went for a kernel, as JSON.
-#[must_use]
-pub fn outcome_json(driver: &str, kernel: &str, outcome: &Outcome) -> Value {
-    let (word, why) = outcome_words(outcome);
-    let mut value = json!({
-        "schema": SCHEMA, "reason": "kernel", "driver": driver, "kernel": kernel, "outcome": word.replace(' ', "-"),
-    });
-    match outcome {
-        Outcome::Built(built) => {
-            value["fresh"] = json!(built.is_fresh);
-            value["log"] = json!(built.log);
-            value["modules"] = built.modules.iter().map(|module| json!(module.name)).collect();
-        }
-        Outcome::Failed(failure) => {
-            value["why"] = json!(why);
-            value["hint"] = json!(failure.error.hint_text());
-            value["compiler-error"] = json!(failure.compiler_error.as_ref().map(ToString::to_string));
-            value["log"] = json!(failure.log);
-        }
-        Outcome::Skipped(_) | Outcome::NotTried => value["why"] = json!(why),
-    }
-    value
 }
 
 /// What came of building the source of packages as dkms does on a target, a line for each kernel.
-#[must_use]
-pub fn trials_text(trials: &[Trial]) -> String {
+pub(super) fn trials_text(trials: &[Trial]) -> String {
     let all = || trials.iter().flat_map(|trial| trial.kernels.iter().map(move |tried| (trial, tried)));
     let width = all().map(|(_, tried)| tried.kernel.len()).max().unwrap_or_default();
     let mut text = String::new();
@@ -215,26 +182,8 @@ fn trial_words(tried: &Tried) -> (&'static str, String) {
     }
 }
 
-/// The same as JSON, a value for each kernel.
-#[must_use]
-pub fn trial_json(trial: &Trial) -> Vec<Value> {
-    let value = |tried: &Tried| {
-        let mut value = outcome_json(&trial.driver, &tried.kernel, &tried.outcome);
-        value["reason"] = json!("build-check");
-        value["outcome"] = json!(trial_words(tried).0.replace(' ', "-"));
-        if let Some(blame) = &tried.blame {
-            value["fault"] = json!(blame.fault.name());
-            value["fault-why"] = json!(blame.why);
-            value["hint"] = json!(blame.hint.as_deref().or(value["hint"].as_str()));
-        }
-        value
-    };
-    trial.kernels.iter().map(value).collect()
-}
-
 /// The kernels that modules can be compiled for, and the packages that are kept.
-#[must_use]
-pub fn headers_text(installed: &[String], kept: &[HeaderPackage]) -> String {
+pub(super) fn headers_text(installed: &[String], kept: &[HeaderPackage]) -> String {
     let mut text = String::new();
     for release in installed {
         let _infallible = writeln!(text, "{release}  installed");
@@ -255,8 +204,7 @@ pub fn headers_text(installed: &[String], kept: &[HeaderPackage]) -> String {
 }
 
 /// An error as text for a terminal.
-#[must_use]
-pub fn error(error: &Error, color: bool) -> String {
+pub(super) fn error(error: &Error, color: bool) -> String {
     if !error.findings().is_empty() {
         return findings(error.findings(), color);
     }
@@ -269,8 +217,7 @@ pub fn error(error: &Error, color: bool) -> String {
 }
 
 /// Findings as text for a terminal, and where to read on.
-#[must_use]
-pub fn findings(findings: &[Diagnostic], color: bool) -> String {
+pub(super) fn findings(findings: &[Diagnostic], color: bool) -> String {
     let mut text = String::new();
     for finding in findings {
         text.push_str(&finding.render(color));
@@ -283,8 +230,7 @@ pub fn findings(findings: &[Diagnostic], color: bool) -> String {
 }
 
 /// What `kpkg check` found, in one line.
-#[must_use]
-pub fn check_summary(findings: &[Diagnostic], fixed: &[Diagnostic]) -> String {
+pub(super) fn check_summary(findings: &[Diagnostic], fixed: &[Diagnostic]) -> String {
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     let number = |count: usize, what: &str| match count {
         1 => format!("1 {what}"),
@@ -307,8 +253,7 @@ pub fn check_summary(findings: &[Diagnostic], fixed: &[Diagnostic]) -> String {
 }
 
 /// What differs between two packages, for people: by section, `-` before what only the first has, `+` before what only the second has.
-#[must_use]
-pub fn differences_text(differences: &[Difference]) -> String {
+pub(super) fn differences_text(differences: &[Difference]) -> String {
     let (mut text, mut section) = (String::new(), None);
     for difference in differences {
         if section != Some(difference.section) {
@@ -344,63 +289,13 @@ pub fn differences_text(differences: &[Difference]) -> String {
     text
 }
 
-/// A difference between two packages as JSON.
-#[must_use]
-pub fn difference_json(difference: &Difference) -> Value {
-    json!({
-        "schema": SCHEMA, "reason": "difference", "section": difference.section, "what": difference.what,
-        "old": difference.old, "new": difference.new,
-    })
-}
-
 /// The answer of `kpkg explain`.
-#[must_use]
-pub fn explanation(code: &Code) -> String {
+pub(super) fn explanation(code: &Code) -> String {
     format!("{}: {}\n\n{}\n", code.id, code.title, code.explanation)
 }
 
-/// A finding as JSON.
-#[must_use]
-pub fn finding_json(finding: &Diagnostic) -> Value {
-    let place = finding.place.as_ref().map(|place| {
-        let (line, column) = place.line_column();
-        json!({ "path": place.source.path, "line": line, "column": column })
-    });
-    json!({
-        "schema": SCHEMA, "reason": "finding", "code": finding.code.id, "severity": finding.severity,
-        "message": finding.message, "place": place, "notes": finding.notes, "hint": finding.hint, "fixable": finding.fix.is_some(),
-    })
-}
-
-/// An error as JSON.
-#[must_use]
-pub fn error_json(error: &Error) -> Value {
-    json!({ "schema": SCHEMA, "reason": "error", "message": error.to_string(), "hint": error.hint_text() })
-}
-
-/// An artifact as JSON.
-#[must_use]
-pub fn artifact_json(artifact: &Artifact) -> Value {
-    json!({
-        "schema": SCHEMA, "reason": "artifact", "path": artifact.written.path, "size": artifact.written.size,
-        "target": artifact.target, "format": artifact.format, "fresh": artifact.is_fresh,
-    })
-}
-
-/// Model and plan as JSON.
-#[must_use]
-pub fn plan_json(prepared: &Prepared) -> Value {
-    let packages: Vec<_> = prepared
-        .jobs
-        .iter()
-        .map(|job| json!({ "target": job.target.name, "format": job.format, "artifacts": job.artifacts, "package": job.package }))
-        .collect();
-    json!({ "schema": SCHEMA, "reason": "plan", "driver": prepared.driver, "packages": packages })
-}
-
 /// Model and plan for people.
-#[must_use]
-pub fn plan_text(prepared: &Prepared) -> String {
+pub(super) fn plan_text(prepared: &Prepared) -> String {
     let mut text = String::new();
     let driver = &prepared.driver;
     let modules: Vec<_> = driver.modules.iter().map(|module| module.name.as_str()).collect();
@@ -436,29 +331,8 @@ pub fn plan_text(prepared: &Prepared) -> String {
     text
 }
 
-/// Modules, and the package they are in, as JSON.
-#[must_use]
-pub fn modules_json(file: &ModuleFile) -> Value {
-    let package = file.package.as_ref().map(|found| {
-        json!({
-            "format": found.format, "name": found.name, "version": found.version, "requires": found.requires,
-            "scripts": found.scripts.iter().map(|script| json!({ "name": script.name, "text": script.text })).collect::<Vec<_>>(),
-            "files": found.files.iter().map(|file| json!({
-                "path": file.path, "mode": format!("{:04o}", file.mode), "owner": file.owner, "folder": file.is_folder,
-            })).collect::<Vec<_>>(),
-        })
-    });
-    let modules: Vec<_> = file
-        .modules
-        .iter()
-        .map(|(path, module)| json!({ "path": path, "kernel": module.kernel(), "module": module }))
-        .collect();
-    json!({ "schema": SCHEMA, "reason": "modules", "package": package, "modules": modules })
-}
-
 /// Modules, and the package they are in, for people.
-#[must_use]
-pub fn modules_text(file: &ModuleFile) -> String {
+pub(super) fn modules_text(file: &ModuleFile) -> String {
     let mut text = String::new();
     if let Some(found) = &file.package {
         line(&mut text, "package", &found.name);
@@ -513,15 +387,8 @@ fn module_text(text: &mut String, path: &str, module: &KernelModule) {
     }
 }
 
-/// What dkms sees, as one flat object.
-#[must_use]
-pub fn directives_json(evaluation: &Evaluation) -> String {
-    format!("{}\n", json!(evaluation.to_schema()))
-}
-
 /// What dkms sees, one element a line; what is not known as `?`.
-#[must_use]
-pub fn directives_text(evaluation: &Evaluation) -> String {
+pub(super) fn directives_text(evaluation: &Evaluation) -> String {
     let mut text = String::new();
     for (name, elements) in &evaluation.directives {
         for (index, value) in elements {
@@ -629,8 +496,7 @@ fn package_text(text: &mut String, package: &Package) {
 }
 
 /// The scripts of every package.
-#[must_use]
-pub fn scripts_text(prepared: &Prepared) -> String {
+pub(super) fn scripts_text(prepared: &Prepared) -> String {
     let mut text = String::new();
     for job in &prepared.jobs {
         for script in &job.package.scripts {
@@ -645,8 +511,7 @@ pub fn scripts_text(prepared: &Prepared) -> String {
 }
 
 /// The files of every package, and what of the tree is left out and why.
-#[must_use]
-pub fn files_text(prepared: &Prepared) -> String {
+pub(super) fn files_text(prepared: &Prepared) -> String {
     let mut text = String::new();
     for job in &prepared.jobs {
         let _infallible = writeln!(text, "# {} for {}", job.package.name, job.target.name);
@@ -677,8 +542,7 @@ pub fn files_text(prepared: &Prepared) -> String {
 }
 
 /// The templates and where they come from.
-#[must_use]
-pub fn templates_text(prepared: &Prepared) -> String {
+pub(super) fn templates_text(prepared: &Prepared) -> String {
     let mut text = String::new();
     for (name, path) in prepared.templates.list() {
         let origin = path.map_or_else(|| "built in".to_owned(), |path| path.display().to_string());
@@ -694,5 +558,13 @@ mod tests {
         for (bytes, text) in [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (124 << 20, "124.0 MiB")] {
             assert_eq!(super::size(bytes), text);
         }
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_shown() {
+        assert_eq!(
+            super::visible("a\t\x1b[1;31mred\x1b[0m\x1b[2J\x1b]0;x\x07\r\u{202e}\u{9b}é\n"),
+            "a\t\x1b[1;31mred\x1b[0m\\u{1b}[2J\\u{1b}]0;x\\u{7}\\u{d}\\u{202e}\\u{9b}é\n"
+        );
     }
 }

@@ -1,0 +1,172 @@
+//! Arguments that several verbs have, and from them options of the library.
+//!
+//! Must not do any work.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use crate::backend;
+use crate::build;
+use crate::config::Initramfs;
+use crate::machine;
+use crate::request;
+
+/// What the packages are made of.
+#[derive(Debug, Args)]
+pub(super) struct PackageArgs {
+    /// The driver's folder, or an archive of it: .tar.gz, .tar.xz, .tar.zst or .zip [default: .]
+    #[arg(value_name = "DIR")]
+    pub(super) folder: Option<PathBuf>,
+    /// The dkms.conf to use, where the folder has several or one of another name
+    #[arg(long, value_name = "FILE", env = "KPKG_DKMS_CONF")]
+    pub(super) dkms_conf: Option<PathBuf>,
+    /// A tag, branch or commit of the folder's git repository, instead of the files that are there
+    #[arg(long = "ref", value_name = "REF", env = "KPKG_REF")]
+    pub(super) revision: Option<String>,
+    /// Every driver of a folder that has several
+    #[arg(long, conflicts_with = "dkms_conf", env = "KPKG_ALL", action = clap::ArgAction::SetTrue)]
+    pub(super) all: bool,
+    /// The formats: deb, rpm, dsc, srpm, or all of these; kmod, a source package of modules for kmodtool and akmods [default: deb,rpm]
+    #[arg(short, long, value_name = "FORMAT", value_delimiter = ',', env = "KPKG_FORMAT")]
+    pub(super) format: Vec<String>,
+    /// The releases to package for, such as debian-12 or rhel-9; with several, artifacts go to OUT/TARGET/
+    #[arg(short, long, value_name = "TARGET", value_delimiter = ',', env = "KPKG_TARGET")]
+    pub(super) target: Vec<String>,
+    /// The folder for the packages
+    #[arg(short, long, value_name = "OUT", default_value = "dist", env = "KPKG_OUTPUT")]
+    pub(super) output: PathBuf,
+    /// The driver's version, instead of the one in dkms.conf
+    #[arg(long, value_name = "VERSION", env = "KPKG_DRIVER_VERSION")]
+    pub(super) driver_version: Option<String>,
+    /// The revision of the packages [default: 1]
+    #[arg(long, value_name = "RELEASE", env = "KPKG_RELEASE")]
+    pub(super) release: Option<String>,
+    /// The compression: none, gzip, xz or zstd, and a level
+    #[arg(long, value_name = "CODEC[:LEVEL]", env = "KPKG_COMPRESSION")]
+    pub(super) compression: Option<String>,
+    /// When the initramfs of a kernel is made anew after its modules have changed [default: auto, where it holds one of that name;
+    /// always, where dkms.conf asks for it]
+    #[arg(long, value_name = "WHEN", env = "KPKG_INITRAMFS")]
+    pub(super) initramfs: Option<InitramfsWhen>,
+    /// Colours in messages
+    #[arg(long, value_name = "WHEN", default_value = "auto", env = "KPKG_COLOR")]
+    pub(super) color: When,
+}
+
+impl PackageArgs {
+    /// The driver's folder.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.as_deref().unwrap_or(Path::new("."))
+    }
+
+    /// The options of the library, without what the environment adds.
+    pub(super) fn options(&self) -> build::Options {
+        let all = self.format.iter().any(|format| format == "all");
+        let formats = if all {
+            backend::formats().filter(|format| format.is_usual).map(|format| format.name.to_owned()).collect()
+        } else {
+            self.format.clone()
+        };
+        build::Options {
+            formats,
+            targets: self.target.clone(),
+            output: self.output.clone(),
+            dkms_conf: self.dkms_conf.clone(),
+            all: self.all,
+            driver_version: self.driver_version.clone(),
+            request: request::Options {
+                release: self.release.clone(),
+                compression: self.compression.clone(),
+                initramfs: self.initramfs.map(InitramfsWhen::initramfs),
+                ..request::Options::default()
+            },
+            ..build::Options::default()
+        }
+    }
+}
+
+/// What builds may use.
+#[derive(Debug, Args)]
+pub(super) struct CompileArgs {
+    /// How many compilers may run at once [default: one for each processor]
+    #[arg(short, long, value_name = "N", env = "KPKG_JOBS")]
+    pub(super) jobs: Option<usize>,
+    /// How long one build may take, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "3600", env = "KPKG_TIMEOUT")]
+    pub(super) timeout: u64,
+}
+
+/// When an initramfs is made anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum InitramfsWhen {
+    /// Where it holds a module of that name.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl InitramfsWhen {
+    fn initramfs(self) -> Initramfs {
+        match self {
+            Self::Auto => Initramfs::Auto,
+            Self::Always => Initramfs::Always,
+            Self::Never => Initramfs::Never,
+        }
+    }
+}
+
+/// The machines that dkms.conf is read for; what is not given is unknown to it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Facts for dkms.conf")]
+pub(super) struct MachineArgs {
+    /// A kernel release, as `uname -r` prints it there
+    #[arg(short, long, value_name = "KVER", value_delimiter = ',', env = "KPKG_KERNEL")]
+    pub(super) kernel: Vec<String>,
+    /// A folder of kernel headers: what /lib/modules/KVER/build leads to
+    #[arg(long, visible_alias = "headers", value_name = "DIR", env = "KPKG_KERNEL_HEADERS")]
+    pub(super) kernel_headers: Vec<PathBuf>,
+    /// The architecture, as `uname -m` prints it there
+    #[arg(long, value_name = "ARCH", env = "KPKG_ARCH")]
+    pub(super) arch: Option<String>,
+    /// The number that `nproc` prints there
+    #[arg(long, value_name = "N", env = "KPKG_PROCESSORS")]
+    pub(super) processors: Option<u32>,
+    /// The number that `getconf _NPROCESSORS_ONLN` prints there
+    #[arg(long, value_name = "N", env = "KPKG_ONLINE_PROCESSORS")]
+    pub(super) online_processors: Option<u32>,
+    /// The os-release file of the machine
+    #[arg(long, value_name = "FILE", env = "KPKG_OS_RELEASE")]
+    pub(super) os_release: Option<PathBuf>,
+    /// The version of dkms; without it, a current one
+    #[arg(long, value_name = "VERSION", env = "KPKG_DKMS_VERSION")]
+    pub(super) dkms_version: Option<String>,
+}
+
+impl MachineArgs {
+    /// The options of the library.
+    pub(super) fn options(&self) -> machine::Options {
+        machine::Options {
+            kernels: self.kernel.clone(),
+            headers: self.kernel_headers.clone(),
+            arch: self.arch.clone(),
+            processors: self.processors,
+            online_processors: self.online_processors,
+            os_release: self.os_release.clone(),
+            dkms_version: self.dkms_version.clone(),
+        }
+    }
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum When {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}

@@ -1,0 +1,279 @@
+//! `kpkg build`, which is also what happens without a verb.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::arguments::{CompileArgs, MachineArgs, PackageArgs};
+use super::progress::CompileProgress;
+use super::session::{self, Ended, Session};
+use super::{json, setup, sign, text};
+use crate::backend;
+use crate::build::{self, Artifact, Prepared};
+use crate::diagnostic::Severity;
+use crate::error::{Error, Result};
+use crate::events::Line;
+use crate::input::Input;
+use crate::output::MemoryLimit;
+use crate::trial::{self, Trial};
+
+/// The arguments of building.
+#[derive(Debug, Args)]
+pub(super) struct BuildArgs {
+    /// What the packages are made of.
+    #[command(flatten)]
+    pub(super) package: PackageArgs,
+    /// Modules instead of source.
+    #[command(flatten)]
+    pub(super) prebuilt: PrebuiltArgs,
+    /// The machines that they are for.
+    #[command(flatten)]
+    pub(super) machine: MachineArgs,
+    /// The release that .dsc packages are uploaded for, such as unstable or noble [default: the target's]
+    #[arg(long, value_name = "NAME", env = "KPKG_DISTRIBUTION")]
+    pub(super) distribution: Option<String>,
+    /// Write a .buildinfo beside the .changes: what the source package was made by
+    #[arg(long, env = "KPKG_BUILDINFO", action = clap::ArgAction::SetTrue)]
+    pub(super) buildinfo: bool,
+    /// Sign .dsc and .changes by gpg with this key: its id, or a file that holds the secret key
+    #[arg(long, value_name = "KEY", conflicts_with = "sign_command", env = "KPKG_SIGN")]
+    pub(super) sign: Option<String>,
+    /// Sign them with a command, which reads the text and writes it with a signature around it
+    #[arg(long, value_name = "COMMAND", env = "KPKG_SIGN_COMMAND")]
+    pub(super) sign_command: Option<String>,
+    /// A folder whose templates replace the built-in ones of the same name
+    #[arg(long, value_name = "DIR", env = "KPKG_TEMPLATES")]
+    pub(super) templates: Option<PathBuf>,
+    /// How many threads may compress; the packages are the same with any number [default: one for each processor, at most 8]
+    #[arg(long, value_name = "N", env = "KPKG_THREADS")]
+    pub(super) threads: Option<NonZeroU32>,
+    /// How much memory they may take together, such as 512M: fewer threads are used, and it is an error when one takes more [default: a
+    /// quarter of the machine's, and always one thread]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, env = "KPKG_MEMORY")]
+    pub(super) memory: Option<u64>,
+    /// Before anything is written, build the source as dkms does on a target: for each --kernel, or for all whose headers are at hand;
+    /// a driver that does not build is not packaged
+    #[arg(long, env = "KPKG_CHECK_BUILD", action = clap::ArgAction::SetTrue)]
+    pub(super) check_build: bool,
+    /// Decide and check everything, print the paths, write nothing
+    #[arg(long, env = "KPKG_DRY_RUN", action = clap::ArgAction::SetTrue)]
+    pub(super) dry_run: bool,
+    /// Only errors and warnings on standard error
+    #[arg(short, long, env = "KPKG_QUIET", action = clap::ArgAction::SetTrue)]
+    pub(super) quiet: bool,
+    /// Also notes on standard error
+    #[arg(short, long, env = "KPKG_VERBOSE", action = clap::ArgAction::SetTrue)]
+    pub(super) verbose: bool,
+    /// JSON lines on standard output instead of paths
+    #[arg(long, env = "KPKG_JSON", action = clap::ArgAction::SetTrue)]
+    pub(super) json: bool,
+}
+
+/// How modules are compiled.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Compiled modules")]
+pub(super) struct PrebuiltArgs {
+    /// Compile the modules and package them, instead of the source; --kernel also takes `all` and `running`, --kernel-headers also
+    /// takes .deb and .rpm files
+    #[arg(long, env = "KPKG_PREBUILT", action = clap::ArgAction::SetTrue)]
+    pub(super) prebuilt: bool,
+    /// One package for all kernels, instead of one for each
+    #[arg(long, env = "KPKG_COMBINE", action = clap::ArgAction::SetTrue)]
+    pub(super) combine: bool,
+    /// Packages of debug information too
+    #[arg(long, env = "KPKG_DEBUG", action = clap::ArgAction::SetTrue)]
+    pub(super) debug: bool,
+    /// Build and package for the other kernels when one fails
+    #[arg(long, env = "KPKG_KEEP_GOING", action = clap::ArgAction::SetTrue)]
+    pub(super) keep_going: bool,
+    /// Build the driver with all rights of the user who runs kpkg, instead of in a sandbox
+    #[arg(long, env = "KPKG_NO_SANDBOX", action = clap::ArgAction::SetTrue)]
+    pub(super) no_sandbox: bool,
+    /// What builds may use.
+    #[command(flatten)]
+    pub(super) compile: CompileArgs,
+}
+
+impl BuildArgs {
+    /// The options of the library, without what the environment adds.
+    fn options(&self) -> build::Options {
+        let mut options = self.package.options();
+        if self.prebuilt.prebuilt && self.package.format.iter().any(|format| format == "all") {
+            let source =
+                |name: &String| backend::formats().any(|format| format.is_source && format.name == *name);
+            options.formats.retain(|name| !source(name));
+        }
+        options.request.distribution.clone_from(&self.distribution);
+        options.request.combine = self.prebuilt.combine;
+        options.request.debug = self.prebuilt.debug;
+        if let Some(threads) = self.threads {
+            options.means.threads = threads;
+        }
+        if let Some(bytes) = self.memory {
+            options.means.memory = MemoryLimit::Strict(bytes);
+        }
+        options
+    }
+
+    /// The least that is worth telling.
+    fn least(&self) -> Severity {
+        if self.verbose { Severity::Note } else { Severity::Warning }
+    }
+}
+
+pub(super) fn run(args: &BuildArgs, session: &Session) -> Ended {
+    let options = options(args, session)?;
+    let input = setup::open(&args.package, session)?;
+    let progress = CompileProgress::new(session, "Compiling", args.quiet);
+    let drivers = build::prepare(&input, &options, &|event| progress.tell(event));
+    progress.end();
+    let drivers = drivers?;
+    if args.check_build && !builds(&drivers, &input, options, args, session)? {
+        return Ok(1);
+    }
+    let least = args.least();
+    let (mut lines, mut code, mut packaged) = (String::new(), 0, 0);
+    for prepared in &drivers {
+        session.tell(&prepared.diagnostics, least);
+        packaged += prepared.jobs.len();
+        if args.quiet && !session.json {
+            session.say(&text::failures_text(&prepared.kernels));
+        }
+        if let Some(failure) = prepared.failure() {
+            code = if prepared.jobs.is_empty() { session::exit_code(failure.error.kind()) } else { 4 };
+        }
+        if session.json {
+            let kernels = prepared.kernels.iter().map(|found| json::kernel(&prepared.driver.name, found));
+            lines.extend(kernels.map(Line::text));
+        }
+        if args.dry_run && session.json {
+            lines.push_str(&Line::text(json::plan(prepared, &[])));
+        } else if args.dry_run {
+            let paths = prepared.jobs.iter().flat_map(|job| &job.artifacts);
+            lines.extend(paths.map(|path| format!("{}\n", path.display())));
+        } else {
+            let artifacts = write(prepared, args, session)?;
+            lines.extend(artifacts.iter().map(|artifact| {
+                if session.json {
+                    Line::text(json::artifact(artifact))
+                } else {
+                    format!("{}\n", artifact.written.path.display())
+                }
+            }));
+        }
+    }
+    let printed = session.print(lines.as_bytes());
+    if code == 0 && packaged == 0 {
+        return Err(Error::usage("the driver is for none of these kernels")
+            .hint("name others: BUILD_EXCLUSIVE_* in dkms.conf says which it is for")
+            .into());
+    }
+    if code == 0 {
+        printed?;
+    }
+    Ok(code)
+}
+
+fn options(args: &BuildArgs, session: &Session) -> Result<build::Options> {
+    let mut options = setup::options(args.options(), args.templates.as_deref(), session)?;
+    options.request.made_on = args.buildinfo.then(|| session::ARCH.to_owned());
+    options.signer = match (&args.sign, &args.sign_command) {
+        (Some(key), _) => Some(sign::with_key(key)),
+        (None, Some(command)) => Some(sign::with_command(command)),
+        (None, None) => None,
+    };
+    if args.memory.is_none() {
+        // the default of `xz -T0` (xz(1), `--memlimit-mt-compress`)
+        options.means.memory = MemoryLimit::Gentle(session::physical_memory() / 4);
+    }
+    options.prebuilt = prebuilt(args)?;
+    Ok(options)
+}
+
+/// What is compiled, where modules are asked for.
+fn prebuilt(args: &BuildArgs) -> Result<Option<build::Prebuilt>> {
+    let (wanted, facts) = (&args.prebuilt, args.machine.options());
+    if !wanted.prebuilt {
+        if args.check_build || facts.kernels.is_empty() && facts.headers.is_empty() {
+            return Ok(None);
+        }
+        return Err(Error::usage(
+            "kernels are given, and the packages carry source, which is built on the target",
+        )
+        .hint("add `--prebuilt` to compile for these kernels, or `--check-build` to see whether the source builds for them"));
+    }
+    let prebuilt = setup::compiling(facts, &wanted.compile, wanted.keep_going)?;
+    Ok(Some(build::Prebuilt { without_sandbox: wanted.no_sandbox, ..prebuilt }))
+}
+
+/// Whether the source of packages that are not written yet builds; tells what came of it.
+fn builds(
+    drivers: &[Prepared],
+    input: &Input,
+    options: build::Options,
+    args: &BuildArgs,
+    session: &Session,
+) -> Result<bool> {
+    let trials = if options.prebuilt.is_some() {
+        let options = build::Options { prebuilt: None, ..options };
+        try_source(&build::prepare(input, &options, &|_| ())?, args, session)?
+    } else {
+        try_source(drivers, args, session)?
+    };
+    let findings: Vec<_> = trials.iter().flat_map(|trial| trial.findings.iter().cloned()).collect();
+    let has_failed = findings.iter().any(|finding| finding.severity == Severity::Error);
+    if session.json {
+        let _unheard = trials.iter().flat_map(json::trial).try_for_each(|event| session.event(event));
+    } else if !args.quiet {
+        session.say(&text::trials_text(&trials));
+    }
+    let least = args.least();
+    if has_failed {
+        for prepared in drivers {
+            session.tell(&prepared.diagnostics, least);
+        }
+    }
+    session.tell(&findings, least);
+    match trials.into_iter().find_map(|trial| trial.lacking) {
+        Some(error) if !has_failed => Err(error),
+        _ => Ok(!has_failed),
+    }
+}
+
+/// Builds the source of packages that are not written yet.
+fn try_source(drivers: &[Prepared], args: &BuildArgs, session: &Session) -> Result<Vec<Trial>> {
+    let options = setup::trial(args.machine.options(), &args.prebuilt.compile, session)?;
+    let progress = CompileProgress::new(session, "Building", args.quiet);
+    let trials = trial::run(&trial::planned(drivers, &options)?, &options, &|event| progress.tell(event));
+    progress.end();
+    trials
+}
+
+/// Writes the packages of a driver, with progress on a terminal and a summary at the end.
+fn write(prepared: &Prepared, args: &BuildArgs, session: &Session) -> Result<Vec<Artifact>> {
+    let is_silent = args.quiet || session.json;
+    let progress = session.is_terminal() && !is_silent;
+    let artifacts = prepared.write(&mut |job| {
+        if progress {
+            session.say_over(&format!(" Packaging {} for {} ", job.package.name, job.target.name));
+        }
+    });
+    if progress {
+        session.say_over("");
+    }
+    let artifacts = artifacts?;
+    if !is_silent {
+        session.say(&text::summary(prepared, &artifacts));
+    }
+    Ok(artifacts)
+}
+
+/// Bytes, with `K`, `M` or `G` behind them for powers of 1024.
+fn parse_size(text: &str) -> std::result::Result<u64, String> {
+    let units = [("K", 10), ("M", 20), ("G", 30)];
+    let with_unit = |(unit, shift): (&str, u32)| Some((text.strip_suffix(unit)?, shift));
+    let (number, shift) = units.into_iter().find_map(with_unit).unwrap_or((text, 0));
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
+    bytes.ok_or_else(|| "give bytes, or a number with K, M or G, such as 512M".to_owned())
+}

@@ -1,0 +1,147 @@
+//! `kpkg check`: what would hurt users later.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::arguments::{CompileArgs, MachineArgs, When};
+use super::progress::CompileProgress;
+use super::session::{self, Ended, Session};
+use super::{json, setup, text};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::error::{Error, Kind, Result};
+use crate::{build, check, trial};
+
+/// The arguments of `check`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 nothing that counts, 1 the work failed, 2 usage, 3 errors were found, 5 there are no headers to build \
+                        for, or something else has to be installed or allowed first."
+)]
+pub(super) struct CheckArgs {
+    /// Folders, archives, dkms.conf files, or finished .deb and .rpm files of drivers
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub(super) paths: Vec<PathBuf>,
+    /// The dkms.conf to use, where a folder has several or one of another name
+    #[arg(long, value_name = "FILE", env = "KPKG_DKMS_CONF")]
+    pub(super) dkms_conf: Option<PathBuf>,
+    /// Every driver of a folder that has several
+    #[arg(long, conflicts_with = "dkms_conf", env = "KPKG_ALL", action = clap::ArgAction::SetTrue)]
+    pub(super) all: bool,
+    /// A tag, branch or commit of the folder's git repository
+    #[arg(long = "ref", value_name = "REF", env = "KPKG_REF")]
+    pub(super) revision: Option<String>,
+    /// The releases that the driver is packaged for
+    #[arg(short, long, value_name = "TARGET", value_delimiter = ',', env = "KPKG_TARGET")]
+    pub(super) target: Vec<String>,
+    /// Also build what is packaged as dkms does on a target, while another kernel runs: for each --kernel, or for all whose headers are
+    /// at hand
+    #[arg(long, env = "KPKG_CHECK_BUILD", action = clap::ArgAction::SetTrue)]
+    pub(super) build: bool,
+    /// Make the edits that need no thought
+    #[arg(long, env = "KPKG_FIX", action = clap::ArgAction::SetTrue)]
+    pub(super) fix: bool,
+    /// What counts as an error too
+    #[arg(long, value_name = "WHAT", env = "KPKG_DENY")]
+    pub(super) deny: Option<Deny>,
+    /// Also notes
+    #[arg(short, long, env = "KPKG_VERBOSE", action = clap::ArgAction::SetTrue)]
+    pub(super) verbose: bool,
+    /// JSON lines
+    #[arg(long, env = "KPKG_JSON", action = clap::ArgAction::SetTrue)]
+    pub(super) json: bool,
+    /// Colours in messages
+    #[arg(long, value_name = "WHEN", default_value = "auto", env = "KPKG_COLOR")]
+    pub(super) color: When,
+    /// What builds may use.
+    #[command(flatten)]
+    pub(super) compile: CompileArgs,
+    /// The machines that it is built for.
+    #[command(flatten)]
+    pub(super) machine: MachineArgs,
+}
+
+/// What `check` takes for an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Deny {
+    /// Warnings.
+    Warnings,
+}
+
+impl CheckArgs {
+    /// The options of the library, without what the environment adds.
+    pub(super) fn options(&self) -> build::Options {
+        build::Options {
+            targets: self.target.clone(),
+            output: "dist".into(),
+            dkms_conf: self.dkms_conf.clone(),
+            all: self.all,
+            ..build::Options::default()
+        }
+    }
+}
+
+pub(super) fn run(args: &CheckArgs, session: &Session) -> Ended {
+    let options = setup::options(args.options(), None, session)?;
+    let trial = trial_options(args, session)?;
+    let (mut findings, mut trials, mut trouble) = (Vec::new(), Vec::new(), None);
+    for path in &args.paths {
+        let revision = args.revision.as_deref();
+        findings.extend(check::check(path, revision, &session::scratch(), &options)?);
+        let Some(trial) = &trial else { continue };
+        let progress = CompileProgress::new(session, "Building", false);
+        let built = check::build_source(path, revision, &options, trial, &|event| progress.tell(event));
+        progress.end();
+        match built {
+            Ok(built) => trials.extend(built),
+            // these are there already
+            Err(error) if !error.findings().is_empty() => {}
+            Err(error) if error.kind() == Kind::Interrupted => return Err(error.into()),
+            // what is found is worth more than that nobody knows the rest
+            Err(error) => trouble = trouble.or(Some(error)),
+        }
+    }
+    for trial in &mut trials {
+        findings.append(&mut trial.findings);
+        trouble = trouble.or(trial.lacking.take());
+    }
+    let fixed = if args.fix { check::fix(&findings)?.into_iter().cloned().collect() } else { Vec::new() };
+    findings.retain(|finding| !fixed.contains(finding));
+    let least = if args.verbose { Severity::Note } else { Severity::Warning };
+    let shown: Vec<_> = findings.iter().filter(|finding| finding.severity >= least).cloned().collect();
+    if session.json {
+        let events = trials.iter().flat_map(json::trial).chain(shown.iter().map(json::finding));
+        events.into_iter().try_for_each(|event| session.event(event))?;
+    } else {
+        // standard output is what decides about colours here
+        let found = text::findings(&shown, session.colored_output());
+        session.print_text(&(text::trials_text(&trials) + &found))?;
+    }
+    let mut code = 0;
+    if let Some(error) = &trouble {
+        session.tell_error(error);
+        code = session::exit_code(error.kind());
+    }
+    if !session.json {
+        session.say(&format!("{}\n", text::check_summary(&findings, &fixed)));
+    }
+    let bad = |finding: &Diagnostic| match finding.severity {
+        Severity::Error => true,
+        Severity::Warning => args.deny == Some(Deny::Warnings),
+        Severity::Note => false,
+    };
+    Ok(if findings.iter().any(bad) { 3 } else { code })
+}
+
+/// How `check` builds, where it does.
+fn trial_options(args: &CheckArgs, session: &Session) -> Result<Option<trial::Options>> {
+    let facts = args.machine.options();
+    if args.build {
+        return setup::trial(facts, &args.compile, session).map(Some);
+    }
+    if facts.kernels.is_empty() && facts.headers.is_empty() {
+        return Ok(None);
+    }
+    Err(Error::usage("kernels are given, and nothing is built for them")
+        .hint("add `--build` to build the source for these kernels"))
+}

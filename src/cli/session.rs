@@ -1,0 +1,236 @@
+//! One run of the program: its streams, its signals, its environment, and how it ends.
+//!
+//! The only reader of environment and clock, and the only printer. Texts and events come from [`super::text`] and [`super::json`].
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unused_self,
+    reason = "this is the place for it; streams belong to the run"
+)]
+
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use super::arguments::When;
+use super::{json, text};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::error::{Error, Kind, Result};
+use crate::events::{Event, Line};
+use crate::machine::{self, Machine};
+use crate::output::Stop;
+
+/// Why a verb ends before its end.
+pub(super) enum End {
+    /// With something to say.
+    Error(Error),
+    /// Whoever read standard output went away: as it would end `cat`.
+    Unheard,
+}
+
+impl From<Error> for End {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// How a verb ends: with an exit code.
+pub(super) type Ended = Result<u8, End>;
+
+/// One run.
+pub(super) struct Session {
+    /// Set by the first signal.
+    pub stop: Stop,
+    /// Whether programs read standard output.
+    pub json: bool,
+    color: When,
+    signal: Arc<AtomicUsize>,
+}
+
+impl Session {
+    pub(super) fn new(json: bool, color: When) -> Self {
+        Self { stop: Stop::default(), json, color, signal: Arc::new(AtomicUsize::new(0)) }
+    }
+
+    /// Listens to signals: the first one asks to stop, so that nothing half-written stays; a second one ends the process at once.
+    pub(super) fn listen(&self) -> Result<(), End> {
+        let register = || {
+            for signal in [SIGINT, SIGTERM] {
+                let number = usize::try_from(signal).unwrap_or_default();
+                signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, self.stop.flag())?;
+                signal_hook::flag::register_usize(signal, Arc::clone(&self.signal), number)?;
+                signal_hook::flag::register(signal, self.stop.flag())?;
+            }
+            Ok(())
+        };
+        register().map_err(|error| Error::io("cannot listen to signals", "", error).into())
+    }
+
+    /// The one way from what a verb came to, to what is said of it and the exit code.
+    pub(super) fn end(&self, ended: Ended) -> ExitCode {
+        match ended {
+            Ok(code) => ExitCode::from(code),
+            Err(End::Unheard) => ExitCode::from(128 + 13),
+            Err(End::Error(_)) if self.stop.is_set() => {
+                let signal = u8::try_from(self.signal.load(Ordering::Relaxed)).unwrap_or(2);
+                if self.json {
+                    let _unheard = self.event(json::interrupted(signal));
+                }
+                ExitCode::from(128 + signal)
+            }
+            Err(End::Error(error)) => {
+                self.tell_error(&error);
+                ExitCode::from(exit_code(error.kind()))
+            }
+        }
+    }
+
+    /// Says an error, which need not end the run.
+    pub(super) fn tell_error(&self, error: &Error) {
+        if self.json {
+            let findings = error.findings().iter().map(json::finding);
+            let _unheard = findings.chain([json::error(error)]).try_for_each(|event| self.event(event));
+        } else {
+            self.say(&text::error(error, self.colored()));
+        }
+    }
+
+    /// Findings that do not end the run: events, or text on standard error.
+    pub(super) fn tell(&self, findings: &[Diagnostic], least: Severity) {
+        let shown: Vec<_> = findings.iter().filter(|finding| finding.severity >= least).cloned().collect();
+        if self.json {
+            let _unheard = shown.iter().map(json::finding).try_for_each(|event| self.event(event));
+        } else if !shown.is_empty() {
+            self.say(&text::findings(&shown, self.colored()));
+        }
+    }
+
+    // ---- streams ---------------------------------------------------------------------------------------------------------------
+
+    /// An event, on standard output.
+    pub(super) fn event(&self, event: Event) -> Result<(), End> {
+        self.print(Line::text(event).as_bytes())
+    }
+
+    /// Bytes for programs, or such as people asked for, on standard output.
+    pub(super) fn print(&self, bytes: &[u8]) -> Result<(), End> {
+        let mut out = io::stdout().lock();
+        match out.write_all(bytes).and_then(|()| out.flush()) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(End::Unheard),
+            Err(error) => Err(Error::io("cannot write to", "standard output", error).into()),
+        }
+    }
+
+    /// A text for people, on standard output.
+    pub(super) fn print_text(&self, shown: &str) -> Result<(), End> {
+        self.print(text::visible(shown).as_bytes())
+    }
+
+    /// A text for people, on standard error. Where that cannot be written to, nobody is left to be told.
+    pub(super) fn say(&self, shown: &str) {
+        let _lost = io::stderr().write_all(text::visible(shown).as_bytes());
+    }
+
+    /// The same over the line that stands there.
+    pub(super) fn say_over(&self, shown: &str) {
+        let _lost = io::stderr().write_all(format!("\r\x1b[K{}", text::visible(shown)).as_bytes());
+    }
+
+    /// Whether standard error is a terminal.
+    pub(super) fn is_terminal(&self) -> bool {
+        io::stderr().is_terminal()
+    }
+
+    /// Whether what goes to standard error has colours.
+    pub(super) fn colored(&self) -> bool {
+        self.colored_on(self.is_terminal())
+    }
+
+    /// Whether what goes to standard output has.
+    pub(super) fn colored_output(&self) -> bool {
+        self.colored_on(io::stdout().is_terminal())
+    }
+
+    fn colored_on(&self, is_terminal: bool) -> bool {
+        match self.color {
+            When::Always => true,
+            When::Never => false,
+            When::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none(),
+        }
+    }
+}
+
+/// Arguments that are none, or a question for help: clap's words, unless programs read the answer.
+pub(super) fn refuse(error: &clap::Error) -> ExitCode {
+    let is_for_programs = std::env::args_os().any(|argument| argument == "--json");
+    if !error.use_stderr() || !is_for_programs {
+        error.exit();
+    }
+    let said = error.render().to_string();
+    let said = said.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    let session = Session::new(true, When::Never);
+    session.end(Err(Error::usage(said).hint("`kpkg --help` lists the arguments").into()))
+}
+
+/// One exit code a kind; which signal came is for [`Session::end`] to say.
+pub(super) fn exit_code(kind: Kind) -> u8 {
+    match kind {
+        Kind::Failed | Kind::Interrupted => 1,
+        Kind::Usage => 2,
+        Kind::Lacking => 5,
+    }
+}
+
+// ---- the machine and its environment --------------------------------------------------------------------------------------------
+
+/// The folder for what is worth keeping between runs (XDG Base Directory Specification).
+pub(super) fn cache() -> Result<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let own = set("KPKG_CACHE");
+    let usual = || Some(set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?.join("kpkg"));
+    own.or_else(usual).ok_or_else(|| {
+        Error::usage("there is no folder for what is kept between runs")
+            .hint("set HOME, or KPKG_CACHE to a folder")
+    })
+}
+
+/// Where unpacked sources and builds may lie.
+pub(super) fn scratch() -> PathBuf {
+    std::env::temp_dir()
+}
+
+/// `SOURCE_DATE_EPOCH`, where it is set (reproducible-builds.org's specification).
+pub(super) fn source_date_epoch() -> Result<Option<u32>> {
+    let Some(value) = std::env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let seconds = value.to_str().and_then(|text| text.parse().ok());
+    let hint = "set it to seconds since 1970, or unset it";
+    seconds.map(Some).ok_or_else(|| {
+        Error::usage(format!("SOURCE_DATE_EPOCH is `{}`, no number of seconds", value.display())).hint(hint)
+    })
+}
+
+/// The memory of this machine in bytes (`sysinfo(2)`).
+pub(super) fn physical_memory() -> u64 {
+    let info = rustix::system::sysinfo();
+    #[allow(clippy::useless_conversion, reason = "it has 32 bits on machines of 32 bits")]
+    u64::from(info.totalram).saturating_mul(info.mem_unit.into())
+}
+
+/// As many as there are processors.
+pub(super) fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// This machine, as `uname -m` names it.
+pub(super) const ARCH: &str = std::env::consts::ARCH;
+
+/// The distribution of this machine; one without such a file has no name.
+pub(super) fn this_distribution() -> Machine {
+    let text = machine::read_os_release(Path::new("/etc/os-release")).unwrap_or_default();
+    Machine { os_release: Some(text), ..Machine::default() }
+}

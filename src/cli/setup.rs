@@ -1,0 +1,68 @@
+//! Options of the library with what the run, its environment and this machine add.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::arguments::{CompileArgs, PackageArgs};
+use super::session::{self, Session};
+use crate::error::Result;
+use crate::input::Input;
+use crate::machine::{self, Machine};
+use crate::output::Means;
+use crate::{build, kernel, trial};
+
+/// Options with what the run and the environment add.
+pub(super) fn options(
+    given: build::Options,
+    templates: Option<&Path>,
+    session: &Session,
+) -> Result<build::Options> {
+    let means = Means { stop: session.stop.clone(), ..given.means };
+    Ok(build::Options {
+        templates: templates.map(Path::to_owned),
+        stamp: session::source_date_epoch()?,
+        means,
+        ..given
+    })
+}
+
+/// The driver's folder, archive or commit.
+pub(super) fn open(args: &PackageArgs, session: &Session) -> Result<Input> {
+    Input::open(args.folder(), args.revision.as_deref(), &session::scratch(), &session.stop)
+}
+
+/// How modules are compiled.
+pub(super) fn compiling(
+    facts: machine::Options,
+    args: &CompileArgs,
+    keep_going: bool,
+) -> Result<build::Prebuilt> {
+    let jobs = args.jobs.unwrap_or_else(session::processors).max(1);
+    let rest = machine::Options { kernels: Vec::new(), headers: Vec::new(), arch: None, ..facts.clone() };
+    let machine = machine::machines(&rest)?.into_iter().next().unwrap_or_default();
+    Ok(build::Prebuilt {
+        kernels: facts.kernels,
+        headers: facts.headers,
+        machine: Machine { processors: machine.processors.or_else(|| u32::try_from(jobs).ok()), ..machine },
+        running: kernel::running(),
+        arch: facts.arch.unwrap_or_else(|| session::ARCH.to_owned()),
+        cache: session::cache()?,
+        jobs,
+        timeout: Duration::from_secs(args.timeout),
+        keep_going,
+        without_sandbox: false,
+    })
+}
+
+/// How the source is built as on a target: on this machine, as far as nothing else is said.
+pub(super) fn trial(
+    facts: machine::Options,
+    args: &CompileArgs,
+    session: &Session,
+) -> Result<trial::Options> {
+    let mut build = compiling(facts, args, true)?;
+    let os_release = build.machine.os_release.clone();
+    let this = Machine { online_processors: build.machine.processors, ..session::this_distribution() };
+    build.machine = build.machine.or(&this);
+    Ok(trial::Options { build, os_release, scratch: session::scratch(), stop: session.stop.clone() })
+}

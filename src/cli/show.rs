@@ -1,0 +1,140 @@
+//! `kpkg show`: the driver, the plan, and what will run as root; or what a finished file holds.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::arguments::{MachineArgs, PackageArgs};
+use super::session::{self, Ended, Session};
+use super::{json, setup, text};
+use crate::bash::ConfShell;
+use crate::build;
+use crate::diagnostic::Severity;
+use crate::error::{Error, Result};
+use crate::inspect::inspect;
+use crate::machine::{self, Machine};
+
+/// The arguments of `show`.
+#[derive(Debug, Args)]
+#[allow(clippy::option_option, reason = "a flag with a value that may be left out")]
+pub(super) struct ShowArgs {
+    /// What the packages are made of.
+    #[command(flatten)]
+    pub(super) package: PackageArgs,
+    /// The machines that dkms.conf is read for.
+    #[command(flatten)]
+    pub(super) machine: MachineArgs,
+    /// Who reads dkms.conf: kpkg itself, which runs nothing, or the real bash in a sandbox, for each --kernel
+    #[arg(long, value_name = "SHELL", default_value = "own", env = "KPKG_CONF_SHELL")]
+    pub(super) conf_shell: Shell,
+    /// Driver and plan as JSON; with --dkms-conf and no DIR, the directives as dkms sees them
+    #[arg(long, group = "what")]
+    pub(super) json: bool,
+    /// The maintainer scripts of every package
+    #[arg(long, group = "what")]
+    pub(super) scripts: bool,
+    /// The files of every package, and what of the tree is left out and why
+    #[arg(long, group = "what")]
+    pub(super) files: bool,
+    /// List the templates; with a folder, those that its templates replace too
+    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, env = "KPKG_TEMPLATES")]
+    pub(super) templates: Option<Option<PathBuf>>,
+}
+
+/// Who reads dkms.conf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Shell {
+    /// kpkg itself.
+    Own,
+    /// The real bash.
+    Bash,
+}
+
+impl Shell {
+    /// For the library.
+    pub(super) fn conf_shell(self) -> ConfShell {
+        match self {
+            Self::Own => ConfShell::Own,
+            Self::Bash => ConfShell::Bash,
+        }
+    }
+}
+
+pub(super) fn run(args: &ShowArgs, session: &Session) -> Ended {
+    if let (None, Some(path)) = (&args.package.folder, &args.package.dkms_conf) {
+        return show_conf(path, args, session);
+    }
+    let file = args.package.folder.as_deref().filter(|path| path.is_file());
+    if let Some(file) = file.map(inspect).transpose()?.flatten() {
+        if session.json {
+            session.event(json::modules(&file))?;
+        } else {
+            session.print_text(&text::modules_text(&file))?;
+        }
+        return Ok(0);
+    }
+    let templates = args.templates.as_ref().and_then(Option::as_deref);
+    let options = build::Options {
+        machines: machines(args)?,
+        conf_shell: args.conf_shell.conf_shell(),
+        ..setup::options(args.package.options(), templates, session)?
+    };
+    let input = setup::open(&args.package, session)?;
+    let prepared = build::prepare(&input, &options, &|_| ())?;
+    if session.json {
+        let plans = prepared.iter().map(|prepared| json::plan(prepared, &prepared.diagnostics));
+        plans.into_iter().try_for_each(|event| session.event(event))?;
+        return Ok(0);
+    }
+    let mut shown = String::new();
+    for prepared in &prepared {
+        session.tell(&prepared.diagnostics, Severity::Note);
+        shown.push_str(&if args.scripts {
+            text::scripts_text(prepared)
+        } else if args.files {
+            text::files_text(prepared)
+        } else if args.templates.is_some() {
+            text::templates_text(prepared)
+        } else {
+            text::plan_text(prepared)
+        });
+    }
+    session.print_text(&shown)?;
+    Ok(0)
+}
+
+/// A dkms.conf alone: what dkms reads from it.
+fn show_conf(path: &Path, args: &ShowArgs, session: &Session) -> Ended {
+    let machines = machines(args)?;
+    let [machine] = machines.as_slice() else {
+        let error = Error::usage("a dkms.conf alone is shown for one kernel");
+        return Err(error.hint("name one `--kernel`, or the driver's folder for a table of kernels").into());
+    };
+    let (evaluation, findings) =
+        build::read_conf(path, machine, args.conf_shell.conf_shell(), &session.stop)?;
+    if !findings.is_empty() {
+        session.say(&text::findings(&findings, session.colored()));
+    }
+    if session.json {
+        session.print(json::directives(&evaluation).as_bytes())?;
+    } else {
+        session.print_text(&text::directives_text(&evaluation))?;
+    }
+    Ok(0)
+}
+
+/// The machines that dkms.conf is read for; the real bash needs all facts, so it gets those of this one where none are given.
+fn machines(args: &ShowArgs) -> Result<Vec<Machine>> {
+    let given = machine::machines(&args.machine.options())?;
+    if args.conf_shell.conf_shell() == ConfShell::Own {
+        return Ok(given);
+    }
+    let processors = u32::try_from(session::processors()).ok();
+    let this = Machine {
+        arch: Some(session::ARCH.to_owned()),
+        processors,
+        online_processors: processors,
+        ..session::this_distribution()
+    };
+    Ok(given.into_iter().map(|machine| machine.or(&this)).collect())
+}
