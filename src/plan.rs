@@ -554,9 +554,9 @@ fn releases(homepage: &str) -> String {
 }
 
 /// The year of a time, in the Gregorian calendar.
-fn year(stamp: u32) -> u64 {
-    // mean years are exact but for some hours around New Year
-    1970 + u64::from(stamp) * 10_000 / (86_400 * 3_652_425)
+fn year(stamp: u32) -> i16 {
+    // whatever 32 bits hold is a time of the calendar
+    jiff::Timestamp::from_second(stamp.into()).unwrap_or_default().to_zoned(jiff::tz::TimeZone::UTC).year()
 }
 
 /// A template's values for one moment: with the packager's own texts.

@@ -300,15 +300,11 @@ fn stays_inside(name: &Path, target: &Path) -> bool {
     true
 }
 
-/// Seconds since 1970 of a time that has no zone, taken as UTC.
+/// Seconds since 1970 of a time that has no zone, taken as UTC; 0 where it is none.
 fn seconds(time: zip::DateTime) -> u64 {
-    let (year, month, day) = (i64::from(time.year()), i64::from(time.month()), i64::from(time.day()));
-    // days from the civil calendar: years begin in March, so that the leap day is their last
-    let (years, months) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days =
-        years * 365 + years / 4 - years / 100 + years / 400 + (months * 153 + 2) / 5 + day - 1 - 719_468;
-    let clock = i64::from(time.hour()) * 3600 + i64::from(time.minute()) * 60 + i64::from(time.second());
-    u64::try_from(days * 86_400 + clock).unwrap_or(0)
+    let of_jiff = jiff::civil::DateTime::try_from(time).ok();
+    let zoned = of_jiff.and_then(|time| time.to_zoned(jiff::tz::TimeZone::UTC).ok());
+    zoned.and_then(|time| u64::try_from(time.timestamp().as_second()).ok()).unwrap_or(0)
 }
 
 #[cfg(test)]
