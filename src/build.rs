@@ -690,7 +690,7 @@ fn prepare_driver(
         0
     }) > 1;
     for Aim { target, format, backend } in aims {
-        let request = Request::new(&options.request, config, &target.format, &read_script)?;
+        let request = Request::new(&options.request, config, &target.family, &read_script)?;
         let planned = match given.kernels {
             None if format.is_source => {
                 let shape = target.sources.get(format.name).cloned().unwrap_or_default();
@@ -900,7 +900,6 @@ fn aims(options: &Options, config: &Config) -> Result<Vec<Aim>> {
     }
     let usual = || backend::writers().filter(|(_, format)| !format.is_source).collect();
     let writers: Vec<Writer> = if asked.is_empty() { usual() } else { asked.clone() };
-    // the format that targets name
     let family = |backend: &dyn Backend| backend.formats()[0].name;
     let named = if options.targets.is_empty() { &config.packaging.targets } else { &options.targets };
     if named.is_empty() {
@@ -914,11 +913,11 @@ fn aims(options: &Options, config: &Config) -> Result<Vec<Aim>> {
     for name in named {
         let target = profile::target(name)?;
         let wanted: Vec<_> =
-            writers.iter().filter(|(backend, _)| family(*backend) == target.format).collect();
+            writers.iter().filter(|(backend, _)| family(*backend) == target.family).collect();
         if wanted.is_empty() && !options.targets.is_empty() {
             return Err(Error::usage(format!(
                 "`{name}` uses {}, which `--format` leaves out",
-                target.format
+                target.family
             ))
             .hint("name a target of the format, or leave `--format` out"));
         }

@@ -26,7 +26,7 @@ const PROFILES: &[(&str, &str)] = &[
 struct Layer {
     title: Option<String>,
     extends: Option<String>,
-    format: Option<String>,
+    family: Option<String>,
     #[serde(default)]
     aliases: Vec<String>,
     dkms: Option<String>,
@@ -180,7 +180,7 @@ pub struct Folders {
     pub depmod: String,
     /// Units of systemd.
     pub systemd: String,
-    /// Of initramfs-tools, where a system of the format may have it.
+    /// Of initramfs-tools, where a system of the family may have it.
     pub initramfs_tools: Option<String>,
     /// Modules of dracut.
     pub dracut: String,
@@ -249,8 +249,8 @@ pub struct Target {
     pub name: String,
     /// For people.
     pub title: String,
-    /// The format it uses.
-    pub format: String,
+    /// The kind of packages it takes, by the format that is installed.
+    pub family: String,
     /// The dkms it ships, where that is known.
     pub dkms: Option<String>,
     /// The codecs that its package manager reads.
@@ -301,12 +301,12 @@ pub struct Shipped {
     pub dkms: Option<String>,
 }
 
-/// The releases that targets stand for: a release for itself, a profile for its own, and the portable target of a format for all
-/// that use the format.
+/// The releases that targets stand for: a release for itself, a profile for its own, and the portable target of a family for all
+/// releases of it.
 pub fn shipped(targets: &[Target]) -> Result<Vec<Shipped>> {
     let mut found: Vec<Shipped> = Vec::new();
     // a release or profile needs only its own file
-    let is_portable = targets.iter().any(|target| target.name == target.format);
+    let is_portable = targets.iter().any(|target| target.name == target.family);
     let is_named = |profile: &str| targets.iter().any(|target| target.name.starts_with(profile));
     let layers: Vec<(&str, Layer)> = PROFILES
         .iter()
@@ -316,16 +316,16 @@ pub fn shipped(targets: &[Target]) -> Result<Vec<Shipped>> {
     for (profile, layer) in &layers {
         let mut own = layer;
         let parent = |layer: &Layer| layers.iter().find(|(name, _)| layer.extends.as_deref() == Some(name));
-        while let (None, Some((_, above))) = (&own.format, parent(own)) {
+        while let (None, Some((_, above))) = (&own.family, parent(own)) {
             own = above;
         }
-        let format = own.format.clone().unwrap_or_default();
+        let family = own.family.clone().unwrap_or_default();
         for (release, table) in &layer.release {
             let name = format!("{profile}-{release}");
             let is_meant = |target: &Target| {
                 target.name == name
                     || target.name == **profile
-                    || target.name == target.format && target.format == format
+                    || target.name == target.family && target.family == family
             };
             if targets.iter().any(is_meant) {
                 let title = layer.title.as_deref().unwrap_or(profile);
@@ -390,7 +390,7 @@ fn resolve(name: &str, above: &[&Layer], layer: &Layer) -> Result<Target> {
     Ok(Target {
         name: name.to_owned(),
         title: format!("{title}{release}"),
-        format: layers.iter().find_map(|layer| layer.format.clone()).ok_or_else(|| missing("format"))?,
+        family: layers.iter().find_map(|layer| layer.family.clone()).ok_or_else(|| missing("family"))?,
         dkms: layers.iter().find_map(|layer| layer.dkms.clone()),
         reads: layers.iter().find_map(|layer| layer.reads.clone()).ok_or_else(|| missing("reads"))?,
         headers: layers.iter().find_map(|layer| layer.headers.clone()).ok_or_else(|| missing("headers"))?,
@@ -484,7 +484,7 @@ mod tests {
     fn every_target_resolves_to_a_known_format_and_a_codec_it_reads() {
         for name in target_names() {
             let target = target(&name).unwrap();
-            assert!(crate::backend::for_format(&target.format).is_some(), "{name}");
+            assert!(crate::backend::for_format(&target.family).is_some(), "{name}");
             for compression in [target.compression, target.prebuilt.compression] {
                 assert!(target.reads.contains(&compression.codec), "{name}");
                 assert!(compression.codec.levels().contains(&compression.level), "{name}");
@@ -499,7 +499,7 @@ mod tests {
             let portable = target(format).unwrap();
             for name in target_names() {
                 let other = target(&name).unwrap();
-                if other.format == format {
+                if other.family == format {
                     assert!(other.reads.contains(&portable.compression.codec), "{name}");
                 }
             }

@@ -220,8 +220,8 @@ fn prebuilt(target: &str, combine: bool) -> Vec<Package> {
     let profile = profile::target(target).unwrap();
     let config = Config::parse(Path::new("kpkg.toml"), "", &["deb", "rpm"]).unwrap();
     let asked = request::Options { combine, ..request::Options::default() };
-    let request = Request::new(&asked, &config, &profile.format, &|_| Ok(String::new())).unwrap();
-    let releases = if profile.format == "deb" {
+    let request = Request::new(&asked, &config, &profile.family, &|_| Ok(String::new())).unwrap();
+    let releases = if profile.family == "deb" {
         ["6.1.0-9-amd64", "6.1.0-10-amd64"]
     } else {
         ["5.14.0-9.1.el9.x86_64", "5.14.0-10.1.el9.x86_64"]
