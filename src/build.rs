@@ -900,6 +900,7 @@ fn aims(options: &Options, config: &Config) -> Result<Vec<Aim>> {
     }
     let usual = || backend::writers().filter(|(_, format)| !format.is_source).collect();
     let writers: Vec<Writer> = if asked.is_empty() { usual() } else { asked.clone() };
+    // it bears the name of the format that is installed
     let family = |backend: &dyn Backend| backend.formats()[0].name;
     let named = if options.targets.is_empty() { &config.packaging.targets } else { &options.targets };
     if named.is_empty() {

@@ -14,7 +14,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::{Code, Diagnostic, Place, SourceText};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, nearest, nearest_in};
 
 /// The file's name, beside dkms.conf.
 pub const FILE_NAME: &str = "kpkg.toml";
@@ -373,7 +373,7 @@ impl Config {
     pub fn parse(path: &Path, text: &str, formats: &[&str]) -> Result<Self> {
         let source = Arc::new(SourceText { path: path.to_owned(), text: text.to_owned() });
         let mut config: Self = toml::from_str(text)
-            .map_err(|error| bad(&source, error.span(), error.message(), nearest_in(error.message())))?;
+            .map_err(|error| bad(&source, error.span(), error.message(), nearest_in(error.message(), &[])))?;
         config.driver.check(&source)?;
         for format in config.format.keys() {
             if !formats.contains(&format.as_str()) {
@@ -449,20 +449,6 @@ fn bad(
         diagnostic = diagnostic.hint(format!("did you mean `{nearest}`?"));
     }
     Error::diagnostics(vec![diagnostic])
-}
-
-/// The nearest of the keys that serde's message lists: ``unknown field `x`, expected one of `a`, `b` ``.
-fn nearest_in(message: &str) -> Option<String> {
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let wrong = quoted.next()?;
-    let known: Vec<_> = quoted.collect();
-    if message.contains("expected") { nearest(wrong, &known) } else { None }
-}
-
-/// The candidate that differs least, when it differs little.
-fn nearest(wrong: &str, known: &[&str]) -> Option<String> {
-    let (distance, best) = known.iter().map(|key| (strsim::damerau_levenshtein(key, wrong), key)).min()?;
-    (distance <= 1 + wrong.len() / 3).then(|| (*best).to_owned())
 }
 
 #[cfg(test)]

@@ -131,6 +131,22 @@ impl fmt::Display for Error {
     }
 }
 
+/// The nearest of the keys that serde's message lists, or of `others`: ``unknown field `x`, expected one of `a`, `b` ``.
+pub(crate) fn nearest_in(message: &str, others: &[&str]) -> Option<String> {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let wrong = quoted.next()?;
+    // one of the others may be known, and not there
+    let known: Vec<_> = quoted.chain(others.iter().copied()).filter(|key| *key != wrong).collect();
+    if message.contains("expected") { nearest(wrong, &known) } else { None }
+}
+
+/// The candidate that differs least, when it differs little.
+pub(crate) fn nearest(wrong: &str, known: &[impl AsRef<str>]) -> Option<String> {
+    let known = known.iter().map(AsRef::as_ref);
+    let (distance, best) = known.map(|key: &str| (strsim::damerau_levenshtein(key, wrong), key)).min()?;
+    (distance <= 1 + wrong.len() / 3).then(|| best.to_owned())
+}
+
 /// The reason without Rust's `(os error N)`, in the style of our messages.
 fn io_reason(error: &io::Error) -> String {
     let text = error.to_string();

@@ -212,7 +212,7 @@ pub enum Bound {
 }
 
 /// When a script runs, in the words of the life cycle; each backend maps it to its calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum When {
     /// Before the files are unpacked.
@@ -401,7 +401,8 @@ pub enum Role {
 }
 
 /// How an artifact's members are compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Compression {
     /// With what.
     pub codec: Codec,

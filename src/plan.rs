@@ -173,12 +173,12 @@ pub fn plan(
             package.relations.push(relation);
         }
     }
-    package.triggers.clone_from(&target.triggers);
+    package.triggers.clone_from(&target.source_only.triggers);
     let values = Values::new(driver, target, request, &package);
     let mut entries = source_entries(driver);
     entries.extend(files::entries(driver, target, request, &base)?);
     let payload = with_documents(entries, &target.documents, &package.name, templates, &values)?;
-    package.scripts = scripts(&target.scripts, request, templates, &values)?;
+    package.scripts = scripts(&target.source_only.scripts, request, templates, &values)?;
     package.payload = Payload::Install(payload);
     Ok(Plan { packages: vec![package], diagnostics })
 }
@@ -390,8 +390,8 @@ fn relations(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Result<Vec<Relation>> {
     let mut relations = Vec::new();
-    for (kind, text) in &target.relations {
-        let relation = Relation::parse(*kind, text).ok_or_else(|| {
+    for (kind, text) in target.source_only.relations.iter() {
+        let relation = Relation::parse(kind, text).ok_or_else(|| {
             Error::usage(format!("the target `{}` has an unreadable relation `{text}`", target.name))
         })?;
         relations.push(relation);
@@ -571,19 +571,19 @@ impl ForMoment for Values<'_> {
 }
 
 fn scripts(
-    wanted: &[(When, String)],
+    wanted: &BTreeMap<When, String>,
     request: &Request,
     templates: &Templates,
     values: &impl ForMoment,
 ) -> Result<Vec<Script>> {
     let mut scripts = Vec::new();
-    let known: BTreeSet<_> = wanted.iter().map(|(when, _)| *when).collect();
     for (when, template) in wanted {
         let texts = request.scripts.get(when).cloned().unwrap_or_default();
         scripts.push(Script { when: *when, body: templates.render(template, &values.with_texts(texts))? });
     }
     // a moment in which we have nothing to do is the packager's alone
-    let others: BTreeMap<_, _> = request.scripts.iter().filter(|(when, _)| !known.contains(when)).collect();
+    let others: BTreeMap<_, _> =
+        request.scripts.iter().filter(|(when, _)| !wanted.contains_key(when)).collect();
     for (when, texts) in others {
         scripts.push(Script {
             when: *when,

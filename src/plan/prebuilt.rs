@@ -215,9 +215,9 @@ impl Maker<'_> {
                 self.diagnostics.push(finding);
             }
         }
-        for (kind, pattern) in &target.prebuilt.relations {
+        for (kind, pattern) in target.prebuilt.relations.iter() {
             // what follows kernels is the metapackage's affair, and there is none beside a package for all of them
-            if *kind == RelationKind::Supplements && self.request.combine {
+            if kind == RelationKind::Supplements && self.request.combine {
                 continue;
             }
             let names_kernel = pattern.contains("{kernel}");
@@ -228,12 +228,12 @@ impl Maker<'_> {
                 vec![filled(&String::new())]
             };
             // a package for several kernels needs one of them; where one cannot be said, none is
-            if *kind == RelationKind::Requires && names_kernel {
+            if kind == RelationKind::Requires && names_kernel {
                 if texts.len() == kernels.len() {
-                    relations.extend(Relation::parse(*kind, &texts.join(" | ")));
+                    relations.extend(Relation::parse(kind, &texts.join(" | ")));
                 }
             } else {
-                relations.extend(texts.iter().filter_map(|text| Relation::parse(*kind, text)));
+                relations.extend(texts.iter().filter_map(|text| Relation::parse(kind, text)));
             }
         }
         if let Some(common) = common {
