@@ -1,4 +1,6 @@
 //! Golden plans and scripts for the drivers of `examples/` on every target, and shellcheck over every script.
+//!
+//! A golden plan is whole for the portable target of a family; beside it stands what is different on other targets.
 
 #![allow(
     clippy::disallowed_methods,
@@ -11,6 +13,8 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hash;
+use std::ops::Range;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -23,6 +27,7 @@ use kpkg::plan::{self, KernelModules, ReadyModule};
 use kpkg::profile;
 use kpkg::request::{self, Request};
 use kpkg::template::Templates;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use support::{CONF, Tree, golden};
 
@@ -36,22 +41,72 @@ fn examples() -> Vec<String> {
     names
 }
 
+/// A file of every kind that a target has a folder for.
+const FILES: [(&str, &str); 9] = [
+    ("firmware", "files/greeter.bin"),
+    ("udev", "files/60-greeter.rules"),
+    ("hwdb", "files/60-greeter.hwdb"),
+    ("modprobe", "files/greeter-quiet.conf"),
+    ("modules-load", "files/greeter-load.conf"),
+    ("depmod", "files/greeter-depmod.conf"),
+    ("systemd", "files/greeter.service"),
+    ("initramfs-tools", "files/initramfs"),
+    ("dracut", "files/dracut"),
+];
+
+/// An example, with files of every kind beside its modules.
+fn with_files(example: &str) -> Tree {
+    fn copy(from: &Path, to: &Path) {
+        std::fs::create_dir_all(to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
+            let (from, to) = (entry.path(), to.join(entry.file_name()));
+            if from.is_dir() {
+                copy(&from, &to);
+            } else {
+                std::fs::copy(from, to).unwrap();
+            }
+        }
+    }
+    let tree = Tree::empty();
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(example), tree.path());
+    let config = std::fs::read_to_string(tree.path().join("kpkg.toml")).unwrap();
+    tree.file("kpkg.toml", config + &files_config());
+    for (_, path) in FILES {
+        let path = match path {
+            "files/initramfs" => "files/initramfs/hooks/greeter",
+            "files/dracut" => "files/dracut/90greeter/module-setup.sh",
+            plain => plain,
+        };
+        tree.file(path, "x\n");
+    }
+    tree
+}
+
+fn files_config() -> String {
+    let lines = FILES.iter().map(|(kind, path)| format!("{kind} = [\"{path}\"]\n"));
+    format!("\n[files]\n{}", lines.collect::<String>())
+}
+
 fn prepared(example: &str, target: &str) -> Prepared {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(example);
+    prepared_in(&with_files(example), target)
+}
+
+fn prepared_in(tree: &Tree, target: &str) -> Prepared {
     let options = Options {
         targets: vec![target.to_owned()],
         output: "dist".into(),
         stamp: Some(1_700_000_000),
         ..Options::default()
     };
-    let input = Input::open(&folder, None, Path::new("/tmp"), &options.means.stop).unwrap();
+    let input = Input::open(tree.path(), None, Path::new("/tmp"), &options.means.stop).unwrap();
     let mut drivers = build::prepare(&input, &options, &|_| ())
-        .unwrap_or_else(|error| panic!("{example} {target}: {error} {:?}", error.findings()));
+        .unwrap_or_else(|error| panic!("{target}: {error} {:?}", error.findings()));
     drivers.remove(0)
 }
 
-/// The plan as JSON, with scripts as digests (their texts have files of their own) and paths below the repository.
-fn plan_json(prepared: &Prepared) -> String {
+/// The plan for a target, without its name and with paths as if the driver lay in `/`.
+fn plan_of(tree: &Tree, target: &str) -> Value {
+    let prepared = prepared_in(tree, target);
     let packages: Vec<_> = prepared
         .jobs
         .iter()
@@ -64,22 +119,124 @@ fn plan_json(prepared: &Prepared) -> String {
     let mut plan =
         serde_json::json!({ "schema": 1, "reason": "plan", "driver": prepared.driver, "packages": packages });
     for package in plan["packages"].as_array_mut().unwrap() {
+        assert_eq!(package.as_object_mut().unwrap().remove("target").unwrap(), target);
+    }
+    let folder = tree.path().to_str().unwrap();
+    serde_json::from_str(&plan.to_string().replace(&format!("{folder}/"), "/").replace(folder, "/")).unwrap()
+}
+
+/// A plan as text, with scripts as digests: their texts have files of their own.
+fn plan_text(plan: &Value) -> String {
+    let mut plan = plan.clone();
+    for package in plan["packages"].as_array_mut().unwrap() {
         for script in package["package"]["scripts"].as_array_mut().unwrap() {
             let digest = format!("{:x}", Sha256::digest(script["body"].as_str().unwrap()));
             script["body"] = digest.into();
         }
     }
-    let text = serde_json::to_string_pretty(&plan).unwrap();
-    text.replace(env!("CARGO_MANIFEST_DIR"), "") + "\n"
+    serde_json::to_string_pretty(&plan).unwrap() + "\n"
 }
 
 #[test]
 fn plans_are_the_golden_ones() {
     for example in examples() {
-        for target in profile::target_names() {
-            golden(&format!("plan/{example}/{target}.json"), &plan_json(&prepared(&example, &target)));
-        }
+        let tree = with_files(&example);
+        let plan = |target: &str| plan_of(&tree, target);
+        golden_targets(&format!("plan/{example}"), "json", plan, plan_text, |one, other| {
+            let mut lines = Vec::new();
+            difference(one, other, "", &mut lines);
+            lines
+        });
     }
+}
+
+/// Compares what the portable target of each family has with a golden file, and the differences of the other targets with another one:
+/// those in which several agree stand there once.
+fn golden_targets<T>(
+    folder: &str,
+    ending: &str,
+    of: impl Fn(&str) -> T,
+    text: impl Fn(&T) -> String,
+    differences: impl Fn(&T, &T) -> Vec<String>,
+) {
+    let targets: Vec<_> =
+        profile::target_names().into_iter().map(|name| profile::target(&name).unwrap()).collect();
+    for portable in targets.iter().filter(|target| target.name == target.family) {
+        let whole = of(&portable.name);
+        golden(&format!("{folder}/{}.{ending}", portable.name), &text(&whole));
+        let mut groups: Vec<(Vec<&str>, Vec<String>)> = Vec::new();
+        for other in
+            targets.iter().filter(|other| other.family == portable.family && other.name != other.family)
+        {
+            let found = differences(&whole, &of(&other.name));
+            match groups.iter_mut().find(|(_, known)| *known == found) {
+                Some((names, _)) => names.push(&other.name),
+                None => groups.push((vec![&other.name], found)),
+            }
+        }
+        let mut all = String::new();
+        for (names, lines) in groups {
+            all.push_str(&format!("{}:\n", names.join(", ")));
+            let lines = if lines.is_empty() { vec![format!("as {}", portable.name)] } else { lines };
+            all.extend(lines.iter().map(|line| format!("    {line}\n")));
+        }
+        golden(&format!("{folder}/{}-others.txt", portable.name), &all);
+    }
+}
+
+/// What is different in another value, as lines of paths; of long texts and of lists only what went (`-`) and came (`+`).
+fn difference(one: &Value, other: &Value, path: &str, lines: &mut Vec<String>) {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            for key in one.keys().chain(other.keys()).collect::<BTreeSet<_>>() {
+                let [one, other] = [one, other].map(|object| object.get(key).unwrap_or(&Value::Null));
+                difference(one, other, &format!("{path}/{key}"), lines);
+            }
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            let texts = |values: &[Value]| values.iter().map(Value::to_string).collect::<Vec<_>>();
+            let (mut went, mut came) = (Vec::new(), Vec::new());
+            for (from, to) in changes(&texts(one), &texts(other)) {
+                if from.len() == to.len() {
+                    for (from, to) in from.zip(to) {
+                        difference(&one[from], &other[to], &format!("{path}/{from}"), lines);
+                    }
+                    continue;
+                }
+                went.extend(from);
+                came.extend(to);
+            }
+            // a file that is elsewhere is the same one
+            let what = |value: &Value| {
+                let mut value = value.clone();
+                value.as_object_mut().map(|object| object.remove("path")).is_some().then_some(value)
+            };
+            for from in went {
+                let is_same = |to: &usize| what(&other[*to]).is_some_and(|to| Some(to) == what(&one[from]));
+                if let Some(at) = came.iter().position(is_same) {
+                    difference(&one[from], &other[came.remove(at)], &format!("{path}/{from}"), lines);
+                } else {
+                    lines.push(format!("{path} - {}", one[from]));
+                }
+            }
+            lines.extend(came.into_iter().map(|to| format!("{path} + {}", other[to])));
+        }
+        (Value::String(one), Value::String(other)) if one.contains('\n') || other.contains('\n') => {
+            let [one, other] = [one, other].map(|text| text.lines().collect::<Vec<_>>());
+            for (from, to) in changes(&one, &other) {
+                lines.extend(one[from].iter().map(|line| format!("{path} - {}", line.trim())));
+                lines.extend(other[to].iter().map(|line| format!("{path} + {}", line.trim())));
+            }
+        }
+        _ if one == other => {}
+        _ => lines.push(format!("{path}: {one} -> {other}")),
+    }
+}
+/// Where two lists differ.
+fn changes<T: Eq + Hash>(one: &[T], other: &[T]) -> Vec<(Range<usize>, Range<usize>)> {
+    let all = similar::capture_diff_slices(similar::Algorithm::Myers, one, other);
+    let differs = |(tag, from, to)| (tag != similar::DiffTag::Equal).then_some((from, to));
+    all.iter().filter_map(|change| differs(change.as_tag_tuple())).collect()
 }
 
 /// Each different script of all examples and targets: its name, its text.
@@ -218,7 +375,7 @@ fn compiled(releases: &[&str]) -> Vec<KernelModules> {
 fn prebuilt(target: &str, combine: bool) -> Vec<Package> {
     let driver = prepared("greeter", target).driver;
     let profile = profile::target(target).unwrap();
-    let config = Config::parse(Path::new("kpkg.toml"), "", &["deb", "rpm"]).unwrap();
+    let config = Config::parse(Path::new("kpkg.toml"), &files_config(), &["deb", "rpm"]).unwrap();
     let asked = request::Options { combine, ..request::Options::default() };
     let request = Request::new(&asked, &config, &profile.family, &|_| Ok(String::new())).unwrap();
     let releases = if profile.family == "deb" {
@@ -230,33 +387,50 @@ fn prebuilt(target: &str, combine: bool) -> Vec<Package> {
     plan::plan_prebuilt(&driver, &[], &profile, &request, &compiled(&releases), &templates).unwrap().packages
 }
 
-/// What decides where a package of modules goes and what it brings along: names, relations, paths.
+/// What decides where packages of modules go and what they bring along: names, relations, paths; by package.
+fn prebuilt_text(target: &str) -> String {
+    let mut text = String::new();
+    for package in prebuilt(target, false).iter().chain(&prebuilt(target, true)) {
+        text.push_str(&format!("{} {:?}\n", package.name, package.arch));
+        for relation in &package.relations {
+            let one = |capability: &kpkg::package::Capability| match &capability.bound {
+                None => capability.name.clone(),
+                Some((comparison, Bound::Native(version))) => {
+                    format!("{} {comparison:?} {version}", capability.name)
+                }
+                Some((comparison, Bound::Own(_))) => format!("{} {comparison:?} OWN", capability.name),
+            };
+            let any: Vec<_> = relation.any_of.iter().map(one).collect();
+            text.push_str(&format!("  {:?} {}\n", relation.kind, any.join(" | ")));
+        }
+        let entries = package.payload.entries();
+        for entry in entries {
+            text.push_str(&format!("  /{}\n", entry.path));
+        }
+        let scripts: Vec<_> = package.scripts.iter().map(|script| format!("{:?}", script.when)).collect();
+        text.push_str(&format!("  scripts: {}\n", scripts.join(", ")));
+    }
+    text
+}
+
 #[test]
 fn packages_of_compiled_modules_are_the_golden_ones() {
-    for target in profile::target_names() {
-        let mut text = String::new();
-        for package in prebuilt(&target, false).iter().chain(&prebuilt(&target, true)) {
-            text.push_str(&format!("{} {:?}\n", package.name, package.arch));
-            for relation in &package.relations {
-                let one = |capability: &kpkg::package::Capability| match &capability.bound {
-                    None => capability.name.clone(),
-                    Some((comparison, Bound::Native(version))) => {
-                        format!("{} {comparison:?} {version}", capability.name)
-                    }
-                    Some((comparison, Bound::Own(_))) => format!("{} {comparison:?} OWN", capability.name),
-                };
-                let any: Vec<_> = relation.any_of.iter().map(one).collect();
-                text.push_str(&format!("  {:?} {}\n", relation.kind, any.join(" | ")));
+    let by_package = |text: &String| {
+        let mut packages: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        let mut package = "";
+        for line in text.lines() {
+            match line.strip_prefix("  ") {
+                Some(line) => packages.entry(package).or_default().push(line),
+                None => package = line,
             }
-            let entries = package.payload.entries();
-            for entry in entries {
-                text.push_str(&format!("  /{}\n", entry.path));
-            }
-            let scripts: Vec<_> = package.scripts.iter().map(|script| format!("{:?}", script.when)).collect();
-            text.push_str(&format!("  scripts: {}\n", scripts.join(", ")));
         }
-        golden(&format!("plan/prebuilt/{target}.txt"), &text);
-    }
+        serde_json::to_value(packages).unwrap()
+    };
+    golden_targets("plan/prebuilt", "txt", prebuilt_text, String::clone, |one, other| {
+        let mut lines = Vec::new();
+        difference(&by_package(one), &by_package(other), "", &mut lines);
+        lines
+    });
 }
 
 /// The packages of drivers in folders of their own, `(name, rest of dkms.conf)`, and the findings about what they are built after.
