@@ -600,20 +600,29 @@ impl Given<'_> {
 
 /// The indexes of drivers in an order in which each follows those that it is built after, as far as there is one.
 pub(crate) fn build_order(drivers: &[&Driver]) -> Vec<usize> {
-    fn visit(index: usize, drivers: &[&Driver], seen: &mut Vec<bool>, order: &mut Vec<usize>) {
+    let after = |driver: &&Driver| {
+        let of_kernels = driver.kernels.iter().flat_map(|found| found.decision.build_depends.clone());
+        (driver.name.clone(), of_kernels.collect())
+    };
+    ordered(&drivers.iter().map(after).collect::<Vec<_>>())
+}
+
+/// The same for names, each with those before it.
+fn ordered(all: &[(String, Vec<String>)]) -> Vec<usize> {
+    fn visit(index: usize, all: &[(String, Vec<String>)], seen: &mut [bool], order: &mut Vec<usize>) {
         if std::mem::replace(&mut seen[index], true) {
             return;
         }
-        for name in drivers[index].kernels.iter().flat_map(|found| &found.decision.build_depends) {
-            if let Some(other) = drivers.iter().position(|other| other.name == *name) {
-                visit(other, drivers, seen, order);
+        for name in &all[index].1 {
+            if let Some(other) = all.iter().position(|(other, _)| other == name) {
+                visit(other, all, seen, order);
             }
         }
         order.push(index);
     }
-    let (mut seen, mut order) = (vec![false; drivers.len()], Vec::new());
-    for index in 0..drivers.len() {
-        visit(index, drivers, &mut seen, &mut order);
+    let (mut seen, mut order) = (vec![false; all.len()], Vec::new());
+    for index in 0..all.len() {
+        visit(index, all, &mut seen, &mut order);
     }
     order
 }
@@ -992,4 +1001,111 @@ fn read_templates(folder: Option<&Path>) -> Result<Vec<(String, PathBuf, String)
     }
     found.sort();
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is packaged, as `TARGET/FORMAT`, or the error and its hint.
+    fn chosen(formats: &[&str], targets: &[&str], of_config: &[&str]) -> Result<Vec<String>, [String; 2]> {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let options = Options { formats: owned(formats), targets: owned(targets), ..Options::default() };
+        let mut config = Config::default();
+        config.packaging.targets = owned(of_config);
+        match aims(&options, &config) {
+            Ok(aims) => {
+                Ok(aims.iter().map(|aim| format!("{}/{}", aim.target.name, aim.format.name)).collect())
+            }
+            Err(error) => Err([error.to_string(), error.hint_text().unwrap_or_default().to_owned()]),
+        }
+    }
+
+    #[test]
+    fn each_target_is_packaged_in_those_of_the_formats_that_are_of_its_family() {
+        for (formats, targets, of_config, expected) in [
+            // without a target the portable one of each family
+            (&[][..], &[][..], &[][..], &["deb/deb", "rpm/rpm"][..]),
+            (&["dsc"], &[], &[], &["deb/dsc"]),
+            (&["rpm", "kmod"], &[], &[], &["rpm/rpm", "rpm/kmod"]),
+            // without a format the one that is installed
+            (&[], &["debian-12"], &[], &["debian-12/deb"]),
+            (&[], &["rhel-9", "ubuntu"], &[], &["rhel-9/rpm", "ubuntu/deb"]),
+            (
+                &["srpm", "deb", "dsc"],
+                &["debian-12", "rhel-9"],
+                &[],
+                &["debian-12/deb", "debian-12/dsc", "rhel-9/srpm"],
+            ),
+            // by another name, and once only
+            (&[], &["rocky-9", "rhel-9"], &[], &["rhel-9/rpm"]),
+            // those of kpkg.toml, as far as they are of the family, unless the command line has some
+            (&[], &[], &["fedora-43", "debian-12"], &["fedora-43/rpm", "debian-12/deb"]),
+            (&["deb"], &[], &["fedora-43", "debian-12"], &["debian-12/deb"]),
+            (&[], &["deb"], &["fedora-43"], &["deb/deb"]),
+        ] {
+            let found = chosen(formats, targets, of_config);
+            // formats in the order in which they were asked for, within a target
+            let mut found = found.unwrap_or_else(|error| panic!("{formats:?} {targets:?}: {error:?}"));
+            let mut expected = expected.to_vec();
+            if formats.len() > 1 {
+                found.sort();
+                expected.sort_unstable();
+            }
+            assert_eq!(found, expected, "{formats:?} {targets:?} {of_config:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_packaged_is_told_with_what_can() {
+        for (formats, targets, of_config, message, hint) in [
+            (
+                &["apk"][..],
+                &[][..],
+                &[][..],
+                "there is no format `apk`",
+                "known are deb, dsc, rpm, srpm, kmod",
+            ),
+            (&[], &["debain-12"], &[], "there is no target `debain-12`", "did you mean `debian-12`?"),
+            (&[], &[], &["rhel-99"], "there is no target `rhel-99`", "did you mean `rhel-9`?"),
+            (&["deb"], &["rhel-9"], &[], "`rhel-9` uses rpm, which `--format` leaves out", "name a target"),
+            (
+                &["deb", "rpm"],
+                &["rhel-9"],
+                &[],
+                "no target uses the format `deb`",
+                "add one, such as `--target deb`",
+            ),
+            (&["srpm"], &[], &["debian-12"], "no target uses the format `srpm`", "add one"),
+        ] {
+            let [found, found_hint] = chosen(formats, targets, of_config).unwrap_err();
+            assert_eq!(found, message);
+            assert!(found_hint.starts_with(hint), "{message}: {found_hint}");
+        }
+    }
+
+    /// dkms 3.1.4 and later build what `BUILD_DEPENDS` names first (dkms(8)).
+    #[test]
+    fn each_driver_follows_those_that_it_is_built_after() {
+        for (drivers, expected) in [
+            // nothing to keep: as they come
+            (&[("a", &[][..]), ("b", &[])][..], &["a", "b"][..]),
+            (&[("a", &["b"]), ("b", &[])], &["b", "a"]),
+            (&[("a", &["c", "b"]), ("b", &["c"]), ("c", &[])], &["c", "b", "a"]),
+            (&[("a", &["b", "c"]), ("b", &[]), ("c", &[]), ("d", &["a"])], &["b", "c", "a", "d"]),
+            // what is not in the run cannot be waited for
+            (&[("a", &["elsewhere"]), ("b", &[])], &["a", "b"]),
+            // where no order can be kept, each is still built once
+            (&[("a", &["a"])], &["a"]),
+            (&[("a", &["b"]), ("b", &["a"])], &["b", "a"]),
+            (&[("a", &["b"]), ("b", &["c"]), ("c", &["b"]), ("d", &["c"])], &["c", "b", "a", "d"]),
+        ] {
+            let owned = |(name, after): &(&str, &[&str])| {
+                ((*name).to_owned(), after.iter().map(|name| (*name).to_owned()).collect())
+            };
+            let all: Vec<(String, Vec<String>)> = drivers.iter().map(owned).collect();
+            let names: Vec<_> = ordered(&all).into_iter().map(|index| all[index].0.as_str()).collect();
+            assert_eq!(names, expected, "{drivers:?}");
+        }
+    }
 }

@@ -687,3 +687,76 @@ fn ar_member(out: &mut dyn Write, name: &str, stamp: u32, bytes: &[u8]) -> io::R
 fn ar_padding(out: &mut dyn Write, size: u64) -> io::Result<()> {
     if size % 2 == 1 { out.write_all(b"\n") } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(epoch: Option<u32>, upstream: &str, pre: &str, revision: &str) -> Version {
+        let pre = (!pre.is_empty()).then(|| pre.to_owned());
+        Version { epoch, upstream: upstream.to_owned(), pre, revision: revision.to_owned() }
+    }
+
+    /// deb-version(7), Debian Policy 5.6.12: `[epoch:]upstream[-revision]`; upstream begins with a digit and has letters, digits and
+    /// `. + - ~`, the dash only before a revision; the revision has no dash; `~` sorts before everything, even the end.
+    #[test]
+    fn versions_are_spelled_as_dpkg_reads_them() {
+        for (epoch, upstream, pre, revision, expected) in [
+            (None, "1.2.0", "", "1", Ok("1.2.0-1")),
+            (Some(2), "1.2", "", "3", Ok("2:1.2-3")),
+            (Some(0), "1.2", "", "3", Ok("0:1.2-3")),
+            // before the release
+            (None, "1.0", "rc1", "1", Ok("1.0~rc1-1")),
+            (None, "1.0", "+rc1", "1", Ok("1.0~+rc1-1")),
+            (None, "1.0", "_rc1", "1", Ok("1.0~++rc1-1")),
+            (None, "1.0", "~rc1", "1", Ok("1.0~~rc1-1")),
+            // no underscore
+            (None, "1_0", "", "1", Ok("1++0-1")),
+            // a dash is one of upstream's where another one follows
+            (None, "1-5", "", "1", Ok("1-5-1")),
+            (None, "1-5", "", "", Err("has a dash, and so no form without a revision")),
+            (None, "1.0", "beta-2", "", Err("has a dash, and so no form without a revision")),
+            (None, "1.0", "", "1-1", Err("has the revision `1-1`, which may hold no `-`")),
+            // driver and packaging as one, also with what a release of a distribution adds
+            (None, "1.0", "", "", Ok("1.0")),
+            (None, "1.0", "", "~deb12u1", Ok("1.0~deb12u1")),
+            (None, "1.0", "", "1~deb12u1", Ok("1.0-1~deb12u1")),
+            // what no version has
+            (None, "", "", "1", Err("is empty")),
+            (None, "r5", "", "1", Err("begins with `r`, and versions of a .deb begin with a digit")),
+            (None, "1 0", "", "1", Err("has the character ` `")),
+            (None, "1:0", "", "1", Err("has the character `:`")),
+            (None, "1^0", "", "1", Err("has the character `^`")),
+            // others could be spelled the same
+            (None, "1__0", "", "1", Err("has `__`, two separators in a row")),
+            (None, "1++0", "", "1", Err("has `++`, two separators in a row")),
+            (None, "1.0~_rc1", "", "1", Err("has `~_`, two separators in a row")),
+        ] {
+            let version = version(epoch, upstream, pre, revision);
+            match expected {
+                Ok(text) => {
+                    assert_eq!((spelled(&version).as_str(), unspeakable(&version)), (text, None));
+                }
+                Err(reason) => assert_eq!(unspeakable(&version).as_deref(), Some(reason), "{version:?}"),
+            }
+        }
+    }
+
+    /// Debian Policy 7.1: `name (sign version)`, `|` between alternatives; the sign for the same version or a later one is `>=`.
+    #[test]
+    fn relations_are_spelled_as_dpkg_reads_them() {
+        for (text, expected) in [
+            ("dkms", "dkms"),
+            ("dkms >= 3.0.10", "dkms (>= 3.0.10)"),
+            ("a = 1:2-3", "a (= 1:2-3)"),
+            ("gcc | c-compiler", "gcc | c-compiler"),
+            ("a >= 1 | b", "a (>= 1) | b"),
+        ] {
+            let relation = Relation::parse(RelationKind::Requires, text).unwrap();
+            assert_eq!(relation_text(&relation), expected);
+        }
+        let own = Bound::Own(version(Some(1), "2.0", "rc1", "1"));
+        let own = Capability { name: "a".to_owned(), bound: Some((Comparison::Equal, own)) };
+        assert_eq!(capability(&own), "a (= 1:2.0~rc1-1)");
+    }
+}

@@ -1080,3 +1080,76 @@ fn unspeakable(version: &Version) -> Option<String> {
     }
     super::bad_version(version, ".+~-_^", b"-_~")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(epoch: Option<u32>, upstream: &str, pre: &str, revision: &str) -> Version {
+        let pre = (!pre.is_empty()).then(|| pre.to_owned());
+        Version { epoch, upstream: upstream.to_owned(), pre, revision: revision.to_owned() }
+    }
+
+    /// rpm-version(7) and rpm's `docs/manual/spec.md`: `[epoch:]version-release`; both have letters, digits and `. _ + ~ ^`, and no
+    /// dash; `~` sorts before the end.
+    #[test]
+    fn versions_are_spelled_as_rpm_reads_them() {
+        for (epoch, upstream, pre, revision, expected) in [
+            (None, "1.2.0", "", "1", Ok("1.2.0-1")),
+            (Some(2), "1.2", "", "3", Ok("2:1.2-3")),
+            (Some(0), "1.2", "", "3", Ok("0:1.2-3")),
+            // before the release
+            (None, "1.0", "rc1", "1", Ok("1.0~rc1-1")),
+            (None, "1.0", "+rc1", "1", Ok("1.0~+rc1-1")),
+            (None, "1.0", "_rc1", "1", Ok("1.0~__rc1-1")),
+            (None, "1.0", "beta-2", "1", Ok("1.0~beta_2-1")),
+            // no dash, and its own underscores are told from those in its place
+            (None, "1-5", "", "1", Ok("1_5-1")),
+            (None, "1_0", "", "1", Ok("1__0-1")),
+            (None, "1.0^git5", "", "1", Ok("1.0^git5-1")),
+            // it may begin with a letter
+            (None, "r5", "", "1", Ok("r5-1")),
+            (None, "1.0", "", "1~x1", Ok("1.0-1~x1")),
+            // there is no package without a release
+            (None, "1.0", "", "", Err("has no release, which an .rpm needs")),
+            (None, "1.0", "", "~x1", Err("has no release, which an .rpm needs")),
+            (None, "1.0", "", "1-1", Err("has the revision `1-1`, which may hold no `-`")),
+            // what no version has
+            (None, "", "", "1", Err("is empty")),
+            (None, "1..0", "", "1", Err("has `..`, which rpmbuild refuses")),
+            (None, "1 0", "", "1", Err("has the character ` `")),
+            (None, "1:0", "", "1", Err("has the character `:`")),
+            // others could be spelled the same
+            (None, "1__0", "", "1", Err("has `__`, two separators in a row")),
+            (None, "1-_0", "", "1", Err("has `-_`, two separators in a row")),
+            (None, "1.0~+rc1", "", "1", Err("has `~+`, two separators in a row")),
+        ] {
+            let version = parts(epoch, upstream, pre, revision);
+            match expected {
+                Ok(text) => assert_eq!((evr(&version).as_str(), unspeakable(&version)), (text, None)),
+                Err(reason) => assert_eq!(unspeakable(&version).as_deref(), Some(reason), "{version:?}"),
+            }
+        }
+    }
+
+    /// rpm's `docs/manual/dependencies.md`: a name, flags and a version; `docs/manual/boolean_dependencies.md`: alternatives are one
+    /// name in parentheses, with what it compares within.
+    #[test]
+    fn relations_are_stored_as_rpm_reads_them() {
+        for (text, expected) in [
+            ("dkms", ("dkms", 0, "")),
+            ("dkms >= 3.0.10", ("dkms", GREATER | EQUAL, "3.0.10")),
+            ("a = 1:2-3", ("a", EQUAL, "1:2-3")),
+            ("kernel-devel | kernel-default-devel", ("(kernel-devel or kernel-default-devel)", 0, "")),
+            ("a >= 1 | b = 2 | c", ("(a >= 1 or b = 2 or c)", 0, "")),
+            ("(a and b = 1)", ("(a and b = 1)", 0, "")),
+        ] {
+            let relation = Relation::parse(RelationKind::Requires, text).unwrap();
+            let Dependency { name, flags, version } = dependency(&relation);
+            assert_eq!((name.as_str(), flags, version.as_str()), expected);
+        }
+        let own = Bound::Own(parts(Some(1), "2.0", "rc1", "1"));
+        let own = Capability { name: "a".to_owned(), bound: Some((Comparison::AtLeast, own)) };
+        assert_eq!(rich(&own), "a >= 1:2.0~rc1-1");
+    }
+}
