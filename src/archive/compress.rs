@@ -212,7 +212,12 @@ fn zstd_logs(level: u32) -> (u32, u32, u32) {
 }
 
 #[cfg(test)]
+#[path = "../../tests/support/random.rs"]
+mod random;
+
+#[cfg(test)]
 mod tests {
+    use super::random::{Random, c_text};
     use super::*;
     use digest::Digest;
 
@@ -221,7 +226,7 @@ mod tests {
         let line = |number: u32| {
             format!("{:x}  usr/src/driver-1/{number}.c\n", md5::Md5::digest(number.to_le_bytes()))
         };
-        let input = include_str!("compress.rs").to_owned() + &(0..700).map(line).collect::<String>();
+        let input = c_text(&mut Random(1), 1800) + &(0..700).map(line).collect::<String>();
         assert!(input.len() < 64 << 10, "the window fitted to it is below 128 KiB");
         let compression = Compression { codec: Codec::Zstd, level: 19 };
         let means = Means::default();

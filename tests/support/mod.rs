@@ -2,6 +2,7 @@
 
 #![allow(
     dead_code,
+    unused_imports,
     clippy::disallowed_methods,
     reason = "not every test uses all of it; tests run the program"
 )]
@@ -10,11 +11,14 @@ pub mod deb;
 pub mod elf;
 pub mod git;
 pub mod kernel;
+mod random;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+pub use random::{Random, c_text};
 
 /// A driver's folder that vanishes with the value.
 pub struct Tree {
@@ -160,21 +164,3 @@ done
 [ -z "$kernels" ] || printf '%%define kernel_versions %s\n' "$versions"
 [ -z "$akmod" ] || printf '%%define akmod_install mkdir -p %%{buildroot}/usr/src/akmods; rpmbuild --define "_sourcedir %%{_sourcedir}" --define "_srcrpmdir %%{buildroot}/usr/src/akmods" -bs --nodeps %%{_specdir}/%%{name}.spec\n%%package -n akmod-%s\nSummary: x\n%%description -n akmod-%s\nx\n%%files -n akmod-%s\n/usr/src/akmods/*\n' "$name" "$name" "$name"
 "#;
-
-/// A small generator: what comes out depends on the seed alone.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        // xorshift64*
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
-    }
-
-    /// Below `count`; 0 where there is nothing below it.
-    pub fn below(&mut self, count: usize) -> usize {
-        usize::try_from(self.next()).unwrap() % count.max(1)
-    }
-}
