@@ -269,7 +269,8 @@ fn one_kernel_of_several_fails() {
 fn a_build_that_hangs_or_is_interrupted_leaves_nothing_behind() {
     let case = Case::new();
     // also what it started in the background
-    case.tree.file("kernel/Makefile", "all:\n\tsetsid sleep 7331 & setsid sleep 7331\n");
+    let seconds = own_seconds(7331);
+    case.tree.file("kernel/Makefile", format!("all:\n\tsetsid sleep {seconds} & setsid sleep {seconds}\n"));
     let begin = Instant::now();
     let output = case.run(&["--kernel-headers", "kernel", "--timeout", "1"]);
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
@@ -279,7 +280,7 @@ fn a_build_that_hangs_or_is_interrupted_leaves_nothing_behind() {
     Command::new("kill").arg(child.id().to_string()).status().unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(143));
     // what was killed may take a moment to go
-    wait_for(|| !runs(b"sleep\x007331\x00"));
+    wait_for(|| !sleeps(&seconds));
     assert!(!fs::read_to_string("/proc/self/mounts").unwrap().contains(case.tree.path().to_str().unwrap()));
     assert!(case.tree.names("out").is_empty());
     assert!(case.tree.names("cache/builds").iter().all(|name| name.starts_with("failed-")));
@@ -822,13 +823,14 @@ fn a_build_inherits_nothing_and_ends_with_whoever_started_it() {
     let output = command.env("KPKG_CACHE", case.tree.path().join("cache")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     // killed, it takes the build along, and what is left goes with the next one
-    case.tree.file("kernel/Makefile", "all:\n\tsetsid sleep 7332 & setsid sleep 7332\n");
+    let seconds = own_seconds(7332);
+    case.tree.file("kernel/Makefile", format!("all:\n\tsetsid sleep {seconds} & setsid sleep {seconds}\n"));
     for signal in ["KILL", "HUP"].into_iter().filter(|signal| *signal == "KILL" || !is_ignored(1)) {
         let mut child = case.command(&["--kernel-headers", "kernel", "-q"]).spawn().unwrap();
-        wait_for(|| runs(b"sleep\x007332\x00"));
+        wait_for(|| sleeps(&seconds));
         Command::new("kill").args(["-s", signal]).arg(child.id().to_string()).status().unwrap();
         child.wait().unwrap();
-        wait_for(|| !runs(b"sleep\x007332\x00"));
+        wait_for(|| !sleeps(&seconds));
     }
     let left = || case.tree.names("cache/builds").into_iter().filter(|name| name.starts_with('.')).count();
     assert!(left() > 0);
@@ -844,11 +846,16 @@ fn is_ignored(signal: u32) -> bool {
     u64::from_str_radix(mask.trim(), 16).unwrap() >> (signal - 1) & 1 == 1
 }
 
-/// Whether a process with this command line runs.
-fn runs(command: &[u8]) -> bool {
+/// A time that no process of another run on this machine sleeps.
+fn own_seconds(whole: u32) -> String {
+    format!("{whole}.{}", std::process::id())
+}
+
+/// Whether a process sleeps for that time.
+fn sleeps(seconds: &str) -> bool {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let mut commands = processes.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
-    commands.any(|line| line == command)
+    commands.any(|line| line == format!("sleep\0{seconds}\0").as_bytes())
 }
 
 fn wait_for(state: impl Fn() -> bool) {
