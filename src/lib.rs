@@ -18,7 +18,8 @@
 //!
 //! | module | job |
 //! |---|---|
-//! | [`dkms`] | `dkms.conf` to facts: evaluates it as bash and dkms do, and runs no command |
+//! | [`dkms`] | `dkms.conf` to facts, as dkms makes them: both sourcings, the rules, the decision for a kernel |
+//! | `dkms::shell` | a bash without commands, with imitations of tools that only compute; knows nothing of dkms |
 //! | [`bash`], [`sandbox`] | the same by the real bash, where the user asks for it, and where it can do no harm |
 //! | [`input`], [`unpack`] | a folder, an archive or a commit as a driver's folder |
 //! | [`find`] | where in a tree dkms.conf files lie, and the root of the source of each |

@@ -12,7 +12,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A module may use these modules of ours and no others; `*` = all but `cli`. A module that is not listed fails the test.
+/// A room, which is a file or a folder of `src/`, may use these rooms and no others; `*` = all but `cli`. What is not listed belongs to
+/// the folder around it, and fails the test where there is none. `folder/room` is a room of its own, which has to be allowed to use
+/// the folder around it, and the folder it.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("archive", &["error", "output", "package"]),
     ("backend", &["archive", "beneath", "diagnostic", "error", "output", "package"]),
@@ -45,7 +47,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &["diagnostic", "error"]),
     ("diagnostic", &[]),
     ("diff", &["archive", "backend", "error", "ko"]),
-    ("dkms", &["diagnostic"]),
+    ("dkms", &["diagnostic", "dkms/shell"]),
+    ("dkms/shell", &[]),
     (
         "driver",
         &[
@@ -141,7 +144,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("std::env::", &["cli/session", "cli/sign"]),
     ("SystemTime::now", &[]),
     ("Instant::now", &[]),
-    ("brush_parser", &["dkms"]),
+    ("brush_parser", &["dkms/shell"]),
     ("jiff", &["backend/deb", "backend/rpm/source", "plan", "unpack", "version"]),
 ];
 
@@ -202,59 +205,97 @@ fn sources() -> Vec<Source> {
         .collect()
 }
 
-/// The modules of ours that a line names, in `use` lines and in paths.
-fn used(code: &[String]) -> BTreeSet<String> {
+/// The room of a path such as `dkms/shell/eval`: the innermost of the table that it lies in.
+fn room_of(path: &str) -> Option<&'static str> {
+    let rooms = MAY_USE.iter().map(|(room, _)| *room).filter(|room| lies_in(path, room));
+    rooms.max_by_key(|room| room.len())
+}
+
+fn lies_in(path: &str, room: &str) -> bool {
+    path.strip_prefix(room).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// What code names of ours, as paths: in `use` lines and elsewhere, from the root or by `super::`.
+fn used(name: &str, code: &[String]) -> BTreeSet<String> {
     let text = code.join("\n");
     let mut found = BTreeSet::new();
     for start in ["crate::", "kpkg::"] {
         for (index, _) in text.match_indices(start) {
-            let rest = &text[index + start.len()..];
-            if let Some(group) = rest.strip_prefix('{') {
-                let group = group.split_once(';').map_or(group, |(group, _)| group);
-                let mut depth = 0;
-                let mut word = String::new();
-                for character in group.chars() {
-                    match character {
-                        '{' => depth += 1,
-                        '}' => depth -= 1,
-                        _ => {}
-                    }
-                    if character.is_alphanumeric() || character == '_' {
-                        word.push(character);
-                    } else {
-                        if depth == 0 && !word.is_empty() && character == ':' {
-                            found.insert(word.clone());
-                        }
-                        word.clear();
-                    }
-                }
-            } else {
-                let word: String =
-                    rest.chars().take_while(|next| next.is_alphanumeric() || *next == '_').collect();
-                found.insert(word);
-            }
+            add_paths(&text[index + start.len()..], "", &mut found);
         }
+    }
+    for (index, _) in text.match_indices("super::").filter(|(index, _)| !text[..*index].ends_with("super::"))
+    {
+        let rest = text[index..].trim_start_matches("super::");
+        let ups = (text.len() - index - rest.len()) / "super::".len();
+        let here: Vec<&str> = name.trim_end_matches("/mod").split('/').collect();
+        add_paths(rest, &here[..here.len().saturating_sub(ups)].join("/"), &mut found);
     }
     found
 }
 
+/// The paths that a tree of `use` begins with, behind `base`.
+fn add_paths(tree: &str, base: &str, found: &mut BTreeSet<String>) {
+    if let Some(group) = tree.strip_prefix('{') {
+        let (mut depth, mut start) = (0, 0);
+        for (index, character) in group.char_indices() {
+            let ends = depth == 0 && matches!(character, ',' | '}');
+            if ends {
+                add_paths(group[start..index].trim_start(), base, found);
+                start = index + 1;
+            }
+            match character {
+                '{' => depth += 1,
+                '}' if ends => return,
+                '}' => depth -= 1,
+                _ => {}
+            }
+        }
+        return;
+    }
+    let end = tree.find(|next: char| !next.is_alphanumeric() && next != '_').unwrap_or(tree.len());
+    let (word, rest) = tree.split_at(end);
+    let path = [base, word].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
+    match rest.strip_prefix("::").filter(|_| !word.is_empty()) {
+        Some(rest) => add_paths(rest, &path, found),
+        None => drop(found.insert(path)),
+    }
+}
+
 #[test]
-fn modules_use_only_what_lies_below_them() {
+fn rooms_use_only_what_lies_below_them() {
     for source in sources() {
         if source.module == "lib" || source.module == "main" {
             continue;
         }
-        let (_, allowed) = MAY_USE
-            .iter()
-            .find(|(module, _)| *module == source.module)
-            .unwrap_or_else(|| panic!("{} is not in the table of this test", source.name));
-        for module in used(&source.code) {
-            let fine = module == source.module
-                || allowed.contains(&module.as_str())
-                || (allowed.contains(&"*") && module != "cli");
-            assert!(fine, "{} must not use {module}", source.name);
+        let name = source.name.trim_end_matches("/mod");
+        let room = room_of(name).unwrap_or_else(|| panic!("{name} is not in the table of this test"));
+        let (_, allowed) = MAY_USE.iter().find(|(other, _)| *other == room).unwrap();
+        for path in used(&source.name, &source.code) {
+            let other = room_of(&path).unwrap_or_else(|| path.split('/').next().unwrap());
+            let fine =
+                other == room || allowed.contains(&other) || (allowed.contains(&"*") && other != "cli");
+            assert!(fine, "{} must not use {path}", source.name);
         }
     }
+}
+
+#[test]
+fn a_room_of_its_own_does_not_use_the_folder_around_it() {
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    let code = lines(
+        "use super::super::facts;\nuse super::state::{Data, unknown};\nsuper::super::super::error::x();",
+    );
+    let found = used("dkms/shell/eval", &code);
+    assert!(found.contains("dkms/facts") && found.contains("error/x"), "{found:?}");
+    assert!(found.contains("dkms/shell/state/unknown"), "{found:?}");
+    assert_eq!(room_of("dkms/facts"), Some("dkms"));
+    assert_eq!(room_of("dkms/shell/state/unknown"), Some("dkms/shell"));
+    let found = used(
+        "dkms/mod",
+        &lines("use self::facts::x;\npub use shell::{a, b};\nuse crate::{dkms::{shell::Data, Conf}, error};"),
+    );
+    assert!(["dkms/shell/Data", "dkms/Conf", "error"].iter().all(|path| found.contains(*path)), "{found:?}");
 }
 
 #[test]
@@ -275,7 +316,7 @@ fn a_backend_does_not_use_another_backend() {
 fn each_dependency_and_power_has_its_owner() {
     for source in sources() {
         for (needle, owners) in OWNERS {
-            let owned = owners.iter().any(|owner| source.name == *owner || source.module == *owner);
+            let owned = owners.iter().any(|owner| lies_in(&source.name, owner));
             for line in source.code.iter().filter(|line| line.contains(needle)) {
                 assert!(owned, "{} must not use `{needle}`: {line}", source.name);
             }

@@ -7,10 +7,10 @@ use std::cmp::Ordering;
 use bstr::ByteSlice;
 use serde::Serialize;
 
-use super::commands::padded_version;
-use super::evaluate::{is_at_least, kernel_config};
-use super::refusal::refusal;
-use super::{Exclusive, Fact, Facts, HookKind, Inputs, ModuleFacts, pattern};
+use super::evaluate::kernel_config;
+use super::shell::{extended, refusal};
+use super::versions::{is_at_least, padded_version};
+use super::{Exclusive, Fact, Facts, HookKind, Inputs, ModuleFacts};
 
 /// The most that is read of a kernel's configuration.
 const CONFIG: usize = 4 << 20;
@@ -212,7 +212,7 @@ fn matches(pattern: &str, text: &str) -> Option<bool> {
     if refusal(pattern).is_some() {
         return Some(false);
     }
-    pattern::extended(pattern, false).map(|regex| regex.is_match(text))
+    extended(pattern, false).map(|regex| regex.is_match(text))
 }
 
 fn not_known(name: &str) -> Verdict {

@@ -8,11 +8,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::codes;
-use super::commands::compare_versions;
-use super::machine::{Finding, Flow, Machine};
-use super::state::{Data, MAYBE, Options, Sink, State, UNKNOWN, Variable, is_unknown, reaches_on, unknown};
-use super::syntax::{self, Ends};
-use super::{CONF, Conf, Directive, Evaluation, Inputs, ReadTree, VARIABLES, Value};
+use super::directives::{VARIABLES, may_mean_a_directive};
+use super::host::{DKMS, Host};
+use super::shell::{
+    self, Data, Ends, Finding, Flow, MAYBE, Options, Remark, Shell, Sink, State, UNKNOWN, Variable,
+    is_unknown, os_release_field, reaches_on, unknown,
+};
+use super::versions::is_at_least;
+use super::{CONF, Conf, Directive, Evaluation, Inputs, ReadTree, Value, words};
 use crate::diagnostic::{Diagnostic, Edit, Place, Severity, SourceText};
 
 /// Stack of the thread that parses and evaluates; pages that are not used cost nothing.
@@ -62,9 +65,9 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> (Conf, Vec<Diagnostic>) {
     let shown = String::from_utf8_lossy(bytes);
     let mut diagnostics = Vec::new();
     let source = Arc::new(SourceText { path: path.to_owned(), text: shown.into_owned() });
-    let broken = |message: &str| syntax::Script {
+    let broken = |message: &str| shell::Script {
         parts: Vec::new(),
-        error: Some(syntax::SyntaxError { at: 0, message: message.to_owned(), ends: Ends::Reader }),
+        error: Some(shell::SyntaxError { at: 0, message: message.to_owned(), ends: Ends::Reader }),
     };
     if bytes.len() > CONF {
         let message = format!("the file has {} bytes; at most {CONF} are read", bytes.len());
@@ -72,10 +75,10 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> (Conf, Vec<Diagnostic>) {
         let source = Arc::new(SourceText { path: path.to_owned(), text: String::new() });
         return (Conf { source, text: String::new(), script: broken("too large") }, diagnostics);
     }
-    let text = super::clean_text(bytes);
+    let text = shell::clean_text(bytes);
     let read = || {
-        let mut script = syntax::parse(&text);
-        script.error = script.error.or_else(|| syntax::misspelt_substitution(&text));
+        let mut script = shell::parse(&text);
+        script.error = script.error.or_else(|| shell::misspelt_substitution(&text));
         script
     };
     let script = match with_stack(read) {
@@ -176,25 +179,8 @@ impl Offsets {
     }
 }
 
-/// The byte range of the last line that assigns `name`, found in the text alone.
-pub(super) fn last_assignment(text: &str, name: &str) -> Option<Range<usize>> {
-    let mut offset = 0;
-    let mut found = None;
-    for line in text.split_inclusive('\n') {
-        let trimmed = line.trim_start();
-        let start = offset + line.len() - trimmed.len();
-        offset += line.len();
-        let words = trimmed.strip_prefix("export ").unwrap_or(trimmed);
-        if let Some(rest) = words.strip_prefix(name) {
-            let assigns = rest.starts_with('=') || rest.starts_with("+=") || rest.starts_with('[');
-            if assigns {
-                let start = start + trimmed.len() - words.len();
-                found = Some(start..start + words.trim_end().len());
-            }
-        }
-    }
-    found
-}
+/// The options of dkms's shell, which a file may change.
+const OPTIONS: Options = Options { extglob: true, ..Options::new() };
 
 /// What one reading of the file gives.
 struct Reading {
@@ -204,8 +190,8 @@ struct Reading {
     beginnings: BTreeMap<String, String>,
     findings: Vec<Finding>,
     ended: bool,
-    /// See [`Machine::looked_at_files`].
-    looked_at_files: bool,
+    /// See [`Host::was_looked_at`].
+    was_looked_at: bool,
 }
 
 /// Evaluates a file as `read_conf` of dkms would see it. Pure: the same inputs give the same result.
@@ -228,7 +214,7 @@ fn evaluate_here(conf: &Conf, inputs: &Inputs) -> Evaluation {
     }
     let first = read(conf, inputs, None);
     let identity = identity(&first.directives);
-    if identity.is_none() || !first.looked_at_files && !may_ask_who_it_is(&conf.text) {
+    if identity.is_none() || !first.was_looked_at && !may_ask_who_it_is(&conf.text) {
         return report(conf, first);
     }
     report(conf, read(conf, inputs, identity.as_ref()))
@@ -306,16 +292,9 @@ pub(crate) fn settings(inputs: &Inputs, identity: Option<&(String, String)>) -> 
     ]
 }
 
-/// Where dkms reads the file of a driver from.
-pub(crate) fn script_path(identity: Option<&(String, String)>) -> String {
-    match identity {
-        Some((name, version)) => format!("/var/lib/dkms/{name}/{version}/source/dkms.conf"),
-        None => "/usr/src/src/dkms.conf".to_owned(),
-    }
-}
-
 fn base_state(inputs: &Inputs, identity: Option<&(String, String)>) -> State {
     let mut state = State::new();
+    state.options = OPTIONS;
     for (variable, value) in settings(inputs, identity) {
         state.set(variable, value);
     }
@@ -342,13 +321,9 @@ pub(super) fn kernel_config(headers: &dyn ReadTree, inputs: &Inputs<'_>) -> &'st
     if headers.exists(AUTO) && is_at_least(inputs, "3.1.4") { AUTO } else { ".config" }
 }
 
-pub(super) fn is_at_least(inputs: &Inputs, version: &str) -> bool {
-    inputs.dkms_version.as_deref().is_none_or(|own| compare_versions(own, version).is_ge())
-}
-
 /// `distro_version` of dkms 3.x: `ID` for ubuntu, else `ID_LIKE`, else `ID`.
 fn running_distribution(text: &str) -> String {
-    let field = |key| super::commands::os_release_field(text, key);
+    let field = |key| os_release_field(text, key);
     let id = field("ID").unwrap_or_default();
     if id == "ubuntu" {
         return id;
@@ -358,60 +333,59 @@ fn running_distribution(text: &str) -> String {
 
 /// One `read_conf`: both sourcings.
 fn read(conf: &Conf, inputs: &Inputs, identity: Option<&(String, String)>) -> Reading {
-    let mut machine = Machine::new(inputs);
-    machine.state = base_state(inputs, identity);
-    machine.script_path = script_path(identity);
-    machine.identity = identity.cloned();
-    machine.sources.push("/usr/sbin/dkms".to_owned());
-    machine.sources.push(machine.script_path.clone());
-    machine.state.frames.push(BTreeMap::new());
-    machine.state.stdout = Sink::Away;
-    let mut flow = machine.run_script(&conf.script);
-    machine.lost |= conf.script.error.as_ref().is_some_and(|error| error.ends != Ends::Rest);
-    machine.place = None;
-    machine.sources.pop();
+    let host = Host::new(inputs, identity);
+    let mut shell = Shell::new(&host);
+    shell.state = base_state(inputs, identity);
+    shell.sources.push(DKMS.to_owned());
+    shell.sources.push(host.script_path().to_owned());
+    shell.state.frames.push(BTreeMap::new());
+    shell.state.stdout = Sink::Away;
+    let mut flow = shell.run_script(&conf.script);
+    shell.lost |= conf.script.error.as_ref().is_some_and(|error| error.ends != Ends::Rest);
+    shell.place = None;
+    shell.sources.pop();
     if flow == Flow::Return || matches!(flow, Flow::Break(_) | Flow::Continue(_)) {
         flow = Flow::Next;
     }
-    machine.join_pending(0, |flow| matches!(flow, Flow::Return | Flow::Break(_) | Flow::Continue(_)));
-    let first = own_variables(&machine.state);
-    machine.state.stdout = Sink::Capture;
-    machine.state.output.clear();
-    let open = machine.open_directives;
-    let is_stray = directives(&machine.state).any(|variable| variable.stray);
-    let blurred = settle(&mut machine.state);
-    let open_value = has_value(&machine.state, is_unknown);
+    shell.join_pending(0, |flow| matches!(flow, Flow::Return | Flow::Break(_) | Flow::Continue(_)));
+    let first = own_variables(&shell.state);
+    shell.state.stdout = Sink::Capture;
+    shell.state.output.clear();
+    let open = shell.open_directives;
+    let is_stray = directives(&shell.state).any(|variable| variable.stray);
+    let blurred = settle(&mut shell.state);
+    let open_value = has_value(&shell.state, is_unknown);
     let has_quote =
         |text: &str| text.contains(['"', '`', '\\']) || text.contains("$(") || text.contains("${");
-    if !blurred.is_empty() && has_value(&machine.state, has_quote)
-        || open_value && has_value(&machine.state, reaches_on)
+    if !blurred.is_empty() && has_value(&shell.state, has_quote)
+        || open_value && has_value(&shell.state, reaches_on)
         || is_stray
     {
         // what is not known may stand in the middle of it
-        machine.lose("a quote that does not end in its value");
+        shell.lose("a quote that does not end in its value");
     }
     let mut ended = flow != Flow::Next;
     if flow == Flow::Next {
-        let conditional = !machine.pending.is_empty();
-        flow = export_all(&mut machine);
+        let conditional = !shell.pending.is_empty();
+        flow = export_all(inputs, &mut shell);
         ended = flow != Flow::Next;
         if flow != Flow::Limit {
-            machine.run_exit_trap();
+            shell.run_exit_trap();
         }
         if conditional {
-            machine.note_unknown("whether the file ends early");
+            shell.note_unknown("whether the file ends early");
         }
     } else if flow == Flow::Exit {
-        machine.run_exit_trap();
+        shell.run_exit_trap();
     }
-    let text = std::mem::take(&mut machine.state.output);
-    let mut findings = std::mem::take(&mut machine.findings);
+    let text = std::mem::take(&mut shell.state.output);
+    let mut findings = std::mem::take(&mut shell.findings);
     let (mut directives, lost) = if flow == Flow::Limit {
         (BTreeMap::new(), false)
     } else {
-        second(inputs, identity, &machine, &text, &mut findings)
+        second(inputs, identity, &host, &text, &mut findings)
     };
-    let lost = lost || machine.lost;
+    let lost = lost || shell.lost;
     for name in &blurred {
         directives.insert(name.clone(), Directive::from([(0, Value::Unknown)]));
     }
@@ -420,20 +394,20 @@ fn read(conf: &Conf, inputs: &Inputs, identity: Option<&(String, String)>) -> Re
             directives.entry((*name).to_owned()).or_insert_with(|| Directive::from([(0, Value::Unknown)]));
         }
     }
-    let beginnings = if machine.pending.is_empty() && !lost { beginnings(&first) } else { BTreeMap::new() };
+    let beginnings = if shell.pending.is_empty() && !lost { beginnings(&first) } else { BTreeMap::new() };
     if lost {
         // also an array's elements that are not even known to be there
         for elements in directives.values_mut() {
             elements.entry(0).or_insert(Value::Unknown);
         }
     }
-    if !machine.pending.is_empty() || lost {
+    if !shell.pending.is_empty() || lost {
         for value in directives.values_mut().flat_map(BTreeMap::values_mut) {
             *value = Value::Unknown;
         }
     }
-    let looked_at_files = machine.looked_at_files.get();
-    Reading { first, directives, beginnings, findings, ended, looked_at_files }
+    let was_looked_at = host.was_looked_at();
+    Reading { first, directives, beginnings, findings, ended, was_looked_at }
 }
 
 fn own_variables(state: &State) -> BTreeMap<String, Variable> {
@@ -524,35 +498,35 @@ pub(crate) fn export(inputs: &Inputs) -> &'static str {
 }
 
 /// Prints every directive as `safe_source` does.
-fn export_all(machine: &mut Machine<'_>) -> Flow {
-    let script = export(machine.inputs);
+fn export_all(inputs: &Inputs, shell: &mut Shell<'_>) -> Flow {
+    let script = export(inputs);
     // A name that is not set prints nothing, unless the file changed what these commands do.
-    let changed = machine.state.options.failglob || !machine.state.functions.is_empty();
-    for name in carried_over(machine.inputs) {
-        if !changed && !machine.state.variables.contains_key(name) {
+    let changed = shell.state.options.failglob || !shell.state.functions.is_empty();
+    for name in carried_over(inputs) {
+        if !changed && !shell.state.variables.contains_key(name) {
             continue;
         }
-        if let Some(lines) = plain_export(&machine.state, name) {
-            if let Err(flow) = machine.print(&lines) {
+        if let Some(lines) = plain_export(&shell.state, name) {
+            if let Err(flow) = shell.print(&lines) {
                 return flow;
             }
             continue;
         }
-        machine.state.set("_export_env", name);
-        let flow = machine.run_text(script);
+        shell.state.set("_export_env", name);
+        let flow = shell.run_text(script);
         if flow != Flow::Next {
             return flow;
         }
     }
     let mut lines = String::new();
-    for (name, variable) in machine.state.variables.iter() {
+    for (name, variable) in shell.state.variables.iter() {
         // `set | grep ^DKMS_DIRECTIVE | cut -d = -f 2-3`, split into words.
         let Data::Scalar(value) = &variable.data else { continue };
         if !name.starts_with("DKMS_DIRECTIVE") {
             continue;
         }
         let shown = if value.contains(|c: char| !c.is_ascii_alphanumeric() && !"_-./:=@%+,".contains(c)) {
-            super::expand::single_quote(value)
+            shell::single_quote(value)
         } else {
             value.clone()
         };
@@ -563,14 +537,14 @@ fn export_all(machine: &mut Machine<'_>) -> Flow {
             lines.push_str(&format!("{name}=\"{value}\"\n"));
         }
     }
-    machine.print(&lines).map_or_else(|flow| flow, |()| Flow::Next)
+    shell.print(&lines).map_or_else(|flow| flow, |()| Flow::Next)
 }
 
 /// What the export prints for a directive whose values hold nothing but text, in a shell that the file did not change: most of them.
 /// Blanks collapse as `echo` makes them.
 fn plain_export(state: &State, name: &str) -> Option<String> {
     let usual = state.functions.is_empty()
-        && state.options == Options::new()
+        && state.options == OPTIONS
         && state.exit_trap.is_none()
         && ["_i", "_export_env"]
             .iter()
@@ -617,38 +591,38 @@ fn plain_directives(text: &str) -> Option<BTreeMap<String, Directive>> {
 fn second(
     inputs: &Inputs,
     identity: Option<&(String, String)>,
-    before: &Machine<'_>,
+    host: &Host<'_>,
     text: &str,
     findings: &mut Vec<Finding>,
 ) -> (BTreeMap<String, Directive>, bool) {
     if let Some(directives) = plain_directives(text) {
         return (directives, false);
     }
-    let mut machine = Machine::new(inputs);
-    machine.state = base_state(inputs, identity);
-    machine.state.stdout = Sink::Away;
-    machine.script_path.clone_from(&before.script_path);
-    machine.identity = identity.cloned();
-    machine.sources.push("/usr/sbin/dkms".to_owned());
-    machine.state.frames.push(BTreeMap::new());
-    machine.lenient = 1;
-    let flow = machine.source_text("/tmp/dkms.conf", text);
-    machine.join_all();
-    before.looked_at_files.set(before.looked_at_files.get() || machine.looked_at_files.get());
-    findings.extend(machine.findings.drain(..).filter(|finding| {
-        finding.severity == Severity::Error && !std::ptr::eq(finding.code, &raw const codes::SYNTAX)
-    }));
+    let mut shell = Shell::new(host);
+    shell.state = base_state(inputs, identity);
+    shell.state.stdout = Sink::Away;
+    shell.sources.push(DKMS.to_owned());
+    shell.state.frames.push(BTreeMap::new());
+    shell.lenient = 1;
+    let flow = shell.source_text("/tmp/dkms.conf", text);
+    shell.join_all();
+    findings.extend(
+        shell
+            .findings
+            .drain(..)
+            .filter(|finding| matches!(finding.remark, Remark::Ends(_) | Remark::Limit(_))),
+    );
     let mut directives = BTreeMap::new();
     if flow == Flow::Exit {
         // dkms itself has ended
-        return (directives, machine.lost);
+        return (directives, shell.lost);
     }
     for name in VARIABLES {
-        let Some(variable) = machine.state.variables.get(*name) else { continue };
+        let Some(variable) = shell.state.variables.get(*name) else { continue };
         let elements: Directive = match &variable.data {
             Data::Unset | Data::Associative(_) => continue,
             Data::Unknown => Directive::from([(0, Value::Unknown)]),
-            _ => machine
+            _ => shell
                 .indexed(name)
                 .into_iter()
                 .map(|(index, text)| {
@@ -660,7 +634,7 @@ fn second(
             directives.insert((*name).to_owned(), elements);
         }
     }
-    (directives, machine.lost)
+    (directives, shell.lost)
 }
 
 /// Turns a reading into the public form, with findings where dkms's value differs from bash's.
@@ -673,7 +647,7 @@ fn report(conf: &Conf, reading: Reading) -> Evaluation {
         let place = offsets.range(place.clone());
         if VARIABLES.contains(&name.as_str()) {
             places.insert(name.clone(), place);
-        } else if super::facts::may_mean_a_directive(name) {
+        } else if may_mean_a_directive(name) {
             strangers.push((name.clone(), Some(place)));
         }
     }
@@ -681,12 +655,9 @@ fn report(conf: &Conf, reading: Reading) -> Evaluation {
         .findings
         .iter()
         .map(|finding| {
-            let mut diagnostic = Diagnostic::new(finding.code, finding.severity, finding.message.clone());
-            if let Some(place) = &finding.place {
-                diagnostic = diagnostic.at(conf.place(offsets.range(place.clone())));
-            }
-            match &finding.hint {
-                Some(hint) => diagnostic.hint(hint.clone()),
+            let diagnostic = words::finding(&finding.remark);
+            match &finding.place {
+                Some(place) => diagnostic.at(conf.place(offsets.range(place.clone()))),
                 None => diagnostic,
             }
         })

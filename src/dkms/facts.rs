@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::codes;
-use super::commands::compare_versions;
+use super::directives::{FAMILIES, FOREIGN, family_of, last_assignment, nearest};
 use super::marker;
-use super::pattern;
-use super::refusal::refusal;
+use super::shell::{extended, refusal};
 use super::supported::{Extent, Supported};
-use super::{Conf, Directive, Evaluation, VARIABLES, Value};
+use super::versions::compare_versions;
+use super::{Conf, Directive, Evaluation, Value};
 use crate::diagnostic::{Code, Diagnostic, Edit, Place, Severity};
 
 /// A value that the file may leave out, or that may not be known.
@@ -337,12 +337,6 @@ fn without_line(place: &Place) -> Option<Edit> {
         .then(|| Edit::replace(&place.source, place.span.start..place.span.end + line_end, ""))
 }
 
-/// Whether a word looks like a directive: known to dkms, or in the way of one.
-pub(super) fn is_directive_like(name: &str) -> bool {
-    let base = name.split('[').next().unwrap_or(name);
-    base.len() > 3 && base.starts_with(|c: char| c.is_ascii_uppercase()) && VARIABLES.contains(&base)
-}
-
 /// The four arrays that count modules.
 const MODULE_ARRAYS: [&str; 4] =
     ["BUILT_MODULE_NAME", "BUILT_MODULE_LOCATION", "DEST_MODULE_NAME", "DEST_MODULE_LOCATION"];
@@ -384,70 +378,6 @@ const DEAD: [Dead; 8] = [
 /// Switches, and the first version that takes nothing but `yes` and `no` for them.
 const SWITCHES: [(&str, &str); 3] =
     [("AUTOINSTALL", "3.1.7"), ("NO_WEAK_MODULES", "3.2.0"), ("BUILD_DEPENDS_REBUILD", "3.2.0")];
-
-/// Names that somebody may take for directives, with what they are.
-const FOREIGN: [(&str, &str); 22] = [
-    ("autoinstall_all_kernels", FRAMEWORK),
-    ("build_environment", FRAMEWORK),
-    ("compress_gzip_opts", FRAMEWORK),
-    ("compress_xz_opts", FRAMEWORK),
-    ("compress_zstd_opts", FRAMEWORK),
-    ("continue_on_error", FRAMEWORK),
-    ("modprobe_on_install", FRAMEWORK),
-    ("mok_certificate", FRAMEWORK),
-    ("mok_signing_key", FRAMEWORK),
-    ("post_transaction", FRAMEWORK),
-    ("sign_file", FRAMEWORK),
-    ("sign_tool", FRAMEWORK),
-    ("symlink_modules", FRAMEWORK),
-    ("try_sign_modules", FRAMEWORK),
-    ("BUILD_EXCLUSIVE_DISTRO", NOTHING),
-    ("BUILD_EXCLUSIVE_OS", NOTHING),
-    ("POST_UNINSTALL", "dkms has POST_REMOVE for that"),
-    ("POST_UPGRADE", NOTHING),
-    ("PRE_ADD", NOTHING),
-    ("PRE_REMOVE", "dkms has POST_REMOVE only"),
-    ("PRE_UNINSTALL", "dkms has POST_REMOVE only"),
-    ("PRE_UPGRADE", NOTHING),
-];
-const FRAMEWORK: &str = "it belongs into /etc/dkms/framework.conf of a machine";
-const NOTHING: &str = "no version of dkms has it";
-
-/// Families of directives: another name of one of them means to be one.
-const FAMILIES: [&str; 3] = ["BUILD_EXCLUSIVE_", "BUILT_MODULE_", "DEST_MODULE_"];
-
-/// Whether a name that dkms does not know may be meant as one of its own.
-pub(super) fn may_mean_a_directive(name: &str) -> bool {
-    let upper = name.to_ascii_uppercase();
-    let is_other_case = name.len() > 5 && !VARIABLES.contains(&name) && VARIABLES.contains(&upper.as_str());
-    let is_upper = name.chars().all(|c| c.is_ascii_uppercase() || c == '_' || c.is_ascii_digit());
-    is_upper || is_other_case || FOREIGN.iter().any(|(foreign, _)| *foreign == name)
-}
-
-/// The directive that a name is near to.
-fn nearest(name: &str) -> Option<&'static str> {
-    let upper = name.to_ascii_uppercase();
-    if let Some(known) = VARIABLES.iter().find(|known| upper == **known && name != **known) {
-        return Some(known);
-    }
-    let known = || VARIABLES.iter().filter(|known| known.starts_with(|c: char| c.is_ascii_uppercase()));
-    // `PRE_INST`
-    let is_cut = |known: &&&str| {
-        name.len() > 5
-            && known.strip_prefix(name).is_some_and(|rest| !rest.is_empty() && !rest.starts_with('_'))
-    };
-    if let Some(known) = known().find(is_cut) {
-        return Some(known);
-    }
-    // an edit changes the length by one at most
-    let near = known().filter(|known| known.len().abs_diff(name.len()) <= 3);
-    let (distance, known) = near.map(|known| (distance(name, known), *known)).min()?;
-    let is_near = distance > 0
-        && distance <= known.len() / 6 + 1
-        && distance <= 3
-        && (known.len() >= 5 || distance <= 1);
-    is_near.then_some(known)
-}
 
 struct Checker<'a> {
     conf: &'a Conf,
@@ -701,9 +631,9 @@ impl Checker<'_> {
     /// The place of an element if it can be told, else of the directive.
     fn span(&self, name: &str, index: usize) -> Option<Range<usize>> {
         let element = format!("{name}[{index}]");
-        super::evaluate::last_assignment(&self.conf.text, &element)
+        last_assignment(&self.conf.text, &element)
             .or_else(|| self.evaluation.places.get(name).cloned())
-            .or_else(|| super::evaluate::last_assignment(&self.conf.text, name))
+            .or_else(|| last_assignment(&self.conf.text, name))
     }
 
     /// The directive that brings a module into being, for a finding about what the module lacks.
@@ -1217,8 +1147,7 @@ impl Checker<'_> {
     /// An expression that says which series there are, and does not say the next one.
     fn check_end(&mut self, fact: &Fact<String>) {
         let Some(text) = fact.known() else { return };
-        let Some((major, minor)) = pattern::extended(text, false).and_then(|regex| first_left_out(&regex))
-        else {
+        let Some((major, minor)) = extended(text, false).and_then(|regex| first_left_out(&regex)) else {
             return;
         };
         self.report(
@@ -1371,12 +1300,6 @@ impl Checker<'_> {
     }
 }
 
-/// The directives of a family, in words.
-fn family_of(family: &str) -> String {
-    let names = VARIABLES.iter().filter(|name| name.starts_with(family)).map(|name| format!("`{name}`"));
-    names.collect::<Vec<_>>().join(", ")
-}
-
 /// The series of the kernel until now and a few years on: the last minor number of each major one, where it is known.
 const SERIES: [(u32, u32); 7] = [(3, 19), (4, 20), (5, 19), (6, 19), (7, 19), (8, 19), (9, 19)];
 
@@ -1419,20 +1342,4 @@ fn bad_path_part(text: &str) -> Option<String> {
         c if c.is_control() => format!("the control character {c:?}"),
         c => format!("the character `{c}`"),
     })
-}
-
-/// Levenshtein distance of two short names.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b) = (&a.as_bytes()[..a.len().min(64)], b.as_bytes());
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (k, y) in b.iter().enumerate() {
-            let cost = if x == y { corner } else { 1 + corner.min(row[k]).min(row[k + 1]) };
-            corner = row[k + 1];
-            row[k + 1] = cost;
-        }
-    }
-    row[b.len()]
 }

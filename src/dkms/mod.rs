@@ -1,34 +1,21 @@
-//! Reads `dkms.conf` files: syntax, evaluation per kernel as dkms does it, and the typed facts that follow.
+//! Reads `dkms.conf` files: evaluation per kernel as dkms does it, in the bash of `shell`, and the typed facts that follow.
 //!
 //! Must not run commands, open files or look at the environment: everything comes in through [`Inputs`].
 
-mod arithmetic;
-mod attributes;
-mod builtins;
 mod codes;
-mod commands;
 mod decision;
-mod escapes;
-mod eval;
+mod directives;
 mod evaluate;
-mod expand;
 mod facts;
-mod files;
-mod machine;
+mod host;
 mod marker;
-mod pattern;
 mod plain;
-mod printf;
-mod reading;
-mod refusal;
-mod scan;
-mod sed;
-mod state;
+mod shell;
 mod supported;
-mod syntax;
-mod test;
 #[cfg(test)]
 pub(crate) mod tests;
+mod versions;
+mod words;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -39,44 +26,18 @@ use serde::Serialize;
 pub use codes::CODES;
 pub use decision::{Decision, ModuleDecision, Verdict};
 pub use evaluate::{THREAD, evaluate};
-pub(crate) use evaluate::{carried_over, export, identity, script_path, settings};
-pub(crate) use expand::single_quote;
+pub(crate) use evaluate::{carried_over, export, identity, settings};
 pub(crate) use facts::web_page;
 pub use facts::*;
+pub(crate) use host::script_path;
+pub(crate) use shell::single_quote;
+pub use shell::{ReadTree, tree_path};
 pub use supported::{Release, Supported};
 
 use crate::diagnostic::{Diagnostic, Edit, Place, Severity, SourceText};
 
 /// The most that a `dkms.conf` may weigh, in bytes.
 const CONF: usize = 1 << 20;
-
-/// A tree of files that an evaluation may read from.
-pub trait ReadTree: Sync {
-    /// The first `limit` bytes of a file; the path is relative and has no `..`. `None`: no such file.
-    fn read(&self, path: &str, limit: usize) -> Option<Vec<u8>>;
-    /// Whether there is a file or directory.
-    fn exists(&self, path: &str) -> bool;
-    /// Whether there is a directory.
-    fn is_dir(&self, path: &str) -> bool;
-    /// The names in a directory.
-    fn list(&self, dir: &str) -> Vec<String>;
-    /// Whether there is a file that can be executed.
-    fn is_executable(&self, path: &str) -> bool;
-}
-
-/// A path of a tree, relative to its root, without `.`, `..` and empty parts; nothing when it leaves the root.
-#[must_use]
-pub fn tree_path(path: &str) -> Option<String> {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()?),
-            part => parts.push(part),
-        }
-    }
-    Some(parts.join("/"))
-}
 
 /// What the evaluation is given; nothing else can be seen by the file. `None` means unknown.
 ///
@@ -130,7 +91,7 @@ pub struct Conf {
     source: Arc<SourceText>,
     /// What is evaluated: without NUL bytes and without the characters that stand for the unknown.
     text: String,
-    script: syntax::Script,
+    script: shell::Script,
 }
 
 impl Conf {
@@ -148,7 +109,7 @@ impl Conf {
     /// The place of the last assignment to a directive.
     #[must_use]
     pub fn place_of(&self, directive: &str) -> Option<Place> {
-        evaluate::last_assignment(&self.text, directive).map(|span| self.place(span))
+        directives::last_assignment(&self.text, directive).map(|span| self.place(span))
     }
 
     /// A finding at the last assignment to a directive, where there is one.
@@ -248,7 +209,9 @@ impl Evaluation {
             .map(|(name, elements)| {
                 let single = elements.len() == 1 && elements.contains_key(&0);
                 let value = match elements.get(&0) {
-                    Some(value) if single && !is_array_directive(name) => SchemaValue::One(text(value)),
+                    Some(value) if single && !directives::is_array_directive(name) => {
+                        SchemaValue::One(text(value))
+                    }
                     _ => SchemaValue::Many(
                         elements.iter().map(|(i, value)| (i.to_string(), text(value))).collect(),
                     ),
@@ -287,87 +250,4 @@ pub fn replaced_marker(severity: Severity, message: String) -> Diagnostic {
 #[must_use]
 pub fn is_placeholder(text: &str) -> bool {
     marker(text).is_some()
-}
-
-/// The names that dkms carries from the subshell into its own: `dkms_conf_variables`, in the order of dkms 3.2.2.
-pub(crate) const VARIABLES: &[&str] = &[
-    "PACKAGE_NAME",
-    "PACKAGE_VERSION",
-    "POST_ADD",
-    "POST_BUILD",
-    "POST_INSTALL",
-    "POST_REMOVE",
-    "PRE_BUILD",
-    "PRE_INSTALL",
-    "BUILD_DEPENDS",
-    "BUILD_EXCLUSIVE_ARCH",
-    "BUILD_EXCLUSIVE_CONFIG",
-    "BUILD_EXCLUSIVE_KERNEL",
-    "BUILD_EXCLUSIVE_KERNEL_MIN",
-    "BUILD_EXCLUSIVE_KERNEL_MAX",
-    "build_exclude",
-    "OBSOLETE_BY",
-    "MAKE",
-    "MAKE_MATCH",
-    "PATCH",
-    "PATCH_MATCH",
-    "patch_array",
-    "BUILT_MODULE_NAME",
-    "built_module_name",
-    "BUILT_MODULE_LOCATION",
-    "built_module_location",
-    "DEST_MODULE_NAME",
-    "dest_module_name",
-    "DEST_MODULE_LOCATION",
-    "dest_module_location",
-    "STRIP",
-    "strip",
-    "AUTOINSTALL",
-    "NO_WEAK_MODULES",
-    "BUILD_DEPENDS_REBUILD",
-    "CLEAN",
-    "REMAKE_INITRD",
-    "MODULES_CONF",
-    "MODULES_CONF_OBSOLETES",
-    "MODULES_CONF_ALIAS_TYPE",
-    "MODULES_CONF_OBSOLETE_ONLY",
-];
-
-/// Whether a directive is an array by nature.
-pub(crate) fn is_array_directive(name: &str) -> bool {
-    matches!(
-        name,
-        "MAKE"
-            | "MAKE_MATCH"
-            | "PATCH"
-            | "PATCH_MATCH"
-            | "BUILT_MODULE_NAME"
-            | "BUILT_MODULE_LOCATION"
-            | "DEST_MODULE_NAME"
-            | "DEST_MODULE_LOCATION"
-            | "STRIP"
-            | "BUILD_DEPENDS"
-            | "MODULES_CONF"
-            | "MODULES_CONF_OBSOLETES"
-            | "MODULES_CONF_ALIAS_TYPE"
-            | "patch_array"
-            | "built_module_name"
-            | "built_module_location"
-            | "dest_module_name"
-            | "dest_module_location"
-            | "strip"
-    )
-}
-
-/// Bytes as text for the evaluator: UTF-8 or U+FFFD, without NUL, without the characters that stand for the unknown.
-pub(crate) fn clean_text(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    if text.as_bytes().contains(&0) || state::is_unknown(&text) {
-        return text
-            .chars()
-            .filter(|c| *c != '\0')
-            .map(|c| if matches!(c, state::UNKNOWN | state::MAYBE) { '\u{FFFD}' } else { c })
-            .collect();
-    }
-    text.into_owned()
 }

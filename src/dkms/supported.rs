@@ -2,7 +2,7 @@
 //!
 //! Knows no distribution and no rule; only compares versions.
 
-use super::commands::compare_versions;
+use super::versions::compare_versions;
 
 /// A release of a distribution, and the dkms in it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,16 +6,16 @@ use std::rc::Rc;
 
 use brush_parser::{SourceSpan, ast};
 
-use super::codes;
 use super::expand::Words;
-use super::machine::{Flow, Machine, is_nonsense_name};
+use super::findings::Remark;
 use super::state::{Data, Input, Sink, State, Variable, is_unknown, merge, unknown};
 use super::syntax::{Ends, Part, Script};
-use crate::diagnostic::Severity;
+use super::variables::is_nonsense_name;
+use super::{Flow, Shell};
 
-impl Machine<'_> {
+impl Shell<'_> {
     /// Runs a text that is not the main file: `eval`, command substitution, a sourced file, a trap.
-    pub(super) fn run_text(&mut self, text: &str) -> Flow {
+    pub(crate) fn run_text(&mut self, text: &str) -> Flow {
         if let Err(flow) = self.enter() {
             return flow;
         }
@@ -37,8 +37,8 @@ impl Machine<'_> {
             if error.ends == Ends::Reader {
                 self.lose(&format!("`{}`: {}, which", first_line(text), error.message));
             } else {
-                let message = format!("`{}` does not parse: {}", first_line(text), error.message);
-                self.find(&codes::SYNTAX, Severity::Error, message, None);
+                let remark = Remark::Syntax(first_line(text), error.message.clone());
+                self.remark(remark);
             }
             self.state.status = Some(2);
         }
@@ -72,7 +72,7 @@ impl Machine<'_> {
     }
 
     /// Runs the parts of a script in order.
-    pub(super) fn run_script(&mut self, script: &Script) -> Flow {
+    pub(crate) fn run_script(&mut self, script: &Script) -> Flow {
         for part in &script.parts {
             let flow = self.run_part(part);
             if flow != Flow::Next {
@@ -114,7 +114,7 @@ impl Machine<'_> {
             }
             let flow = if matches!(separator, ast::SeparatorOperator::Async) {
                 let saved = self.state.output.clone();
-                let flow = self.subshell(|machine| machine.run_and_or(list));
+                let flow = self.subshell(|shell| shell.run_and_or(list));
                 self.state.output = saved;
                 self.state.set("!", unknown());
                 self.state.status = Some(0);
@@ -149,22 +149,22 @@ impl Machine<'_> {
                 ast::AndOr::Or(pipeline) => (false, pipeline),
             };
             let last = i + 1 == rest.len();
-            let run = |machine: &mut Self| {
-                machine.lenient += usize::from(!last);
-                let flow = machine.run_pipeline(pipeline);
-                machine.lenient -= usize::from(!last);
+            let run = |shell: &mut Self| {
+                shell.lenient += usize::from(!last);
+                let flow = shell.run_pipeline(pipeline);
+                shell.lenient -= usize::from(!last);
                 flow
             };
             let flow = match self.state.status {
                 Some(status) if (status == 0) == and => run(self),
                 Some(_) => Flow::Next,
                 None => self.fork(
-                    |machine| {
-                        machine.state.status = if and { Some(0) } else { None };
-                        run(machine)
+                    |shell| {
+                        shell.state.status = if and { Some(0) } else { None };
+                        run(shell)
                     },
-                    |machine| {
-                        machine.state.status = if and { None } else { Some(0) };
+                    |shell| {
+                        shell.state.status = if and { None } else { Some(0) };
                         Flow::Next
                     },
                 ),
@@ -205,12 +205,12 @@ impl Machine<'_> {
         Flow::Next
     }
 
-    /// `set -e`: some actions of dkms read the file where bash ignores it, as in `read_conf && return`, and some do not.
+    /// `set -e`: bash ignores it where the whole script stands before `&&` or in a condition, and nowhere else.
     fn end_perhaps(&mut self) -> Flow {
         if self.pending.len() > 200 {
             return self.limit("too many commands may end the file");
         }
-        self.note_unknown("whether `set -e` ends the file at a command that fails, which depends on what dkms is asked for,");
+        self.remark(Remark::MayEnd { assigning: self.assigning.clone() });
         let state = self.state.clone();
         self.pending.push((Flow::Exit, state));
         Flow::Next
@@ -228,9 +228,9 @@ impl Machine<'_> {
             flow = if last && self.state.options.lastpipe {
                 self.run_command(command)
             } else {
-                self.subshell(|machine| {
-                    machine.state.options.errexit = false;
-                    machine.run_command(command)
+                self.subshell(|shell| {
+                    shell.state.options.errexit = false;
+                    shell.run_command(command)
                 })
             };
             if flow != Flow::Next {
@@ -266,7 +266,7 @@ impl Machine<'_> {
         let flow = match command {
             ast::Command::Simple(simple) => self.run_simple(simple),
             ast::Command::Compound(compound, redirects) => {
-                self.run_redirected(redirects.as_ref(), |machine| machine.run_compound_command(compound))
+                self.run_redirected(redirects.as_ref(), |shell| shell.run_compound_command(compound))
             }
             ast::Command::Function(function) => {
                 self.state.functions.insert(function.fname.value.clone(), Some(Rc::new(function.clone())));
@@ -275,10 +275,10 @@ impl Machine<'_> {
             }
             ast::Command::ExtendedTest(test, redirects) => {
                 self.mark(&test.loc);
-                self.run_redirected(redirects.as_ref(), |machine| match machine.extended_test(&test.expr) {
+                self.run_redirected(redirects.as_ref(), |shell| match shell.extended_test(&test.expr) {
                     Ok(result) => {
-                        let refused = std::mem::take(&mut machine.refused);
-                        machine.state.status = match &test.expr {
+                        let refused = std::mem::take(&mut shell.refused);
+                        shell.state.status = match &test.expr {
                             ast::ExtendedTestExpr::BinaryTest(..) if refused => Some(2),
                             _ if refused => None,
                             _ => result.map(|yes| u8::from(!yes)),
@@ -315,21 +315,15 @@ impl Machine<'_> {
                 }
             }
             ast::CompoundCommand::BraceGroup(group) => self.run_compound(&group.list),
-            ast::CompoundCommand::Subshell(group) => {
-                self.subshell(|machine| machine.run_compound(&group.list))
-            }
+            ast::CompoundCommand::Subshell(group) => self.subshell(|shell| shell.run_compound(&group.list)),
             ast::CompoundCommand::IfClause(clause) => self.run_if(clause),
             ast::CompoundCommand::CaseClause(clause) => self.run_case(clause),
-            ast::CompoundCommand::ForClause(clause) => self.in_loop(|machine| machine.run_for(clause)),
+            ast::CompoundCommand::ForClause(clause) => self.in_loop(|shell| shell.run_for(clause)),
             ast::CompoundCommand::ArithmeticForClause(clause) => {
-                self.in_loop(|machine| machine.run_arithmetic_for(clause))
+                self.in_loop(|shell| shell.run_arithmetic_for(clause))
             }
-            ast::CompoundCommand::WhileClause(clause) => {
-                self.in_loop(|machine| machine.run_while(clause, true))
-            }
-            ast::CompoundCommand::UntilClause(clause) => {
-                self.in_loop(|machine| machine.run_while(clause, false))
-            }
+            ast::CompoundCommand::WhileClause(clause) => self.in_loop(|shell| shell.run_while(clause, true)),
+            ast::CompoundCommand::UntilClause(clause) => self.in_loop(|shell| shell.run_while(clause, false)),
             ast::CompoundCommand::Coprocess(command) => {
                 self.note_unknown("the result of `coproc`");
                 let name = command.name.as_ref().map_or("COPROC", |name| name.value.as_str()).to_owned();
@@ -375,13 +369,8 @@ impl Machine<'_> {
             Some(0) => self.run_compound(then),
             Some(_) => self.run_elses(elses),
             None => {
-                self.find(
-                    &codes::UNKNOWN_CONDITION,
-                    Severity::Note,
-                    "this condition cannot be decided here: both ways are taken as possible".to_owned(),
-                    None,
-                );
-                self.fork(|machine| machine.run_compound(then), |machine| machine.run_elses(elses))
+                self.remark(Remark::Condition);
+                self.fork(|shell| shell.run_compound(then), |shell| shell.run_elses(elses))
             }
         }
     }
@@ -427,8 +416,8 @@ impl Machine<'_> {
                 Ok(Some(false)) => cases = rest,
                 Ok(None) => {
                     return self.fork(
-                        |machine| machine.run_case_item(value, item, rest),
-                        |machine| machine.run_case_from(value, rest),
+                        |shell| shell.run_case_item(value, item, rest),
+                        |shell| shell.run_case_from(value, rest),
                     );
                 }
             }
@@ -505,11 +494,11 @@ impl Machine<'_> {
         let mark = self.pending.len();
         if words.uncertain {
             let name = clause.variable_name.clone();
-            let flow = self.run_unknown_times(|machine| {
-                if let Err(flow) = machine.assign(&name, None, unknown(), false) {
+            let flow = self.run_unknown_times(|shell| {
+                if let Err(flow) = shell.assign(&name, None, unknown(), false) {
                     return flow;
                 }
-                machine.run_compound(&clause.body.list)
+                shell.run_compound(&clause.body.list)
             });
             return self.end_loop(mark, flow);
         }
@@ -604,12 +593,12 @@ impl Machine<'_> {
             }
             match self.state.status {
                 None => {
-                    let flow = self.run_unknown_times(|machine| {
-                        let flow = machine.run_compound(&body.list);
+                    let flow = self.run_unknown_times(|shell| {
+                        let flow = shell.run_compound(&body.list);
                         if flow != Flow::Next {
                             return flow;
                         }
-                        machine.run_condition(condition)
+                        shell.run_condition(condition)
                     });
                     return self.end_loop(mark, flow);
                 }
@@ -629,13 +618,13 @@ impl Machine<'_> {
 
     fn run_arithmetic_for(&mut self, clause: &ast::ArithmeticForClauseCommand) -> Flow {
         self.mark(&clause.loc);
-        let evaluate =
-            |machine: &mut Self, expression: Option<&ast::UnexpandedArithmeticExpr>| match expression {
-                Some(expression) if !expression.value.trim().is_empty() => {
-                    machine.evaluate_arithmetic(&expression.value)
-                }
-                _ => Ok(Some(1)),
-            };
+        let evaluate = |shell: &mut Self, expression: Option<&ast::UnexpandedArithmeticExpr>| match expression
+        {
+            Some(expression) if !expression.value.trim().is_empty() => {
+                shell.evaluate_arithmetic(&expression.value)
+            }
+            _ => Ok(Some(1)),
+        };
         if let Err(flow) = evaluate(self, clause.initializer.as_ref()) {
             return flow;
         }
@@ -647,12 +636,12 @@ impl Machine<'_> {
                 Ok(Some(0)) => return self.end_loop(mark, Flow::Next),
                 Ok(Some(_)) => {}
                 Ok(None) => {
-                    let flow = self.run_unknown_times(|machine| {
-                        let flow = machine.run_compound(&clause.body.list);
+                    let flow = self.run_unknown_times(|shell| {
+                        let flow = shell.run_compound(&clause.body.list);
                         if flow != Flow::Next {
                             return flow;
                         }
-                        evaluate(machine, clause.updater.as_ref()).map_or_else(|flow| flow, |_| Flow::Next)
+                        evaluate(shell, clause.updater.as_ref()).map_or_else(|flow| flow, |_| Flow::Next)
                     });
                     return self.end_loop(mark, flow);
                 }
@@ -748,7 +737,7 @@ impl Machine<'_> {
             ast::IoFileRedirectTarget::ProcessSubstitution(ast::ProcessSubstitutionKind::Read, group) => {
                 let saved = std::mem::take(&mut self.state.output);
                 let sink = std::mem::replace(&mut self.state.stdout, Sink::Capture);
-                let flow = self.subshell(|machine| machine.run_compound(&group.list));
+                let flow = self.subshell(|shell| shell.run_compound(&group.list));
                 self.state.stdout = sink;
                 let text = std::mem::replace(&mut self.state.output, saved);
                 if flow != Flow::Next {
@@ -853,12 +842,7 @@ impl Machine<'_> {
             return;
         }
         let path = if is_unknown(path) { "a file" } else { path };
-        self.find(
-            &codes::WRITES,
-            Severity::Warning,
-            format!("the file writes to `{path}` while dkms reads it; this is not imitated"),
-            Some("create files in PRE_BUILD"),
-        );
+        self.remark(Remark::Writes(path.to_owned()));
     }
 
     // --- simple commands ------------------------------------------------------------------------------------------
@@ -1009,7 +993,7 @@ impl Machine<'_> {
         flow
     }
 
-    /// The expanded words of a command. Assignments after `export`, `declare` … stay out; [`Machine::declare`] takes them.
+    /// The expanded words of a command. Assignments after `export`, `declare` … stay out; [`Shell::declare`] takes them.
     fn command_words(
         &mut self,
         name: Option<&ast::Word>,
@@ -1133,7 +1117,7 @@ impl Machine<'_> {
         self.state.frames.push(std::collections::BTreeMap::new());
         let mark = self.pending.len();
         let ast::FunctionBody(body, redirects) = &function.body;
-        let mut flow = self.run_redirected(redirects.as_ref(), |machine| machine.run_compound_command(body));
+        let mut flow = self.run_redirected(redirects.as_ref(), |shell| shell.run_compound_command(body));
         if flow == Flow::Return {
             flow = Flow::Next;
         }
@@ -1168,7 +1152,7 @@ impl Machine<'_> {
     }
 
     /// Sources a text as a file at `path`; `return` ends it.
-    pub(super) fn source_text(&mut self, path: &str, text: &str) -> Flow {
+    pub(crate) fn source_text(&mut self, path: &str, text: &str) -> Flow {
         self.sources.push(path.to_owned());
         let mark = self.pending.len();
         let mut flow = self.run_text(text);
@@ -1199,7 +1183,7 @@ impl Machine<'_> {
     }
 
     /// The final state with every state in which the shell may have ended before.
-    pub(super) fn join_all(&mut self) {
+    pub(crate) fn join_all(&mut self) {
         for (_, state) in std::mem::take(&mut self.pending) {
             let current = std::mem::replace(&mut self.state, State::new());
             self.state = merge(current, state);

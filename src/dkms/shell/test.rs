@@ -4,10 +4,11 @@
 
 use brush_parser::ast::{BinaryPredicate as Binary, ExtendedTestExpr as Expr, UnaryPredicate as Unary};
 
-use super::machine::{BASH_MAJOR, Flow, Machine};
 use super::pattern::{self, Glob};
 use super::refusal;
 use super::state::{Data, MAYBE, UNKNOWN, Variable, is_unknown};
+use super::variables::BASH_MAJOR;
+use super::{Flow, Shell};
 
 /// `None`: not known.
 type Answer = Option<bool>;
@@ -35,7 +36,7 @@ fn empty(text: &str) -> Answer {
     }
 }
 
-impl Machine<'_> {
+impl Shell<'_> {
     /// `[[ … ]]`.
     pub(super) fn extended_test(&mut self, expression: &Expr) -> Result<Answer, Flow> {
         self.enter()?;
@@ -122,8 +123,8 @@ impl Machine<'_> {
                     if let Some(answer) = compare_major(operator, left, &text) {
                         return Ok(Some(answer));
                     }
-                    let a = self.tolerated(|machine| machine.arithmetic(left, 0))?;
-                    let b = self.tolerated(|machine| machine.arithmetic(&text, 0))?;
+                    let a = self.tolerated(|shell| shell.arithmetic(left, 0))?;
+                    let b = self.tolerated(|shell| shell.arithmetic(&text, 0))?;
                     // an error is no more than a no
                     let (Some(a), Some(b)) = (a, b) else { return Ok(Some(false)) };
                     return Ok(a.zip(b).map(|(a, b)| compare(operator, a, b)));

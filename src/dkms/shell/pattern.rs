@@ -591,7 +591,7 @@ pub(super) fn basic_to_extended(text: &str) -> String {
 }
 
 /// Compiles a POSIX extended regular expression; `None`: not supported or not valid.
-pub(super) fn extended(text: &str, ignore_case: bool) -> Option<Regex> {
+pub(crate) fn extended(text: &str, ignore_case: bool) -> Option<Regex> {
     compile(&extended_to_regex(text)?, ignore_case)
 }
 

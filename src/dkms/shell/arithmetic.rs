@@ -2,9 +2,10 @@
 //!
 //! Must not expand `$`: that happens before; must not recurse without limit.
 
-use super::machine::{BASH_MAJOR, Flow, Machine};
 use super::state::{Data, is_unknown};
 use super::test::compare_major;
+use super::variables::BASH_MAJOR;
+use super::{Flow, Shell};
 
 /// `None`: not known.
 type Number = Option<i64>;
@@ -39,7 +40,7 @@ const LEVELS: [&[&str]; 10] = [
     &["*", "/", "%"],
 ];
 
-impl Machine<'_> {
+impl Shell<'_> {
     /// Evaluates an expression whose `$` are already expanded; `Err` ends the shell as bash does on an error.
     pub(super) fn arithmetic(&mut self, text: &str, depth: usize) -> Result<Number, Flow> {
         if let Some(answer) = self.compare_version(text) {

@@ -1,4 +1,4 @@
-//! What a shell remembers while a `dkms.conf` runs: variables, functions, options, output; and how two possible pasts merge.
+//! What a shell remembers while a script runs: variables, functions, options, output; and how two possible pasts merge.
 //!
 //! Must not evaluate anything and must not read files.
 
@@ -9,24 +9,37 @@ use std::rc::Rc;
 use brush_parser::ast;
 
 /// Stands in a string for a part that is set but cannot be known; a Unicode noncharacter, removed from every input.
-pub(super) const UNKNOWN: char = '\u{10FFFE}';
+pub(crate) const UNKNOWN: char = '\u{10FFFE}';
 /// Stands for a variable or element that may also be unset.
-pub(super) const MAYBE: char = '\u{10FFFF}';
+pub(crate) const MAYBE: char = '\u{10FFFF}';
 
 /// Whether any part of the text cannot be known.
-pub(super) fn is_unknown(text: &str) -> bool {
+pub(crate) fn is_unknown(text: &str) -> bool {
     // Both noncharacters start with the byte F4, which no common text contains.
     text.as_bytes().contains(&0xF4) && text.contains([UNKNOWN, MAYBE])
 }
 
 /// The string whose whole content cannot be known.
-pub(super) fn unknown() -> String {
+pub(crate) fn unknown() -> String {
     UNKNOWN.to_string()
+}
+
+/// Bytes as text for the evaluator: UTF-8 or U+FFFD, without NUL, without the characters that stand for the unknown.
+pub(crate) fn clean_text(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    if text.as_bytes().contains(&0) || is_unknown(&text) {
+        return text
+            .chars()
+            .filter(|c| *c != '\0')
+            .map(|c| if matches!(c, UNKNOWN | MAYBE) { '\u{FFFD}' } else { c })
+            .collect();
+    }
+    text.into_owned()
 }
 
 /// The content of a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Data {
+pub(crate) enum Data {
     /// Declared without a value.
     Unset,
     /// A plain value.
@@ -41,7 +54,7 @@ pub(super) enum Data {
 
 /// A variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Variable {
+pub(crate) struct Variable {
     /// Its content.
     pub data: Data,
     /// `readonly`.
@@ -84,7 +97,7 @@ impl Variable {
 
 impl Data {
     /// Whether one of its values is like this.
-    pub(super) fn any(&self, is_so: impl Fn(&str) -> bool) -> bool {
+    pub(crate) fn any(&self, is_so: impl Fn(&str) -> bool) -> bool {
         match self {
             Self::Scalar(text) => is_so(text),
             Self::Indexed(values) => values.values().any(|text| is_so(text)),
@@ -94,8 +107,8 @@ impl Data {
     }
 }
 
-/// Whether a value takes what is behind it along when dkms writes it between double quotes and reads it again.
-pub(super) fn reaches_on(text: &str) -> bool {
+/// Whether a value takes what is behind it along when it is written between double quotes and read again.
+pub(crate) fn reaches_on(text: &str) -> bool {
     let odd = |quote: char| text.matches(quote).count() % 2 == 1;
     odd('"') || odd('`') || text.ends_with('\\')
 }
@@ -103,7 +116,7 @@ pub(super) fn reaches_on(text: &str) -> bool {
 /// Shell options that change a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools, reason = "each is an independent switch of bash")]
-pub(super) struct Options {
+pub(crate) struct Options {
     pub errexit: bool,
     pub nounset: bool,
     pub noglob: bool,
@@ -126,8 +139,8 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// Those of a file that set nothing: dkms switches `extglob` on.
-    pub(super) const fn new() -> Self {
+    /// Those of a bash that is not interactive.
+    pub(crate) const fn new() -> Self {
         Self {
             errexit: false,
             nounset: false,
@@ -139,7 +152,7 @@ impl Options {
             pipefail: false,
             allexport: false,
             lastpipe: false,
-            extglob: true,
+            extglob: false,
             braceexpand: true,
             patsub_replacement: true,
             xpg_echo: false,
@@ -152,7 +165,7 @@ impl Options {
 
 /// Where standard output or standard error goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sink {
+pub(crate) enum Sink {
     /// Into [`State::output`].
     Capture,
     /// Nowhere that the file could see again.
@@ -161,7 +174,7 @@ pub(super) enum Sink {
 
 /// Standard input: a text and how far it has been read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Input {
+pub(crate) struct Input {
     pub text: Rc<str>,
     pub position: usize,
 }
@@ -171,7 +184,7 @@ pub(super) type Function = Rc<ast::FunctionDefinition>;
 
 /// A value that copies share until one of them changes it: every subshell and branch copies the state, few change much.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Shared<T>(Rc<T>);
+pub(crate) struct Shared<T>(Rc<T>);
 
 impl<T> From<T> for Shared<T> {
     fn from(value: T) -> Self {
@@ -201,7 +214,7 @@ impl<T: Clone> DerefMut for Shared<T> {
 
 /// Everything that a branch of a condition can change.
 #[derive(Debug, Clone)]
-pub(super) struct State {
+pub(crate) struct State {
     pub variables: Shared<BTreeMap<String, Variable>>,
     /// What `local` hid, a map a function call.
     pub frames: Shared<Vec<BTreeMap<String, Option<Variable>>>>,
@@ -230,7 +243,7 @@ pub(super) struct State {
 
 impl State {
     /// An empty shell in the root directory.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             variables: Shared::default(),
             frames: Shared::default(),
@@ -257,7 +270,7 @@ impl State {
     }
 
     /// Sets a scalar without any checks.
-    pub(super) fn set(&mut self, name: &str, value: impl Into<String>) {
+    pub(crate) fn set(&mut self, name: &str, value: impl Into<String>) {
         self.variables.insert(name.to_owned(), Variable::new(Data::Scalar(value.into())));
     }
 

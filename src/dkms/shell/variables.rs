@@ -1,295 +1,14 @@
-//! The evaluator's core: limits, findings, variables, subshells, and branches that are both possible.
+//! Variables, their elements and how they are assigned (bash manual, "Shell Parameters" and "Arrays").
 //!
-//! Has no way to run a program or to open a file; the two trees of [`super::Inputs`] are all it can see.
+//! Must not run commands; what a value is made of is in [`super::expand`].
 
-use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
-use std::rc::Rc;
+use std::collections::BTreeMap;
 
-use super::Inputs;
-use super::codes;
 use super::pattern::Glob;
-use super::state::{Data, MAYBE, Sink, State, UNKNOWN, Variable, is_unknown, merge, reaches_on, unknown};
-use super::syntax::{self, Script};
-use crate::diagnostic::{Code, Severity};
+use super::state::{Data, MAYBE, Variable, is_unknown, reaches_on, unknown};
+use super::{Flow, STRING, Shell};
 
-/// Steps one evaluation may take; a few hundred thousand take well below a second.
-pub(super) const STEPS: u64 = 400_000;
-/// Nested calls, expansions and substitutions.
-const DEPTH: usize = 300;
-/// Characters of one string or of an output.
-const STRING: usize = 1 << 20;
-/// Words of one command or elements of one array.
-const LIST: usize = 100_000;
-/// Bytes of all of them together.
-const LIST_BYTES: usize = 16 << 20;
-
-/// Why a command list stops.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flow {
-    /// It does not.
-    Next,
-    Break(u32),
-    Continue(u32),
-    Return,
-    /// An arithmetic error, which fails the command.
-    Failed,
-    /// The (sub)shell ends.
-    Exit,
-    /// A limit was exceeded: the evaluation ends.
-    Limit,
-}
-
-/// A finding before the file it belongs to is attached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Finding {
-    pub code: &'static Code,
-    pub severity: Severity,
-    pub message: String,
-    pub place: Option<Range<usize>>,
-    pub hint: Option<String>,
-}
-
-/// A running shell.
-pub(super) struct Machine<'a> {
-    pub inputs: &'a Inputs<'a>,
-    pub state: State,
-    pub findings: Vec<Finding>,
-    /// Where the command of the main file that is running stands.
-    pub place: Option<Range<usize>>,
-    /// What is being assigned, for findings.
-    pub assigning: Option<String>,
-    /// Above zero: inside text that is not the main file.
-    pub foreign: usize,
-    /// Name and version as the directories under /usr/src and /var/lib/dkms know them.
-    pub identity: Option<(String, String)>,
-    /// The path that `BASH_SOURCE` shows.
-    pub script_path: String,
-    /// Whether it asked for paths where the driver may lie, or sourced a file that holds more than assignments.
-    pub looked_at_files: Cell<bool>,
-    /// States of branches that may have left early, with how.
-    pub pending: Vec<(Flow, State)>,
-    /// Above zero: a failing command does not end a `set -e` shell.
-    pub lenient: usize,
-    /// A regular expression was none.
-    pub refused: bool,
-    /// A redirection may have failed.
-    pub doubtful: bool,
-    /// Loops around the running command.
-    pub loops: u32,
-    /// The running command held a command substitution.
-    pub substituted: bool,
-    /// Something unknown may have set directives.
-    pub open_directives: bool,
-    /// From some place on nothing is known any more.
-    pub lost: bool,
-    /// An arithmetic error fails the command only.
-    pub tolerant: bool,
-    pub function_names: Vec<String>,
-    pub sources: Vec<String>,
-    /// Line of the running command.
-    pub line: usize,
-    /// Characters and lines before the part of the main file that is running.
-    pub offset: (usize, usize),
-    steps: u64,
-    depth: usize,
-    scripts: HashMap<String, Rc<Script>>,
-}
-
-impl<'a> Machine<'a> {
-    /// A shell with nothing set.
-    pub(super) fn new(inputs: &'a Inputs<'a>) -> Self {
-        Self {
-            inputs,
-            state: State::new(),
-            findings: Vec::new(),
-            place: None,
-            assigning: None,
-            foreign: 0,
-            identity: None,
-            script_path: String::new(),
-            looked_at_files: Cell::new(false),
-            pending: Vec::new(),
-            lenient: 0,
-            refused: false,
-            doubtful: false,
-            loops: 0,
-            substituted: false,
-            open_directives: false,
-            lost: false,
-            tolerant: false,
-            function_names: Vec::new(),
-            sources: Vec::new(),
-            line: 0,
-            offset: (0, 0),
-            steps: 0,
-            depth: 0,
-            scripts: HashMap::new(),
-        }
-    }
-
-    // --- findings -------------------------------------------------------------------------------------------------
-
-    /// Adds a finding at the running command, once.
-    pub(super) fn find(
-        &mut self,
-        code: &'static Code,
-        severity: Severity,
-        message: String,
-        hint: Option<&str>,
-    ) {
-        let finding =
-            Finding { code, severity, message, place: self.place.clone(), hint: hint.map(str::to_owned) };
-        if self.findings.len() < 500 && !self.findings.contains(&finding) {
-            self.findings.push(finding);
-        }
-    }
-
-    /// An error that ends the shell, as bash does for a bad expansion or an assignment to a readonly variable.
-    pub(super) fn fatal(&mut self, message: &str) -> Flow {
-        self.find(
-            &codes::RUNTIME,
-            Severity::Error,
-            format!("{message}: bash ends here, and dkms sees no directive at all"),
-            None,
-        );
-        self.state.status = Some(1);
-        Flow::Exit
-    }
-
-    /// An error of arithmetic, which ends the shell only in an expansion.
-    pub(super) fn arithmetic_fails(&mut self, message: &str) -> Flow {
-        if !self.tolerant {
-            return self.fatal(message);
-        }
-        self.find(&codes::RUNTIME, Severity::Warning, format!("{message}: the command fails"), None);
-        Flow::Failed
-    }
-
-    /// A limit is exceeded.
-    pub(super) fn limit(&mut self, message: &str) -> Flow {
-        self.find(&codes::LIMIT, Severity::Error, message.to_owned(), None);
-        Flow::Limit
-    }
-
-    /// Something of the build machine decides; `what` says what.
-    pub(super) fn note_unknown(&mut self, what: &str) {
-        let target =
-            self.assigning.as_ref().map(|name| format!(", so `{name}` is unknown")).unwrap_or_default();
-        self.find(
-            &codes::UNKNOWN_COMMAND,
-            Severity::Note,
-            format!("{what} is not known here{target}"),
-            Some("state the fact in the file, or give it to kpkg"),
-        );
-    }
-
-    /// Something whose effects are not imitated: from here on nothing is known.
-    pub(super) fn lose(&mut self, what: &str) {
-        self.note_unknown(&format!("{what} is not imitated: what follows"));
-        self.lost = true;
-    }
-
-    /// Something that only other software would bring.
-    pub(super) fn note_assumed(&mut self, what: &str) {
-        self.find(
-            &codes::NOT_MENTIONED,
-            Severity::Note,
-            format!("{what} is taken as absent, as on a machine without further software"),
-            None,
-        );
-    }
-
-    /// A pattern that would list files which are not known.
-    pub(super) fn note_unknown_glob(&mut self, pattern: &str) {
-        self.note_unknown(&format!("the list of files that `{pattern}` matches"));
-    }
-
-    // --- limits ---------------------------------------------------------------------------------------------------
-
-    /// Charges work.
-    pub(super) fn step(&mut self, count: u64) -> Result<(), Flow> {
-        self.steps = self.steps.saturating_add(count);
-        if self.steps > STEPS {
-            return Err(self.limit("the file needs too many steps; does a loop end?"));
-        }
-        Ok(())
-    }
-
-    /// Goes one level deeper.
-    pub(super) fn enter(&mut self) -> Result<(), Flow> {
-        if self.depth >= DEPTH {
-            return Err(self.limit("the file is nested too deeply or calls itself without end"));
-        }
-        self.depth += 1;
-        Ok(())
-    }
-
-    /// Comes back from [`Machine::enter`].
-    pub(super) fn leave(&mut self) {
-        self.depth -= 1;
-    }
-
-    /// Checks the length of a list.
-    pub(super) fn check_size(&mut self, count: usize) -> Result<(), Flow> {
-        if count > LIST {
-            return Err(self.limit("a list gets too long"));
-        }
-        self.step(u64::try_from(count / 16).unwrap_or(u64::MAX))
-    }
-
-    /// Checks how much a list holds, which is copied each time it changes.
-    pub(super) fn check_list<'t>(&mut self, texts: impl Iterator<Item = &'t String>) -> Result<(), Flow> {
-        let total: usize = texts.map(String::len).sum();
-        if total > LIST_BYTES {
-            return Err(self.limit("a list gets too long"));
-        }
-        self.step(u64::try_from(total / 512).unwrap_or(u64::MAX))
-    }
-
-    /// Checks the length of a string.
-    pub(super) fn check_length(&mut self, text: &str) -> Result<(), Flow> {
-        if text.len() > STRING {
-            return Err(self.limit("a value gets too long"));
-        }
-        self.step(u64::try_from(text.len() / 1024).unwrap_or(u64::MAX))
-    }
-
-    /// The parsed form of a text, remembered.
-    pub(super) fn script(&mut self, text: &str) -> Rc<Script> {
-        if let Some(script) = self.scripts.get(text) {
-            return Rc::clone(script);
-        }
-        let script = Rc::new(syntax::parse(text));
-        if self.scripts.len() < 1000 {
-            self.scripts.insert(text.to_owned(), Rc::clone(&script));
-        }
-        script
-    }
-
-    // --- output ---------------------------------------------------------------------------------------------------
-
-    /// Writes to standard output.
-    pub(super) fn print(&mut self, text: &str) -> Result<(), Flow> {
-        if self.state.stdout == Sink::Capture {
-            self.state.output.push_str(text);
-            if self.state.output.len() > 4 * STRING {
-                return Err(self.limit("a command prints too much"));
-            }
-        }
-        self.step(u64::try_from(text.len() / 1024).unwrap_or(u64::MAX))
-    }
-
-    /// A message on standard error whose words are not imitated.
-    pub(super) fn complain(&mut self) {
-        if self.state.stderr == Sink::Capture {
-            self.state.output.push(UNKNOWN);
-        }
-    }
-
-    // --- variables ------------------------------------------------------------------------------------------------
-
+impl Shell<'_> {
     /// The value of `$name`: element 0 of an array; `None` when unset.
     pub(super) fn scalar(&self, name: &str) -> Option<String> {
         let Some(variable) = self.state.variables.get(name) else { return self.dynamic(name) };
@@ -357,7 +76,7 @@ impl<'a> Machine<'a> {
     }
 
     /// A variable as an indexed array.
-    pub(super) fn indexed(&self, name: &str) -> BTreeMap<usize, String> {
+    pub(crate) fn indexed(&self, name: &str) -> BTreeMap<usize, String> {
         match self.state.variables.get(name).map(|variable| &variable.data) {
             Some(Data::Indexed(values)) => values.clone(),
             Some(Data::Scalar(value)) => BTreeMap::from([(0, value.clone())]),
@@ -379,7 +98,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// `FUNCNAME` or `BASH_SOURCE`: who called dkms's reader of the file is not known.
+    /// `FUNCNAME` or `BASH_SOURCE`: who had the script run is not known.
     fn calls(&self, names: bool) -> BTreeMap<usize, String> {
         let functions = self.function_names.len();
         let mut calls: Vec<String> = if names {
@@ -540,7 +259,7 @@ impl<'a> Machine<'a> {
                     if append { value.push_str(&text) } else { *value = text }
                 }
                 Data::Scalar(value) if append => value.push_str(&text),
-                Data::Unknown if append || super::is_array_directive(name) => {}
+                Data::Unknown if append || self.outside.is_array(name) => {}
                 data => *data = Data::Scalar(text),
             }
             return self.check_value(name);
@@ -730,134 +449,6 @@ impl<'a> Machine<'a> {
             }
         }
     }
-
-    // --- branches -------------------------------------------------------------------------------------------------
-
-    /// Runs two ways on from here, both possible, and goes on with what they have in common.
-    pub(super) fn fork(
-        &mut self,
-        first: impl FnOnce(&mut Self) -> Flow,
-        second: impl FnOnce(&mut Self) -> Flow,
-    ) -> Flow {
-        let weight = self.state.weight();
-        if self.step(weight).is_err() || self.pending.len() > 200 {
-            return self.limit("too many conditions depend on what is not known");
-        }
-        let base = self.state.clone();
-        let flow_a = first(self);
-        let state_a = std::mem::replace(&mut self.state, base);
-        let flow_b = second(self);
-        if flow_a == Flow::Limit || flow_b == Flow::Limit {
-            return Flow::Limit;
-        }
-        if flow_a == flow_b {
-            let state_b = std::mem::replace(&mut self.state, State::new());
-            self.state = merge(state_a, state_b);
-            return flow_a;
-        }
-        if flow_b == Flow::Next {
-            self.pending.push((flow_a, state_a));
-            flow_b
-        } else {
-            let state_b = std::mem::replace(&mut self.state, state_a);
-            self.pending.push((flow_b, state_b));
-            flow_a
-        }
-    }
-
-    /// Merges the states of branches that left early in a way that ends here.
-    pub(super) fn join_pending(&mut self, mark: usize, ends: impl Fn(Flow) -> bool) {
-        let mut i = mark;
-        while i < self.pending.len() {
-            if ends(self.pending[i].0) {
-                let (_, state) = self.pending.remove(i);
-                let current = std::mem::replace(&mut self.state, State::new());
-                self.state = merge(current, state);
-            } else {
-                i += 1;
-            }
-        }
-    }
-
-    /// Runs something in a copy of the shell; only output, status and findings come back.
-    pub(super) fn subshell(&mut self, run: impl FnOnce(&mut Self) -> Flow) -> Flow {
-        let weight = self.state.weight();
-        if let Err(flow) = self.step(weight) {
-            return flow;
-        }
-        if let Err(flow) = self.enter() {
-            return flow;
-        }
-        // what is printed goes on growing, and is no part of what is restored
-        let output = std::mem::take(&mut self.state.output);
-        let saved = self.state.clone();
-        self.state.output = output;
-        self.state.exit_trap = None;
-        let loops = self.loops;
-        let mark = self.pending.len();
-        let flow = run(self);
-        self.leave();
-        self.loops = loops;
-        if flow == Flow::Limit {
-            return flow;
-        }
-        self.join_pending(mark, |_| true);
-        let flow = self.run_exit_trap();
-        if flow == Flow::Limit {
-            return flow;
-        }
-        let ended = std::mem::replace(&mut self.state, saved);
-        self.state.output = ended.output;
-        self.state.status = ended.status;
-        self.state.input = ended.input;
-        Flow::Next
-    }
-
-    /// Runs the command of `trap … EXIT`.
-    pub(super) fn run_exit_trap(&mut self) -> Flow {
-        let Some(command) = self.state.exit_trap.take() else { return Flow::Next };
-        let status = self.state.status;
-        let flow = self.run_text(&command);
-        // unless the command has a word in it
-        if flow != Flow::Exit {
-            self.state.status = status;
-        }
-        flow
-    }
-
-    /// `$(command)`: its output without the final newlines.
-    pub(super) fn substitute(&mut self, command: &str) -> Result<String, Flow> {
-        if is_unknown(command) {
-            self.state.status = None;
-            self.substituted = true;
-            return Ok(unknown());
-        }
-        let saved = (std::mem::take(&mut self.state.output), self.state.stdout, self.lenient);
-        let tolerant = std::mem::replace(&mut self.tolerant, false);
-        self.state.stdout = Sink::Capture;
-        self.lenient = 0;
-        // Bash switches `set -e` off in command substitutions unless in POSIX mode (bash manual, "Command Execution Environment").
-        let errexit = std::mem::replace(&mut self.state.options.errexit, false);
-        let flow = if let Some(path) =
-            command.trim().strip_prefix('<').filter(|rest| !rest.starts_with(['<', '(']))
-        {
-            let path = path.trim().to_owned();
-            self.subshell(|machine| machine.print_file_word(&path))
-        } else {
-            self.subshell(|machine| machine.run_text(command))
-        };
-        self.state.options.errexit = errexit;
-        let output = std::mem::replace(&mut self.state.output, saved.0);
-        self.state.stdout = saved.1;
-        self.lenient = saved.2;
-        self.tolerant = tolerant;
-        self.substituted = true;
-        if flow == Flow::Limit {
-            return Err(flow);
-        }
-        self.check_length(&output)?;
-        Ok(output.trim_end_matches('\n').replace('\0', ""))
-    }
 }
 
 /// The elements of an associative array as bash 5 lists them: by their places in a table of hashes.
@@ -891,7 +482,7 @@ pub(super) fn is_nonsense_name(name: &str) -> bool {
     )
 }
 
-/// Stands for `${BASH_VERSINFO[0]}`: not known, but for that it is 4 or more on every system that has a supported dkms.
+/// Stands for `${BASH_VERSINFO[0]}`: not known, but for that it is 4 or more on every system that is supported.
 pub(super) const BASH_MAJOR: &str = "\u{10FFFE}bash\u{10FFFE}";
 
 /// Variables that bash computes or that depend on how it was built and called; assignments do not fix most of them.
@@ -928,7 +519,7 @@ const COMPUTED: [&str; 30] = [
     "_",
 ];
 
-/// Variables of whoever calls dkms.
+/// Variables of whoever has the script run.
 const OF_THE_CALLER: [&str; 20] = [
     "BASH_ENV",
     "CDPATH",

@@ -6,7 +6,7 @@ use brush_parser::{ParserOptions, Token, ast, parse_tokens, uncached_tokenize_st
 
 /// A parsed text: the commands that bash would get to run.
 #[derive(Debug)]
-pub(super) struct Script {
+pub(crate) struct Script {
     /// Parsed parts, each with the character offset and the number of lines it starts behind.
     pub parts: Vec<Part>,
     /// Why the rest does not run.
@@ -15,7 +15,7 @@ pub(super) struct Script {
 
 /// One part of a script.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(crate) struct Part {
     /// The commands.
     pub program: ast::Program,
     /// Characters before it.
@@ -26,7 +26,7 @@ pub(super) struct Part {
 
 /// Where and why parsing stops.
 #[derive(Debug, Clone)]
-pub(super) struct SyntaxError {
+pub(crate) struct SyntaxError {
     /// Byte offset.
     pub at: usize,
     /// What is wrong.
@@ -37,7 +37,7 @@ pub(super) struct SyntaxError {
 
 /// What bash does about something that does not parse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Ends {
+pub(crate) enum Ends {
     /// What precedes it counts.
     Rest,
     /// It may end the whole shell, so that nothing counts: something is wrong in a command substitution (bash 5.2).
@@ -249,7 +249,7 @@ fn doublings(tokens: &[Token]) -> u32 {
 const REFUSED: &str = "it is nested too deeply to be read safely";
 
 /// Parses a text.
-pub(super) fn parse(text: &str) -> Script {
+pub(crate) fn parse(text: &str) -> Script {
     let refused = |at, parts| Script {
         parts,
         error: Some(SyntaxError { at, message: REFUSED.to_owned(), ends: Ends::Reader }),
@@ -311,7 +311,7 @@ fn parse_lines(text: &str, message: String, budget: &mut Budget) -> Script {
 }
 
 /// The first command substitution that does not parse: bash reads it with the command that it stands in, run or not, and ends there.
-pub(super) fn misspelt_substitution(text: &str) -> Option<SyntaxError> {
+pub(crate) fn misspelt_substitution(text: &str) -> Option<SyntaxError> {
     if !text.contains("$(") {
         return None;
     }

@@ -3,10 +3,11 @@
 //! Works on the raw text of a word, because what a backslash or a quote means depends on where it stands. Must not run commands itself.
 
 use super::escapes::{Style, decode};
-use super::machine::{BASH_MAJOR, Flow, Machine};
 use super::pattern::{Glob, Part};
 use super::scan::{end_of_ansi, end_of_arithmetic, end_of_substitution};
 use super::state::{Data, MAYBE, UNKNOWN, is_unknown, unknown};
+use super::variables::BASH_MAJOR;
+use super::{Flow, Shell};
 
 /// How text is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,7 +249,7 @@ pub(super) fn end_of_double(text: &str, at: usize) -> Option<usize> {
     None
 }
 
-impl Machine<'_> {
+impl Shell<'_> {
     /// A word as one string without splitting or globbing: the value of an assignment.
     pub(super) fn expand_assigned(&mut self, text: &str) -> Result<String, Flow> {
         Ok(self.expand_single(text, ASSIGNED)?.text)
@@ -507,7 +508,7 @@ impl Machine<'_> {
     /// `((…))`: its status; what is no expression fails.
     pub(super) fn arithmetic_status(&mut self, text: &str) -> Result<Option<u8>, Flow> {
         let expanded = self.expand_single(text, QUOTED)?.text;
-        let value = self.tolerated(|machine| machine.arithmetic(&expanded, 0))?;
+        let value = self.tolerated(|shell| shell.arithmetic(&expanded, 0))?;
         Ok(value.map_or(Some(1), |value| value.map(|value| u8::from(value == 0))))
     }
 
@@ -574,7 +575,7 @@ impl Machine<'_> {
             }
             "$" => Expansion::One(unknown()),
             "!" => self.scalar("!").map_or(Expansion::Unset, Expansion::One),
-            "0" => Expansion::One("/usr/sbin/dkms".to_owned()),
+            "0" => Expansion::One(self.outside.program().to_owned()),
             _ if name.starts_with(|c: char| c.is_ascii_digit()) => {
                 let index: usize = name.parse().unwrap_or(usize::MAX);
                 if self.state.is_positional_open() {
@@ -621,7 +622,7 @@ impl Machine<'_> {
                 (None, "*" | "@") => {
                     let found =
                         self.state.variables.iter().filter(|(name, _)| name.starts_with(&parameter.name));
-                    // dkms and its caller have more of short names
+                    // whoever has the script run may have more of short names
                     let uncertain = parameter.name.len() < 3
                         || self.state.open_names
                         || found.clone().any(|(_, variable)| variable.place.is_none());
@@ -850,7 +851,7 @@ impl Machine<'_> {
             Expansion::Many { values, star, uncertain } => {
                 let values = if parameter.subscript.is_none() {
                     // For positional parameters index 0 is `$0`.
-                    let mut all = vec!["/usr/sbin/dkms".to_owned()];
+                    let mut all = vec![self.outside.program().to_owned()];
                     all.extend(values);
                     slice_of(&all, offset, length).unwrap_or_default().to_vec()
                 } else {
@@ -899,7 +900,7 @@ impl Machine<'_> {
             Data::Associative(_) => "A",
             _ => "",
         };
-        // what dkms set has others
+        // what was set before the script has others
         if variable.odd
             || variable.place.is_none()
             || self.state.options.allexport
@@ -1303,7 +1304,7 @@ fn backquoted(text: &str, at: usize, double: bool) -> (String, usize) {
 
 // --- braces -----------------------------------------------------------------------------------------------------------
 
-impl Machine<'_> {
+impl Shell<'_> {
     /// Brace expansion (bash manual, "Brace Expansion") of a word's raw text.
     pub(super) fn brace_expand(&mut self, text: &str) -> Result<Vec<String>, Flow> {
         if !text.contains('{') {
@@ -1456,7 +1457,7 @@ fn numbers(first: i64, last: i64, step: u64) -> Result<impl Iterator<Item = i64>
 
 // --- globbing ---------------------------------------------------------------------------------------------------------
 
-impl Machine<'_> {
+impl Shell<'_> {
     fn glob(&mut self, field: Field, words: &mut Words) -> Result<(), Flow> {
         if !field.active || self.state.options.noglob || is_unknown(&field.text) || !has_glob(&field.pattern)
         {
@@ -1478,7 +1479,7 @@ impl Machine<'_> {
             None => {
                 self.note_unknown_glob(&field.text);
                 words.uncertain = true;
-                // The written text stays in front, so that quotes of dkms's export line stay balanced.
+                // The written text stays in front, so that the quotes of a line that is made to be read again stay balanced.
                 words.list.push(field.text + &unknown());
             }
         }

@@ -1,34 +1,16 @@
-//! Which file a path of the build machine means: the driver's tree, the kernel headers, a given fact, or nothing known.
+//! Which file a path means, and what follows for tests, reading and patterns: what every system has, and what [`Outside`] knows.
 //!
-//! Reads through the two trees only.
+//! Must not open files; it reads through [`ReadTree`] only.
+//!
+//! [`Outside`]: super::Outside
 
-use super::machine::{Flow, Machine};
+use super::outside::{Location, ReadTree};
 use super::pattern::Glob;
-use super::state::is_unknown;
+use super::state::{clean_text, is_unknown};
+use super::{Flow, Shell};
 
 /// The most that is read of one file.
 const FILE: usize = 1 << 20;
-
-/// Where a path leads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Location {
-    /// In the driver's tree, relative to its root.
-    Source(String),
-    /// In the kernel headers.
-    Headers(String),
-    /// `/dev/null`.
-    Null,
-    /// The os-release file.
-    OsRelease,
-    /// A directory that every system has.
-    Directory,
-    /// Known not to exist.
-    Absent,
-    /// Not there on a machine that is described; see [`super::plain`].
-    NotMentioned,
-    /// Not known.
-    Unknown,
-}
 
 /// What reading gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,18 +62,18 @@ pub(super) fn normalise(directory: &str, path: &str) -> String {
     format!("/{}", parts.join("/"))
 }
 
-impl Machine<'_> {
+impl<'a> Shell<'a> {
     /// Where a path leads, and a note where that is taken from what the machine is said to have.
-    fn locate(&mut self, path: &str) -> Location {
+    fn locate(&mut self, path: &str) -> Location<'a> {
         let location = self.look_up(path);
-        if location != Location::NotMentioned {
-            return location;
+        if matches!(location, Location::NotMentioned) {
+            self.note_assumed(&format!("`{path}`"));
+            return Location::Absent;
         }
-        self.note_assumed(&format!("`{path}`"));
-        Location::Absent
+        location
     }
 
-    fn look_up(&self, path: &str) -> Location {
+    fn look_up(&self, path: &str) -> Location<'a> {
         if is_unknown(path) || is_unknown(&self.state.directory) {
             return Location::Unknown;
         }
@@ -102,11 +84,7 @@ impl Machine<'_> {
         match path.as_str() {
             "/dev/null" => return Location::Null,
             "/etc/os-release" | "/usr/lib/os-release" => {
-                return if self.inputs.os_release.is_some() {
-                    Location::OsRelease
-                } else {
-                    Location::Unknown
-                };
+                return self.outside.os_release().map_or(Location::Unknown, Location::OsRelease);
             }
             "/" | "/usr" | "/etc" | "/var" | "/usr/src" | "/lib/modules" | "/lib" | "/tmp" | "/usr/bin"
             | "/bin" => {
@@ -114,100 +92,25 @@ impl Machine<'_> {
             }
             _ => {}
         }
-        if let Some(location) = self.locate_headers(&path) {
-            return location;
-        }
-        if let Some(location) = self.locate_source(&path) {
+        if let Some(location) = self.outside.locate(&path) {
             return location;
         }
         let first = path[1..].split('/').next().unwrap_or("");
         if !ROOT.contains(&first) {
             return Location::Absent;
         }
-        if self.inputs.is_described() && super::plain::lacks(&path) {
-            return Location::NotMentioned;
-        }
-        Location::Unknown
-    }
-
-    fn locate_headers(&self, path: &str) -> Option<Location> {
-        let kernel = self.inputs.kernel.as_deref()?;
-        let rest = path.strip_prefix("/lib/modules/").or_else(|| path.strip_prefix("/usr/lib/modules/"))?;
-        let rest = rest.strip_prefix(kernel)?;
-        if rest.is_empty() {
-            return Some(if self.inputs.headers.is_some() { Location::Directory } else { Location::Unknown });
-        }
-        let inside = rest.strip_prefix('/')?;
-        let rest = match inside.strip_prefix("build") {
-            Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
-            // an installed kernel has more than headers, and not every one a link to its source
-            _ if inside.starts_with("source") => return None,
-            _ => return Some(Location::Unknown),
-        };
-        Some(match self.inputs.headers {
-            Some(_) => Location::Headers(rest.trim_start_matches('/').to_owned()),
-            None => Location::Unknown,
-        })
-    }
-
-    /// Whether a path is one of the folders that dkms has the driver's source in.
-    pub(super) fn is_of_the_source(&self, path: &str) -> bool {
-        !is_unknown(path) && self.source_root(&normalise(&self.state.directory, path)).is_some()
-    }
-
-    /// The folder of the driver's source that a path lies in.
-    fn source_root(&self, path: &str) -> Option<String> {
-        let mut roots = Vec::new();
-        if let Some((name, version)) = &self.identity {
-            roots.push(format!("/usr/src/{name}-{version}"));
-            roots.push(format!("/var/lib/dkms/{name}/{version}/source"));
-            roots.push(format!("/var/lib/dkms/{name}/{version}/build"));
-        }
-        if let Some((folder, _)) = self.script_path.rsplit_once('/') {
-            roots.push(folder.to_owned());
-        }
-        roots.into_iter().find(|root| path == root.as_str() || path.starts_with(&format!("{root}/")))
-    }
-
-    fn locate_source(&self, path: &str) -> Option<Location> {
-        self.note_look(path);
-        let root = self.source_root(path)?;
-        self.inputs.source_tree?;
-        let rest = path[root.len()..].trim_start_matches('/');
-        let folder = self.inputs.conf_dir.as_deref().unwrap_or("").trim_matches('/');
-        Some(Location::Source(match (folder, rest) {
-            ("", rest) => rest.to_owned(),
-            (folder, "") => folder.to_owned(),
-            (folder, rest) => format!("{folder}/{rest}"),
-        }))
-    }
-
-    /// Notes that the answer may depend on the name and version of the driver.
-    fn note_look(&self, path: &str) {
-        if ["/usr/src", "/var/lib/dkms"].iter().any(|folder| path.starts_with(folder)) {
-            self.looked_at_files.set(true);
-        }
+        if self.outside.lacks(&path) { Location::NotMentioned } else { Location::Unknown }
     }
 
     /// Reads a file.
     pub(super) fn read_file(&mut self, path: &str) -> Read {
         let read = |bytes: Option<Vec<u8>>| match bytes {
-            Some(bytes) => Read::Text(super::clean_text(&bytes)),
+            Some(bytes) => Read::Text(clean_text(&bytes)),
             None => Read::Absent,
         };
         match self.locate(path) {
-            Location::Source(path) => match self.inputs.source_tree {
-                Some(tree) => read(tree.read(&path, FILE)),
-                None => Read::Unknown,
-            },
-            Location::Headers(path) => match self.inputs.headers {
-                Some(tree) => read(tree.read(&path, FILE)),
-                None => Read::Unknown,
-            },
-            Location::OsRelease => match &self.inputs.os_release {
-                Some(text) => Read::Text(super::clean_text(text.as_bytes())),
-                None => Read::Unknown,
-            },
+            Location::Tree { tree, path, .. } => read(tree.read(&path, FILE)),
+            Location::OsRelease(text) => Read::Text(clean_text(text.as_bytes())),
             Location::Null => Read::Text(String::new()),
             Location::Absent | Location::NotMentioned | Location::Directory => Read::Absent,
             Location::Unknown => Read::Unknown,
@@ -216,8 +119,7 @@ impl Machine<'_> {
 
     /// The answer of `test -X path`; `None`: not known.
     pub(super) fn test_file(&mut self, kind: char, path: &str) -> Option<bool> {
-        let tree = |tree: Option<&dyn super::ReadTree>, path: &str| {
-            let tree = tree?;
+        let in_tree = |tree: &dyn ReadTree, path: &str| {
             let directory = path.is_empty() || tree.is_dir(path);
             let exists = directory || tree.exists(path);
             match kind {
@@ -232,11 +134,14 @@ impl Machine<'_> {
             }
         };
         match self.locate(path) {
-            Location::Source(path) => tree(self.inputs.source_tree, &path),
-            Location::Headers(path) if path.is_empty() && matches!(kind, 'L' | 'h') => None,
-            Location::Headers(path) => tree(self.inputs.headers, &path),
+            Location::Tree { path, may_be_link: true, .. }
+                if path.is_empty() && matches!(kind, 'L' | 'h') =>
+            {
+                None
+            }
+            Location::Tree { tree, path, .. } => in_tree(tree, &path),
             Location::Null => Some(matches!(kind, 'e' | 'r' | 'w' | 'c' | 'a')),
-            Location::OsRelease => match kind {
+            Location::OsRelease(_) => match kind {
                 'e' | 'r' | 'f' | 's' | 'a' => Some(true),
                 'd' | 'x' | 'b' | 'c' | 'p' | 'S' => Some(false),
                 _ => None,
@@ -258,30 +163,20 @@ impl Machine<'_> {
     /// The names in a directory; `None`: not known.
     pub(super) fn list_directory(&mut self, path: &str) -> Option<Vec<String>> {
         match self.locate(path) {
-            Location::Source(path) => Some(self.inputs.source_tree?.list(&path)),
-            Location::Headers(path) => Some(self.inputs.headers?.list(&path)),
+            Location::Tree { tree, path, .. } => Some(tree.list(&path)),
             Location::Absent | Location::NotMentioned => Some(Vec::new()),
-            Location::Directory if self.inputs.is_described() => self.list_mentioned(path),
+            Location::Directory => {
+                let mentioned = self.outside.mentioned(&normalise(&self.state.directory, path))?;
+                self.note_assumed(&format!("everything else in `{path}`"));
+                Some(mentioned)
+            }
             _ => None,
         }
     }
 
-    /// The names in the folders that hold drivers, on a machine that is described.
-    fn list_mentioned(&mut self, path: &str) -> Option<Vec<String>> {
-        let path_there = normalise(&self.state.directory, path);
-        self.note_look(&path_there);
-        let own = match (path_there.as_str(), &self.identity) {
-            ("/usr/src", Some((name, version))) => vec![format!("{name}-{version}")],
-            ("/usr/src", None) => Vec::new(),
-            _ => return None,
-        };
-        self.note_assumed(&format!("everything else in `{path}`"));
-        Some(own)
-    }
-
     /// The paths that a pattern matches, sorted; `None`: not known.
     pub(super) fn glob_paths(&mut self, pattern: &str) -> Result<Option<Vec<String>>, Flow> {
-        self.looked_at_files.set(true);
+        self.outside.note_look();
         let absolute = pattern.starts_with('/');
         let mut found = vec![if absolute { "/".to_owned() } else { String::new() }];
         for part in pattern.split('/').filter(|part| !part.is_empty()) {
@@ -318,7 +213,7 @@ impl Machine<'_> {
 
     /// The names below `base` that one part of a pattern matches.
     fn glob_part(&mut self, base: &str, part: &str) -> Option<Vec<String>> {
-        // No file is called like the words of dkms's own export, `NAME[0]="…` and `${!NAME[@]}`.
+        // No file is called like what a script makes that writes assignments, `NAME[0]="…` and `${!NAME[@]}`.
         if part.contains('$') || (part.contains('=') && part.contains('"')) {
             return Some(Vec::new());
         }

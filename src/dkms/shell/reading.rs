@@ -5,8 +5,8 @@
 use std::rc::Rc;
 
 use super::builtins::is_identifier;
-use super::machine::{Flow, Machine};
 use super::state::{Data, Input, is_unknown, unknown};
+use super::{Flow, Shell};
 
 /// A character, and whether a backslash stood before it, so that it separates nothing.
 type Letter = (char, bool);
@@ -83,7 +83,7 @@ impl Options {
     }
 }
 
-impl Machine<'_> {
+impl Shell<'_> {
     pub(super) fn read_command(&mut self, arguments: &[String]) -> Result<Flow, Flow> {
         let Some(options) = Options::parse(arguments) else { return self.finish(2) };
         let targets = options.targets();
@@ -151,7 +151,7 @@ impl Machine<'_> {
     /// One line of standard input without its end; whether it came to one.
     fn read_line(&mut self, options: &Options) -> (Vec<Letter>, bool) {
         let Some(Input { text, position }) = self.state.input.clone() else {
-            // Standard input of dkms is whatever the caller has.
+            // Standard input is whatever the caller has.
             return (unknown().chars().map(|c| (c, false)).collect(), true);
         };
         let delimiter = match options.exactly {

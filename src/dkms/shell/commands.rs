@@ -2,13 +2,13 @@
 //!
 //! Never runs a program; whatever is not answered here is unknown, with a finding that says so.
 
-use super::codes;
 use super::expand::Words;
 use super::files::Read;
-use super::machine::{Flow, Machine};
+use super::findings::Remark;
+use super::outside::os_release_field;
 use super::pattern;
 use super::state::{Input, is_unknown, unknown};
-use crate::diagnostic::Severity;
+use super::{Flow, Shell};
 
 /// What a command does.
 enum Answer {
@@ -37,15 +37,7 @@ const PACKAGES: &str = "\u{10FFFE}dpkg -l\u{10FFFE}";
 /// What `expr` does not take for a text where it begins.
 const EXPR: [&str; 8] = ["length", "match", "substr", "index", "+", "(", ")", "!"];
 
-/// Commands that every Debian and RPM system has: their packages are essential or depended on by dkms.
-const PRESENT: [&str; 42] = [
-    "awk", "basename", "bash", "cat", "chmod", "cp", "cut", "date", "dirname", "dkms", "echo", "expr",
-    "find", "grep", "head", "id", "ls", "make", "mkdir", "mktemp", "modinfo", "modprobe", "depmod", "mv",
-    "nproc", "printf", "readlink", "rm", "sed", "seq", "sh", "sort", "tail", "tac", "test", "touch", "tr",
-    "uname", "uniq", "wc", "gcc", "xargs",
-];
-
-impl Machine<'_> {
+impl Shell<'_> {
     /// Runs what is neither a function nor a builtin.
     pub(super) fn run_external(&mut self, name: &str, words: &Words) -> Flow {
         let arguments = words.list[1..].to_vec();
@@ -99,12 +91,7 @@ impl Machine<'_> {
             name,
             "mkdir" | "rm" | "cp" | "mv" | "touch" | "chmod" | "chown" | "ln" | "install" | "tar" | "make"
         ) {
-            self.find(
-                &codes::WRITES,
-                Severity::Warning,
-                format!("`{name}` runs every time dkms reads the file; this is not imitated"),
-                Some("move it to PRE_BUILD or another hook"),
-            );
+            self.remark(Remark::Changes(name.to_owned()));
             return true;
         }
         matches!(name, "sleep" | "sync" | "logger")
@@ -112,28 +99,23 @@ impl Machine<'_> {
 
     fn note_uname(&mut self, arguments: &[String]) {
         if arguments.iter().any(|argument| argument.starts_with('-') && argument.contains(['r', 'a'])) {
-            self.find(
-                &codes::UNAME,
-                Severity::Warning,
-                "`uname -r` is the kernel that runs, not the one dkms builds for".to_owned(),
-                Some("write `$kernelver`"),
-            );
+            self.remark(Remark::AsksForTheKernel);
         }
     }
 
     #[allow(clippy::too_many_lines, reason = "one line a command")]
     fn answer(&mut self, name: &str, arguments: &[String]) -> Result<Answer, Flow> {
         Ok(match name {
-            "nproc" => match self.inputs.processors {
+            "nproc" => match self.outside.processors() {
                 Some(count) => Answer::Known(format!("{count}\n"), 0),
                 None => Answer::Unknown,
             },
             "getconf" => match arguments {
-                [name] if name == "_NPROCESSORS_ONLN" => match self.inputs.online_processors {
+                [name] if name == "_NPROCESSORS_ONLN" => match self.outside.online_processors() {
                     Some(count) => Answer::Known(format!("{count}\n"), 0),
                     None => Answer::Unknown,
                 },
-                [name] if name == "LONG_BIT" => match self.inputs.arch.as_deref() {
+                [name] if name == "LONG_BIT" => match self.outside.arch() {
                     Some("x86_64" | "aarch64" | "ppc64le" | "s390x" | "riscv64") => {
                         Answer::Known("64\n".to_owned(), 0)
                     }
@@ -142,7 +124,7 @@ impl Machine<'_> {
                 },
                 _ => Answer::Unknown,
             },
-            "dpkg" if self.inputs.is_described() && arguments == ["-l"] => {
+            "dpkg" if self.outside.is_described() && arguments == ["-l"] => {
                 Answer::Known(format!("{PACKAGES}\n"), 0)
             }
             "uname" => self.uname(arguments),
@@ -198,7 +180,7 @@ impl Machine<'_> {
             "which" => self.which(arguments),
             "lsb_release" => self.lsb_release(arguments),
             "ls" => self.list(arguments),
-            "pkg-config" if self.inputs.is_described() => {
+            "pkg-config" if self.outside.is_described() => {
                 self.note_assumed(&format!("what `{}` looks for", shown(name, arguments)));
                 Answer::Fails(String::new(), 1)
             }
@@ -211,18 +193,16 @@ impl Machine<'_> {
                 _ => Answer::Unknown,
             },
             "whoami" => Answer::Known("root\n".to_owned(), 0),
-            "arch" => match &self.inputs.arch {
+            "arch" => match self.outside.arch() {
                 Some(arch) => Answer::Known(format!("{arch}\n"), 0),
                 None => Answer::Unknown,
             },
             "env" if arguments.is_empty() => Answer::Unknown,
             "sleep" | "sync" => Answer::Known(String::new(), 0),
-            "VER" => match arguments {
-                [] => Answer::Known("\n".to_owned(), 0),
-                [version, ..] => Answer::Known(format!("{}\n", padded_version(version)), 0),
-            },
             _ => {
-                if self.is_nonsense(name) || self.lacks_program(name) {
+                if let Some(output) = self.outside.call(name, arguments) {
+                    Answer::Known(output, 0)
+                } else if self.is_nonsense(name) || self.lacks_program(name) {
                     Answer::Fails(String::new(), 127)
                 } else {
                     Answer::Unknown
@@ -231,18 +211,13 @@ impl Machine<'_> {
         })
     }
 
-    /// A name that no command can have, such as a directive with a blank before `=`.
+    /// A name that no command can have, such as a variable with a blank before `=`.
     fn is_nonsense(&mut self, name: &str) -> bool {
-        let directive = super::facts::is_directive_like(name);
+        let variable = self.outside.is_variable(name);
         let marker =
             name.is_empty() || name.starts_with(['<', '>', '=', '@', '#', '\u{FEFF}']) || name.contains("__");
-        if directive || marker {
-            self.find(
-                &codes::NOT_A_COMMAND,
-                Severity::Warning,
-                format!("`{name}` is run as a command here, and there is none of that name"),
-                directive.then_some("an assignment has no blanks around `=`"),
-            );
+        if variable || marker {
+            self.remark(Remark::NoCommand(name.to_owned()));
             return true;
         }
         if !name.contains('/') {
@@ -250,13 +225,7 @@ impl Machine<'_> {
         }
         let absent = self.test_file('e', name) == Some(false);
         if absent {
-            let folder = if name.starts_with('/') { "" } else { ": it reads the file in another folder" };
-            self.find(
-                &codes::ABSENT_FILE,
-                Severity::Warning,
-                format!("there is no program `{name}` where dkms looks{folder}"),
-                Some("write the value into the file"),
-            );
+            self.remark(Remark::NoProgram(name.to_owned()));
         }
         absent
     }
@@ -287,8 +256,8 @@ impl Machine<'_> {
             let value = match field {
                 's' => Some("Linux".to_owned()),
                 'o' => Some("GNU/Linux".to_owned()),
-                'r' => self.inputs.running.clone().or_else(|| self.inputs.kernel.clone()),
-                'm' => self.inputs.arch.clone(),
+                'r' => self.outside.release().map(str::to_owned),
+                'm' => self.outside.arch().map(str::to_owned),
                 _ => None,
             };
             match value {
@@ -826,7 +795,7 @@ impl Machine<'_> {
 
     /// Whether a program is not there, because nobody mentioned the software it belongs to.
     fn lacks_program(&mut self, name: &str) -> bool {
-        let lacks = self.inputs.is_described() && super::plain::lacks_program(name);
+        let lacks = self.outside.has_program(name) == Some(false);
         if lacks {
             self.note_assumed(&format!("the program `{name}`"));
         }
@@ -836,7 +805,9 @@ impl Machine<'_> {
     fn which(&mut self, arguments: &[String]) -> Answer {
         match arguments {
             // Where it is differs between distributions; that it is there does not.
-            [name] if PRESENT.contains(&name.as_str()) => Answer::Known(format!("{}\n", unknown()), 0),
+            [name] if self.outside.has_program(name) == Some(true) => {
+                Answer::Known(format!("{}\n", unknown()), 0)
+            }
             [name] if self.lacks_program(name) => Answer::Fails(String::new(), 1),
             _ => Answer::Unknown,
         }
@@ -848,7 +819,7 @@ impl Machine<'_> {
             if self.state.functions.contains_key(name) || super::builtins::BUILTINS.contains(&name.as_str()) {
                 self.print(&format!("{name}\n"))?;
                 self.state.status = Some(0);
-            } else if PRESENT.contains(&name.as_str()) {
+            } else if self.outside.has_program(name) == Some(true) {
                 self.print(&format!("{}\n", unknown()))?;
                 self.state.status = Some(0);
             } else if self.lacks_program(name) {
@@ -863,19 +834,19 @@ impl Machine<'_> {
 
     /// A field of the os-release file.
     pub(super) fn os_release(&self, key: &str) -> Option<String> {
-        os_release_field(self.inputs.os_release.as_deref()?, key)
+        os_release_field(self.outside.os_release()?, key)
     }
 
     fn lsb_release(&mut self, arguments: &[String]) -> Answer {
         let flags: String =
             arguments.iter().flat_map(|argument| argument.trim_start_matches('-').chars()).collect();
-        if !flags.contains('s') || self.inputs.os_release.is_none() {
+        if !flags.contains('s') || self.outside.os_release().is_none() {
             return Answer::Unknown;
         }
         // beyond Debian and its kin it comes with a package that nobody mentioned
         let usual = matches!(self.os_release("ID").as_deref(), Some("debian" | "ubuntu"))
             || self.os_release("ID_LIKE").is_some_and(|like| like.contains("debian"));
-        if !usual && self.inputs.is_described() {
+        if !usual && self.outside.is_described() {
             self.note_assumed("the program `lsb_release`");
             return Answer::Fails(String::new(), 127);
         }
@@ -1288,7 +1259,7 @@ fn leading_number(text: &str) -> f64 {
 
 /// GNU `sort -V`: gnulib's filevercmp for names without file suffixes.
 #[allow(clippy::many_single_char_names, reason = "two positions in two texts")]
-pub(super) fn compare_versions(a: &str, b: &str) -> std::cmp::Ordering {
+pub(crate) fn compare_versions(a: &str, b: &str) -> std::cmp::Ordering {
     let order = |c: Option<u8>| match c {
         None => -1i32,
         Some(b'~') => -2,
@@ -1327,28 +1298,6 @@ pub(super) fn compare_versions(a: &str, b: &str) -> std::cmp::Ordering {
         k += y;
     }
     std::cmp::Ordering::Equal
-}
-
-/// dkms's `VER`: every number of at most two digits is padded to three.
-pub(super) fn padded_version(text: &str) -> String {
-    let mut out = String::new();
-    let mut digits = String::new();
-    let flush = |digits: &mut String, out: &mut String| {
-        if !digits.is_empty() {
-            out.push_str(&format!("{digits:0>3}"));
-            digits.clear();
-        }
-    };
-    for c in text.chars() {
-        if c.is_ascii_digit() {
-            digits.push(c);
-        } else {
-            flush(&mut digits, &mut out);
-            out.push(c);
-        }
-    }
-    flush(&mut digits, &mut out);
-    out
 }
 
 fn ordered(operator: &str, ordering: std::cmp::Ordering) -> bool {
@@ -1455,19 +1404,6 @@ fn seq(arguments: &[String]) -> Answer {
         }
     }
     Answer::Known(out, 0)
-}
-
-/// A field of an os-release text: os-release(5).
-pub(super) fn os_release_field(text: &str, key: &str) -> Option<String> {
-    text.split_terminator('\n').rev().find_map(|line| {
-        let value = line.trim().strip_prefix(key)?.strip_prefix('=')?.trim();
-        let value = value
-            .strip_prefix('"')
-            .and_then(|value| value.strip_suffix('"'))
-            .or_else(|| value.strip_prefix('\'').and_then(|value| value.strip_suffix('\'')))
-            .unwrap_or(value);
-        Some(value.to_owned())
-    })
 }
 
 /// A tiny part of awk: an optional pattern and a `print` of fields and strings.

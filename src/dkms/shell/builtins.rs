@@ -1,17 +1,16 @@
-//! The builtins of bash that a `dkms.conf` may use (bash manual, "Shell Builtin Commands").
+//! The builtins of bash that a script may use which only sets variables (bash manual, "Shell Builtin Commands").
 //!
-//! Must not know external commands; `None` from [`Machine::run_builtin`] means that the name is not a builtin.
+//! Must not know external commands; `None` from [`Shell::run_builtin`] means that the name is not a builtin.
 
 use brush_parser::ast;
 
-use super::codes;
 use super::escapes::{Style, decode};
 use super::expand::Words;
-use super::machine::{Flow, Machine};
+use super::findings::Remark;
 use super::state::{MAYBE, is_unknown, unknown};
-use crate::diagnostic::Severity;
+use super::{Flow, Shell};
 
-impl Machine<'_> {
+impl Shell<'_> {
     /// Runs a builtin.
     pub(super) fn run_builtin(
         &mut self,
@@ -48,12 +47,7 @@ impl Machine<'_> {
             "let" => self.let_command(arguments),
             "return" => self.leave_with(arguments, words.uncertain, Flow::Return),
             "exit" => {
-                self.find(
-                    &codes::EXIT,
-                    Severity::Warning,
-                    "`exit` ends the shell that dkms reads the file in: every directive is lost".to_owned(),
-                    Some("use `return`, or a condition"),
-                );
+                self.remark(Remark::Exit);
                 self.leave_with(arguments, words.uncertain, Flow::Exit)
             }
             "break" => self.loop_exit(arguments, Flow::Break),
@@ -509,7 +503,7 @@ impl Machine<'_> {
         }
         let mut value = Some(0);
         for argument in arguments {
-            value = match self.tolerated(|machine| machine.arithmetic(argument, 0))? {
+            value = match self.tolerated(|shell| shell.arithmetic(argument, 0))? {
                 Some(value) => value,
                 None => return self.finish(1),
             };
@@ -631,7 +625,7 @@ impl Machine<'_> {
                     .then(|| std::mem::replace(&mut self.state.positional, arguments[1..].to_vec().into()));
                 // whatever it holds, but for a kernel's configuration
                 if super::eval::plain_assignments(&text).is_none() {
-                    self.looked_at_files.set(true);
+                    self.outside.note_look();
                 }
                 let flow = self.source_text(&path, &text);
                 if let Some(positional) = positional {
@@ -640,15 +634,7 @@ impl Machine<'_> {
                 Ok(flow)
             }
             super::files::Read::Absent => {
-                let relative = !path.starts_with('/');
-                self.find(
-                    &codes::ABSENT_FILE,
-                    Severity::Warning,
-                    format!("`{path}` is sourced but does not exist where dkms would look for it"),
-                    relative.then_some(
-                        "dkms reads the file from another directory: write `$dkms_tree/$module/$module_version/source/…`",
-                    ),
-                );
+                self.remark(Remark::NoFile(path));
                 self.complain();
                 self.finish(1)
             }
@@ -706,8 +692,9 @@ impl Machine<'_> {
 
     fn push_folder(&mut self, folder: &str) -> Result<Flow, Flow> {
         let before = self.state.directory.clone();
-        // without a source, nothing is where dkms would have it
-        let absent = self.inputs.source_tree.is_none() && self.is_of_the_source(folder);
+        // where it is not given, nothing of it is there
+        let absent = !is_unknown(folder)
+            && self.outside.lacks_tree(&super::files::normalise(&self.state.directory, folder));
         let flow = if absent { self.finish(1)? } else { self.change_directory(&[folder.to_owned()])? };
         if self.state.status != Some(1) {
             self.state.folders.push(before);

@@ -22,7 +22,7 @@ enum Stop {
 }
 
 /// Why an expression is refused; nothing where it is taken, and where that is not sure.
-pub(super) fn refusal(text: &str) -> Option<&'static str> {
+pub(crate) fn refusal(text: &str) -> Option<&'static str> {
     if text.len() > LONGEST {
         return None;
     }

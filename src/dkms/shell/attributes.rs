@@ -5,8 +5,8 @@
 use brush_parser::ast;
 
 use super::builtins::is_identifier;
-use super::machine::{Flow, Machine};
 use super::state::{Data, Variable};
+use super::{Flow, Shell};
 
 /// What a declaring command was told.
 struct Declaration<'c> {
@@ -28,7 +28,7 @@ impl Declaration<'_> {
     }
 }
 
-impl Machine<'_> {
+impl Shell<'_> {
     /// `declare`, `local`, `export`, `readonly`.
     pub(super) fn declare(
         &mut self,
