@@ -1,6 +1,6 @@
 //! Runs syntax trees: lists, conditions, loops, functions, redirections; what cannot be known takes both ways.
 //!
-//! Must not know what a command does; that is in [`super::builtins`] and [`super::commands`].
+//! Must not know what a command does; that is in [`super::builtins`] and [`super::tools`].
 
 use std::rc::Rc;
 

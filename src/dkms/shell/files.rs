@@ -6,7 +6,7 @@
 
 use super::outside::{Location, ReadTree};
 use super::pattern::Glob;
-use super::state::{clean_text, is_unknown};
+use super::state::{clean_text, is_unknown, unknown};
 use super::{Flow, Shell};
 
 /// The most that is read of one file.
@@ -115,6 +115,30 @@ impl<'a> Shell<'a> {
             Location::Absent | Location::NotMentioned | Location::Directory => Read::Absent,
             Location::Unknown => Read::Unknown,
         }
+    }
+
+    /// `$(< file)`: prints the file that a word names.
+    pub(super) fn print_file_word(&mut self, word: &str) -> Flow {
+        let path = match self.expand_string(word) {
+            Ok(path) => path,
+            Err(flow) => return flow,
+        };
+        let text = match self.read_file(&path) {
+            Read::Text(text) => {
+                self.state.status = Some(0);
+                text
+            }
+            Read::Absent => {
+                self.state.status = Some(1);
+                String::new()
+            }
+            Read::Unknown => {
+                self.note_unknown(&format!("the file `{path}`"));
+                self.state.status = None;
+                unknown()
+            }
+        };
+        self.print(&text).map_or_else(|flow| flow, |()| Flow::Next)
     }
 
     /// The answer of `test -X path`; `None`: not known.

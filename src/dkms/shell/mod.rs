@@ -7,7 +7,6 @@ mod arithmetic;
 mod attributes;
 mod branches;
 mod builtins;
-mod commands;
 mod escapes;
 mod eval;
 mod expand;
@@ -19,17 +18,16 @@ mod printf;
 mod reading;
 mod refusal;
 mod scan;
-mod sed;
 mod state;
 mod syntax;
 mod test;
+mod tools;
 mod variables;
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-pub(super) use commands::compare_versions;
 pub(crate) use expand::single_quote;
 pub(super) use findings::{Finding, Remark};
 pub(super) use outside::{Location, Outside, os_release_field};
@@ -40,6 +38,7 @@ pub(super) use state::{
     Data, MAYBE, Options, Sink, State, UNKNOWN, Variable, clean_text, is_unknown, reaches_on, unknown,
 };
 pub(super) use syntax::{Ends, Script, SyntaxError, misspelt_substitution, parse};
+pub(super) use tools::compare_versions;
 
 /// Steps one evaluation may take; a few hundred thousand take well below a second.
 pub(super) const STEPS: u64 = 400_000;

@@ -4,10 +4,58 @@
 
 use regex::Regex;
 
-use super::pattern::{self, LONGEST};
+use super::super::pattern::{self, LONGEST};
+use super::super::{Flow, Shell};
+use super::{Answer, Source};
+
+pub(super) fn sed(shell: &mut Shell<'_>, arguments: &[String]) -> Result<Answer, Flow> {
+    let (mut quiet, mut extended, mut scripts, mut files) = (false, false, Vec::new(), Vec::new());
+    let mut i = 0;
+    while i < arguments.len() {
+        match arguments[i].as_str() {
+            "-n" | "--quiet" | "--silent" => quiet = true,
+            "-E" | "-r" | "--regexp-extended" => extended = true,
+            "-e" => {
+                i += 1;
+                scripts.extend(arguments.get(i).cloned());
+            }
+            "-ne" => {
+                quiet = true;
+                i += 1;
+                scripts.extend(arguments.get(i).cloned());
+            }
+            "-nE" | "-nr" | "-En" | "-rn" => {
+                quiet = true;
+                extended = true;
+            }
+            argument if argument.starts_with('-') && argument.len() > 1 => return Ok(Answer::Unknown),
+            argument => files.push(argument.to_owned()),
+        }
+        i += 1;
+    }
+    if scripts.is_empty() {
+        if files.is_empty() {
+            return Ok(Answer::Fails(String::new(), 1));
+        }
+        scripts.push(files.remove(0));
+    }
+    let Some(program) = Program::parse(&scripts.join("\n"), extended) else {
+        return Ok(Answer::Unknown);
+    };
+    match shell.source_of(&files)? {
+        Source::Text(text) => {
+            let mut budget = pattern::TRIES;
+            let out = program.run(&text, quiet, &mut budget);
+            shell.charge_tries(budget)?;
+            Ok(out.map_or(Answer::Unknown, |out| Answer::Known(out, 0)))
+        }
+        Source::Absent(_) => Ok(Answer::Fails(String::new(), 2)),
+        Source::Unknown => Ok(Answer::Unknown),
+    }
+}
 
 /// A script.
-pub(super) struct Program {
+struct Program {
     commands: Vec<Command>,
 }
 
@@ -41,7 +89,7 @@ enum Piece {
 
 impl Program {
     /// Parses a script.
-    pub(super) fn parse(script: &str, extended: bool) -> Option<Self> {
+    fn parse(script: &str, extended: bool) -> Option<Self> {
         let mut rest = script;
         let mut commands = Vec::new();
         let mut depth = 0usize;
@@ -67,7 +115,7 @@ impl Program {
     }
 
     /// Runs it; `None`: something that is not supported came up, or the budget of [`pattern::is_longest`] is spent.
-    pub(super) fn run(&self, text: &str, quiet: bool, budget: &mut usize) -> Option<String> {
+    fn run(&self, text: &str, quiet: bool, budget: &mut usize) -> Option<String> {
         let lines: Vec<&str> = text.split_terminator('\n').collect();
         let mut active = vec![false; self.commands.len()];
         let mut out = String::new();
@@ -364,4 +412,53 @@ fn parse_replacement(text: &str) -> Option<Vec<Piece>> {
     }
     pieces.push(Piece::Text(plain));
     Some(pieces)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{agree, are_unknown};
+
+    #[test]
+    fn scripts_do_what_sed_does() {
+        agree(
+            "sed",
+            &[
+                (&["s/a/b/"], "aa\nca\n", "ba\ncb\n", 0),
+                (&["s/a/b/g"], "aa\n", "bb\n", 0),
+                (&["s/a/b/2"], "aaa\n", "aba\n", 0),
+                (&["s/A/b/I"], "a\n", "b\n", 0),
+                (&["s|/|-|g"], "a/b\n", "a-b\n", 0),
+                (&["s/\\(a*\\)b/[\\1&]/"], "aab\n", "[aaaab]\n", 0),
+                (&["-E", "s/(a+)/<\\1>/g"], "aab\n", "<aa>b\n", 0),
+                (&["-n", "s/^CONFIG_\\(X\\)=\\(.\\)/\\2\\1/p"], "CONFIG_X=y\nb\n", "yX\n", 0),
+                (&["-n", "2p"], "a\nb\nc\n", "b\n", 0),
+                (&["-n", "$p"], "a\nb\n", "b\n", 0),
+                (&["2,3d"], "a\nb\nc\nd\n", "a\nd\n", 0),
+                (&["/b/,/c/d"], "a\nb\nc\nd\n", "a\nd\n", 0),
+                (&["/b/!d"], "a\nb\n", "b\n", 0),
+                (&["2q"], "a\nb\nc\n", "a\nb\n", 0),
+                (&["y/ab/xy/"], "abc\n", "xyc\n", 0),
+                (&["-n", "/b/{s/b/x/;p}"], "a\nb\n", "x\n", 0),
+                (&["-e", "s/a/b/", "-e", "s/b/c/"], "a\n", "c\n", 0),
+                (&["s/x/y/"], "no newline x", "no newline y", 0),
+                (&["s/=.*//", "config"], "", "CONFIG_X\n# CONFIG_Y is not set\nCONFIG_DRM\n", 0),
+                (&["p", "nothing"], "", "", 2),
+                (&[], "", "", 1),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_writes_or_is_no_script_is_not_known() {
+        are_unknown(
+            "sed",
+            &[
+                (&["-i", "s/a/b/", "config"], ""),
+                (&["s/a/b"], "a\n"),
+                (&["w file"], "a\n"),
+                (&["N;P;D"], "a\n"),
+                (&["-E", "s/(a+)|b/<\\1>/g"], "aab\n"),
+            ],
+        );
+    }
 }
