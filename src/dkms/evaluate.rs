@@ -1,6 +1,6 @@
 //! The two sourcings of dkms: the file in a subshell, its directives through `echo`, and that text in the main shell.
 //!
-//! Must not decide whether a value is good; that is in [`super::facts`].
+//! Must not decide whether a value is good; that is in [`super::rules`].
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -4,12 +4,14 @@
 
 mod codes;
 mod decision;
+mod derive;
 mod directives;
 mod evaluate;
 mod facts;
 mod host;
 mod marker;
 mod plain;
+mod rules;
 mod shell;
 mod supported;
 #[cfg(test)]
@@ -27,9 +29,10 @@ pub use codes::CODES;
 pub use decision::{Decision, ModuleDecision, Verdict};
 pub use evaluate::{THREAD, evaluate};
 pub(crate) use evaluate::{carried_over, export, identity, settings};
-pub(crate) use facts::web_page;
-pub use facts::*;
+pub use facts::{Exclusive, Fact, Facts, Hook, HookKind, MakeRule, ModuleFacts, PatchFacts, Requirement};
 pub(crate) use host::script_path;
+pub(crate) use rules::web_page;
+pub use rules::{facts, facts_for, is_web_page};
 pub(crate) use shell::single_quote;
 pub use shell::{ReadTree, tree_path};
 pub use supported::{Release, Supported};
