@@ -32,6 +32,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("dkms/forget", include_str!("../templates/dkms/forget.hbs")),
     ("dkms/freeze", include_str!("../templates/dkms/freeze.hbs")),
     ("dkms/leave", include_str!("../templates/dkms/leave.hbs")),
+    ("dkms/needs", include_str!("../templates/dkms/needs.hbs")),
     ("dkms/remove", include_str!("../templates/dkms/remove.hbs")),
     ("dkms/kernels", include_str!("../templates/dkms/kernels.hbs")),
     ("dkms/stash", include_str!("../templates/dkms/stash.hbs")),

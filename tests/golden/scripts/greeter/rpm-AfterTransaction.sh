@@ -224,6 +224,7 @@ kpkg_dkms() (
         done
         rm -rf "${mine:?}/$1"
     }
+    tell_needs() { :; }
 
     headers='kernel-devel-%k (on SUSE: kernel-%f-devel)'
     # The kernels to serve: those that are there, or the one whose driver made this one possible
@@ -443,6 +444,7 @@ kpkg_dkms() (
             *)
                 warn "kernel $1: $name $version failed to build:"
                 explain
+                tell_needs "$1"
                 ;;
         esac
         tell_kept "$1"
@@ -456,11 +458,11 @@ kpkg_dkms() (
     # KERNEL DRIVER: in a subshell, as it becomes that driver. If dkms builds it after this one, builds it where it has no module,
     # where it keeps an old one while the new waits, or where it has BUILD_DEPENDS_REBUILD and this one is another version now.
     serve_dependant() {
-        before=$name now=$version kernels=$1 modules='' policy=auto
-        name=$2 mine=$tree/$2 work=$tree/.kpkg-$2
+        before=$name now=$version kernels=$1 modules='' policy=auto name=$2 mine=$tree/$2 work=$tree/.kpkg-$2
         waits=$(cat "$mine"/*/kpkg-source/kpkg-waits 2>/dev/null | sort -V | tail -n 1)
         source=$(find "$mine"/*/source -lname "/usr/src/$name-*" -printf '%l\n' 2>/dev/null | sort -V | tail -n 1)
-        version=${waits:-${source#"/usr/src/$name-"}}
+        version=${source#"/usr/src/$name-"}
+        [ -z "$waits" ] || version=$waits
         source=/usr/src/$name-$version
         if is_active "$1" && { [ -z "$waits" ] || [ "${active%%/*}" = "$waits" ]; }; then
             # dkms 3.2 notes it where BUILD_DEPENDS_REBUILD is set, and does not look at it under --force
