@@ -342,6 +342,10 @@ fn read(conf: &Conf, inputs: &Inputs, identity: Option<&(String, String)>) -> Re
     shell.state.stdout = Sink::Away;
     let mut flow = shell.run_script(&conf.script);
     shell.lost |= conf.script.error.as_ref().is_some_and(|error| error.ends != Ends::Rest);
+    if shell.state.options.errexit && flow != Flow::Exit && shell.state.status != Some(0) {
+        // the command that reads the file has its status
+        shell.lose("`set -e` where the file itself ends with a failure");
+    }
     shell.place = None;
     shell.sources.pop();
     if flow == Flow::Return || matches!(flow, Flow::Break(_) | Flow::Continue(_)) {
