@@ -63,7 +63,7 @@ impl Folder {
         Ok(names)
     }
 
-    /// What is in it, sorted by name, without following links.
+    /// What is in it, in no order, without following links.
     pub fn entries(&self) -> io::Result<Vec<(OsString, Stat)>> {
         let mut entries = Vec::new();
         for entry in Dir::read_from(&self.0)? {
@@ -74,7 +74,6 @@ impl Folder {
                 entries.push((OsStr::from_bytes(name.to_bytes()).to_owned(), stat));
             }
         }
-        entries.sort_by(|(one, _), (other, _)| one.cmp(other));
         Ok(entries)
     }
 

@@ -297,7 +297,7 @@ fn below(line: &str) -> Option<[u32; 3]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dkms::tests::Files;
+    use crate::dkms::Files;
 
     /// The command that is made for a tree of the given files.
     fn make(texts: &[(&'static str, &'static str)]) -> String {

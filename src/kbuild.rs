@@ -1721,7 +1721,7 @@ fn substituted(word: &str, from: &str, to: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dkms::tests::Files;
+    use crate::dkms::Files;
 
     fn kbuild(files: &[(&'static str, &'static str)]) -> Vec<Kbuild> {
         let tree = Files(files.iter().copied().collect());

@@ -918,7 +918,7 @@ fn includes(text: &str) -> Vec<Include<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dkms::tests::Files;
+    use crate::dkms::Files;
     use crate::dkms::{Conf, Inputs};
 
     /// What is missing, and what is in doubt, for a dkms.conf of one module `toy` and these lines.

@@ -116,8 +116,7 @@ fn plan_of(tree: &Tree, target: &str) -> Value {
             })
         })
         .collect();
-    let mut plan =
-        serde_json::json!({ "schema": 1, "reason": "plan", "driver": prepared.driver, "packages": packages });
+    let mut plan = serde_json::json!({ "driver": prepared.driver, "packages": packages });
     for package in plan["packages"].as_array_mut().unwrap() {
         assert_eq!(package.as_object_mut().unwrap().remove("target").unwrap(), target);
     }
@@ -232,6 +231,7 @@ fn difference(one: &Value, other: &Value, path: &str, lines: &mut Vec<String>) {
         _ => lines.push(format!("{path}: {one} -> {other}")),
     }
 }
+
 /// Where two lists differ.
 fn changes<T: Eq + Hash>(one: &[T], other: &[T]) -> Vec<(Range<usize>, Range<usize>)> {
     let all = similar::capture_diff_slices(similar::Algorithm::Myers, one, other);
@@ -262,6 +262,12 @@ fn scripts() -> BTreeMap<String, String> {
                     }
                 }
             }
+        }
+    }
+    // what only those have that are built after others
+    for target in ["deb", "rpm"] {
+        for script in beside(&[("a", "BUILD_DEPENDS=b\n")], "", target).0.remove("a-dkms").unwrap().scripts {
+            scripts.insert(format!("after-another/{target}.{:?}.sh", script.when), script.body);
         }
     }
     scripts

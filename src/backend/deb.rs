@@ -692,16 +692,13 @@ fn ar_padding(out: &mut dyn Write, size: u64) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn version(epoch: Option<u32>, upstream: &str, pre: &str, revision: &str) -> Version {
-        let pre = (!pre.is_empty()).then(|| pre.to_owned());
-        Version { epoch, upstream: upstream.to_owned(), pre, revision: revision.to_owned() }
-    }
+    use crate::backend::spelling::{assert_spelled, version};
 
     /// deb-version(7), Debian Policy 5.6.12: `[epoch:]upstream[-revision]`; upstream begins with a digit and has letters, digits and
     /// `. + - ~`, the dash only before a revision; the revision has no dash; `~` sorts before everything, even the end.
     #[test]
     fn versions_are_spelled_as_dpkg_reads_them() {
-        for (epoch, upstream, pre, revision, expected) in [
+        let rows = [
             (None, "1.2.0", "", "1", Ok("1.2.0-1")),
             (Some(2), "1.2", "", "3", Ok("2:1.2-3")),
             (Some(0), "1.2", "", "3", Ok("0:1.2-3")),
@@ -731,15 +728,8 @@ mod tests {
             (None, "1__0", "", "1", Err("has `__`, two separators in a row")),
             (None, "1++0", "", "1", Err("has `++`, two separators in a row")),
             (None, "1.0~_rc1", "", "1", Err("has `~_`, two separators in a row")),
-        ] {
-            let version = version(epoch, upstream, pre, revision);
-            match expected {
-                Ok(text) => {
-                    assert_eq!((spelled(&version).as_str(), unspeakable(&version)), (text, None));
-                }
-                Err(reason) => assert_eq!(unspeakable(&version).as_deref(), Some(reason), "{version:?}"),
-            }
-        }
+        ];
+        assert_spelled(&rows, spelled, unspeakable);
     }
 
     /// Debian Policy 7.1: `name (sign version)`, `|` between alternatives; the sign for the same version or a later one is `>=`.

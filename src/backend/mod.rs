@@ -319,3 +319,31 @@ fn as_given(version: &Version) -> String {
         },
     }
 }
+
+/// How the tables of the formats try the spelling of versions.
+#[cfg(test)]
+mod spelling {
+    use crate::package::Version;
+
+    /// Epoch, upstream, what is before the release, revision; the spelling, or why there is none.
+    type Row = (Option<u32>, &'static str, &'static str, &'static str, Result<&'static str, &'static str>);
+
+    pub(super) fn version(epoch: Option<u32>, upstream: &str, pre: &str, revision: &str) -> Version {
+        let pre = (!pre.is_empty()).then(|| pre.to_owned());
+        Version { epoch, upstream: upstream.to_owned(), pre, revision: revision.to_owned() }
+    }
+
+    pub(super) fn assert_spelled(
+        rows: &[Row],
+        spelled: fn(&Version) -> String,
+        unspeakable: fn(&Version) -> Option<String>,
+    ) {
+        for (epoch, upstream, pre, revision, expected) in rows {
+            let version = version(*epoch, upstream, pre, revision);
+            match expected {
+                Ok(text) => assert_eq!((spelled(&version).as_str(), unspeakable(&version)), (*text, None)),
+                Err(reason) => assert_eq!(unspeakable(&version).as_deref(), Some(*reason), "{version:?}"),
+            }
+        }
+    }
+}

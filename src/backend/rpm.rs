@@ -1085,16 +1085,13 @@ fn unspeakable(version: &Version) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn parts(epoch: Option<u32>, upstream: &str, pre: &str, revision: &str) -> Version {
-        let pre = (!pre.is_empty()).then(|| pre.to_owned());
-        Version { epoch, upstream: upstream.to_owned(), pre, revision: revision.to_owned() }
-    }
+    use crate::backend::spelling::{assert_spelled, version as parts};
 
     /// rpm-version(7) and rpm's `docs/manual/spec.md`: `[epoch:]version-release`; both have letters, digits and `. _ + ~ ^`, and no
     /// dash; `~` sorts before the end.
     #[test]
     fn versions_are_spelled_as_rpm_reads_them() {
-        for (epoch, upstream, pre, revision, expected) in [
+        let rows = [
             (None, "1.2.0", "", "1", Ok("1.2.0-1")),
             (Some(2), "1.2", "", "3", Ok("2:1.2-3")),
             (Some(0), "1.2", "", "3", Ok("0:1.2-3")),
@@ -1123,13 +1120,8 @@ mod tests {
             (None, "1__0", "", "1", Err("has `__`, two separators in a row")),
             (None, "1-_0", "", "1", Err("has `-_`, two separators in a row")),
             (None, "1.0~+rc1", "", "1", Err("has `~+`, two separators in a row")),
-        ] {
-            let version = parts(epoch, upstream, pre, revision);
-            match expected {
-                Ok(text) => assert_eq!((evr(&version).as_str(), unspeakable(&version)), (text, None)),
-                Err(reason) => assert_eq!(unspeakable(&version).as_deref(), Some(reason), "{version:?}"),
-            }
-        }
+        ];
+        assert_spelled(&rows, evr, unspeakable);
     }
 
     /// rpm's `docs/manual/dependencies.md`: a name, flags and a version; `docs/manual/boolean_dependencies.md`: alternatives are one

@@ -156,7 +156,7 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
     }
     // an edit changes the length by one at most
     let near = known().filter(|known| known.len().abs_diff(name.len()) <= 3);
-    let (distance, known) = near.map(|known| (distance(name, known), *known)).min()?;
+    let (distance, known) = near.map(|known| (strsim::levenshtein(name, known), *known)).min()?;
     let is_near = distance > 0
         && distance <= known.len() / 6 + 1
         && distance <= 3
@@ -168,20 +168,4 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
 pub(super) fn family_of(family: &str) -> String {
     let names = VARIABLES.iter().filter(|name| name.starts_with(family)).map(|name| format!("`{name}`"));
     names.collect::<Vec<_>>().join(", ")
-}
-
-/// Levenshtein distance of two short names.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b) = (&a.as_bytes()[..a.len().min(64)], b.as_bytes());
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (k, y) in b.iter().enumerate() {
-            let cost = if x == y { corner } else { 1 + corner.min(row[k]).min(row[k + 1]) };
-            corner = row[k + 1];
-            row[k + 1] = cost;
-        }
-    }
-    row[b.len()]
 }

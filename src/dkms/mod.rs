@@ -15,7 +15,7 @@ mod rules;
 mod shell;
 mod supported;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 mod versions;
 mod words;
 
@@ -33,6 +33,8 @@ pub use facts::{Exclusive, Fact, Facts, Hook, HookKind, MakeRule, ModuleFacts, P
 pub(crate) use host::script_path;
 pub(crate) use rules::web_page;
 pub use rules::{facts, facts_for, is_web_page};
+#[cfg(test)]
+pub(crate) use shell::Files;
 pub(crate) use shell::single_quote;
 pub use shell::{ReadTree, tree_path};
 pub use supported::{Release, Supported};

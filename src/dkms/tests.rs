@@ -10,31 +10,6 @@ use crate::diagnostic::Severity;
 
 const KERNEL: &str = "6.1.0-49-amd64";
 
-/// A tree in memory: path to text.
-pub(crate) struct Files(pub(crate) BTreeMap<&'static str, &'static str>);
-
-impl ReadTree for Files {
-    fn read(&self, path: &str, limit: usize) -> Option<Vec<u8>> {
-        self.0.get(path).map(|text| text.as_bytes()[..text.len().min(limit)].to_vec())
-    }
-    fn exists(&self, path: &str) -> bool {
-        self.0.contains_key(path) || self.is_dir(path)
-    }
-    fn is_dir(&self, path: &str) -> bool {
-        self.0.keys().any(|name| name.starts_with(&format!("{path}/")))
-    }
-    fn list(&self, dir: &str) -> Vec<String> {
-        let names = self.0.keys().filter_map(|name| {
-            let rest = if dir.is_empty() { name } else { name.strip_prefix(dir)?.strip_prefix('/')? };
-            rest.split('/').next().map(str::to_owned)
-        });
-        names.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
-    }
-    fn is_executable(&self, _: &str) -> bool {
-        false
-    }
-}
-
 fn with_inputs<T>(run: impl FnOnce(&Inputs) -> T) -> T {
     let headers = Files(BTreeMap::from([
         ("Makefile", "VERSION = 6\n"),
@@ -196,6 +171,14 @@ fn what_is_not_known_taints_only_what_depends_on_it() {
         ("dpkg -l | grep -q linux-image && MAKE=a || MAKE=b", vec!["MAKE[0] unknown"]),
         ("MAKE=\"$(dpkg -l | grep linux-image)\"", vec!["MAKE[0] unknown"]),
         ("MAKE=$(dpkg -l | awk '{print $2}')", vec!["MAKE[0] unknown"]),
+        // a value that ended in the middle of a quote, before it was no longer known
+        (
+            "CLEAN=c\nPATCH='\"'\nPATCH[$(foo)]=x",
+            vec!["CLEAN[0] unknown", "MAKE[0] unknown", "STRIP[0] unknown"],
+        ),
+        // the command that reads the file fails with it
+        ("CLEAN=c\nset -e\nreturn 2", vec!["CLEAN[0] unknown", "MAKE[0] unknown", "STRIP[0] unknown"]),
+        ("CLEAN=c\nset -e\nreturn 0", vec!["CLEAN[0]=c"]),
         (
             "MAKE=a\n[[ $(foo) =~ x ]] && MAKE=${BASH_REMATCH[0]}\nCLEAN=c",
             vec!["CLEAN[0]=c", "MAKE[0] unknown"],

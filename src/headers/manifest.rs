@@ -108,7 +108,7 @@ fn look(root: &Path, names: &[u8]) -> io::Result<String> {
     Ok(format!("{:x}", hasher.finish()))
 }
 
-/// Calls `visit` with everything in a folder and below: the folder that it is in, with its path, and its name.
+/// Calls `visit` with everything in a folder and below, in no order: the folder that it is in, with its path, and its name.
 fn walk(
     folder: &Folder,
     path: &Path,

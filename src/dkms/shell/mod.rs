@@ -30,6 +30,8 @@ use std::rc::Rc;
 
 pub(crate) use expand::single_quote;
 pub(super) use findings::{Finding, Remark};
+#[cfg(test)]
+pub(crate) use outside::Files;
 pub(super) use outside::{Location, Outside, os_release_field};
 pub use outside::{ReadTree, tree_path};
 pub(super) use pattern::extended;

@@ -16,6 +16,33 @@ pub trait ReadTree: Sync {
     fn is_executable(&self, path: &str) -> bool;
 }
 
+/// A tree in memory: path to text.
+#[cfg(test)]
+pub(crate) struct Files(pub(crate) std::collections::BTreeMap<&'static str, &'static str>);
+
+#[cfg(test)]
+impl ReadTree for Files {
+    fn read(&self, path: &str, limit: usize) -> Option<Vec<u8>> {
+        self.0.get(path).map(|text| text.as_bytes()[..text.len().min(limit)].to_vec())
+    }
+    fn exists(&self, path: &str) -> bool {
+        self.0.contains_key(path) || self.is_dir(path)
+    }
+    fn is_dir(&self, path: &str) -> bool {
+        path.is_empty() || self.0.keys().any(|name| name.starts_with(&format!("{path}/")))
+    }
+    fn list(&self, dir: &str) -> Vec<String> {
+        let names = self.0.keys().filter_map(|name| {
+            let rest = if dir.is_empty() { name } else { name.strip_prefix(dir)?.strip_prefix('/')? };
+            rest.split('/').next().map(str::to_owned)
+        });
+        names.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+    }
+    fn is_executable(&self, _: &str) -> bool {
+        false
+    }
+}
+
 /// A path of a tree, relative to its root, without `.`, `..` and empty parts; nothing when it leaves the root.
 #[must_use]
 pub fn tree_path(path: &str) -> Option<String> {

@@ -2,14 +2,14 @@
 
 #![allow(clippy::disallowed_methods, reason = "the real tools are the judges")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::super::expand::Words;
 use super::super::state::{Input, Sink};
-use super::super::{Flow, Location, Outside, ReadTree, Shell};
+use super::super::{Files, Flow, Location, Outside, Shell};
 
 /// Arguments, standard input, standard output, status.
 pub(super) type Case = (&'static [&'static str], &'static str, &'static str, u8);
@@ -26,31 +26,7 @@ const FILES: &[(&str, &str)] = &[
 const FOLDER: &str = "/folder";
 
 /// A machine with that folder.
-struct Machine;
-
-impl ReadTree for Machine {
-    fn read(&self, path: &str, limit: usize) -> Option<Vec<u8>> {
-        let (_, text) = FILES.iter().find(|(name, _)| *name == path)?;
-        Some(text.as_bytes()[..text.len().min(limit)].to_vec())
-    }
-    fn exists(&self, path: &str) -> bool {
-        self.is_dir(path) || FILES.iter().any(|(name, _)| *name == path)
-    }
-    fn is_dir(&self, path: &str) -> bool {
-        path.is_empty() || FILES.iter().any(|(name, _)| name.starts_with(&format!("{path}/")))
-    }
-    fn list(&self, dir: &str) -> Vec<String> {
-        let below = |name: &&str| {
-            let rest = if dir.is_empty() { name } else { name.strip_prefix(dir)?.strip_prefix('/')? };
-            Some(rest.split('/').next()?.to_owned())
-        };
-        let names: BTreeSet<_> = FILES.iter().filter_map(|(name, _)| below(name)).collect();
-        names.into_iter().collect()
-    }
-    fn is_executable(&self, _: &str) -> bool {
-        false
-    }
-}
+struct Machine(Files);
 
 impl Outside for Machine {
     fn release(&self) -> Option<&str> {
@@ -76,13 +52,13 @@ impl Outside for Machine {
     }
     fn locate(&self, path: &str) -> Option<Location<'_>> {
         let path = path.strip_prefix(FOLDER)?.trim_start_matches('/').to_owned();
-        Some(Location::Tree { tree: self, path, may_be_link: false })
+        Some(Location::Tree { tree: &self.0, path, may_be_link: false })
     }
 }
 
 /// What the imitation prints, and its status; nothing where it says that it does not know.
 fn imitated(command: &str, arguments: &[&str], input: &str) -> Option<(String, u8)> {
-    let machine = Machine;
+    let machine = Machine(Files(FILES.iter().copied().collect()));
     let mut shell = Shell::new(&machine);
     FOLDER.clone_into(&mut shell.state.directory);
     shell.state.stdout = Sink::Capture;
