@@ -179,6 +179,12 @@ fn what_is_not_known_taints_only_what_depends_on_it() {
         // the command that reads the file fails with it
         ("CLEAN=c\nset -e\nreturn 2", vec!["CLEAN[0] unknown", "MAKE[0] unknown", "STRIP[0] unknown"]),
         ("CLEAN=c\nset -e\nreturn 0", vec!["CLEAN[0]=c"]),
+        // what is printed of a variable is no expression, and ends the shell where one is wanted; an output may well be a number
+        (
+            "list=(a); x=$(declare -p list)\nCLEAN=${list:x:1}",
+            vec!["CLEAN[0] unknown", "MAKE[0] unknown", "STRIP[0] unknown"],
+        ),
+        ("x=$(foo)\nCLEAN=c\nMAKE=$((x + 1))", vec!["CLEAN[0]=c", "MAKE[0] unknown"]),
         (
             "MAKE=a\n[[ $(foo) =~ x ]] && MAKE=${BASH_REMATCH[0]}\nCLEAN=c",
             vec!["CLEAN[0]=c", "MAKE[0] unknown"],

@@ -2,7 +2,7 @@
 //!
 //! Must not expand `$`: that happens before; must not recurse without limit.
 
-use super::state::{Data, is_unknown};
+use super::state::{Data, MAYBE, UNKNOWN, is_unknown};
 use super::test::compare_major;
 use super::variables::BASH_MAJOR;
 use super::{Flow, Shell};
@@ -48,6 +48,10 @@ impl Shell<'_> {
         }
         if is_unknown(text) {
             self.blur_assigned_in(text);
+            // an unknown value is taken for a number; one that is known in part may be no expression, which would end the shell
+            if depth > 0 && !self.tolerant && !text.trim_matches([UNKNOWN, MAYBE]).is_empty() {
+                self.lose("arithmetic with a text that may be no expression");
+            }
             return Ok(None);
         }
         if depth > DEPTH {

@@ -88,7 +88,7 @@ impl Shell<'_> {
         Ok(Flow::Next)
     }
 
-    /// `declare -p` and its like: what is printed is not imitated.
+    /// `declare -p` and its like: what is printed is not imitated but for its beginning.
     fn print_declarations(&mut self, on: &str, names: &[String]) -> Result<Flow, Flow> {
         let functions = on.contains(['f', 'F']);
         let there = |name: &String| {
@@ -100,7 +100,9 @@ impl Shell<'_> {
         };
         let status = u8::from(!names.iter().all(there));
         if names.is_empty() || names.iter().any(there) {
-            self.print(&super::state::unknown())?;
+            // of variables this much is certain, and that it is no number
+            let begin = if functions { "" } else { "declare -" };
+            self.print(&format!("{begin}{}", super::state::unknown()))?;
         }
         let open =
             self.state.open_names || names.iter().any(|name| self.scalar(name).is_some() && status == 1);
