@@ -15,7 +15,7 @@ use crate::beneath;
 use crate::compile::{self, Before, Event, Failure, Outcome};
 use crate::config::{self, Config, SourceConfig};
 use crate::diagnostic::{Code, Diagnostic, Place, Severity, SourceText};
-use crate::dkms::{self, Conf, Evaluation, Release, Supported};
+use crate::dkms::{self, ConfFile, Evaluation, Release, Supported};
 use crate::driver::{self, Driver};
 use crate::error::{Error, Result};
 use crate::find::{self, Found};
@@ -193,8 +193,7 @@ pub fn read_conf(
     conf_shell: ConfShell,
     stop: &Stop,
 ) -> Result<(Evaluation, Vec<Diagnostic>)> {
-    let bytes = driver::read_conf(path)?;
-    let (conf, mut findings) = Conf::parse(path, &bytes);
+    let ConfFile { conf, bytes, mut findings, .. } = find::read_file(path.to_owned())?;
     let mut evaluation = dkms::evaluate(&conf, &machine.inputs());
     if conf_shell == ConfShell::Bash {
         let file = bash::File { conf: &conf, bytes: &bytes, tree: None };
@@ -356,7 +355,8 @@ pub fn prepare(input: &Input, options: &Options, tell: Tell<'_>) -> Result<Vec<P
         .transpose()?;
     let mut own = Vec::new();
     for found in &found {
-        own.push(found.conf.as_deref().map(|conf| nearer_config(folder, conf)).transpose()?.flatten());
+        let nearer = found.conf.as_ref().map(|conf| nearer_config(folder, &conf.path));
+        own.push(nearer.transpose()?.flatten());
     }
     let settings: Vec<_> = own
         .iter()

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::backend;
 use crate::build::{self, Prepared};
 use crate::diagnostic::{Diagnostic, Edit, Place};
-use crate::dkms;
+use crate::dkms::{self, ConfFile};
 use crate::driver;
 use crate::error::{Error, Kind, Result};
 use crate::find;
@@ -35,10 +35,13 @@ pub fn check(
                 return Ok(lint::package(path, &found, &confs));
             }
         }
-        let bytes = driver::read_conf(path)?;
+        let bytes = find::read_conf(path)?;
         if find::sets_a_directive(&bytes) || dkms::is_web_page(&bytes) {
             let supported = build::supported_by(options)?;
-            return Ok(build::without_repetition(lint::conf_file(path, &bytes, &supported)));
+            return Ok(build::without_repetition(lint::conf_file(
+                &ConfFile::new(path.to_owned(), bytes),
+                &supported,
+            )));
         }
     }
     let input = Input::open(path, revision, scratch, &options.means.stop)?;
@@ -79,11 +82,9 @@ pub fn build_source(
 fn of_driver(input: &Input, prepared: &Prepared) -> Vec<Diagnostic> {
     let driver = &prepared.driver;
     let folder_name = || fs::canonicalize(&input.folder).ok()?.file_name()?.to_str().map(str::to_owned);
-    let conf = driver.text(driver::CONF_NAME).unwrap_or_default();
     let modules: Vec<_> = driver.modules.iter().map(|module| module.name.clone()).collect();
     let tree = lint::Tree::new(
         driver,
-        &conf,
         input.name.clone().or_else(folder_name),
         driver::claims(input, &prepared.root, &driver.tree, &modules, None).all,
     );
@@ -144,4 +145,30 @@ pub fn fix(findings: &[Diagnostic]) -> Result<Vec<&Diagnostic>> {
         output::rewrite(&path, text.as_bytes())?;
     }
     Ok(made)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_parsed_once_whoever_looks_at_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let conf = "PACKAGE_NAME=toy\nPACKAGE_VERSION=@VERSION@\nBUILT_MODULE_NAME=toy\nDEST_MODULE_LOCATION=/extra\n";
+        for (name, text) in [
+            ("drivers/toy/dkms.conf.in", conf),
+            ("drivers/toy/Makefile", "obj-m := toy.o\n"),
+            ("drivers/toy/toy.c", "MODULE_VERSION(\"1.2\");\n"),
+        ] {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let options = build::Options { output: folder.path().join("dist"), ..build::Options::default() };
+        dkms::PARSED.take();
+        check(folder.path(), None, folder.path(), &options).unwrap();
+        let parsed = dkms::PARSED.take();
+        let times = |text: &str| parsed.iter().filter(|other| *other == text).count();
+        assert_eq!((times(conf), times(&conf.replace("@VERSION@", "1.2"))), (1, 1), "{parsed:#?}");
+    }
 }

@@ -10,8 +10,6 @@ mod replaced;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -25,7 +23,7 @@ use tree::Tree;
 use crate::bash::ConfShell;
 use crate::config::Config;
 use crate::diagnostic::{Code, Diagnostic, Edit, Place, Severity};
-use crate::dkms::{self, Conf, Decision, Fact, Facts, Inputs, ReadTree};
+use crate::dkms::{self, Conf, ConfFile, Decision, Fact, Facts, Inputs, ReadTree};
 use crate::error::{Error, Result};
 use crate::find::{self, Found};
 use crate::infer::{self, Inferred};
@@ -57,6 +55,9 @@ pub struct Driver {
     /// Files whose packaged text differs from the one on disk: path to text.
     #[serde(skip)]
     pub rewritten: BTreeMap<String, String>,
+    /// The packaged dkms.conf.
+    #[serde(skip)]
+    pub conf: Conf,
     /// What it says about itself.
     pub about: About,
     /// Where name, version and files are from.
@@ -187,7 +188,6 @@ pub struct Options {
 
 /// The findings of this layer.
 pub const CODES: &[&Code] = &[
-    &NO_CONF,
     &MISSING_PATCH,
     &DEAD_HOOK,
     &NORMALISED,
@@ -209,13 +209,6 @@ pub const CODES: &[&Code] = &[
     &UNKNOWN_NAME,
 ];
 
-const NO_CONF: Code = Code {
-    id: "K0101",
-    title: "there is no dkms.conf",
-    explanation: "Without a dkms.conf kpkg reads the Makefiles as kbuild does, and makes one from the modules that they name,\n\
-                  the folder they are in, and what the driver's own Makefile needs. `kpkg init` writes it into the tree, with\n\
-                  a comment on each line that says where it is from. Where no Makefile makes a module there is no driver.",
-};
 const MISSING_PATCH: Code = Code {
     id: "K0102",
     title: "a patch is missing",
@@ -323,9 +316,6 @@ const USED_BEFORE: Code = Code {
                   where that is not possible, or a directive holds the other one in so many words, nothing is packaged.",
 };
 
-/// What dkms reads at most of a `dkms.conf` before we call it unusable.
-const LARGEST_CONF: u64 = 1 << 20;
-
 impl Driver {
     /// Reads a driver of `input`; findings that do not stop it come along.
     pub fn read(
@@ -353,8 +343,8 @@ impl Driver {
         }
         .checked()?;
         let mut inferred_conf = None;
-        let (path, bytes) = if let Some(path) = &found.conf {
-            (path.clone(), read_conf(path)?)
+        let file = if let Some(file) = &found.conf {
+            file.clone()
         } else {
             let made = inferred(input, &found.root, &selection.files, &wanted)?;
             findings.push(made.finding());
@@ -366,31 +356,31 @@ impl Driver {
             }
             let text = made.text.clone();
             inferred_conf = Some(made);
-            (find::below(&found.root, CONF_NAME), text.into_bytes())
+            ConfFile::new(find::below(&found.root, CONF_NAME), text.into_bytes())
         };
-        let is_plain = found.conf.as_ref() == Some(&find::below(&found.root, CONF_NAME));
+        let on_disk = found.conf.as_ref().map(|file| file.path.as_path());
+        let is_plain = on_disk == Some(&find::below(&found.root, CONF_NAME));
         if !is_plain {
-            place_conf(&mut selection.files, &path, bytes.len());
+            place_conf(&mut selection.files, &file.path, file.bytes.len());
         }
-        let path = input.shown(&path);
+        let file = file.shown_as(&input.shown(&file.path));
+        let bytes = &file.bytes;
         let tree = Tree::new(&selection.files);
-        let (own, of_bytes) = Conf::parse(&path, &bytes);
-        if let Some(finding) = dkms::web_page(&own) {
+        if let Some(finding) = dkms::web_page(&file.conf) {
             return Err(Error::diagnostics([findings, vec![finding]].concat()));
         }
-        findings.extend(of_bytes);
+        findings.extend(file.findings.iter().cloned());
         let is_made = inferred_conf.is_some();
-        let reading =
-            Reading { path: &path, bytes: &bytes, tree: &tree, supported: &options.supported, is_made };
+        let reading = Reading { file: &file, tree: &tree, supported: &options.supported, is_made };
         let marked = replaced::marked(&selection.files);
-        let of_sources = keys_of_sources(&mut wanted, &marked, &bytes);
-        let template = found.conf.as_deref().filter(|path| is_changelog_template(path, &bytes));
+        let of_sources = keys_of_sources(&mut wanted, &marked, bytes);
+        let template = on_disk.filter(|path| is_changelog_template(path, bytes));
         let claims = |modules: &[String]| claims(input, &found.root, &selection.files, modules, template);
         let (mut packaged, mut version_from) = wanted.settle(&reading, &claims);
         let (mut layout, mut lacking) = packaged.layout(input, found, &tree, &selection.left_out);
         let is_marked = packaged.findings.iter().chain(&lacking).any(dkms::is_about_a_marker);
         let replacements = if is_marked || !marked.is_empty() {
-            let beside = found.conf.as_deref().and_then(Path::parent).filter(|folder| folder.is_dir());
+            let beside = on_disk.and_then(Path::parent).filter(|folder| folder.is_dir());
             let folders = [Some(input.folder.as_path()), Some(found.root.as_path()), beside];
             let folders: Vec<_> = folders.into_iter().flatten().collect();
             replaced::replacements(&folders, &|path| input.shown(path))
@@ -398,7 +388,7 @@ impl Driver {
             Vec::new()
         };
         if is_marked {
-            let (known, of_markers) = known_markers(&packaged, &bytes, &replacements);
+            let (known, of_markers) = known_markers(&packaged, bytes, &replacements);
             if !known.is_empty() {
                 wanted.substitute.extend(known);
                 (packaged, version_from) = wanted.settle(&reading, &claims);
@@ -462,12 +452,15 @@ impl Driver {
         findings.extend(of_marked);
         let conf_text = packaged.rewritten.or(inferred_conf.as_ref().map(|made| made.text.clone()));
         rewritten.extend(conf_text.map(|text| (CONF_NAME.to_owned(), text)));
+        let shown = file.conf.source().path.display();
+        let origin = inferred_conf.as_ref().map_or_else(|| shown.to_string(), Inferred::origin);
         let driver = Self {
             name,
             version,
             about,
+            conf: packaged.conf.shown_as(Path::new(&origin)),
             origin: Origin {
-                conf: inferred_conf.as_ref().map_or_else(|| path.display().to_string(), Inferred::origin),
+                conf: origin,
                 root: input.shown(&found.root),
                 version: inferred_conf.as_ref().map_or(version_from, |made| made.version_from.clone()),
                 is_plain,
@@ -493,18 +486,11 @@ impl Driver {
         files: Vec<SourceFile>,
         options: &Options,
     ) -> Result<(Self, Vec<Diagnostic>)> {
-        let path = root.join(CONF_NAME);
-        let bytes = read_conf(&path)?;
+        let file = find::read_file(root.join(CONF_NAME))?;
         let tree = Tree::new(&files);
-        let (_, mut findings) = Conf::parse(&path, &bytes);
-        let reading = Reading {
-            path: &path,
-            bytes: &bytes,
-            tree: &tree,
-            supported: &options.supported,
-            is_made: false,
-        };
+        let reading = Reading { file: &file, tree: &tree, supported: &options.supported, is_made: false };
         let packaged = PackagedConf::new(&reading, &Wanted::default());
+        let mut findings = file.findings.clone();
         findings.extend(packaged.findings.iter().cloned());
         let facts = &packaged.facts;
         let (Some(name), Some(version)) = (facts.name.known().cloned(), facts.version.known().cloned())
@@ -528,7 +514,7 @@ impl Driver {
             name,
             version,
             origin: Origin {
-                conf: path.display().to_string(),
+                conf: file.path.display().to_string(),
                 root: root.to_owned(),
                 version: OWN_VERSION.to_owned(),
                 is_plain: true,
@@ -540,6 +526,7 @@ impl Driver {
             needs_dkms: needs_dkms(facts),
             kernels,
             stamp: options.stamp.unwrap_or_default(),
+            conf: packaged.conf,
             modules,
             rewritten: BTreeMap::new(),
             left_out: Vec::new(),
@@ -806,7 +793,7 @@ fn inferred(input: &Input, root: &Path, files: &[SourceFile], wanted: &Wanted) -
             "there is no dkms.conf in `{}`, and no Makefile that makes a module",
             input.shown.display()
         );
-        let finding = Diagnostic::error(&NO_CONF, text);
+        let finding = Diagnostic::error(&find::NO_CONF, text);
         Error::diagnostics(vec![match lacks::generated(&tree) {
             Some(sentence) => finding.hint(sentence),
             None => finding.hint("go to the folder of a driver, or name it: `kpkg DIR`"),
@@ -826,7 +813,7 @@ impl Inferred {
         };
         let text = format!("there is no dkms.conf; one was made from `{}`: {modules}", self.from);
         let hint = "`kpkg init` writes it, so that you can read, correct and keep it";
-        let finding = Diagnostic::warning(&NO_CONF, text).hint(hint);
+        let finding = Diagnostic::warning(&find::NO_CONF, text).hint(hint);
         if self.is_open {
             return finding
                 .with_note("for some kernels the Makefiles may make others, which are not listed because that is not known here");
@@ -856,7 +843,7 @@ pub fn init(input: &Input, config: &Config, options: &Options) -> Result<(PathBu
     findings.push(Diagnostic { severity: Severity::Note, hint: None, ..made.finding() });
     let text = made.text;
     let path = find::below(&input.folder, CONF_NAME);
-    let (conf, found) = Conf::parse(&path, text.as_bytes());
+    let ConfFile { conf, findings: found, .. } = ConfFile::new(path.clone(), text.clone().into_bytes());
     let tree = Tree::new(&selection.files);
     let evaluation = dkms::evaluate(&conf, &Inputs { source_tree: Some(&tree), ..Inputs::default() });
     findings.extend(found);
@@ -867,28 +854,6 @@ pub fn init(input: &Input, config: &Config, options: &Options) -> Result<(PathBu
         findings.extend(of_facts);
     }
     Ok((path, text, findings))
-}
-
-/// The bytes of a dkms.conf, as far as one may be long.
-pub fn read_conf(path: &Path) -> Result<Vec<u8>> {
-    // a pipe would be waited for without end
-    let open = || match std::fs::metadata(path)? {
-        metadata if metadata.is_file() => File::open(path),
-        _ => Err(std::io::Error::other("it is no regular file")),
-    };
-    let file = match open() {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let text = format!("there is no `{}`", path.display());
-            return Err(Error::diagnostics(vec![Diagnostic::error(&NO_CONF, text)]));
-        }
-        Err(error) => return Err(Error::io("cannot read", path, error).as_usage()),
-    };
-    let mut bytes = Vec::new();
-    file.take(LARGEST_CONF + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| Error::io("cannot read", path, error).as_usage())?;
-    Ok(bytes)
 }
 
 /// Scripts that dkms.conf names have to be executable in the package. Where the file does not lie where dkms wants it, the vendor's own

@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::dkms::{self, Conf, Facts, Inputs, ReadTree};
+use crate::dkms::{self, Conf, ConfFile, Facts, Inputs, ReadTree};
 use crate::error::{Error, Result};
 use crate::kbuild::{self, Kbuild, join};
 use crate::layout::{self, Lack, Layout};
@@ -17,8 +17,15 @@ use crate::packaging::{self, Files};
 use crate::source::{self, Moved, read_start};
 
 /// The findings of this layer.
-pub const CODES: &[&Code] = &[&ELSEWHERE, &SEVERAL, &TIE, &MOVED];
+pub const CODES: &[&Code] = &[&NO_CONF, &ELSEWHERE, &SEVERAL, &TIE, &MOVED];
 
+pub(crate) const NO_CONF: Code = Code {
+    id: "K0101",
+    title: "there is no dkms.conf",
+    explanation: "Without a dkms.conf kpkg reads the Makefiles as kbuild does, and makes one from the modules that they name,\n\
+                  the folder they are in, and what the driver's own Makefile needs. `kpkg init` writes it into the tree, with\n\
+                  a comment on each line that says where it is from. Where no Makefile makes a module there is no driver.",
+};
 const ELSEWHERE: Code = Code {
     id: "K0108",
     title: "dkms.conf was found elsewhere, or the source has another root",
@@ -54,8 +61,8 @@ const MOVED: Code = Code {
 
 /// More entries than this are not looked at.
 const ENTRIES: usize = 500_000;
-/// The largest file that can be a dkms.conf.
-const CONF: u64 = 1 << 20;
+/// What is read of a dkms.conf: more than dkms's reader takes, so that one that is too large is told.
+const CONF: u64 = (1 << 20) + 1;
 /// How many folders with a Makefile can be the root.
 const FOLDERS: usize = 200;
 /// How many folders of one name may lie elsewhere.
@@ -64,12 +71,12 @@ const MAPS: usize = 8;
 const TRIED: usize = 4;
 
 /// A driver in a tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Found {
     /// The folder that becomes `/usr/src/NAME-VERSION`.
     pub root: PathBuf,
     /// The dkms.conf that counts; nothing where there is none and one has to be inferred.
-    pub conf: Option<PathBuf>,
+    pub conf: Option<ConfFile>,
     /// What lies elsewhere in the package than below the root.
     pub map: Vec<Moved>,
     /// Where no folder has everything: those that were looked at, the best first.
@@ -131,26 +138,29 @@ pub fn find(folder: &Path, options: &Options<'_>) -> Result<(Vec<Found>, Vec<Dia
     let mut findings = Vec::new();
     let listing = Listing::new(folder)?;
     let confs = match options.conf {
-        Some(path) if path.exists() => vec![path.to_owned()],
-        Some(path) => vec![folder.join(path)],
-        None if !options.all && below(folder, "dkms.conf").exists() => vec![below(folder, "dkms.conf")],
+        Some(path) if path.exists() => vec![read_file(path.to_owned())?],
+        Some(path) => vec![read_file(folder.join(path))?],
+        None if !options.all && below(folder, "dkms.conf").exists() => {
+            vec![read_file(below(folder, "dkms.conf"))?]
+        }
         None => choose(&listing, options.all, &mut findings)?,
     };
     let mut found = Vec::new();
-    for conf in &confs {
-        let nearer = options.said.map(|said| said(conf)).transpose()?.flatten();
+    for conf in confs {
+        let path = conf.path.clone();
+        let nearer = options.said.map(|said| said(&path)).transpose()?.flatten();
         let said = nearer
             .unwrap_or_else(|| Said { root: options.root.map(str::to_owned), map: options.map.to_vec() });
         let mut driver = if said.root.is_some() || !said.map.is_empty() {
             let root = named_root(folder, said.root.as_deref().unwrap_or("."))?;
-            Found { conf: Some(conf.clone()), ..Found::new(root, said.map) }
+            Found { conf: Some(conf), ..Found::new(root, said.map) }
         } else {
-            root_of(&listing, conf)?
+            root_of(&listing, &conf)?
         };
         let root = &driver.root;
-        if root != folder || conf.parent() != Some(root) && *conf != below(root, "dkms.conf") {
+        if root != folder || path.parent() != Some(root) && path != below(root, "dkms.conf") {
             let text =
-                format!("the dkms.conf is `{}`, and the source is `{}`", conf.display(), root.display());
+                format!("the dkms.conf is `{}`, and the source is `{}`", path.display(), root.display());
             driver.findings.push(Diagnostic::note(&ELSEWHERE, text));
         }
         found.push(driver);
@@ -246,6 +256,34 @@ fn named_root(folder: &Path, root: &str) -> Result<PathBuf> {
     Err(Error::usage(format!("`{root}` under `root` in kpkg.toml is no folder of the driver's tree")))
 }
 
+/// The bytes of a file that is said to be a dkms.conf, as far as one may be long.
+pub fn read_conf(path: &Path) -> Result<Vec<u8>> {
+    // a pipe would be waited for without end
+    let open = || match fs::metadata(path)? {
+        metadata if metadata.is_file() => fs::File::open(path),
+        _ => Err(std::io::Error::other("it is no regular file")),
+    };
+    let file = match open() {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let text = format!("there is no `{}`", path.display());
+            return Err(Error::diagnostics(vec![Diagnostic::error(&NO_CONF, text)]));
+        }
+        Err(error) => return Err(Error::io("cannot read", path, error).as_usage()),
+    };
+    let mut bytes = Vec::new();
+    file.take(CONF)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Error::io("cannot read", path, error).as_usage())?;
+    Ok(bytes)
+}
+
+/// A dkms.conf that is named.
+pub(crate) fn read_file(path: PathBuf) -> Result<ConfFile> {
+    let bytes = read_conf(&path)?;
+    Ok(ConfFile::new(path, bytes))
+}
+
 // ---- which file ---------------------------------------------------------------------------------------------------------------
 
 /// How much a name looks like a dkms.conf: less is more; nothing: not at all.
@@ -271,6 +309,7 @@ fn name_rank(name: &str) -> Option<u8> {
 /// A file that may be the dkms.conf.
 #[derive(Debug)]
 struct Candidate {
+    file: ConfFile,
     /// Below the folder.
     path: String,
     /// Its driver's name, when it says one that is no marker.
@@ -296,15 +335,18 @@ fn candidates(listing: &Listing<'_>) -> Vec<Candidate> {
             let part = part.to_ascii_lowercase();
             ["test", "example", "doc", "sample"].iter().any(|start| part.starts_with(start))
         });
-        let (conf, findings) = Conf::parse(&folder.join(path), &bytes);
-        let own = facts(&conf).name;
+        let file = ConfFile::new(below(folder, path), bytes);
+        let own = facts(&file.conf).name;
         let name = own.known().filter(|name| !dkms::is_placeholder(name)).cloned();
         let is_marker = own.known().is_some_and(|name| dkms::is_placeholder(name));
-        let is_broken = findings.iter().any(|finding| finding.severity == Severity::Error);
+        let is_broken = file.findings.iter().any(|finding| finding.severity == Severity::Error);
         found.push(Candidate {
-            is_any: name.is_none() && !is_marker && (is_broken || conf.place_of("PACKAGE_NAME").is_some()),
+            is_any: name.is_none()
+                && !is_marker
+                && (is_broken || file.conf.place_of("PACKAGE_NAME").is_some()),
             order: (aside, rank, path.matches('/').count(), path.to_owned()),
             path: path.to_owned(),
+            file,
             name,
         });
     }
@@ -322,7 +364,7 @@ pub fn sets_a_directive(bytes: &[u8]) -> bool {
     })
 }
 
-fn choose(listing: &Listing<'_>, all: bool, findings: &mut Vec<Diagnostic>) -> Result<Vec<PathBuf>> {
+fn choose(listing: &Listing<'_>, all: bool, findings: &mut Vec<Diagnostic>) -> Result<Vec<ConfFile>> {
     let folder = listing.folder;
     let found = candidates(listing);
     // one for each driver: the first of its name; one without a name of its own is a form of another
@@ -335,17 +377,17 @@ fn choose(listing: &Listing<'_>, all: bool, findings: &mut Vec<Diagnostic>) -> R
     if drivers.is_empty() {
         drivers.extend(found.first());
     }
-    let path = |candidate: &Candidate| below(folder, &candidate.path);
+    let file = |candidate: &Candidate| candidate.file.clone();
     if all {
         // of each of these somebody has to hear why there is no package
         let of_any = found.iter().filter(|other| other.is_any && !other.order.0);
         let others: Vec<_> =
             of_any.filter(|other| drivers.iter().all(|driver| driver.path != other.path)).collect();
-        return Ok(drivers.into_iter().chain(others).map(path).collect());
+        return Ok(drivers.into_iter().chain(others).map(file).collect());
     }
     let plain: Vec<_> = drivers.iter().filter(|driver| !driver.order.0).collect();
     let [first, others @ ..] = plain.as_slice() else {
-        return Ok(drivers.first().map(|driver| path(driver)).into_iter().collect());
+        return Ok(drivers.first().map(|driver| file(driver)).into_iter().collect());
     };
     if !others.is_empty() {
         let named = |driver: &&Candidate| {
@@ -355,7 +397,7 @@ fn choose(listing: &Listing<'_>, all: bool, findings: &mut Vec<Diagnostic>) -> R
         let covered: Vec<String> = plain
             .iter()
             .filter_map(|driver| {
-                let root = root_of(listing, &path(driver)).ok()?.root;
+                let root = root_of(listing, &driver.file).ok()?.root;
                 relative(folder, &root)
             })
             .collect();
@@ -365,14 +407,14 @@ fn choose(listing: &Listing<'_>, all: bool, findings: &mut Vec<Diagnostic>) -> R
     let chosen = found.first().filter(|best| !best.order.0 && best.order < first.order).unwrap_or(first);
     let rest: Vec<_> = found.iter().filter(|other| other.path != chosen.path).collect();
     if !rest.is_empty() {
-        let text = format!("of {} dkms.conf files, `{}` is used", found.len(), path(chosen).display());
+        let text = format!("of {} dkms.conf files, `{}` is used", found.len(), chosen.file.path.display());
         let mut finding = Diagnostic::warning(&SEVERAL, text);
         for other in rest.iter().take(5) {
-            finding = finding.with_note(format!("not used: `{}`", path(other).display()));
+            finding = finding.with_note(format!("not used: `{}`", other.file.path.display()));
         }
         findings.push(finding.hint("`--dkms-conf FILE` chooses another one"));
     }
-    Ok(vec![path(chosen)])
+    Ok(vec![file(chosen)])
 }
 
 /// The files of a folder, listed once.
@@ -534,30 +576,32 @@ struct Root {
     layout: Layout,
 }
 
-/// The bytes of a dkms.conf, through a link that stays in the folder.
-fn conf_bytes(folder: &Path, conf: &Path) -> Option<Vec<u8>> {
-    let target = fs::canonicalize(conf).ok()?;
-    let top = fs::canonicalize(folder).ok()?;
+/// Whether a dkms.conf is a link that leads out of the folder.
+fn leads_out(folder: &Path, conf: &Path) -> bool {
     let is_link = fs::symlink_metadata(conf).is_ok_and(|metadata| metadata.is_symlink());
-    if is_link && !target.starts_with(top) { None } else { read_start(&target, CONF) }
+    let is_below = || Ok::<_, std::io::Error>(fs::canonicalize(conf)?.starts_with(fs::canonicalize(folder)?));
+    is_link && !is_below().unwrap_or(false)
 }
 
 /// The folder in which what the file points to is there: the file's own, one above it, or else one that has a Makefile; and where
 /// none has everything, one in which some files lie elsewhere.
-fn root_of(listing: &Listing<'_>, conf: &Path) -> Result<Found> {
+fn root_of(listing: &Listing<'_>, file: &ConfFile) -> Result<Found> {
     let folder = listing.folder;
     let found = |path: &str, map: Vec<Moved>| Found {
-        conf: Some(conf.to_owned()),
+        conf: Some(file.clone()),
         ..Found::new(below(folder, path), map)
     };
+    let conf = file.path.as_path();
     let inside = conf.strip_prefix(folder).or_else(|_| conf.strip_prefix("./")).unwrap_or(conf);
     let is_inside = folder == Path::new(".") && conf.is_relative() || conf.starts_with(folder);
     let own = match inside.parent().and_then(Path::to_str) {
         Some(own) if is_inside && listing.folders.contains_key(own) => own.to_owned(),
         _ => String::new(),
     };
-    let Some(bytes) = conf_bytes(folder, conf) else { return Ok(found(&own, Vec::new())) };
-    let facts = facts(&Conf::parse(conf, &bytes).0);
+    if leads_out(folder, conf) {
+        return Ok(found(&own, Vec::new()));
+    }
+    let facts = facts(&file.conf);
     let look = |path: &str, map: &[Moved]| layout::examine(&listing.view(path, map), &facts);
     let plain = |path: &str| Root { path: path.to_owned(), layout: look(path, &[]) };
     let mut above = vec![own.as_str()];
@@ -817,7 +861,11 @@ mod tests {
         found
             .iter()
             .map(|found| {
-                format!("{} {}", found.conf.as_deref().map_or("-".into(), relative), relative(&found.root))
+                format!(
+                    "{} {}",
+                    found.conf.as_ref().map_or("-".into(), |conf| relative(&conf.path)),
+                    relative(&found.root)
+                )
             })
             .collect()
     }
@@ -927,7 +975,10 @@ mod tests {
         let twice = [("a/dkms.conf", CONF), ("b/toy.dkms", CONF), ("example/dkms.conf", other.as_str())];
         let twice = tree(&twice);
         let (found, findings) = find(twice.path(), &Options::default()).unwrap();
-        assert_eq!(found[0].conf, Some(twice.path().join("a/dkms.conf")));
+        assert_eq!(
+            found[0].conf.as_ref().map(|conf| conf.path.as_path()),
+            Some(twice.path().join("a/dkms.conf").as_path())
+        );
         assert_eq!(findings[0].code.id, "K0109");
     }
 

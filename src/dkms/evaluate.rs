@@ -60,9 +60,17 @@ fn no_thread(error: &std::io::Error) -> Diagnostic {
     Diagnostic::error(&codes::LIMIT, text).hint("allow more: `ulimit -v unlimited`, `ulimit -u unlimited`")
 }
 
+#[cfg(test)]
+thread_local! {
+    /// Every text that this thread had parsed.
+    pub(crate) static PARSED: std::cell::RefCell<Vec<String>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
 /// See [`Conf::parse`].
 pub(super) fn parse(path: &Path, bytes: &[u8]) -> (Conf, Vec<Diagnostic>) {
     let shown = String::from_utf8_lossy(bytes);
+    #[cfg(test)]
+    PARSED.with_borrow_mut(|all| all.push(shown.clone().into_owned()));
     let mut diagnostics = Vec::new();
     let source = Arc::new(SourceText { path: path.to_owned(), text: shown.into_owned() });
     let broken = |message: &str| shell::Script {
@@ -73,7 +81,7 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> (Conf, Vec<Diagnostic>) {
         let message = format!("the file has {} bytes; at most {CONF} are read", bytes.len());
         diagnostics.push(Diagnostic::error(&codes::LIMIT, message).at(Place::new(&source, 0..0)));
         let source = Arc::new(SourceText { path: path.to_owned(), text: String::new() });
-        return (Conf { source, text: String::new(), script: broken("too large") }, diagnostics);
+        return (Conf { source, text: Arc::from(""), script: Arc::new(broken("too large")) }, diagnostics);
     }
     let text = shell::clean_text(bytes);
     let read = || {
@@ -87,10 +95,10 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> (Conf, Vec<Diagnostic>) {
         Err(NoEnd::NoThread(error)) => {
             diagnostics.push(no_thread(&error).at(Place::new(&source, 0..0)));
             let source = Arc::new(SourceText { path: path.to_owned(), text: String::new() });
-            return (Conf { source, text: String::new(), script: broken("not read") }, diagnostics);
+            return (Conf { source, text: Arc::from(""), script: Arc::new(broken("not read")) }, diagnostics);
         }
     };
-    let conf = Conf { source, text, script };
+    let conf = Conf { source, text: text.into(), script: Arc::new(script) };
     byte_findings(&conf, bytes, &mut diagnostics);
     if let Some(error) = &conf.script.error {
         let end = conf.text[error.at..].find('\n').map_or(conf.text.len(), |end| error.at + end);

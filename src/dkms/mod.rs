@@ -20,13 +20,15 @@ mod versions;
 mod words;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
 
 pub use codes::CODES;
 pub use decision::{Decision, ModuleDecision, Verdict};
+#[cfg(test)]
+pub(crate) use evaluate::PARSED;
 pub use evaluate::{THREAD, evaluate};
 pub(crate) use evaluate::{carried_over, export, identity, settings};
 pub use facts::{Exclusive, Fact, Facts, Hook, HookKind, MakeRule, ModuleFacts, PatchFacts, Requirement};
@@ -90,19 +92,59 @@ impl Inputs<'_> {
     }
 }
 
-/// A parsed file.
-#[derive(Debug)]
+/// A parsed file; a copy shares everything.
+#[derive(Debug, Clone)]
 pub struct Conf {
     source: Arc<SourceText>,
     /// What is evaluated: without NUL bytes and without the characters that stand for the unknown.
-    text: String,
-    script: shell::Script,
+    text: Arc<str>,
+    script: Arc<shell::Script>,
+}
+
+/// A dkms.conf that was read, and parsed once for all who look at it.
+#[derive(Debug, Clone)]
+pub struct ConfFile {
+    /// Where it was read.
+    pub path: PathBuf,
+    /// What is in it.
+    pub bytes: Arc<[u8]>,
+    /// The same, parsed.
+    pub conf: Conf,
+    /// What is wrong with its bytes or its syntax.
+    pub findings: Vec<Diagnostic>,
+}
+
+impl ConfFile {
+    /// Parses what is in a file.
+    #[must_use]
+    pub fn new(path: PathBuf, bytes: Vec<u8>) -> Self {
+        let (conf, findings) = Conf::parse(&path, &bytes);
+        Self { path, bytes: bytes.into(), conf, findings }
+    }
+
+    /// The same under another name: what the user calls it.
+    #[must_use]
+    pub fn shown_as(&self, shown: &Path) -> Self {
+        let conf = self.conf.shown_as(shown);
+        let place = |place: &Place| Place::new(&conf.source, place.span.clone());
+        let named =
+            |finding: &Diagnostic| Diagnostic { place: finding.place.as_ref().map(place), ..finding.clone() };
+        let findings = self.findings.iter().map(named).collect();
+        Self { conf, findings, ..self.clone() }
+    }
 }
 
 impl Conf {
     /// Parses a file; what is wrong with its bytes or its syntax comes back beside it.
     pub fn parse(path: &Path, bytes: &[u8]) -> (Conf, Vec<Diagnostic>) {
         evaluate::parse(path, bytes)
+    }
+
+    /// The same under another name.
+    #[must_use]
+    pub fn shown_as(&self, shown: &Path) -> Self {
+        let source = SourceText { path: shown.to_owned(), text: self.source.text.clone() };
+        Self { source: Arc::new(source), ..self.clone() }
     }
 
     /// The file's text.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::bash::{self, ConfShell};
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::dkms::{self, Conf, Evaluation, Fact, Facts, Inputs, Supported};
+use crate::dkms::{self, Conf, ConfFile, Evaluation, Fact, Facts, Inputs, Supported};
 use crate::error::{Error, Result};
 use crate::find::Found;
 use crate::input::Input;
@@ -100,7 +100,7 @@ impl Wanted {
         if !missing {
             return (packaged, OWN_VERSION.to_owned());
         }
-        let says = packaged.version_text(reading.bytes);
+        let says = packaged.version_text(&reading.file.bytes);
         if packaged.facts.version == Fact::Unknown && reading.depends_on_kernel() {
             return (packaged.with_kernel_error(), OWN_VERSION.to_owned());
         }
@@ -194,7 +194,7 @@ pub(super) struct PackagedConf {
 impl PackagedConf {
     /// Corrects line ends, and states what is wanted where the file says something else.
     pub(super) fn new(reading: &Reading<'_>, wanted: &Wanted) -> Self {
-        let original = String::from_utf8_lossy(reading.bytes);
+        let original = String::from_utf8_lossy(&reading.file.bytes);
         let mut text = original.replace("\r\n", "\n");
         let unused: Vec<_> = wanted.substitute.keys().filter(|key| !text.contains(key.as_str())).collect();
         for (key, value) in &wanted.substitute {
@@ -203,7 +203,8 @@ impl PackagedConf {
         if !wanted.modules.is_empty() {
             text = with_modules(&text, &wanted.modules);
         }
-        let mut packaged = reading.evaluate(if text == original { reading.bytes } else { text.as_bytes() });
+        let mut packaged =
+            if text == original { reading.as_it_is() } else { reading.evaluate(text.as_bytes()) };
         for (directive, value) in [("PACKAGE_NAME", &wanted.name), ("PACKAGE_VERSION", &wanted.version)] {
             let Some(value) = value else { continue };
             let before = packaged.fact(directive).known().cloned();
@@ -221,7 +222,7 @@ impl PackagedConf {
             packaged.findings.extend(late);
             if !packaged.says(directive, value) {
                 // what is wrong is in the user's file, without what was tried
-                packaged = reading.evaluate(reading.bytes);
+                packaged = reading.as_it_is();
                 text = original.clone().into_owned();
                 let message = format!(
                     "`{directive}` cannot be set to `{value}`: dkms.conf ends early, or sets it read-only"
@@ -422,7 +423,7 @@ impl PackagedConf {
             Some(rule) if rule.index == 0 && rule.matches == Fact::Absent => "${MAKE[0]}",
             Some(_) => return self,
         };
-        let own = String::from_utf8_lossy(reading.bytes);
+        let own = String::from_utf8_lossy(&reading.file.bytes);
         let text = self.rewritten.as_deref().unwrap_or(&own);
         let end = if text.ends_with('\n') { "" } else { "\n" };
         let text = format!("{text}{end}MAKE[0]=\"{command} {name}={value}\"\n");
@@ -476,8 +477,7 @@ impl PackagedConf {
 
 /// A file that is read, and for whom.
 pub(super) struct Reading<'a> {
-    pub(super) path: &'a Path,
-    pub(super) bytes: &'a [u8],
+    pub(super) file: &'a ConfFile,
     pub(super) tree: &'a Tree<'a>,
     pub(super) supported: &'a Supported,
     /// Whether it is one that was made.
@@ -487,14 +487,21 @@ pub(super) struct Reading<'a> {
 impl Reading<'_> {
     /// Whether the version is known as soon as the kernel is.
     fn depends_on_kernel(&self) -> bool {
-        let (conf, _) = Conf::parse(self.path, self.bytes);
+        let conf = &self.file.conf;
         let inputs = Inputs { source_tree: Some(self.tree), ..Inputs::of_some_kernel() };
-        dkms::facts(&conf, &dkms::evaluate(&conf, &inputs)).0.version.known().is_some()
+        dkms::facts(conf, &dkms::evaluate(conf, &inputs)).0.version.known().is_some()
+    }
+
+    fn as_it_is(&self) -> PackagedConf {
+        self.evaluate_parsed(self.file.conf.clone())
     }
 
     /// The file with another text.
     fn evaluate(&self, text: &[u8]) -> PackagedConf {
-        let (conf, _) = Conf::parse(self.path, text);
+        self.evaluate_parsed(Conf::parse(&self.file.conf.source().path, text).0)
+    }
+
+    fn evaluate_parsed(&self, conf: Conf) -> PackagedConf {
         let evaluation = dkms::evaluate(&conf, &Inputs { source_tree: Some(self.tree), ..Inputs::default() });
         let (facts, found) = dkms::facts_for(&conf, &evaluation, self.supported);
         let findings = evaluation.diagnostics.into_iter().chain(found).collect();

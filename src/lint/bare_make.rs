@@ -29,8 +29,8 @@ fn check(tree: &Tree<'_>) -> Vec<Diagnostic> {
         }
         let message = format!("`{path}` tests KERNELRELEASE, which dkms gives to a bare `make`");
         let mut finding = Diagnostic::warning(&CODE, message).hint("write the command in quotes: `'make'`");
-        finding.fix = tree.conf.quoted_make();
-        findings.push(tree.conf.mark(finding, "MAKE"));
+        finding.fix = tree.driver.conf.quoted_make();
+        findings.push(tree.driver.conf.mark(finding, "MAKE"));
     }
     findings
 }

@@ -53,7 +53,7 @@ impl Piece {
     /// The place of a command.
     pub(super) fn place(&self, tree: &Tree<'_>, command: &Command) -> Option<Place> {
         match &self.from {
-            From::Make => tree.conf.place_of("MAKE"),
+            From::Make => tree.driver.conf.place_of("MAKE"),
             From::Makefile { path, line } => tree.place(path, *line),
             From::Script { path, .. } => Some(Place::new(&tree.source(path)?, command.span.clone())),
         }

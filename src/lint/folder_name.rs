@@ -23,7 +23,7 @@ fn check(tree: &Tree<'_>) -> Vec<Diagnostic> {
         return Vec::new();
     }
     let message = format!("the folder is called `{folder}`, and dkms.conf says `{name}-{version}`");
-    vec![tree.conf.mark(
+    vec![tree.driver.conf.mark(
         Diagnostic::warning(&CODE, message).hint("correct PACKAGE_VERSION, or rename the folder"),
         "PACKAGE_VERSION",
     )]

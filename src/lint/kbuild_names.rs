@@ -68,7 +68,8 @@ fn subdirs(tree: &Tree<'_>) -> Vec<Diagnostic> {
     let commands = tree.facts.make.iter().filter_map(|rule| rule.command.known());
     if commands.into_iter().any(|command| has(command, "SUBDIRS=") && !has(command, "M=")) {
         let text = "MAKE gives `SUBDIRS`, which Linux 5.4 and later ignore";
-        findings.push(tree.conf.mark(Diagnostic::warning(&OLD_SUBDIRS, text).hint("write `M=`"), "MAKE"));
+        findings
+            .push(tree.driver.conf.mark(Diagnostic::warning(&OLD_SUBDIRS, text).hint("write `M=`"), "MAKE"));
     }
     for path in &tree.layout.reads {
         let Some(source) = tree.source(path) else { continue };

@@ -39,7 +39,7 @@ use std::sync::Arc;
 
 use crate::backend::Found;
 use crate::diagnostic::{Code, Diagnostic, Place, SourceText};
-use crate::dkms::{self, Conf, Facts, Inputs, Supported};
+use crate::dkms::{self, Conf, ConfFile, Facts, Inputs, Supported};
 use crate::driver::Driver;
 use crate::layout::Layout;
 use crate::version::Claim;
@@ -102,9 +102,7 @@ pub struct Tree<'a> {
     pub driver: &'a Driver,
     /// What its folder is called.
     pub folder_name: Option<String>,
-    /// The packaged dkms.conf.
-    pub conf: Conf,
-    /// Its facts for some kernel: what a rule is about is seldom another one for the next.
+    /// The facts of the packaged dkms.conf for some kernel: what a rule is about is seldom another one for the next.
     pub facts: Facts,
     /// What the tree says its version is.
     pub claims: Vec<Claim>,
@@ -117,19 +115,18 @@ pub struct Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
-    /// A driver with the text of its packaged dkms.conf.
+    /// A driver, and the name of its folder.
     #[must_use]
-    pub fn new(driver: &'a Driver, conf_text: &str, folder_name: Option<String>, claims: Vec<Claim>) -> Self {
-        let (conf, _) = Conf::parse(Path::new(&driver.origin.conf), conf_text.as_bytes());
+    pub fn new(driver: &'a Driver, folder_name: Option<String>, claims: Vec<Claim>) -> Self {
         let inputs = Inputs {
             processors: Some(1),
             module: Some((driver.name.clone(), driver.version.clone())),
             ..Inputs::of_some_kernel()
         };
-        let facts = dkms::facts(&conf, &dkms::evaluate(&conf, &inputs)).0;
+        let facts = dkms::facts(&driver.conf, &dkms::evaluate(&driver.conf, &inputs)).0;
         let layout = driver.layout(&facts);
         let (pieces, sources) = Default::default();
-        Self { driver, folder_name, conf, facts, claims, layout, pieces, sources }
+        Self { driver, folder_name, facts, claims, layout, pieces, sources }
     }
 
     /// What its build runs.
@@ -203,21 +200,22 @@ pub fn tree(tree: &Tree<'_>, scripts: &[(PathBuf, String, Kind)]) -> Vec<Diagnos
             is_removed_before(*kind, scripts.iter().map(|(_, text, kind)| (*kind, text.as_str())));
         findings.extend(script::check(&source, 0..text.len(), *kind, is_removed_before));
     }
-    findings.extend(conf(&tree.conf));
+    findings.extend(conf(&tree.driver.conf));
     findings
 }
 
 /// Everything about a dkms.conf alone: what reading it says, and every rule.
 #[must_use]
-pub fn conf_file(path: &Path, bytes: &[u8], supported: &Supported) -> Vec<Diagnostic> {
-    let (conf, mut findings) = Conf::parse(path, bytes);
-    if let Some(finding) = dkms::web_page(&conf) {
+pub fn conf_file(file: &ConfFile, supported: &Supported) -> Vec<Diagnostic> {
+    let conf = &file.conf;
+    if let Some(finding) = dkms::web_page(conf) {
         return vec![finding];
     }
-    let evaluation = dkms::evaluate(&conf, &Inputs::default());
-    let (_, of_facts) = dkms::facts_for(&conf, &evaluation, supported);
+    let evaluation = dkms::evaluate(conf, &Inputs::default());
+    let (_, of_facts) = dkms::facts_for(conf, &evaluation, supported);
+    let mut findings = file.findings.clone();
     findings.extend(evaluation.diagnostics.into_iter().chain(of_facts));
-    findings.extend(self::conf(&conf));
+    findings.extend(self::conf(conf));
     findings
 }
 
@@ -233,9 +231,6 @@ fn is_removed_before<'a>(kind: Kind, mut scripts: impl Iterator<Item = (Kind, &'
         && scripts.any(|(other, text)| other.removes() && !other.is_late() && script::removes_from_dkms(text))
 }
 
-/// How many dkms.conf files of a package are read as such.
-const CONFS: usize = 64;
-
 /// Every rule about a finished package.
 #[must_use]
 pub fn package(path: &Path, found: &Found, confs: &Confs) -> Vec<Diagnostic> {
@@ -247,9 +242,8 @@ pub fn package(path: &Path, found: &Found, confs: &Confs) -> Vec<Diagnostic> {
         let is_removed_before = is_removed_before(kind, others);
         findings.extend(script::check(&script.source, 0..script.source.text.len(), kind, is_removed_before));
     }
-    for (name, content) in confs.confs().take(CONFS) {
-        let path = PathBuf::from(format!("{} ({name})", path.display()));
-        findings.extend(conf_file(&path, content, &Supported::default()));
+    for (_, file) in &package.packaged.conf_files {
+        findings.extend(conf_file(file, &Supported::default()));
     }
     // nothing in a finished package can be edited
     findings.into_iter().map(|finding| Diagnostic { fix: None, ..finding }).collect()

@@ -20,7 +20,7 @@ fn check(tree: &Tree<'_>) -> Vec<Diagnostic> {
         let finding = Diagnostic::warning(&CODE, format!("{by} runs `{path}`, which is not executable"))
             .hint(format!("run `chmod +x {path}`"))
             .fix(Edit::MakeExecutable(tree.driver.origin.root.join(path)));
-        findings.push(if by == "MAKE" { tree.conf.mark(finding, "MAKE") } else { finding });
+        findings.push(if by == "MAKE" { tree.driver.conf.mark(finding, "MAKE") } else { finding });
     }
     findings
 }

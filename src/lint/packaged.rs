@@ -14,8 +14,10 @@ use super::script::Kind;
 use super::shell::{self, Script};
 use crate::backend::{Found, FoundFile, FoundScript};
 use crate::diagnostic::{Place, SourceText};
-use crate::dkms::{self, Conf, Facts, Inputs, ReadTree};
+use crate::dkms::{self, Conf, ConfFile, Facts, Inputs, ReadTree};
 
+/// How many dkms.conf files of a package are read as such.
+const CONFS: usize = 64;
 /// How many drivers of a package are looked at.
 const DRIVERS: usize = 16;
 /// How many scripts of a package are looked at.
@@ -29,6 +31,8 @@ const LINKS: usize = 8;
 pub(super) struct Packaged<'a> {
     /// Every file by its path.
     pub files: Arc<BTreeMap<&'a str, &'a FoundFile>>,
+    /// Every dkms.conf, by its path, as messages show it.
+    pub conf_files: Vec<(&'a str, ConfFile)>,
     /// The drivers.
     pub drivers: Vec<PackagedDriver<'a>>,
     /// The scripts that a shell runs.
@@ -120,17 +124,21 @@ impl<'a> Packaged<'a> {
         let is_driver = !confs.is_empty();
         let files = found.files.iter().filter(|_| is_driver).map(|file| (file.path.as_str(), file)).collect();
         let files = Arc::new(files);
+        let read = |(at, bytes): (&'a String, &Vec<u8>)| {
+            let shown = PathBuf::from(format!("{} ({at})", path.display()));
+            (at.as_str(), ConfFile::new(shown, bytes.clone()))
+        };
+        let conf_files: Vec<_> = confs.confs().take(CONFS).map(read).collect();
         let mut drivers: Vec<PackagedDriver<'a>> = Vec::new();
-        for (at, bytes) in confs.confs() {
+        for (at, file) in &conf_files {
             let Some(folder) = at.strip_suffix("/dkms.conf") else { continue };
             let is_inside = drivers.iter().any(|driver| folder.starts_with(&format!("{}/", driver.folder)));
             if is_inside || drivers.len() >= DRIVERS {
                 continue;
             }
-            let shown = PathBuf::from(format!("{} ({at})", path.display()));
-            drivers.push(PackagedDriver::new(&shown, folder, bytes, &files, confs));
+            drivers.push(PackagedDriver::new(file.conf.clone(), folder, &files, confs));
         }
-        Self { files, drivers, scripts, only_shell }
+        Self { files, conf_files, drivers, scripts, only_shell }
     }
 
     /// Whether one of the scripts of a kind may do what `does` says of a call; `None`: another program may.
@@ -205,13 +213,11 @@ fn may_run_more(text: &str) -> bool {
 
 impl<'a> PackagedDriver<'a> {
     fn new(
-        shown: &Path,
+        conf: Conf,
         folder: &str,
-        bytes: &[u8],
         files: &Arc<BTreeMap<&'a str, &'a FoundFile>>,
         confs: &'a Confs,
     ) -> Self {
-        let (conf, _) = Conf::parse(shown, bytes);
         let tree = PackageTree {
             folder: folder.to_owned(),
             files: Arc::clone(files),

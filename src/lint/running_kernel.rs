@@ -32,7 +32,7 @@ fn check(tree: &Tree<'_>) -> Vec<Diagnostic> {
         let message = format!("`{path}` builds for the running kernel: MAKE does not set `{first}`");
         let finding =
             Diagnostic::warning(&CODE, message).hint(format!("add `{first}={value}` to the command"));
-        findings.push(tree.conf.mark(finding, "MAKE"));
+        findings.push(tree.driver.conf.mark(finding, "MAKE"));
     }
     // a recipe that no variable reaches
     for path in &tree.layout.for_running {
@@ -41,7 +41,7 @@ fn check(tree: &Tree<'_>) -> Vec<Diagnostic> {
         if !is_told {
             let message = format!("`{path}` builds for the running kernel, whatever MAKE gives it");
             let hint = "leave MAKE out, so that dkms calls the kernel's build, or let the recipe use a variable that MAKE sets";
-            findings.push(tree.conf.mark(Diagnostic::warning(&CODE, message).hint(hint), "MAKE"));
+            findings.push(tree.driver.conf.mark(Diagnostic::warning(&CODE, message).hint(hint), "MAKE"));
         }
     }
     findings

@@ -26,5 +26,9 @@ fn check(tree: &Tree<'_>) -> Vec<Diagnostic> {
     let Some(claim) = differing.into_iter().next() else { return Vec::new() };
     let message =
         format!("the version is {}, but {} says {}", tree.driver.version, claim.from, claim.version);
-    vec![tree.conf.mark(Diagnostic::warning(&CODE, message).hint("change one of them"), "PACKAGE_VERSION")]
+    vec![
+        tree.driver
+            .conf
+            .mark(Diagnostic::warning(&CODE, message).hint("change one of them"), "PACKAGE_VERSION"),
+    ]
 }
