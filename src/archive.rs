@@ -1,6 +1,6 @@
 //! Deterministic archives: compression, GNU tar, digests, and the reading of a payload's bytes exactly once.
 //!
-//! Shared by the backends; knows neither packages of a format nor where artifacts go.
+//! Shared by the families; knows neither packages of a format nor where artifacts go.
 
 mod compress;
 mod md5;

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::backend::{self, Backend, Format};
 use crate::bash::{self, ConfShell};
 use crate::beneath;
 use crate::compile::{self, Before, Event, Failure, Outcome};
@@ -20,6 +19,7 @@ use crate::driver::{self, Driver};
 use crate::error::{Error, Result};
 use crate::find::{self, Found};
 use crate::finished::Finished;
+use crate::format::{self, Family, Format};
 use crate::headers::{Cache, HeaderPackage};
 use crate::input::{self, Input};
 use crate::kernel::{self, Kernel};
@@ -151,7 +151,7 @@ pub struct Job {
     /// The paths it will have.
     pub artifacts: Vec<PathBuf>,
     folder: PathBuf,
-    backend: &'static dyn Backend,
+    family: &'static dyn Family,
 }
 
 /// An artifact, and for whom it is.
@@ -179,7 +179,7 @@ pub fn codes() -> impl Iterator<Item = &'static Code> {
         config::CODES,
         compile::CODES,
         crate::trial::CODES,
-        backend::CODES,
+        format::CODES,
         CODES,
         packaging::CODES,
     ];
@@ -698,7 +698,7 @@ fn prepare_driver(
     } else {
         0
     }) > 1;
-    for Aim { target, format, backend } in aims {
+    for Aim { target, format, family } in aims {
         let request = Request::new(&options.request, config, &target.family, &read_script)?;
         let planned = match given.kernels {
             None if format.is_source => {
@@ -717,16 +717,16 @@ fn prepare_driver(
         diagnostics.extend(planned.diagnostics);
         let folder = if several { options.output.join(&target.name) } else { options.output.clone() };
         for package in planned.packages {
-            let found = backend.check(&package).into_iter();
+            let found = family.check(&package).into_iter();
             diagnostics.extend(found.map(|finding| placed(finding, config, &read_script)));
-            let artifacts = backend.artifacts(&package).iter().map(|name| folder.join(name)).collect();
+            let artifacts = family.artifacts(&package).iter().map(|name| folder.join(name)).collect();
             jobs.push(Job {
                 target: target.clone(),
                 format: format.name,
                 package,
                 artifacts,
                 folder: folder.clone(),
-                backend: *backend,
+                family: *family,
             });
         }
     }
@@ -813,7 +813,7 @@ impl Prepared {
                     Dir::new(&job.folder, self.means.clone()).with_signer(self.signer.clone())
                 });
                 let before = out.written().len();
-                job.backend.write(&job.package, out as &mut dyn Output)?;
+                job.family.write(&job.package, out as &mut dyn Output)?;
                 out.written()[before..].to_vec()
             };
             if let (Some(known), true) = (&self.finished, is_fresh) {
@@ -846,7 +846,7 @@ const LARGEST_TEXT: u64 = 4 << 20;
 
 /// The formats that kpkg.toml may have tables for.
 fn config_formats() -> Vec<&'static str> {
-    backend::formats().filter(|format| !format.is_source).map(|format| format.name).collect()
+    format::formats().filter(|format| !format.is_source).map(|format| format.name).collect()
 }
 
 fn read_config(folder: &Path) -> Result<Config> {
@@ -888,15 +888,15 @@ fn moves(config: &SourceConfig) -> Result<Vec<Moved>> {
 struct Aim {
     target: Target,
     format: &'static Format,
-    backend: &'static dyn Backend,
+    family: &'static dyn Family,
 }
 
 /// The targets asked for, each in those of the formats asked for that it uses.
 fn aims(options: &Options, config: &Config) -> Result<Vec<Aim>> {
-    type Writer = (&'static dyn Backend, &'static Format);
+    type Writer = (&'static dyn Family, &'static Format);
     let known = |name: &String| {
-        backend::writers().find(|(_, format)| format.name == name).ok_or_else(|| {
-            let names: Vec<_> = backend::formats().map(|format| format.name).collect();
+        format::writers().find(|(_, format)| format.name == name).ok_or_else(|| {
+            let names: Vec<_> = format::formats().map(|format| format.name).collect();
             Error::usage(format!("there is no format `{name}`"))
                 .hint(format!("known are {}, and `all`", names.join(", ")))
         })
@@ -907,23 +907,20 @@ fn aims(options: &Options, config: &Config) -> Result<Vec<Aim>> {
         return Err(Error::usage(format!("`{}` packages carry source, not compiled modules", source.name))
             .hint("leave `--prebuilt` out, or name another format"));
     }
-    let usual = || backend::writers().filter(|(_, format)| !format.is_source).collect();
+    let usual = || format::writers().filter(|(_, format)| !format.is_source).collect();
     let writers: Vec<Writer> = if asked.is_empty() { usual() } else { asked.clone() };
     // it bears the name of the format that is installed
-    let family = |backend: &dyn Backend| backend.formats()[0].name;
     let named = if options.targets.is_empty() { &config.packaging.targets } else { &options.targets };
     if named.is_empty() {
         // its portable target bears its name
-        let portable = |(backend, format): Writer| {
-            Ok(Aim { target: profile::target(family(backend))?, format, backend })
-        };
+        let portable =
+            |(family, format): Writer| Ok(Aim { target: profile::target(family.name())?, format, family });
         return writers.into_iter().map(portable).collect();
     }
     let mut aims: Vec<Aim> = Vec::new();
     for name in named {
         let target = profile::target(name)?;
-        let wanted: Vec<_> =
-            writers.iter().filter(|(backend, _)| family(*backend) == target.family).collect();
+        let wanted: Vec<_> = writers.iter().filter(|(family, _)| family.name() == target.family).collect();
         if wanted.is_empty() && !options.targets.is_empty() {
             return Err(Error::usage(format!(
                 "`{name}` uses {}, which `--format` leaves out",
@@ -932,7 +929,7 @@ fn aims(options: &Options, config: &Config) -> Result<Vec<Aim>> {
             .hint("name a target of the format, or leave `--format` out"));
         }
         if aims.iter().all(|other| other.target.name != target.name) {
-            let aim = |(backend, format): &Writer| Aim { target: target.clone(), format, backend: *backend };
+            let aim = |(family, format): &Writer| Aim { target: target.clone(), format, family: *family };
             aims.extend(wanted.into_iter().map(aim));
         }
     }

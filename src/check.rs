@@ -8,13 +8,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::backend;
 use crate::build::{self, Prepared};
 use crate::diagnostic::{Diagnostic, Edit, Place};
 use crate::dkms::{self, ConfFile};
 use crate::driver;
 use crate::error::{Error, Kind, Result};
 use crate::find;
+use crate::format;
 use crate::input::Input;
 use crate::lint::{self, PackagingFile};
 use crate::output;
@@ -29,11 +29,9 @@ pub fn check(
     options: &build::Options,
 ) -> Result<Vec<Diagnostic>> {
     if path.is_file() && revision.is_none() {
-        for backend in backend::BACKENDS {
-            let mut confs = lint::Confs::default();
-            if let Some(found) = backend.read(path, &mut confs)? {
-                return Ok(lint::package(path, &found, &confs));
-            }
+        let mut confs = lint::Confs::default();
+        if let Some(found) = format::open(path, &mut confs)? {
+            return Ok(lint::package(path, &found, &confs));
         }
         let bytes = find::read_conf(path)?;
         if find::sets_a_directive(&bytes) || dkms::is_web_page(&bytes) {

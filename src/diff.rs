@@ -11,8 +11,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::archive;
-use crate::backend::{self, Contents, Found, FoundFile};
 use crate::error::{Error, Result};
+use crate::format::{self, Contents, Found, FoundFile};
 use crate::ko::{KernelModule, is_module};
 
 /// How many bytes of content a package may have: more than any driver, and an end for archives that only pretend.
@@ -77,12 +77,10 @@ pub fn diff(old: &Path, new: &Path) -> Result<Vec<Difference>> {
 
 fn facts(path: &Path) -> Result<Facts> {
     let mut look = Look::default();
-    for backend in backend::BACKENDS {
-        if let Some(found) = backend.read(path, &mut look)? {
-            return look
-                .facts(found)
-                .map_err(|error| Error::io("cannot read the package", path, error).as_usage());
-        }
+    if let Some(found) = format::open(path, &mut look)? {
+        return look
+            .facts(found)
+            .map_err(|error| Error::io("cannot read the package", path, error).as_usage());
     }
     if !path.exists() {
         let missing = io::Error::from(io::ErrorKind::NotFound);

@@ -15,9 +15,9 @@ use md5::Md5;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::backend::{self, Contents, Found};
 use crate::beneath::{self, Folder};
 use crate::error::{Error, Result};
+use crate::format::{self, Contents, Found};
 use crate::output::Stop;
 use crate::temporary::TemporaryFolder;
 
@@ -162,13 +162,7 @@ fn unpack(path: &Path, folder: &Path, digest: String, stop: &Stop) -> Result<Hea
     fs::create_dir(&root).map_err(failed)?;
     let inside = Folder::open(&root).map_err(failed)?;
     let mut files = Files { root: &inside, sums: BTreeMap::new(), size: 0, stop };
-    let mut found = None;
-    for backend in backend::BACKENDS {
-        found = backend.read(path, &mut files)?;
-        if found.is_some() {
-            break;
-        }
-    }
+    let found = format::open(path, &mut files)?;
     stop.check()?;
     let hint = "give .deb or .rpm files of kernel headers, such as `linux-headers-…` or `kernel-devel-…`";
     let Some(found) = found else {

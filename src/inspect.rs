@@ -5,9 +5,9 @@
 use std::io;
 use std::path::Path;
 
-use crate::backend::{self, Contents, Found};
 use crate::beneath::open_regular;
 use crate::error::{Error, Result};
+use crate::format::{self, Contents, Found};
 use crate::ko::{KernelModule, is_module};
 
 /// What a file holds that is a module, or a package of any kind.
@@ -39,11 +39,6 @@ pub fn inspect(path: &Path) -> Result<Option<ModuleFile>> {
         file.modules.push((path.display().to_string(), module));
         return Ok(Some(file));
     }
-    for backend in backend::BACKENDS {
-        if let Some(found) = backend.read(path, &mut file)? {
-            file.package = Some(found);
-            return Ok(Some(file));
-        }
-    }
-    Ok(None)
+    let package = format::open(path, &mut file)?;
+    Ok(package.map(|package| ModuleFile { package: Some(package), ..file }))
 }

@@ -7,12 +7,12 @@
 //! facts + kpkg.toml ──── driver ────▶ Driver        knows no format and no distribution
 //! Driver + kernels ──── compile ────▶ modules       prebuilt packages only; the one stage that runs programs
 //! Driver + Target + Request ─ plan ─▶ Package       every decision, scripts rendered; pure
-//! Package ──────────── backend ─────▶ bytes         encoding only: same package, same bytes
+//! Package ──────────── format ─────▶ bytes         encoding only: same package, same bytes
 //! bytes ──────────────── output ────▶ artifact      whole or not at all
 //! ```
 //!
 //! [`build`] walks through it in this order. Maintainer scripts are rendered in the plan, so what will run as root on somebody's
-//! machine can be read and checked before an archive exists, and a backend never sees a template.
+//! machine can be read and checked before an archive exists, and a family of formats never sees a template.
 //!
 //! # The modules
 //!
@@ -40,7 +40,7 @@
 //! | [`template`] | the texts that end up inside packages: the files of `templates/` |
 //! | [`plan`] | driver, target and request to packages |
 //! | [`package`] | the plan's types; depends on nothing |
-//! | [`backend`] | a package as the bytes of a format |
+//! | [`format`] | families of formats: a package as bytes, and bytes as a package |
 //! | [`archive`] | deterministic tar, compression, the one read of every source byte |
 //! | [`beneath`] | folders in which somebody else may have made anything |
 //! | [`output`], [`finished`] | folder or memory; artifacts of earlier runs that are still there |
@@ -55,11 +55,10 @@
 //! * Nothing but [`cli`] prints or reads the environment, and nothing reads the clock. Programs run in the [`sandbox`], on request; only
 //!   those that sign run outside.
 //! * No distribution's name in code, no logic in `formats/`, no distribution's name in a template's conditions.
-//! * A backend never changes the package it is given, and says what its format cannot express.
+//! * A family never changes the package it is given, and says what its format cannot express.
 //! * Nothing a driver's metadata says can become code: every value is quoted for the language it lands in.
 
 pub mod archive;
-pub mod backend;
 pub mod bash;
 pub mod beneath;
 pub mod build;
@@ -75,6 +74,7 @@ pub mod error;
 pub mod events;
 pub mod find;
 pub mod finished;
+pub mod format;
 pub mod headers;
 pub mod infer;
 pub mod input;

@@ -78,13 +78,13 @@ impl Default for Means {
     }
 }
 
-/// What a backend writes an artifact to.
+/// What a family writes an artifact to.
 pub trait Stream: Write + Seek {
     /// Moves what a scratch holds behind what was written; the scratch is empty then.
     fn append(&mut self, scratch: &mut Scratch) -> io::Result<()>;
 }
 
-/// What a backend puts aside until it is needed: in memory while it is small, else in a temporary file. It vanishes when it is dropped.
+/// What a family puts aside until it is needed: in memory while it is small, else in a temporary file. It vanishes when it is dropped.
 #[derive(Debug)]
 pub struct Scratch(SpooledTempFile);
 
@@ -116,7 +116,7 @@ impl Write for Scratch {
     }
 }
 
-/// Where a backend puts its artifacts.
+/// Where a family puts its artifacts.
 pub trait Output {
     /// Writes one artifact by calling `fill` with an empty stream; if `fill` fails, nothing remains.
     ///

@@ -1,6 +1,6 @@
-//! One package with nothing left to decide: what the plan hands to a backend.
+//! One package with nothing left to decide: what the plan hands to a family.
 //!
-//! Depends on nothing of ours. Names no format: how a version, a relation or a script is spelled is a backend's business.
+//! Depends on nothing of ours. Names no format: how a version, a relation or a script is spelled is a family's business.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -207,11 +207,11 @@ pub enum Comparison {
 pub enum Bound {
     /// In the target's own spelling.
     Native(String),
-    /// The package's own version, spelled by the backend.
+    /// The package's own version, spelled by the family.
     Own(Version),
 }
 
-/// When a script runs, in the words of the life cycle; each backend maps it to its calls.
+/// When a script runs, in the words of the life cycle; each family maps it to its calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum When {

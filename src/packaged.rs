@@ -9,8 +9,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use crate::backend::{self, Contents};
 use crate::error::{Error, Result};
+use crate::format::{self, Contents};
 use crate::output::Stop;
 use crate::package::{Content, Entry, EntryKind, Package, Payload};
 use crate::source::{SourceFile, SourceKind};
@@ -74,42 +74,40 @@ pub fn planned<'a>(package: &'a Package, scratch: &Path, stop: &Stop) -> Result<
     Ok(target.sources().into_iter().next())
 }
 
-/// The folders of sources in a finished package that have a dkms.conf, and its format; nothing when the file is no package.
+/// The folders of sources in a finished package that have a dkms.conf, and its family; nothing when the file is no package.
 pub fn unpacked(
     path: &Path,
     scratch: &Path,
     stop: &Stop,
 ) -> Result<Option<(&'static str, Vec<PackagedSource>)>> {
-    for backend in backend::BACKENDS {
-        let mut contents = Unpacked { target: Target::new(scratch)?, bytes: 0, stop };
-        let Some(found) = backend.read(path, &mut contents)? else { continue };
-        let mut target = contents.target;
-        if found.files.len() as u64 > ENTRIES {
-            return Err(Error::usage("has too many files:").at(path));
-        }
-        // links come last, so that nothing is written through one
-        let below = |path: &str| path.strip_prefix(SOURCES).map(str::to_owned);
-        for file in &found.files {
-            let Some(inside) = below(&file.path) else { continue };
-            match &file.target {
-                Some(_) => {}
-                None if file.is_folder => target.folder(&inside)?,
-                None => {
-                    let place = target.folder.path().join(&inside);
-                    if place.is_file() {
-                        target.mark(&inside, &place, file.mode & 0o111 != 0)?;
-                    }
+    let mut contents = Unpacked { target: Target::new(scratch)?, bytes: 0, stop };
+    let Some(found) = format::open(path, &mut contents)? else { return Ok(None) };
+    let mut target = contents.target;
+    if found.files.len() as u64 > ENTRIES {
+        return Err(Error::usage("has too many files:").at(path));
+    }
+    // links come last, so that nothing is written through one
+    let below = |path: &str| path.strip_prefix(SOURCES).map(str::to_owned);
+    for file in &found.files {
+        let Some(inside) = below(&file.path) else { continue };
+        match &file.target {
+            Some(_) => {}
+            None if file.is_folder => target.folder(&inside)?,
+            None => {
+                let place = target.folder.path().join(&inside);
+                if place.is_file() {
+                    target.mark(&inside, &place, file.mode & 0o111 != 0)?;
                 }
             }
         }
-        for file in &found.files {
-            if let (Some(inside), Some(link)) = (below(&file.path), &file.target) {
-                target.link(&inside, link)?;
-            }
-        }
-        return Ok(Some((found.format, target.sources())));
     }
-    Ok(None)
+    for file in &found.files {
+        if let (Some(inside), Some(link)) = (below(&file.path), &file.target) {
+            target.link(&inside, link)?;
+        }
+    }
+    let family = format::for_format(found.format).map_or(found.format, |family| family.name());
+    Ok(Some((family, target.sources())))
 }
 
 /// Where sources are written.

@@ -1,6 +1,6 @@
 //! Driver, target and request to packages: every decision, and the scripts' texts.
 //!
-//! Pure: no disk, no clock, no environment, no processes. Knows no backend and no distribution by name.
+//! Pure: no disk, no clock, no environment, no processes. Knows no family and no distribution by name.
 
 mod depends;
 mod files;
@@ -712,9 +712,9 @@ mod tests {
             "2:1.0", "1.0-RC1", "1.0rc1", "1.0RC1", "1.0~1", "1.0_1", "1.0-1", "1.0~.1", "1.0~x", "1.0x",
             "1.0-rc-1", "1.0-rc.1", "1.0-rc_1", "1.0-rc~1", "1.0-rc+1",
         ];
-        for backend in crate::backend::BACKENDS {
+        for family in crate::format::FAMILIES {
             let all = versions.iter().chain(&BEFORE);
-            let spelled: BTreeSet<_> = all.map(|text| backend.version(&split_version(text, "1"))).collect();
+            let spelled: BTreeSet<_> = all.map(|text| family.version(&split_version(text, "1"))).collect();
             assert_eq!(spelled.len(), versions.len() + BEFORE.len(), "{spelled:?}");
         }
     }
@@ -729,15 +729,15 @@ mod tests {
                 last.iter().flat_map(|start| pieces.iter().map(move |end| format!("{start}{end}"))).collect();
             versions.extend(last.iter().cloned());
         }
-        for backend in crate::backend::BACKENDS {
+        for family in crate::format::FAMILIES {
             let mut known: BTreeMap<String, &String> = BTreeMap::new();
             for text in &versions {
                 let version = split_version(text, "1");
-                if backend.unspeakable(&version).is_some() {
+                if family.unspeakable(&version).is_some() {
                     continue;
                 }
-                if let Some(other) = known.insert(backend.version(&version), text) {
-                    panic!("{text} and {other} are both `{}`", backend.version(&version));
+                if let Some(other) = known.insert(family.version(&version), text) {
+                    panic!("{text} and {other} are both `{}`", family.version(&version));
                 }
             }
             assert!(known.len() > versions.len() / 10, "{}", known.len());

@@ -511,7 +511,7 @@ mod tests {
     fn every_target_resolves_to_a_known_format_and_a_codec_it_reads() {
         for name in target_names() {
             let target = target(&name).unwrap();
-            assert!(crate::backend::for_format(&target.family).is_some(), "{name}");
+            assert!(crate::format::for_format(&target.family).is_some(), "{name}");
             for compression in [target.compression, target.prebuilt.compression] {
                 assert!(target.reads.contains(&compression.codec), "{name}");
                 assert!(compression.codec.levels().contains(&compression.level), "{name}");
@@ -521,7 +521,7 @@ mod tests {
 
     #[test]
     fn every_format_has_a_portable_target_that_all_its_releases_can_read() {
-        for format in crate::backend::formats().filter(|format| !format.is_source) {
+        for format in crate::format::formats().filter(|format| !format.is_source) {
             let format = format.name;
             let portable = target(format).unwrap();
             for name in target_names() {

@@ -116,7 +116,7 @@ pub fn planned(drivers: &[Prepared], options: &Options) -> Result<Vec<Source>> {
 
 /// The sources in a finished package, meant for some targets or for all of its format; nothing when the file is no package.
 pub fn finished(path: &Path, targets: &[String], options: &Options) -> Result<Option<Vec<Source>>> {
-    let Some((format, found)) = packaged::unpacked(path, &options.scratch, &options.stop)? else {
+    let Some((family, found)) = packaged::unpacked(path, &options.scratch, &options.stop)? else {
         return Ok(None);
     };
     if found.is_empty() {
@@ -125,7 +125,7 @@ pub fn finished(path: &Path, targets: &[String], options: &Options) -> Result<Op
             .hint("give a package that dkms builds, or a driver's folder"));
     }
     let named: Vec<_> = targets.iter().map(|name| profile::target(name)).collect::<Result<_>>()?;
-    let targets = if named.is_empty() { vec![profile::target(format)?] } else { named };
+    let targets = if named.is_empty() { vec![profile::target(family)?] } else { named };
     let source = |packaged| Source {
         packaged,
         headers: targets.iter().map(|target| target.headers.clone()).collect(),

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use kpkg::backend;
+use kpkg::format;
 use kpkg::output::Memory;
 use kpkg::package::{
     Arch, Change, Codec, Compression, Content, Entry, EntryKind, Package, Payload, Role, Script, Version,
@@ -49,7 +49,7 @@ fn package(codec: Codec, pre: Option<&str>) -> Package {
 
 fn written(format: &str, package: &Package) -> Vec<u8> {
     let mut out = Memory::new();
-    backend::for_format(format).unwrap().write(package, &mut out).unwrap();
+    format::for_format(format).unwrap().write(package, &mut out).unwrap();
     out.files().values().next().unwrap().clone()
 }
 

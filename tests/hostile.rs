@@ -18,7 +18,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use kpkg::backend::{self, Contents, Found};
+use kpkg::format::{self, Contents, Found};
 use support::{KMODTOOL, Random, Tree, missing};
 use toml::{Table, Value};
 
@@ -456,7 +456,7 @@ impl Contents for Nothing {
 }
 
 fn read(format: &str, path: &Path) -> Found {
-    backend::for_format(format).unwrap().read(path, &mut Nothing).unwrap().unwrap()
+    format::for_format(format).unwrap().read(path, &mut Nothing).unwrap().unwrap()
 }
 
 impl Case {

@@ -1,4 +1,4 @@
-//! Random packages, written by the backends and read, verified and installed by the real dpkg and rpm.
+//! Random packages, written by the families and read, verified and installed by the real dpkg and rpm.
 //!
 //! Installing takes root (a chroot call); without it, or without the tools, the parts that need them are skipped with a message,
 //! and `KPKG_TEST_STRICT=1` turns that into a failure.
@@ -17,7 +17,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output as Finished};
 
-use kpkg::backend;
+use kpkg::format;
 use kpkg::output::{Dir, Means, Memory, Output};
 use kpkg::package::{
     Arch, Capability, Change, Codec, Compression, Content, Entry, EntryKind, Package, Payload, Relation,
@@ -182,20 +182,20 @@ fn compare(package: &Package, root: &Path) {
 }
 
 fn write(format: &str, package: &Package, folder: &Path) -> std::path::PathBuf {
-    let backend = backend::for_format(format).unwrap();
+    let family = format::for_format(format).unwrap();
     let fields: &[(&str, &str)] = match format {
         "deb" => &[("Section", "kernel"), ("Priority", "optional")],
         _ => &[("Group", "System Environment/Kernel")],
     };
     let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let package = &Package { fields, ..package.clone() };
-    let problems = backend.check(package);
+    let problems = family.check(package);
     assert!(problems.is_empty(), "{problems:?}");
     let mut out = Dir::new(folder, Means::default());
-    backend.write(package, &mut out).unwrap();
+    family.write(package, &mut out).unwrap();
     let path = out.written()[0].path.clone();
     let mut memory = Memory::new();
-    backend.write(package, &mut memory as &mut dyn Output).unwrap();
+    family.write(package, &mut memory as &mut dyn Output).unwrap();
     assert!(
         memory.files().values().next().unwrap() == &fs::read(&path).unwrap(),
         "the same package gives the same bytes"
@@ -275,7 +275,7 @@ fn rpm_verifies_installs_and_erases_random_packages() {
 fn the_rpm_crate_reads_back_what_was_written() {
     cases(48, |package| {
         let mut out = Memory::new();
-        backend::for_format("rpm").unwrap().write(&package, &mut out).unwrap();
+        format::for_format("rpm").unwrap().write(&package, &mut out).unwrap();
         let bytes = out.files().values().next().unwrap();
         let rpm::Package { metadata: read, payload: stored } = rpm::Package::parse(&mut &bytes[..]).unwrap();
         assert_eq!(read.get_name().unwrap(), package.name);
@@ -296,7 +296,7 @@ fn the_rpm_crate_reads_back_what_was_written() {
 fn the_ar_crate_reads_back_what_was_written() {
     cases(48, |package| {
         let mut out = Memory::new();
-        backend::for_format("deb").unwrap().write(&package, &mut out).unwrap();
+        format::for_format("deb").unwrap().write(&package, &mut out).unwrap();
         let bytes = out.files().values().next().unwrap();
         let mut archive = ar::Archive::new(&bytes[..]);
         let mut names = Vec::new();

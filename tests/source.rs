@@ -16,7 +16,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use kpkg::backend::Contents;
+use kpkg::format::Contents;
 use support::{KMODTOOL, Tree, golden, missing};
 
 const CONF: &str = "PACKAGE_NAME=\"Odd_Name\"\nPACKAGE_VERSION=\"1.0-rc1\"\nBUILT_MODULE_NAME[0]=\"odd\"\n\
@@ -217,7 +217,7 @@ fn a_kmod_source_package_builds_modules_for_the_kernels_that_are_named() {
             tree.path().join(format!("named/RPMS/{machine}/kmod-Odd_Name-{kernel}-1.0~rc1-1.{machine}.rpm"));
         let mut modules = Vec::new();
         let module = |path: &str| path.ends_with(".ko");
-        kpkg::backend::for_format("rpm")
+        kpkg::format::for_format("rpm")
             .unwrap()
             .read(&path, &mut Those(&module, &mut modules))
             .unwrap()
@@ -274,7 +274,7 @@ fn texts_are_the_golden_ones() {
             let script = path.ends_with("rm") || path.ends_with("inst");
             path.ends_with(".spec") || path == "/build-modules" || path.starts_with("/debian/") && !script
         };
-        kpkg::backend::for_format(format)
+        kpkg::format::for_format(format)
             .unwrap()
             .read(&path, &mut Those(&wanted, &mut texts))
             .unwrap()

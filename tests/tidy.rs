@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 /// the folder around it, and the folder it.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("archive", &["error", "output", "package"]),
-    ("backend", &["archive", "beneath", "diagnostic", "error", "output", "package"]),
+    ("format", &["archive", "beneath", "diagnostic", "error", "output", "package"]),
     ("bash", &["dkms", "error", "machine", "output", "sandbox"]),
     ("beneath", &[]),
     ("temporary", &["beneath"]),
@@ -46,7 +46,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("config", &["diagnostic", "error"]),
     ("diagnostic", &[]),
-    ("diff", &["archive", "backend", "error", "ko"]),
+    ("diff", &["archive", "format", "error", "ko"]),
     ("dkms", &["diagnostic", "dkms/shell"]),
     ("dkms/shell", &[]),
     (
@@ -72,22 +72,22 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("events", &[]),
     ("find", &["diagnostic", "dkms", "error", "kbuild", "layout", "packaging", "source"]),
     ("finished", &["output", "package"]),
-    ("headers", &["backend", "beneath", "error", "machine", "output", "temporary"]),
+    ("headers", &["format", "beneath", "error", "machine", "output", "temporary"]),
     ("infer", &["dkms", "kbuild", "source", "version"]),
     ("input", &["diagnostic", "error", "output", "source", "temporary", "unpack"]),
-    ("inspect", &["backend", "beneath", "error", "ko"]),
+    ("inspect", &["format", "beneath", "error", "ko"]),
     ("kbuild", &["dkms"]),
     ("kernel", &["beneath", "dkms", "error", "headers", "machine", "output", "package", "version"]),
     ("ko", &["archive"]),
     ("layout", &["dkms", "kbuild"]),
     (
         "lint",
-        &["backend", "diagnostic", "dkms", "driver", "kbuild", "layout", "packaging", "source", "version"],
+        &["format", "diagnostic", "dkms", "driver", "kbuild", "layout", "packaging", "source", "version"],
     ),
     ("machine", &["beneath", "dkms", "error"]),
     ("output", &["beneath", "error", "temporary"]),
     ("package", &[]),
-    ("packaged", &["backend", "error", "output", "package", "source", "temporary", "unpack"]),
+    ("packaged", &["format", "error", "output", "package", "source", "temporary", "unpack"]),
     ("packaging", &["config", "diagnostic", "dkms", "package", "source"]),
     (
         "plan",
@@ -135,7 +135,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// What only some modules may name in code.
 const OWNERS: &[(&str, &[&str])] = &[
     ("handlebars::", &["template"]),
-    ("use rpm::", &["backend/rpm", "backend/rpm/header", "backend/rpm/source"]),
+    ("use rpm::", &["format/rpm"]),
     ("tar::", &["archive", "unpack"]),
     ("zip::", &["unpack"]),
     ("use object::", &["ko"]),
@@ -145,7 +145,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("SystemTime::now", &[]),
     ("Instant::now", &[]),
     ("brush_parser", &["dkms/shell"]),
-    ("jiff", &["backend/deb", "backend/rpm/source", "plan", "unpack", "version"]),
+    ("jiff", &["format/deb", "format/rpm", "plan", "unpack", "version"]),
 ];
 
 /// What a module must not name: the plan is pure, and evaluating a file has no way to touch the machine.
@@ -178,9 +178,9 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
 }
 
 struct Source {
-    /// `backend/deb`
+    /// `format/deb`
     name: String,
-    /// `backend`
+    /// `format`
     module: String,
     /// Without comments and without the module's tests.
     code: Vec<String>,
@@ -299,15 +299,19 @@ fn a_room_of_its_own_does_not_use_the_folder_around_it() {
 }
 
 #[test]
-fn a_backend_does_not_use_another_backend() {
-    for source in
-        sources().iter().filter(|source| source.name.starts_with("backend/") && source.name != "backend/mod")
-    {
-        for line in &source.code {
-            let other = ["deb", "rpm"].iter().any(|other| {
-                source.name != format!("backend/{other}") && line.contains(&format!("super::{other}::"))
-            });
-            assert!(!other, "{}: {line}", source.name);
+fn a_family_does_not_use_another_family() {
+    let sources = sources();
+    let family = |name: &str| Some(name.strip_prefix("format/")?.split_once('/')?.0.to_owned());
+    let families: BTreeSet<_> = sources.iter().filter_map(|source| family(&source.name)).collect();
+    assert!(families.len() >= 2, "{families:?}");
+    for source in &sources {
+        let Some(own) = family(&source.name) else { continue };
+        for other in families.iter().filter(|other| **other != own) {
+            let uses = |line: &&String| {
+                line.contains(&format!("super::{other}")) || line.contains(&format!("format::{other}"))
+            };
+            let line = source.code.iter().find(uses);
+            assert!(line.is_none(), "{}: {line:?}", source.name);
         }
     }
 }

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use crate::backend;
 use crate::build;
 use crate::config::Initramfs;
+use crate::format;
 use crate::machine;
 use crate::request;
 
@@ -64,7 +64,7 @@ impl PackageArgs {
     pub(super) fn options(&self) -> build::Options {
         let all = self.format.iter().any(|format| format == "all");
         let formats = if all {
-            backend::formats().filter(|format| format.is_usual).map(|format| format.name.to_owned()).collect()
+            format::formats().filter(|format| format.is_usual).map(|format| format.name.to_owned()).collect()
         } else {
             self.format.clone()
         };

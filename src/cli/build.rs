@@ -9,11 +9,11 @@ use super::arguments::{CompileArgs, MachineArgs, PackageArgs};
 use super::progress::CompileProgress;
 use super::session::{self, Ended, Session};
 use super::{json, setup, sign, text};
-use crate::backend;
 use crate::build::{self, Artifact, Prepared};
 use crate::diagnostic::Severity;
 use crate::error::{Error, Result};
 use crate::events::Line;
+use crate::format;
 use crate::input::Input;
 use crate::output::MemoryLimit;
 use crate::trial::{self, Trial};
@@ -101,7 +101,7 @@ impl BuildArgs {
         let mut options = self.package.options();
         if self.prebuilt.prebuilt && self.package.format.iter().any(|format| format == "all") {
             let source =
-                |name: &String| backend::formats().any(|format| format.is_source && format.name == *name);
+                |name: &String| format::formats().any(|format| format.is_source && format.name == *name);
             options.formats.retain(|name| !source(name));
         }
         options.request.distribution.clone_from(&self.distribution);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
-use crate::backend::Contents;
+use crate::format::Contents;
 
 /// How much of a file is read.
 const FILE: u64 = 1 << 20;

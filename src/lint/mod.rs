@@ -37,10 +37,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::backend::Found;
 use crate::diagnostic::{Code, Diagnostic, Place, SourceText};
 use crate::dkms::{self, Conf, ConfFile, Facts, Inputs, Supported};
 use crate::driver::Driver;
+use crate::format::Found;
 use crate::layout::Layout;
 use crate::version::Claim;
 use build_text::Piece;

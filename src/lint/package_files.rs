@@ -1,8 +1,8 @@
 //! Modes and owners that no file of a driver's package should have.
 
 use super::{Package, PackageRule};
-use crate::backend::FoundFile;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::format::FoundFile;
 
 pub(super) static RULE: PackageRule = PackageRule { code: &CODE, check };
 

@@ -12,9 +12,9 @@ use super::Confs;
 use super::calls::{self, Action, Call};
 use super::script::Kind;
 use super::shell::{self, Script};
-use crate::backend::{Found, FoundFile, FoundScript};
 use crate::diagnostic::{Place, SourceText};
 use crate::dkms::{self, Conf, ConfFile, Facts, Inputs, ReadTree};
+use crate::format::{Found, FoundFile, FoundScript};
 
 /// How many dkms.conf files of a package are read as such.
 const CONFS: usize = 64;

@@ -19,7 +19,7 @@ use sha1::Sha1;
 use sha2::Sha256;
 
 use super::{
-    Backend, Contents, ENTRIES, Format, Found, FoundFile, FoundScript, TOO_LARGE, UNSPEAKABLE_NAME,
+    Contents, ENTRIES, Family, Format, Found, FoundFile, FoundScript, TOO_LARGE, UNSPEAKABLE_NAME,
     UNSPEAKABLE_SCRIPT,
 };
 use crate::archive::{self, Blind, Compressor, Sha256s, Tapped};
@@ -32,7 +32,7 @@ use crate::package::{
     Relation, RelationKind, Role, Version, When,
 };
 
-/// The backend of the `.rpm` family.
+/// The family of the `.rpm` family.
 pub(super) struct Rpm;
 
 /// The largest file of the plain cpio format; larger ones need rpm's own variant (`rpmlib(LargeFiles)`).
@@ -328,7 +328,7 @@ fn skip(reader: &mut dyn Read, count: u64) -> io::Result<()> {
     Err(io::ErrorKind::UnexpectedEof.into())
 }
 
-impl Backend for Rpm {
+impl Family for Rpm {
     fn read(&self, path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>> {
         read(path, contents)
     }
@@ -1085,7 +1085,7 @@ fn unspeakable(version: &Version) -> Option<String> {
 mod tests {
     use super::*;
 
-    use crate::backend::spelling::{assert_spelled, version as parts};
+    use crate::format::spelling::{assert_spelled, version as parts};
 
     /// rpm-version(7) and rpm's `docs/manual/spec.md`: `[epoch:]version-release`; both have letters, digits and `. _ + ~ ^`, and no
     /// dash; `~` sorts before the end.

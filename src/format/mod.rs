@@ -1,6 +1,6 @@
-//! Backends: spell a package as the bytes of a format.
+//! The families of formats: a package as bytes, and bytes as a package.
 //!
-//! Encoding only: same package, same bytes. A backend decides nothing, changes nothing and never looks at another backend.
+//! Encoding only: same package, same bytes. A family decides nothing, changes nothing and never looks at another one.
 
 mod deb;
 mod rpm;
@@ -26,9 +26,14 @@ pub struct Format {
 }
 
 /// One family of formats.
-pub trait Backend: Sync {
+pub trait Family: Sync {
     /// The formats it writes, the one that is installed first: targets name that one.
     fn formats(&self) -> &'static [Format];
+
+    /// What the family is called: as the format that is installed.
+    fn name(&self) -> &'static str {
+        self.formats()[0].name
+    }
 
     /// The names of the artifacts it would write, before any byte of them.
     fn artifacts(&self, package: &Package) -> Vec<String>;
@@ -140,20 +145,30 @@ const TEXT: u64 = 1 << 20;
 const ENTRIES: usize = 1_000_000;
 
 /// All of them.
-pub const BACKENDS: &[&dyn Backend] = &[&deb::Deb, &rpm::Rpm];
+pub const FAMILIES: &[&dyn Family] = &[&deb::Deb, &rpm::Rpm];
 
-/// Every format with the backend that writes it, in the order of [`BACKENDS`].
-pub fn writers() -> impl Iterator<Item = (&'static dyn Backend, &'static Format)> {
-    BACKENDS.iter().flat_map(|backend| backend.formats().iter().map(|format| (*backend, format)))
+/// Every format with the family that writes it, in the order of [`FAMILIES`].
+pub fn writers() -> impl Iterator<Item = (&'static dyn Family, &'static Format)> {
+    FAMILIES.iter().flat_map(|family| family.formats().iter().map(|format| (*family, format)))
 }
 
-/// The backend that writes `format`.
+/// Reads a finished package, ours or a foreign one; nothing where no family knows it.
+pub fn open(path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>> {
+    for family in FAMILIES {
+        if let Some(found) = family.read(path, contents)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// The family that writes `format`.
 #[must_use]
-pub fn for_format(format: &str) -> Option<&'static dyn Backend> {
-    writers().find(|(_, known)| known.name == format).map(|(backend, _)| backend)
+pub fn for_format(format: &str) -> Option<&'static dyn Family> {
+    writers().find(|(_, known)| known.name == format).map(|(family, _)| family)
 }
 
-/// Every format, in the order of [`BACKENDS`].
+/// Every format, in the order of [`FAMILIES`].
 pub fn formats() -> impl Iterator<Item = &'static Format> {
     writers().map(|(_, format)| format)
 }

@@ -15,7 +15,7 @@ use std::path::Path;
 use jiff::fmt::rfc2822;
 
 use super::{
-    Backend, Contents, ENTRIES, Format, Found, FoundFile, FoundScript, TEXT, TOO_LARGE, UNSPEAKABLE_NAME,
+    Contents, ENTRIES, Family, Format, Found, FoundFile, FoundScript, TEXT, TOO_LARGE, UNSPEAKABLE_NAME,
     UNSPEAKABLE_SCRIPT,
 };
 use crate::archive::{self, Compressor, Md5s, Member, TAR_END, Tapped};
@@ -28,7 +28,7 @@ use crate::package::{
     Package, Payload, Relation, RelationKind, Version, When, wrapped,
 };
 
-/// The backend of the `.deb` family.
+/// The family of the `.deb` family.
 pub(super) struct Deb;
 
 /// The largest member: ten decimal digits (`deb(5)`).
@@ -214,7 +214,7 @@ fn read_control(text: &str, found: &mut Found) {
     }
 }
 
-impl Backend for Deb {
+impl Family for Deb {
     fn read(&self, path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>> {
         let found = read(path, contents).and_then(|found| match found {
             None => source::read(path, contents),
@@ -692,7 +692,7 @@ fn ar_padding(out: &mut dyn Write, size: u64) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    use crate::backend::spelling::{assert_spelled, version};
+    use crate::format::spelling::{assert_spelled, version};
 
     /// deb-version(7), Debian Policy 5.6.12: `[epoch:]upstream[-revision]`; upstream begins with a digit and has letters, digits and
     /// `. + - ~`, the dash only before a revision; the revision has no dash; `~` sorts before everything, even the end.
