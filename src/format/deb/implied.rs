@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use super::spelled;
+use super::spell::spelled;
 use crate::package::{Bound, Capability, Comparison, Package, Relation, RelationKind};
 
 /// How strong a need is; nothing where it is none.
@@ -174,7 +174,10 @@ mod tests {
             (Kind::Replaces, "e"),
         ]);
         let of = |kinds: &[Kind]| -> Vec<_> {
-            kept(&package, kinds).iter().map(|relation| super::super::relation_text(relation)).collect()
+            kept(&package, kinds)
+                .iter()
+                .map(|relation| crate::format::deb::spell::relation_text(relation))
+                .collect()
         };
         assert_eq!(of(&[Kind::Requires]), ["a (>= 1)"]);
         assert_eq!(of(&[Kind::Recommends]), ["c"]);
@@ -197,7 +200,10 @@ mod tests {
             (Kind::Conflicts, "b >= 1:0"),
         ]);
         let of = |kind: Kind| -> Vec<_> {
-            kept(&package, &[kind]).iter().map(|relation| super::super::relation_text(relation)).collect()
+            kept(&package, &[kind])
+                .iter()
+                .map(|relation| crate::format::deb::spell::relation_text(relation))
+                .collect()
         };
         assert_eq!(of(Kind::Requires), ["a (>= 1.10)"]);
         assert!(of(Kind::Recommends).is_empty());

@@ -11,11 +11,10 @@ use sha1::Sha1;
 use sha2::Sha256;
 
 use super::super::{Contents, ENTRIES, Found, FoundFile, unspeakable_value};
+use super::read::{neutral, paragraph};
+use super::spell::{CONFLICTS, architecture, description, relation_text, relations, script_name, spelled};
 use super::values::is_known as is_known_field;
-use super::{
-    CONFLICTS, architecture, changelog_text, date, description, paragraph, relation_text, relations,
-    script_name, spelled, triggers_text,
-};
+use super::write::{changelog_text, date, triggers_text};
 use crate::archive::{self, Tapped};
 use crate::beneath::open_regular;
 use crate::diagnostic::Diagnostic;
@@ -433,7 +432,7 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Optio
                 found.metadata.insert(name.to_ascii_lowercase(), value.clone());
             }
             "Build-Depends" | "Build-Depends-Indep" | "Build-Depends-Arch" => {
-                let list = value.split(',').map(super::neutral).filter(|text| !text.is_empty());
+                let list = value.split(',').map(neutral).filter(|text| !text.is_empty());
                 found.relations.entry("build-requires").or_default().extend(list);
             }
             sums if sums.starts_with("Checksums-") => {}

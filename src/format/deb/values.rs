@@ -2,6 +2,7 @@
 //! `fields.c`.
 
 use super::super::unspeakable_value;
+use super::spell::is_name;
 use crate::diagnostic::Diagnostic;
 use crate::package::{Arch, Bound, Capability, Comparison, Package, Relation, RelationKind};
 
@@ -158,7 +159,7 @@ impl Wanted {
             }
             Self::Source => {
                 let (source, version) = value.split_once(" (").unwrap_or((value, "0)"));
-                let is_read = super::is_name(source) && version.strip_suffix(')').is_some_and(is_version);
+                let is_read = is_name(source) && version.strip_suffix(')').is_some_and(is_version);
                 (!is_read).then(|| "it is a name, or `name (version)`".to_owned())
             }
             Self::Relations => {

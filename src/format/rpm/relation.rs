@@ -26,7 +26,7 @@ pub(super) fn unspeakable(relation: &Relation) -> Option<String> {
         if !is_name(name) {
             return Some(format!("`{}` is no name of a package, path or capability", name.escape_debug()));
         }
-        if kind == RelationKind::Replaces && !super::is_name(name) {
+        if kind == RelationKind::Replaces && !super::spell::is_name(name) {
             return Some("packages alone are replaced".to_owned());
         }
         let Some((comparison, bound)) = &capability.bound else { return None };

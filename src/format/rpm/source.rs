@@ -11,10 +11,12 @@ use rpm::IndexTag;
 use sha2::Sha256;
 
 use super::super::unspeakable_value;
-use super::{
-    Dependency, Digests, EQUAL, FileDigest, LESS, Listing, NEWC_HEADER, RPMLIB, TRAILER, Tags, architecture,
-    assembled, changelog, cpio_padding, dependency, dependency_list, end_payload, evr, file_lists, fill,
-    identity, newc_header, payload_tags, version,
+use super::header::Tags;
+use super::payload::{NEWC_HEADER, TRAILER, cpio_padding, end_payload, newc_header};
+use super::spell::{Dependency, EQUAL, LESS, RPMLIB, architecture, dependency, evr, version};
+use super::write::{
+    Digests, FileDigest, Listing, assembled, changelog, dependency_list, file_lists, fill, identity,
+    payload_tags,
 };
 use crate::archive::{self, Compressor, Sha256s, Tapped};
 use crate::diagnostic::Diagnostic;

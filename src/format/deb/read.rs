@@ -1,0 +1,192 @@
+//! A finished .deb or .dsc as a package: `deb(5)`, `deb822(5)`, `deb-control(5)`.
+//!
+//! Must not hold what it reads but for control files; nothing of a foreign package is trusted.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::path::Path;
+
+use super::super::{Contents, ENTRIES, Found, FoundFile, FoundScript, TEXT};
+use crate::archive;
+use crate::beneath::open_regular;
+
+/// The scripts of a control archive, deb(5).
+pub(super) const SCRIPTS: [&str; 5] = ["preinst", "postinst", "prerm", "postrm", "config"];
+
+/// The most that is read of a list of checksums: 300,000 files of headers fit.
+pub(super) const SUMS: u64 = 64 << 20;
+
+/// Reads a `.deb`: the members of deb(5), their tars, and of the contents what [`Found`] keeps.
+pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Option<Found>> {
+    let mut file = open_regular(path)?;
+    let mut magic = [0; 8];
+    if file.read_exact(&mut magic).is_err() || &magic != b"!<arch>\n" {
+        return Ok(None);
+    }
+    check_names(&mut file)?;
+    file.rewind()?;
+    let mut found = Found { format: "deb", ..Found::default() };
+    let mut archive = ar::Archive::new(io::BufReader::new(file));
+    let mut sums = None;
+    let mut members = Vec::new();
+    while let Some(member) = archive.next_entry() {
+        let member = member?;
+        let name = String::from_utf8_lossy(member.header().identifier()).trim_end_matches('/').to_owned();
+        if name.starts_with("control.tar") {
+            let reader = archive::decompressed(member)?;
+            archive::read_tar(reader, ENTRIES, &mut |entry, content| {
+                let name = entry.name.trim_start_matches("./");
+                let mut text = || -> io::Result<String> {
+                    let mut bytes = Vec::new();
+                    content.take(TEXT).read_to_end(&mut bytes)?;
+                    Ok(String::from_utf8_lossy(&bytes).into_owned())
+                };
+                if name == "control" {
+                    read_control(&text()?, &mut found);
+                } else if SCRIPTS.contains(&name) {
+                    found.scripts.push(FoundScript { name: name.to_owned(), text: text()?, program: None });
+                } else if name == "md5sums" {
+                    let mut bytes = Vec::new();
+                    content.take(SUMS).read_to_end(&mut bytes)?;
+                    sums = Some(read_sums(&String::from_utf8_lossy(&bytes)));
+                }
+                Ok(())
+            })?;
+        } else if name.starts_with("data.tar") {
+            let reader = archive::decompressed(member)?;
+            archive::read_tar(reader, ENTRIES, &mut |entry, content| {
+                let path = format!("/{}", entry.name.trim_start_matches("./").trim_end_matches('/'));
+                if entry.is_file && contents.wants(&path) {
+                    contents.take(&path, content)?;
+                }
+                if let Some(other) = entry.same_as.filter(|_| contents.wants(&path)) {
+                    contents.same(&path, &format!("/{}", other.trim_start_matches("./")))?;
+                }
+                let checksum = sums.as_ref().and_then(|sums| sums.get(&path[1..])).cloned();
+                let (mode, owner, is_folder) = (entry.mode, entry.owner, entry.is_folder);
+                let target = entry.target;
+                found.files.push(FoundFile { path, mode, owner, is_folder, target, checksum });
+                Ok(())
+            })?;
+        }
+        // dpkg skips those that begin so (deb(5))
+        else if name != "debian-binary" && !name.starts_with('_') {
+            let text = format!("it has an unknown member `{}`", name.escape_debug());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        members.push(name);
+    }
+    if sums.is_none() {
+        found.lacks.push("the list of MD5 sums that `dpkg --verify` needs".to_owned());
+    }
+    for member in ["control.tar", "data.tar"] {
+        if !members.iter().any(|name| name.starts_with(member)) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it has no member {member}")));
+        }
+    }
+    Ok(Some(found))
+}
+
+/// Fails on a member whose name stands elsewhere, `/99`: deb(5) has none, and the ar crate panics where that place is not there.
+pub(super) fn check_names(file: &mut File) -> io::Result<()> {
+    let mut header = [0; 60];
+    loop {
+        match file.read_exact(&mut header) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            read => read?,
+        }
+        if header[0] == b'/' && header[1].is_ascii_digit() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a member has no name of its own"));
+        }
+        let size = std::str::from_utf8(&header[48..58]).ok().and_then(|size| size.trim().parse::<u32>().ok());
+        // what is no number is told by who reads the members
+        let Some(size) = size else { return Ok(()) };
+        file.seek_relative(i64::from(size) + i64::from(size % 2))?;
+    }
+}
+
+/// `HEX  path` lines: path to digits.
+pub(super) fn read_sums(text: &str) -> BTreeMap<String, String> {
+    let line = |line: &str| line.split_once("  ").map(|(sum, path)| (path.to_owned(), sum.to_owned()));
+    text.lines().filter_map(line).collect()
+}
+
+/// The fields of a paragraph, in order: name, and the lines of its value; deb822(5).
+pub(super) fn paragraph(text: &str) -> Vec<(String, String)> {
+    let mut fields: Vec<(String, String)> = Vec::new();
+    for line in text.lines().take_while(|line| !line.trim().is_empty()) {
+        if line.starts_with([' ', '\t']) {
+            if let Some((_, value)) = fields.last_mut() {
+                value.push('\n');
+                value.push_str(line);
+            }
+        } else if let Some((name, value)) = line.split_once(':') {
+            fields.push((name.to_owned(), value.trim().to_owned()));
+        }
+    }
+    fields
+}
+
+/// The relations of a .deb by their field, and the kind that [`Found`] has them under.
+pub(super) const RELATIONS: [(&str, &str); 9] = [
+    ("Pre-Depends", "requires"),
+    ("Depends", "requires"),
+    ("Recommends", "recommends"),
+    ("Suggests", "suggests"),
+    ("Enhances", "supplements"),
+    ("Conflicts", "conflicts"),
+    ("Breaks", "conflicts"),
+    ("Replaces", "replaces"),
+    ("Provides", "provides"),
+];
+
+/// `a (>= 1) | b` as all formats write it: `a >= 1 | b`.
+pub(super) fn neutral(text: &str) -> String {
+    let words = text.replace(['(', ')'], " ").replace('|', " | ");
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The fields of a control file that [`Found`] keeps.
+pub(super) fn read_control(text: &str, found: &mut Found) {
+    let fields = paragraph(text);
+    let field = |name: &str| {
+        let found = fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.replace('\n', " "))
+    };
+    found.name = field("Package").unwrap_or_default();
+    found.version = field("Version").unwrap_or_default();
+    found.arch = field("Architecture").unwrap_or_default();
+    for name in ["Pre-Depends", "Depends"] {
+        let value = field(name).unwrap_or_default();
+        let names =
+            value.split([',', '|']).map(|need| need.trim().split([' ', '(', ':']).next().unwrap_or_default());
+        found.requires.extend(names.filter(|name| !name.is_empty()).map(str::to_owned));
+    }
+    for (name, value) in &fields {
+        let known = |(field, _): &&(&str, &str)| field.eq_ignore_ascii_case(name);
+        if let Some((_, kind)) = RELATIONS.iter().find(known) {
+            let list = value.split(',').map(neutral).filter(|text| !text.is_empty());
+            found.relations.entry(kind).or_default().extend(list);
+            continue;
+        }
+        let value = match name.as_str() {
+            "Package" | "Version" | "Architecture" => continue,
+            "Maintainer" => ("maintainer", value.clone()),
+            "Homepage" => ("homepage", value.clone()),
+            "Description" => {
+                let (summary, rest) = value.split_once('\n').unwrap_or((value, ""));
+                found.metadata.insert("summary".to_owned(), summary.to_owned());
+                let lines = rest.lines().map(|line| if line.trim() == "." { "" } else { line.trim() });
+                ("description", lines.collect::<Vec<_>>().join("\n"))
+            }
+            own => (own, value.clone()),
+        };
+        found.metadata.insert(value.0.to_owned(), value.1);
+    }
+    for name in ["Package", "Version", "Architecture", "Maintainer", "Description"] {
+        if field(name).is_none_or(|value| value.is_empty()) {
+            found.lacks.push(format!("the field `{name}`, which dpkg wants"));
+        }
+    }
+}
