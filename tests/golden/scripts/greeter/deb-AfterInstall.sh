@@ -8,6 +8,8 @@ kpkg_dkms() (
     set +e
     umask 022
     unset IFS
+    # dkms before 3.0 makes an initramfs itself, and whatever was said about it
+    export no_initrd=yes
     name='greeter'
     version='1.2.0'
     package='greeter-dkms'
@@ -36,17 +38,11 @@ kpkg_dkms() (
         ln -s "$1" "${2%/*}/.kpkg-link" && mv -fT "${2%/*}/.kpkg-link" "$2"
     }
     # FROM TO: replaces a file in one step
-    place() {
-        if cp -p "$1" "$2.kpkg-new" && mv -f "$2.kpkg-new" "$2"; then return 0; fi
-        rm -f "$2.kpkg-new"
-        return 1
-    }
+    place() { { cp -p "$1" "$2.kpkg-new" && mv -f "$2.kpkg-new" "$2"; } || { rm -f "$2.kpkg-new"; return 1; }; }
     # FROM TO: a folder, as hard links where possible
     copy_tree() {
         rm -rf "$2"
-        cp -al "$1" "$2" 2>/dev/null || { rm -rf "$2" && cp -a "$1" "$2"; } && return
-        rm -rf "$2"
-        return 1
+        cp -al "$1" "$2" 2>/dev/null || { rm -rf "$2" && cp -a "$1" "$2"; } || { rm -rf "$2"; return 1; }
     }
     modules_in() { find "$1" ! -type d \( -name '*.ko' -o -name '*.ko.gz' -o -name '*.ko.xz' -o -name '*.ko.zst' \) 2>/dev/null; }
 
@@ -499,14 +495,8 @@ kpkg_dkms() (
     }
     configure() {
         recover
-        if [ ! -f "$source/dkms.conf" ]; then
-            warn "$source is missing, nothing was built"
-            return 1
-        fi
-        if ! prepare; then
-            warn "cannot write to $tree, nothing was built"
-            return 1
-        fi
+        [ -f "$source/dkms.conf" ] || { warn "$source is missing, nothing was built"; return 1; }
+        prepare || { warn "cannot write to $tree, nothing was built"; return 1; }
         trap 'kill "$!" 2>/dev/null; recover; exit 143' HUP INT TERM
         tried=0 failed=0 served='' no_dkms='' keeps=''
         if ! command -v dkms >/dev/null 2>&1; then
