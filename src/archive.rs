@@ -135,6 +135,7 @@ impl<'a> Reader<'a> {
                 out.write_all(text.as_bytes()).map_err(failed)
             }
             Content::Disk { path, size } => self.copy_file(path, *size, out, tap, failed),
+            Content::Packaged { .. } => Err(Error::failed("its content is in another package")),
         }
     }
 
@@ -303,6 +304,8 @@ pub struct TarEntry {
     pub mode: u32,
     /// `user:group`, by name where it has one.
     pub owner: String,
+    /// How many bytes its content has.
+    pub size: u64,
     /// Whether it is a folder.
     pub is_folder: bool,
     /// Whether it is a regular file.
@@ -374,6 +377,7 @@ pub fn read_tar(
             name: text(&name),
             mode: header.mode()? & 0o7777,
             owner: format!("{user}:{group}"),
+            size: header.size()?,
             is_folder: kind.is_dir(),
             is_file: kind.is_file(),
             target: link.clone().filter(|_| kind.is_symlink()),

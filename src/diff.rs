@@ -226,17 +226,29 @@ impl Look {
         for (name, value) in found.metadata {
             add(Section::Metadata, name, value);
         }
-        for (kind, mut texts) in found.relations {
-            // their order says nothing
-            texts.sort();
-            for text in texts {
-                let name = text.split_whitespace().next().unwrap_or_default();
-                let key = if text.contains('|') || text.starts_with('(') { &text } else { name };
-                add(Section::Relations, format!("{kind} {key}"), text.clone());
-            }
+        let of_package = found.relations.iter().map(|relation| (relation.kind.name(), relation));
+        let of_build = found.build_requires.iter().map(|relation| ("build-requires", relation));
+        let mut relations: Vec<_> = of_package
+            .chain(of_build)
+            .map(|(kind, relation)| {
+                let text = relation.to_string();
+                let key = match relation.any_of.as_slice() {
+                    [one] if !one.name.starts_with('(') => {
+                        one.name.split_whitespace().next().unwrap_or_default()
+                    }
+                    _ => &text,
+                };
+                (format!("{kind} {key}"), text)
+            })
+            .collect();
+        // their order says nothing
+        relations.sort();
+        for (name, text) in relations {
+            add(Section::Relations, name, text);
         }
         for script in found.scripts {
-            add(Section::Scripts, moment(&script.name).to_owned(), script.text.trim_end().to_owned() + "\n");
+            let name = script.when.map_or(script.name, |when| when.name().to_owned());
+            add(Section::Scripts, name, script.text.trim_end().to_owned() + "\n");
         }
         for file in found.files {
             let content = self.contents.remove(&file.path);
@@ -260,18 +272,6 @@ fn owned((name, value): (&str, String)) -> (String, String) {
     (name.to_owned(), value)
 }
 
-/// The same name for the moments of all formats; a moment that only one has keeps its own.
-fn moment(name: &str) -> &str {
-    match name {
-        "preinst" | "%pre" => "before-install",
-        "postinst" | "%post" => "after-install",
-        "prerm" | "%preun" => "before-remove",
-        "postrm" | "%postun" => "after-remove",
-        "%posttrans" => "after-transaction",
-        own => own,
-    }
-}
-
 /// Fails where a file has not the checksum that its package states.
 fn check(file: &FoundFile, content: Option<&Content>) -> io::Result<()> {
     let (Some(stated), Some(content)) = (&file.checksum, content) else { return Ok(()) };
@@ -289,13 +289,13 @@ fn check(file: &FoundFile, content: Option<&Content>) -> io::Result<()> {
 
 fn file_text(file: &FoundFile, content: Option<&Content>) -> String {
     let mut text = format!("{:04o} {}", file.mode, file.owner);
-    if file.is_folder {
+    if file.is_folder() {
         text.push_str(", a folder");
     }
-    if let Some(target) = &file.target {
+    if let Some(target) = file.target() {
         text.push_str(&format!(", a link to {target}"));
     }
-    if let Some(content) = content.filter(|_| file.target.is_none() && !file.is_folder) {
+    if let Some(content) = content.filter(|_| file.target().is_none() && !file.is_folder()) {
         match &content.unpacked {
             Some(unpacked) => text.push_str(&format!(", compressed, SHA-256 {unpacked} of its content")),
             None => text.push_str(&format!(", {} bytes, SHA-256 {}", content.size, content.sha256)),

@@ -274,9 +274,9 @@ fn check_sums(found: &Found, sums: &BTreeMap<String, (String, String)>, path: &P
 fn finish(root: &Folder, found: &Found) -> io::Result<()> {
     for file in found.files.iter().filter(|file| is_wanted(&file.path)) {
         let place = inside(&file.path);
-        if let Some(target) = &file.target {
+        if let Some(target) = file.target() {
             root.link(target.as_ref(), &place)?;
-        } else if file.is_folder {
+        } else if file.is_folder() {
             root.make(&place)?;
         } else if file.mode & 0o111 != 0
             && let Some(program) = root.file(&place)?
@@ -293,7 +293,7 @@ fn kernels(root: &Path, found: &Found) -> BTreeMap<String, String> {
     for file in &found.files {
         let path = file.path.trim_start_matches("/usr").trim_start_matches('/');
         let linked = path.strip_prefix("lib/modules/").and_then(|rest| rest.strip_suffix("/build"));
-        if let (Some(release), Some(_)) = (linked.filter(|release| !release.contains('/')), &file.target) {
+        if let (Some(release), Some(_)) = (linked.filter(|release| !release.contains('/')), file.target()) {
             kernels.insert(release.to_owned(), format!("usr/lib/modules/{release}/build"));
         }
     }

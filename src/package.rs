@@ -3,6 +3,7 @@
 //! Depends on nothing of ours. Names no format: how a version, a relation or a script is spelled is a family's business.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -195,10 +196,30 @@ pub struct Capability {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Comparison {
-    /// At least.
-    AtLeast,
+    /// Earlier.
+    Less,
+    /// At most.
+    AtMost,
     /// Exactly.
     Equal,
+    /// At least.
+    AtLeast,
+    /// Later.
+    Greater,
+}
+
+impl Comparison {
+    /// The sign that people read.
+    #[must_use]
+    pub fn sign(self) -> &'static str {
+        match self {
+            Self::Less => "<",
+            Self::AtMost => "<=",
+            Self::Equal => "=",
+            Self::AtLeast => ">=",
+            Self::Greater => ">",
+        }
+    }
 }
 
 /// A version to compare with.
@@ -236,6 +257,18 @@ impl When {
         Self::AfterRemove,
         Self::AfterTransaction,
     ];
+
+    /// As kpkg.toml and the profiles name it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BeforeInstall => "before-install",
+            Self::AfterInstall => "after-install",
+            Self::BeforeRemove => "before-remove",
+            Self::AfterRemove => "after-remove",
+            Self::AfterTransaction => "after-transaction",
+        }
+    }
 }
 
 /// A maintainer script for `/bin/sh`.
@@ -371,6 +404,11 @@ pub enum Content {
     },
     /// Text made by the plan.
     Text(String),
+    /// In the package that was read.
+    Packaged {
+        /// How many bytes.
+        size: u64,
+    },
 }
 
 fn path_text<S: serde::Serializer>(path: &Arc<Path>, serializer: S) -> std::result::Result<S::Ok, S::Error> {
@@ -382,7 +420,7 @@ impl Content {
     #[must_use]
     pub fn size(&self) -> u64 {
         match self {
-            Self::Disk { size, .. } => *size,
+            Self::Disk { size, .. } | Self::Packaged { size } => *size,
             Self::Text(text) => text.len() as u64,
         }
     }
@@ -469,6 +507,43 @@ impl Codec {
             Self::Gzip => 9,
             Self::Xz => 6,
             Self::Zstd => 19,
+        }
+    }
+}
+
+impl RelationKind {
+    /// As kpkg.toml and the profiles name it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Requires => "requires",
+            Self::Recommends => "recommends",
+            Self::Suggests => "suggests",
+            Self::Conflicts => "conflicts",
+            Self::Replaces => "replaces",
+            Self::Provides => "provides",
+            Self::Supplements => "supplements",
+        }
+    }
+}
+
+/// `name`, `name >= version`, and alternatives of them between `|`; a bound on the package's own version has no text here.
+impl fmt::Display for Relation {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, capability) in self.any_of.iter().enumerate() {
+            write!(out, "{}{capability}", if index > 0 { " | " } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Capability {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.bound {
+            Some((comparison, Bound::Native(version))) => {
+                write!(out, "{} {} {version}", self.name, comparison.sign())
+            }
+            _ => out.write_str(&self.name),
         }
     }
 }

@@ -65,6 +65,7 @@ pub fn planned<'a>(package: &'a Package, scratch: &Path, stop: &Stop) -> Result<
                 match content {
                     Content::Text(text) => fs::write(&place, text),
                     Content::Disk { path, .. } => fs::copy(path, &place).map(drop),
+                    Content::Packaged { .. } => Err(io::Error::other("it is in another package")),
                 }
                 .map_err(|error| Error::io("cannot copy the source to", &place, error))?;
                 target.mark(&path, &place, *executable)?;
@@ -90,9 +91,9 @@ pub fn unpacked(
     let below = |path: &str| path.strip_prefix(SOURCES).map(str::to_owned);
     for file in &found.files {
         let Some(inside) = below(&file.path) else { continue };
-        match &file.target {
+        match file.target() {
             Some(_) => {}
-            None if file.is_folder => target.folder(&inside)?,
+            None if file.is_folder() => target.folder(&inside)?,
             None => {
                 let place = target.folder.path().join(&inside);
                 if place.is_file() {
@@ -102,7 +103,7 @@ pub fn unpacked(
         }
     }
     for file in &found.files {
-        if let (Some(inside), Some(link)) = (below(&file.path), &file.target) {
+        if let (Some(inside), Some(link)) = (below(&file.path), file.target()) {
             target.link(&inside, link)?;
         }
     }

@@ -546,7 +546,7 @@ impl Case {
         let names = |found: Found| {
             let is_own =
                 |path: &String| !path.starts_with("/usr/src/") && !path.starts_with("/usr/share/doc/");
-            let files = found.files.into_iter().filter(|file| !file.is_folder).map(|file| file.path);
+            let files = found.files.into_iter().filter(|file| !file.is_folder()).map(|file| file.path);
             files.filter(is_own).collect::<Vec<_>>()
         };
         let common = fs::read_dir(top.join("RPMS/noarch")).into_iter().flatten().flatten().next();

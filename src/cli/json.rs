@@ -203,7 +203,7 @@ pub(super) fn modules(file: &inspect::ModuleFile) -> Event {
                 path: file.path.clone(),
                 mode: format!("{:04o}", file.mode),
                 owner: file.owner.clone(),
-                folder: file.is_folder,
+                folder: file.is_folder(),
             })
             .collect(),
     });
@@ -427,6 +427,7 @@ fn entry(entry: &package::Entry) -> events::PlannedFile {
         }
         EntryKind::File { content: Content::Text(text), .. } => file.text = Some(text.clone()),
         EntryKind::File { content: Content::Disk { path: from, .. }, .. } => file.from = Some(path(from)),
+        EntryKind::File { content: Content::Packaged { .. }, .. } => {}
     }
     file
 }

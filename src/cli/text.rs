@@ -526,7 +526,7 @@ pub(super) fn files_text(prepared: &Prepared) -> String {
                 EntryKind::Directory => "/".to_owned(),
                 EntryKind::Symlink { target } => format!(" -> {target}"),
                 EntryKind::File { content: Content::Text(_), .. } => "  (made)".to_owned(),
-                EntryKind::File { content: Content::Disk { .. }, .. } => String::new(),
+                EntryKind::File { .. } => String::new(),
             };
             let _infallible =
                 writeln!(text, "{:04o} {:>9} {below}{}{suffix}", entry.mode(), entry.size(), entry.path);

@@ -12,7 +12,7 @@ use std::path::Path;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::error::Result;
 use crate::output::Output;
-use crate::package::{Bound, Capability, Comparison, Package, Payload, Relation, Version};
+use crate::package::{Content, EntryKind, Package, Payload, Relation, Version, When};
 
 /// What users type after `--format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,9 +86,10 @@ pub struct Found {
     /// What else it says about itself: `summary`, `description`, `maintainer`, `homepage`, `license`, and fields that only the format
     /// has under its own names.
     pub metadata: BTreeMap<String, String>,
-    /// What it needs, offers and excludes, by kind, as the format writes it: `requires`, `conflicts`. Without what the format itself
-    /// takes.
-    pub relations: BTreeMap<&'static str, Vec<String>>,
+    /// What it needs, offers and excludes. Without what the format itself takes.
+    pub relations: Vec<Relation>,
+    /// What building it takes, where it is a source package.
+    pub build_requires: Vec<Relation>,
     /// The maintainer scripts.
     pub scripts: Vec<FoundScript>,
     /// The files, links and folders.
@@ -102,6 +103,8 @@ pub struct Found {
 pub struct FoundScript {
     /// As the format calls it: `postinst`, `%post`.
     pub name: String,
+    /// When it runs; nothing where only this format has such a moment.
+    pub when: Option<When>,
     /// Its text.
     pub text: String,
     /// The program that runs it, where the format says one; otherwise the first line of the text does.
@@ -123,7 +126,7 @@ impl FoundScript {
 }
 
 /// An entry of a package.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundFile {
     /// Absolute, without `.` in front.
     pub path: String,
@@ -131,12 +134,36 @@ pub struct FoundFile {
     pub mode: u32,
     /// Who owns it: `root:root`.
     pub owner: String,
-    /// Whether it is a folder.
-    pub is_folder: bool,
-    /// What a symbolic link says.
-    pub target: Option<String>,
+    /// What it is; the content of a file is where it was read.
+    pub kind: EntryKind,
     /// The checksum of its content, in hexadecimal digits: MD5 in a .deb, mostly SHA-256 in an .rpm.
     pub checksum: Option<String>,
+}
+
+impl FoundFile {
+    /// Whether it is a folder.
+    #[must_use]
+    pub fn is_folder(&self) -> bool {
+        self.kind == EntryKind::Directory
+    }
+
+    /// What a symbolic link says.
+    #[must_use]
+    pub fn target(&self) -> Option<&str> {
+        match &self.kind {
+            EntryKind::Symlink { target } => Some(target),
+            _ => None,
+        }
+    }
+}
+
+/// The kind of an entry with these permission bits that was read.
+fn kind_of(is_folder: bool, target: Option<String>, size: u64, mode: u32) -> EntryKind {
+    match target {
+        Some(target) => EntryKind::Symlink { target },
+        None if is_folder => EntryKind::Directory,
+        None => EntryKind::File { content: Content::Packaged { size }, executable: mode & 0o111 != 0 },
+    }
 }
 
 /// How much of a script is read.
@@ -238,24 +265,9 @@ fn unspeakable_value(value: &str, message: impl Into<String>) -> Diagnostic {
 
 /// A relation that a format cannot express.
 fn unspeakable_relation(relation: &Relation, format: &str, reason: &str) -> Diagnostic {
-    let names: Vec<_> = relation.any_of.iter().map(capability_text).collect();
-    let text = names.join(" | ");
+    let text = relation.to_string();
     let message = format!("{format} cannot express `{}`: {reason}", text.escape_debug());
     Diagnostic::error(&UNSPEAKABLE_RELATION, message).about(text)
-}
-
-/// As the user writes it.
-fn capability_text(capability: &Capability) -> String {
-    let sign = |comparison: Comparison| match comparison {
-        Comparison::AtLeast => ">=",
-        Comparison::Equal => "=",
-    };
-    match &capability.bound {
-        Some((comparison, Bound::Native(version))) => {
-            format!("{} {} {version}", capability.name, sign(*comparison))
-        }
-        _ => capability.name.clone(),
-    }
 }
 
 /// The bytes of a name and of a path that every file system takes; `PATH_MAX` is 4096, with what stands before it.

@@ -43,9 +43,11 @@ fn check_package(package: &Package<'_>) -> Vec<Diagnostic> {
     let found = package.found;
     let fields = found.metadata.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let files = found.files.iter().map(|file| ("file name", file.path.as_str()));
-    let links = found.files.iter().filter_map(|file| Some(("link", file.target.as_deref()?)));
-    let relations =
-        found.relations.iter().flat_map(|(kind, list)| list.iter().map(|text| (*kind, text.as_str())));
+    let links = found.files.iter().filter_map(|file| Some(("link", file.target()?)));
+    let relations = found.relations.iter().map(|relation| (relation.kind.name(), relation));
+    let relations = relations.chain(found.build_requires.iter().map(|relation| ("build-requires", relation)));
+    let relations: Vec<_> = relations.map(|(kind, relation)| (kind, relation.to_string())).collect();
+    let relations = relations.iter().map(|(kind, text)| (*kind, text.as_str()));
     let all = [("name", found.name.as_str()), ("version", found.version.as_str())].into_iter();
     let all = all.chain(fields).chain(relations).chain(files).chain(links);
     all.filter_map(|named| finding(&PACKAGE_CODE, named)).take(MANY).collect()

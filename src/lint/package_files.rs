@@ -24,10 +24,10 @@ fn check(package: &Package<'_>) -> Vec<Diagnostic> {
     let shown = package.path.display();
     let tests: [(&str, Test); 4] = [
         ("can be written by others", |file| file.mode & 0o022 != 0 && file.mode & 0o1000 == 0),
-        ("runs with another user's rights", |file| !file.is_folder && file.mode & 0o6000 != 0),
+        ("runs with another user's rights", |file| !file.is_folder() && file.mode & 0o6000 != 0),
         ("does not belong to root", |file| file.owner != "root:root"),
         ("cannot be read by everybody", |file| {
-            file.mode & 0o004 == 0 || file.is_folder && file.mode & 0o005 != 0o005
+            file.mode & 0o004 == 0 || file.is_folder() && file.mode & 0o005 != 0o005
         }),
     ];
     let mut findings = Vec::new();

@@ -51,7 +51,7 @@ fn registers(package: &Package<'_>) -> Option<bool> {
         .any(|start| path.starts_with(start))
     };
     let found = package.packaged.any(PackagedScript::installs, |call| call.action.registers())?;
-    let later = package.found.files.iter().any(|file| !file.is_folder && is_service(&file.path));
+    let later = package.found.files.iter().any(|file| !file.is_folder() && is_service(&file.path));
     (found || !later).then_some(found)
 }
 

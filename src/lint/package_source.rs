@@ -118,10 +118,10 @@ fn missing(driver: &PackagedDriver<'_>, all: &[PackagedDriver<'_>]) -> Vec<Diagn
         return findings;
     }
     let has = |endings: &[&str]| {
-        driver.tree.entries().any(|(path, file)| !file.is_folder && endings.contains(&ending(path)))
+        driver.tree.entries().any(|(path, file)| !file.is_folder() && endings.contains(&ending(path)))
     };
     // drivers beside it may share their sources, and a program that MAKE starts may fetch them
-    let is_alone = driver.tree.entries().filter(|(_, file)| !file.is_folder).count() == 1;
+    let is_alone = driver.tree.entries().filter(|(_, file)| !file.is_folder()).count() == 1;
     let is_plain = all.len() == 1 && (is_alone || start(driver).is_some());
     if is_plain && !has(SOURCES) && !has(ARCHIVES) {
         let message = format!("`{}` holds a dkms.conf and nothing that can be compiled", driver.shown(""));

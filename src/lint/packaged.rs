@@ -280,7 +280,7 @@ impl<'a> PackageTree<'a> {
         for _ in 0..LINKS {
             let full = if path.is_empty() { self.folder.clone() } else { format!("{}/{path}", self.folder) };
             let file = *self.files.get(full.as_str())?;
-            let Some(target) = &file.target else { return Some(file) };
+            let Some(target) = file.target() else { return Some(file) };
             let parent = path.rsplit_once('/').map_or("", |(folder, _)| folder);
             path = match target.strip_prefix(&format!("{}/", self.folder)) {
                 Some(inside) => dkms::tree_path(inside)?,
@@ -308,7 +308,7 @@ impl<'a> PackageTree<'a> {
 
     /// Whether a link leads out of the folder, so that more may be there than the package shows.
     pub(super) fn has_outside_links(&self) -> bool {
-        self.entries().any(|(path, file)| file.target.is_some() && self.find(path).is_none())
+        self.entries().any(|(path, file)| file.target().is_some() && self.find(path).is_none())
     }
 
     /// What `ask` finds out, when it did not need a file that was not kept.
@@ -322,7 +322,7 @@ impl<'a> PackageTree<'a> {
 impl ReadTree for PackageTree<'_> {
     fn read(&self, path: &str, limit: usize) -> Option<Vec<u8>> {
         let file = self.find(path)?;
-        if file.is_folder {
+        if file.is_folder() {
             return None;
         }
         let bytes = self.confs.text(&file.path);
@@ -337,7 +337,9 @@ impl ReadTree for PackageTree<'_> {
     }
 
     fn is_dir(&self, path: &str) -> bool {
-        path.is_empty() || self.find(path).is_some_and(|file| file.is_folder) || self.has_folder(path)
+        path.is_empty()
+            || self.find(path).is_some_and(crate::format::FoundFile::is_folder)
+            || self.has_folder(path)
     }
 
     fn list(&self, dir: &str) -> Vec<String> {
@@ -365,6 +367,6 @@ impl ReadTree for PackageTree<'_> {
     }
 
     fn is_executable(&self, path: &str) -> bool {
-        self.find(path).is_some_and(|file| !file.is_folder && file.mode & 0o111 != 0)
+        self.find(path).is_some_and(|file| !file.is_folder() && file.mode & 0o111 != 0)
     }
 }

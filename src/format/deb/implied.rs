@@ -27,9 +27,21 @@ fn is_enough(one: &Capability, other: &Capability) -> bool {
     };
     let is_within = match (&one.bound, &other.bound) {
         (_, None) => true,
-        (Some((Comparison::AtLeast, _)), Some((Comparison::Equal, _))) | (None, Some(_)) => false,
-        (Some((_, one)), Some((Comparison::Equal, other))) => compare(&text(one), &text(other)).is_eq(),
-        (Some((_, one)), Some((Comparison::AtLeast, other))) => compare(&text(one), &text(other)).is_ge(),
+        (None, Some(_)) => false,
+        (Some((sign, one)), Some((other_sign, other))) => {
+            let order = compare(&text(one), &text(other));
+            match (sign, other_sign) {
+                (Comparison::Equal | Comparison::AtLeast | Comparison::Greater, Comparison::AtLeast) => {
+                    order.is_ge()
+                }
+                (Comparison::Equal | Comparison::AtMost | Comparison::Less, Comparison::AtMost) => {
+                    order.is_le()
+                }
+                (Comparison::Equal, Comparison::Less) => order.is_lt(),
+                (Comparison::Equal, Comparison::Greater) => order.is_gt(),
+                (sign, other) => sign == other && order.is_eq(),
+            }
+        }
     };
     one.name == other.name && is_within
 }

@@ -7,9 +7,11 @@ use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::Path;
 
-use super::super::{Contents, ENTRIES, Found, FoundFile, FoundScript, TEXT};
+use super::super::{Contents, ENTRIES, Found, FoundFile, FoundScript, TEXT, kind_of};
+use super::spell::script_name;
 use crate::archive;
 use crate::beneath::open_regular;
+use crate::package::{Bound, Capability, Comparison, Relation, RelationKind, When};
 
 /// The scripts of a control archive, deb(5).
 pub(super) const SCRIPTS: [&str; 5] = ["preinst", "postinst", "prerm", "postrm", "config"];
@@ -45,7 +47,9 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Optio
                 if name == "control" {
                     read_control(&text()?, &mut found);
                 } else if SCRIPTS.contains(&name) {
-                    found.scripts.push(FoundScript { name: name.to_owned(), text: text()?, program: None });
+                    let when = When::ALL.into_iter().find(|when| script_name(*when) == Some(name));
+                    let name = name.to_owned();
+                    found.scripts.push(FoundScript { name, when, text: text()?, program: None });
                 } else if name == "md5sums" {
                     let mut bytes = Vec::new();
                     content.take(SUMS).read_to_end(&mut bytes)?;
@@ -64,9 +68,9 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Optio
                     contents.same(&path, &format!("/{}", other.trim_start_matches("./")))?;
                 }
                 let checksum = sums.as_ref().and_then(|sums| sums.get(&path[1..])).cloned();
-                let (mode, owner, is_folder) = (entry.mode, entry.owner, entry.is_folder);
-                let target = entry.target;
-                found.files.push(FoundFile { path, mode, owner, is_folder, target, checksum });
+                let (mode, owner) = (entry.mode, entry.owner);
+                let kind = kind_of(entry.is_folder, entry.target, entry.size, mode);
+                found.files.push(FoundFile { path, mode, owner, kind, checksum });
                 Ok(())
             })?;
         }
@@ -128,23 +132,43 @@ pub(super) fn paragraph(text: &str) -> Vec<(String, String)> {
     fields
 }
 
-/// The relations of a .deb by their field, and the kind that [`Found`] has them under.
-pub(super) const RELATIONS: [(&str, &str); 9] = [
-    ("Pre-Depends", "requires"),
-    ("Depends", "requires"),
-    ("Recommends", "recommends"),
-    ("Suggests", "suggests"),
-    ("Enhances", "supplements"),
-    ("Conflicts", "conflicts"),
-    ("Breaks", "conflicts"),
-    ("Replaces", "replaces"),
-    ("Provides", "provides"),
+/// The fields of a .deb with relations, and the kind of these.
+const RELATIONS: [(&str, RelationKind); 9] = [
+    ("Pre-Depends", RelationKind::Requires),
+    ("Depends", RelationKind::Requires),
+    ("Recommends", RelationKind::Recommends),
+    ("Suggests", RelationKind::Suggests),
+    ("Enhances", RelationKind::Supplements),
+    ("Conflicts", RelationKind::Conflicts),
+    ("Breaks", RelationKind::Conflicts),
+    ("Replaces", RelationKind::Replaces),
+    ("Provides", RelationKind::Provides),
 ];
 
-/// `a (>= 1) | b` as all formats write it: `a >= 1 | b`.
-pub(super) fn neutral(text: &str) -> String {
-    let words = text.replace(['(', ')'], " ").replace('|', " | ");
-    words.split_whitespace().collect::<Vec<_>>().join(" ")
+/// The relations of a field: `a (>= 1) | b, c`. What else may stand behind a name (deb-src-control(5)) stays part of it.
+pub(super) fn relations(kind: RelationKind, field: &str) -> impl Iterator<Item = Relation> {
+    let all = field.split(',').filter(|text| !text.trim().is_empty());
+    all.map(move |text| Relation { kind, any_of: text.split('|').map(capability).collect() })
+}
+
+fn capability(text: &str) -> Capability {
+    let bound = || {
+        let (name, rest) = text.split_once('(')?;
+        let bound = rest.trim_end().strip_suffix(')')?.trim();
+        let version = bound.trim_start_matches(['<', '=', '>']);
+        let comparison = match &bound[..bound.len() - version.len()] {
+            "<<" => Comparison::Less,
+            "<=" => Comparison::AtMost,
+            "=" => Comparison::Equal,
+            ">=" => Comparison::AtLeast,
+            ">>" => Comparison::Greater,
+            _ => return None,
+        };
+        let bound = Some((comparison, Bound::Native(version.trim().to_owned())));
+        Some(Capability { name: name.trim().to_owned(), bound })
+    };
+    let words = || text.replace(['(', ')'], " ").split_whitespace().collect::<Vec<_>>().join(" ");
+    bound().unwrap_or_else(|| Capability::named(words()))
 }
 
 /// The fields of a control file that [`Found`] keeps.
@@ -164,10 +188,9 @@ pub(super) fn read_control(text: &str, found: &mut Found) {
         found.requires.extend(names.filter(|name| !name.is_empty()).map(str::to_owned));
     }
     for (name, value) in &fields {
-        let known = |(field, _): &&(&str, &str)| field.eq_ignore_ascii_case(name);
+        let known = |(field, _): &&(&str, RelationKind)| field.eq_ignore_ascii_case(name);
         if let Some((_, kind)) = RELATIONS.iter().find(known) {
-            let list = value.split(',').map(neutral).filter(|text| !text.is_empty());
-            found.relations.entry(kind).or_default().extend(list);
+            found.relations.extend(relations(*kind, value));
             continue;
         }
         let value = match name.as_str() {
@@ -187,6 +210,30 @@ pub(super) fn read_control(text: &str, found: &mut Found) {
     for name in ["Package", "Version", "Architecture", "Maintainer", "Description"] {
         if field(name).is_none_or(|value| value.is_empty()) {
             found.lacks.push(format!("the field `{name}`, which dpkg wants"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Debian Policy 7.1; what a source package may say more, deb-src-control(5), stays in the name.
+    #[test]
+    fn relations_are_read_as_they_are_spelled() {
+        for (field, expected) in [
+            ("", vec![]),
+            ("a, b (>= 1:2-3)", vec!["a", "b >= 1:2-3"]),
+            ("a (<< 2) | b(<=1), c ( = 3 ) ,d (>> 4~)", vec!["a < 2 | b <= 1", "c = 3", "d > 4~"]),
+            ("python3:any, x [amd64 arm64] <!nocheck>", vec!["python3:any", "x [amd64 arm64] <!nocheck>"]),
+            ("a (>= 1) [amd64]", vec!["a >= 1 [amd64]"]),
+            ("a (~ 1)", vec!["a ~ 1"]),
+        ] {
+            let read: Vec<_> = relations(RelationKind::Requires, field).collect();
+            assert_eq!(read.iter().map(ToString::to_string).collect::<Vec<_>>(), expected, "{field}");
+            let spelled: Vec<_> = read.iter().map(super::super::spell::relation_text).collect();
+            let again: Vec<_> = relations(RelationKind::Requires, &spelled.join(", ")).collect();
+            assert_eq!(again, read, "{field}");
         }
     }
 }

@@ -10,8 +10,8 @@ use md5::Md5;
 use sha1::Sha1;
 use sha2::Sha256;
 
-use super::super::{Contents, ENTRIES, Found, FoundFile, unspeakable_value};
-use super::read::{neutral, paragraph};
+use super::super::{Contents, ENTRIES, Found, FoundFile, kind_of, unspeakable_value};
+use super::read::{paragraph, relations as read_relations};
 use super::spell::{CONFLICTS, architecture, description, relation_text, relations, script_name, spelled};
 use super::values::is_known as is_known_field;
 use super::write::{changelog_text, date, triggers_text};
@@ -432,8 +432,7 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Optio
                 found.metadata.insert(name.to_ascii_lowercase(), value.clone());
             }
             "Build-Depends" | "Build-Depends-Indep" | "Build-Depends-Arch" => {
-                let list = value.split(',').map(neutral).filter(|text| !text.is_empty());
-                found.relations.entry("build-requires").or_default().extend(list);
+                found.build_requires.extend(read_relations(RelationKind::Requires, value));
             }
             sums if sums.starts_with("Checksums-") => {}
             own => {
@@ -506,8 +505,9 @@ fn read_archive(
         if entry.is_file && contents.wants(&path) {
             contents.take(&path, content)?;
         }
-        let (mode, is_folder, target) = (entry.mode, entry.is_folder, entry.target);
-        found.files.push(FoundFile { path, mode, owner: entry.owner, is_folder, target, checksum: None });
+        let (mode, owner) = (entry.mode, entry.owner);
+        let kind = kind_of(entry.is_folder, entry.target, entry.size, mode);
+        found.files.push(FoundFile { path, mode, owner, kind, checksum: None });
         Ok(())
     })
 }

@@ -51,8 +51,11 @@ pub(super) fn capability(capability: &Capability) -> String {
         None => capability.name.clone(),
         Some((comparison, bound)) => {
             let sign = match comparison {
-                Comparison::AtLeast => ">=",
+                Comparison::Less => "<<",
+                Comparison::AtMost => "<=",
                 Comparison::Equal => "=",
+                Comparison::AtLeast => ">=",
+                Comparison::Greater => ">>",
             };
             let version = match bound {
                 Bound::Native(text) => text.clone(),

@@ -10,11 +10,12 @@ use digest::Digest;
 use rpm::{DependencyFlags, IndexSignatureTag, IndexTag, PackageMetadata};
 use sha2::Sha256;
 
-use super::super::{Contents, ENTRIES, Found, FoundFile, FoundScript};
+use super::super::{Contents, ENTRIES, Found, FoundFile, FoundScript, kind_of};
 use super::LARGEST_HEADER;
 use crate::archive;
 use crate::beneath::open_regular;
 use crate::error::{Error, Result};
+use crate::package::{Bound, Capability, Comparison, Relation, RelationKind, When};
 
 /// Reads an `.rpm`: the header by the `rpm` crate, the payload entry by entry.
 pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>> {
@@ -40,18 +41,18 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<Fo
     found.format = if header.entry_is_present(IndexTag::RPMTAG_SOURCEPACKAGE) { "srpm" } else { "rpm" };
     read_metadata(&metadata, &mut found).map_err(invalid)?;
     let scripts = [
-        ("%pretrans", metadata.get_pre_trans_script()),
-        ("%pre", metadata.get_pre_install_script()),
-        ("%post", metadata.get_post_install_script()),
-        ("%preun", metadata.get_pre_uninstall_script()),
-        ("%postun", metadata.get_post_uninstall_script()),
-        ("%posttrans", metadata.get_post_trans_script()),
+        ("%pretrans", None, metadata.get_pre_trans_script()),
+        ("%pre", Some(When::BeforeInstall), metadata.get_pre_install_script()),
+        ("%post", Some(When::AfterInstall), metadata.get_post_install_script()),
+        ("%preun", Some(When::BeforeRemove), metadata.get_pre_uninstall_script()),
+        ("%postun", Some(When::AfterRemove), metadata.get_post_uninstall_script()),
+        ("%posttrans", Some(When::AfterTransaction), metadata.get_post_trans_script()),
     ];
-    for (name, script) in scripts {
+    for (name, when, script) in scripts {
         let Ok(script) = script else { continue };
         if !script.script.is_empty() {
             let program = script.program.and_then(|program| program.into_iter().next());
-            found.scripts.push(FoundScript { name: name.to_owned(), text: script.script, program });
+            found.scripts.push(FoundScript { name: name.to_owned(), when, text: script.script, program });
         }
     }
     let triggers = [
@@ -62,7 +63,8 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<Fo
     for (name, list) in triggers {
         for trigger in list.unwrap_or_default().into_iter().filter(|trigger| !trigger.script.is_empty()) {
             let program = trigger.program.into_iter().next();
-            found.scripts.push(FoundScript { name: name.to_owned(), text: trigger.script, program });
+            let (name, text) = (name.to_owned(), trigger.script);
+            found.scripts.push(FoundScript { name, when: None, text, program });
         }
     }
     for (tag, what) in [
@@ -82,8 +84,12 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<Fo
             path: format!("/{}", entry.path().to_string_lossy().trim_start_matches('/')),
             mode: mode & 0o7777,
             owner: format!("{}:{}", entry.user(), entry.group()),
-            is_folder: mode & 0o170_000 == 0o040_000,
-            target: entry.linkto().filter(|target| !target.is_empty()).map(str::to_owned),
+            kind: kind_of(
+                mode & 0o170_000 == 0o040_000,
+                entry.linkto().filter(|target| !target.is_empty()).map(str::to_owned),
+                entry.size() as u64,
+                mode,
+            ),
             checksum: entry.digest().map(|digest| digest.as_hex().to_owned()),
         });
     }
@@ -214,33 +220,44 @@ pub(super) fn read_metadata(
     if let Some(epoch) = metadata.get_epoch().ok().filter(|epoch| *epoch > 0) {
         found.version = format!("{epoch}:{}", found.version);
     }
-    let text = |need: rpm::Dependency| {
-        let has = |flag: DependencyFlags| need.flags.contains(flag);
-        let sign =
-            [("<", DependencyFlags::LESS), (">", DependencyFlags::GREATER), ("=", DependencyFlags::EQUAL)];
-        let sign: String = sign.into_iter().filter(|(_, flag)| has(*flag)).map(|(text, _)| text).collect();
-        let is_own = need.name.starts_with("rpmlib(");
-        (!is_own).then(|| {
-            if sign.is_empty() { need.name } else { format!("{} {sign} {}", need.name, need.version) }
-        })
+    let of = |kind: RelationKind, list: Vec<rpm::Dependency>| {
+        let mut relations: Vec<_> =
+            list.into_iter().filter(|need| !need.name.starts_with("rpmlib(")).map(capability).collect();
+        relations.dedup();
+        relations.into_iter().map(move |capability| Relation { kind, any_of: vec![capability] })
     };
-    let requires = if found.format == "srpm" { "build-requires" } else { "requires" };
+    let requires = of(RelationKind::Requires, metadata.get_requires()?);
+    if found.format == "srpm" {
+        found.build_requires.extend(requires);
+    } else {
+        found.relations.extend(requires);
+    }
     for (kind, list) in [
-        (requires, metadata.get_requires()?),
-        ("recommends", metadata.get_recommends()?),
-        ("suggests", metadata.get_suggests()?),
-        ("supplements", metadata.get_supplements()?),
-        ("conflicts", metadata.get_conflicts()?),
-        ("replaces", metadata.get_obsoletes()?),
-        ("provides", metadata.get_provides()?),
+        (RelationKind::Recommends, metadata.get_recommends()?),
+        (RelationKind::Suggests, metadata.get_suggests()?),
+        (RelationKind::Supplements, metadata.get_supplements()?),
+        (RelationKind::Conflicts, metadata.get_conflicts()?),
+        (RelationKind::Replaces, metadata.get_obsoletes()?),
+        (RelationKind::Provides, metadata.get_provides()?),
     ] {
-        let mut texts: Vec<_> = list.into_iter().filter_map(text).collect();
-        texts.dedup();
-        if !texts.is_empty() {
-            found.relations.insert(kind, texts);
-        }
+        found.relations.extend(of(kind, list));
     }
     Ok(())
+}
+
+/// A name and its bound; a rich dependency is a name.
+fn capability(need: rpm::Dependency) -> Capability {
+    let has = |flag: DependencyFlags| need.flags.contains(flag);
+    let comparison = match [DependencyFlags::LESS, DependencyFlags::EQUAL, DependencyFlags::GREATER].map(has)
+    {
+        [true, true, false] => Comparison::AtMost,
+        [true, ..] => Comparison::Less,
+        [_, true, true] => Comparison::AtLeast,
+        [.., true] => Comparison::Greater,
+        [_, true, _] => Comparison::Equal,
+        _ => return Capability::named(need.name),
+    };
+    Capability { name: need.name, bound: Some((comparison, Bound::Native(need.version))) }
 }
 
 /// The files of a cpio archive in the "new ASCII" format, cpio(5).

@@ -94,11 +94,9 @@ pub(super) fn dependency(relation: &Relation) -> Dependency {
 }
 
 pub(super) fn rich(capability: &Capability) -> String {
-    let (flags, version) = bound(capability);
-    match flags {
-        0 => capability.name.clone(),
-        EQUAL => format!("{} = {version}", capability.name),
-        _ => format!("{} >= {version}", capability.name),
+    match &capability.bound {
+        None => capability.name.clone(),
+        Some((comparison, _)) => format!("{} {} {}", capability.name, comparison.sign(), bound(capability).1),
     }
 }
 
@@ -107,8 +105,11 @@ pub(super) fn bound(capability: &Capability) -> (u32, String) {
         None => (0, String::new()),
         Some((comparison, bound)) => {
             let flags = match comparison {
-                Comparison::AtLeast => GREATER | EQUAL,
+                Comparison::Less => LESS,
+                Comparison::AtMost => LESS | EQUAL,
                 Comparison::Equal => EQUAL,
+                Comparison::AtLeast => GREATER | EQUAL,
+                Comparison::Greater => GREATER,
             };
             let version = match bound {
                 Bound::Native(text) => text.clone(),
