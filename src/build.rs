@@ -26,7 +26,7 @@ use crate::kernel::{self, Kernel};
 use crate::lint;
 use crate::machine::Machine;
 use crate::output::{self, Dir, Means, Output, Signer, Stop, Written};
-use crate::package::{Codec, Package};
+use crate::package::Package;
 use crate::packaging::{self, Companion, Evidence, Files, Own};
 use crate::plan::{self, KernelModules, ReadyModule, Sibling};
 use crate::profile::{self, Target};
@@ -634,18 +634,19 @@ fn ready(
     target: &Target,
     debug: bool,
 ) -> Result<Vec<KernelModules>> {
+    let shape = target.prebuilt.as_ref().ok_or_else(|| target.without_prebuilt())?;
     let mut ready = Vec::new();
     for (kernel, found) in kernels.iter().zip(outcomes) {
         let Outcome::Built(built) = &found.outcome else { continue };
-        let reads = target.prebuilt.compressions.contains(&kernel.codec);
-        let codec = if reads { kernel.codec } else { Codec::None };
+        let codec = shape.codec(kernel.codec);
         let mut modules = Vec::new();
         for module in &built.modules {
             let (file, suffix, size) = compile::compressed(module, codec)?;
             let values = |key: &str| module.module.values(key).map(str::to_owned).collect::<Vec<_>>();
             let unstripped = module.unstripped.as_ref().filter(|_| debug);
             let debug = unstripped.and_then(|path| {
-                let place = format!("usr/lib/debug/lib/modules/{}/{}.ko.debug", kernel.release, module.name);
+                let folder = shape.debug_folder.replace("{kernel}", &kernel.release);
+                let place = format!("{folder}/{}.ko.debug", module.name);
                 Some((path.clone(), fs::metadata(path).ok()?.len(), place))
             });
             modules.push(ReadyModule {
@@ -907,15 +908,16 @@ fn aims(options: &Options, config: &Config) -> Result<Vec<Aim>> {
         return Err(Error::usage(format!("`{}` packages carry source, not compiled modules", source.name))
             .hint("leave `--prebuilt` out, or name another format"));
     }
-    let usual = || format::writers().filter(|(_, format)| !format.is_source).collect();
-    let writers: Vec<Writer> = if asked.is_empty() { usual() } else { asked.clone() };
+    let installed = format::writers().filter(|(_, format)| !format.is_source);
+    let writers: Vec<Writer> = if asked.is_empty() { installed.collect() } else { asked.clone() };
     // it bears the name of the format that is installed
     let named = if options.targets.is_empty() { &config.packaging.targets } else { &options.targets };
     if named.is_empty() {
         // its portable target bears its name
         let portable =
             |(family, format): Writer| Ok(Aim { target: profile::target(family.name())?, format, family });
-        return writers.into_iter().map(portable).collect();
+        let usual = writers.into_iter().filter(|(_, format)| format.is_usual || !asked.is_empty());
+        return with_prebuilt(usual.map(portable).collect::<Result<_>>()?, options);
     }
     let mut aims: Vec<Aim> = Vec::new();
     for name in named {
@@ -939,7 +941,15 @@ fn aims(options: &Options, config: &Config) -> Result<Vec<Aim>> {
                 .hint(format!("add one, such as `--target {}`", format.name)));
         }
     }
-    Ok(aims)
+    with_prebuilt(aims, options)
+}
+
+/// Fails where prebuilt packages are wanted for a target that has none.
+fn with_prebuilt(aims: Vec<Aim>, options: &Options) -> Result<Vec<Aim>> {
+    match aims.iter().find(|aim| options.prebuilt.is_some() && aim.target.prebuilt.is_none()) {
+        Some(aim) => Err(aim.target.without_prebuilt()),
+        None => Ok(aims),
+    }
 }
 
 /// The dkms of every release that is packaged for.

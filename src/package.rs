@@ -331,6 +331,10 @@ pub struct Source {
     pub packaging: Vec<Entry>,
     /// What building takes.
     pub build_requires: Vec<Relation>,
+    /// Native fields of the source package itself.
+    pub fields: BTreeMap<String, String>,
+    /// What its description sets for the builder, in the format's own notation.
+    pub globals: Vec<String>,
     /// The release of the distribution that it is uploaded for.
     pub distribution: String,
     /// The machine that it was made on, where a description of that shall go along.

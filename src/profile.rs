@@ -48,8 +48,8 @@ pub struct Target {
     pub names: Names,
     /// What source-only packages look like.
     pub source_only: SourceOnly,
-    /// What prebuilt packages look like.
-    pub prebuilt: Prebuilt,
+    /// What prebuilt packages look like, where there are any.
+    pub prebuilt: Option<Prebuilt>,
     /// What source packages look like, by format.
     #[serde(rename = "source", default)]
     pub sources: BTreeMap<String, Source>,
@@ -61,6 +61,15 @@ pub struct Target {
     /// Native fields.
     #[serde(default)]
     pub fields: BTreeMap<String, String>,
+}
+
+impl Target {
+    /// The error of whoever wants prebuilt packages for a target that has none.
+    #[must_use]
+    pub fn without_prebuilt(&self) -> Error {
+        Error::usage(format!("`{}` has no prebuilt packages", self.name))
+            .hint("leave `--prebuilt` out, or name another target or format")
+    }
 }
 
 /// How names are made.
@@ -123,6 +132,8 @@ pub struct Prebuilt {
     pub debug: String,
     /// The folder of modules.
     pub folder: String,
+    /// The folder of their debug information.
+    pub debug_folder: String,
     /// See [`MetaFollows`].
     pub meta_follows: MetaFollows,
     /// The compressions of modules that its tools read.
@@ -143,6 +154,14 @@ pub struct Prebuilt {
     /// Documents.
     #[serde(rename = "document", default)]
     pub documents: Vec<Document>,
+}
+
+impl Prebuilt {
+    /// How a module is compressed for a kernel: as that has its own, where the distribution's tools read it.
+    #[must_use]
+    pub fn codec(&self, of_kernel: Codec) -> Codec {
+        if self.compressions.contains(&of_kernel) { of_kernel } else { Codec::None }
+    }
 }
 
 /// Which kernel releases can stand behind `=` in a relation.
@@ -175,6 +194,10 @@ pub struct Source {
     pub requires: Vec<String>,
     /// The release that packages are uploaded for, as archives name it.
     pub distribution: String,
+    /// Native fields of the source package itself.
+    pub fields: BTreeMap<String, String>,
+    /// See [`crate::package::Source::globals`].
+    pub globals: Vec<String>,
     /// What is added to the revision, so that versions grow from one release of the distribution to the next.
     pub suffix: String,
     /// How they are built.
@@ -512,7 +535,8 @@ mod tests {
         for name in target_names() {
             let target = target(&name).unwrap();
             assert!(crate::format::for_format(&target.family).is_some(), "{name}");
-            for compression in [target.compression, target.prebuilt.compression] {
+            let prebuilt = target.prebuilt.as_ref().map(|prebuilt| prebuilt.compression);
+            for compression in [Some(target.compression), prebuilt].into_iter().flatten() {
                 assert!(target.reads.contains(&compression.codec), "{name}");
                 assert!(compression.codec.levels().contains(&compression.level), "{name}");
             }

@@ -20,13 +20,23 @@ pub struct Options {
     /// `--initramfs`.
     pub initramfs: Option<Initramfs>,
     /// `--combine`.
-    pub combine: bool,
+    pub grouping: Grouping,
     /// `--debug`.
     pub debug: bool,
     /// `--distribution`.
     pub distribution: Option<String>,
     /// `--buildinfo`: the machine, as `uname -m` prints it.
     pub made_on: Option<String>,
+}
+
+/// Which kernels' modules share a package.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Grouping {
+    /// Each kernel has a package of its own.
+    #[default]
+    Kernel,
+    /// All are in one.
+    All,
 }
 
 /// The request for one format.
@@ -50,8 +60,8 @@ pub struct Request {
     pub build_depends: BTreeMap<String, Option<Relation>>,
     /// When the initramfs is made anew, where the user says so.
     pub initramfs: Option<Initramfs>,
-    /// Whether the modules of all kernels share a package.
-    pub combine: bool,
+    /// Which kernels' modules share a package.
+    pub grouping: Grouping,
     /// Whether debug information is packaged.
     pub debug: bool,
     /// The release that source packages are uploaded for, instead of the target's.
@@ -94,7 +104,7 @@ impl Request {
             on_build_failure: config.packaging.on_build_failure.unwrap_or_default(),
             build_depends: parse_build_depends(config, &own.relations)?,
             initramfs: options.initramfs.or(config.packaging.initramfs).or(config.prebuilt.initramfs),
-            combine: options.combine,
+            grouping: options.grouping,
             debug: options.debug,
             made_on: options.made_on.as_deref().and_then(Arch::of_machine),
             distribution: options.distribution.clone().map(checked_distribution).transpose()?,

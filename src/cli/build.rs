@@ -16,6 +16,7 @@ use crate::events::Line;
 use crate::format;
 use crate::input::Input;
 use crate::output::MemoryLimit;
+use crate::request::Grouping;
 use crate::trial::{self, Trial};
 
 /// The arguments of building.
@@ -105,7 +106,9 @@ impl BuildArgs {
             options.formats.retain(|name| !source(name));
         }
         options.request.distribution.clone_from(&self.distribution);
-        options.request.combine = self.prebuilt.combine;
+        if self.prebuilt.combine {
+            options.request.grouping = Grouping::All;
+        }
         options.request.debug = self.prebuilt.debug;
         if let Some(threads) = self.threads {
             options.means.threads = threads;

@@ -16,8 +16,8 @@ use crate::package::{
     Arch, Bound, Capability, Codec, Comparison, Content, Entry, EntryKind, Module, Package, Payload,
     Relation, RelationKind, Role,
 };
-use crate::profile::{KernelVersions, MetaFollows, Target};
-use crate::request::{Request, Texts};
+use crate::profile::{KernelVersions, MetaFollows, Prebuilt, Target};
+use crate::request::{Grouping, Request, Texts};
 use crate::template::Templates;
 use crate::version::natural;
 
@@ -64,20 +64,17 @@ pub fn plan(
     kernels: &[KernelModules],
     templates: &Templates,
 ) -> Result<Plan> {
+    let shape = target.prebuilt.as_ref().ok_or_else(|| target.without_prebuilt())?;
     let mut diagnostics = Vec::new();
     let base = base_name(driver, target, request, &mut diagnostics);
-    let mut maker = Maker { driver, siblings, target, request, templates, base, diagnostics };
+    let mut maker = Maker { driver, siblings, target, shape, request, templates, base, diagnostics };
     let common = maker.common()?;
     let mut packages = Vec::new();
-    if request.combine {
-        packages.push(maker.modules(&target.prebuilt.combined, kernels, common.as_ref())?);
+    if request.grouping == Grouping::All {
+        packages.push(maker.modules(&shape.combined, kernels, common.as_ref())?);
     } else {
         for kernel in kernels {
-            packages.push(maker.modules(
-                &target.prebuilt.package,
-                std::slice::from_ref(kernel),
-                common.as_ref(),
-            )?);
+            packages.push(maker.modules(&shape.package, std::slice::from_ref(kernel), common.as_ref())?);
         }
         packages.extend(maker.metapackages(kernels, &packages)?);
     }
@@ -105,6 +102,7 @@ struct Maker<'a> {
     driver: &'a Driver,
     siblings: &'a [Sibling],
     target: &'a Target,
+    shape: &'a Prebuilt,
     request: &'a Request,
     templates: &'a Templates,
     base: String,
@@ -123,7 +121,7 @@ impl Maker<'_> {
     }
 
     fn package(&mut self, name: String, arch: Arch) -> Package {
-        let usual = self.target.prebuilt.compression;
+        let usual = self.shape.compression;
         let skeleton = skeleton(name, self.driver, self.target, self.request, usual, &mut self.diagnostics);
         Package { arch, ..skeleton }
     }
@@ -170,12 +168,11 @@ impl Maker<'_> {
             kernels: names.join(" "),
             files: paths.join(" "),
         };
-        let payload =
-            with_documents(entries, &self.target.prebuilt.documents, &package.name, self.templates, &values)?;
-        let scripts = scripts(&self.target.prebuilt.scripts, self.request, self.templates, &values)?;
+        let payload = with_documents(entries, &self.shape.documents, &package.name, self.templates, &values)?;
+        let scripts = scripts(&self.shape.scripts, self.request, self.templates, &values)?;
         package.payload = Payload::Install(payload);
         package.scripts = scripts;
-        package.triggers.clone_from(&self.target.prebuilt.triggers);
+        package.triggers.clone_from(&self.shape.triggers);
         Ok(package)
     }
 
@@ -183,8 +180,7 @@ impl Maker<'_> {
     fn entries(&self, kernels: &[KernelModules]) -> Vec<Entry> {
         let mut entries = Vec::new();
         for kernel in kernels {
-            let place =
-                self.target.prebuilt.folder.replace("{name}", &self.base).replace("{kernel}", &kernel.kernel);
+            let place = self.shape.folder.replace("{name}", &self.base).replace("{kernel}", &kernel.kernel);
             entries.push(folder(place.clone()));
             for module in &kernel.modules {
                 let content = Content::Disk { path: module.file.as_path().into(), size: module.size };
@@ -203,8 +199,7 @@ impl Maker<'_> {
         let equal = |name: String| Capability { name, bound: Some((Comparison::Equal, own.clone())) };
         let single = |kind, capability| Relation { kind, any_of: vec![capability] };
         let mut relations = Vec::new();
-        let sayable =
-            |kernel: &&String| target.prebuilt.versions == KernelVersions::All || has_one_dash(kernel);
+        let sayable = |kernel: &&String| self.shape.versions == KernelVersions::All || has_one_dash(kernel);
         if let Some(kernel) = kernels.iter().find(|kernel| !sayable(kernel)) {
             let text = format!(
                 "kernel releases such as `{kernel}` are no versions that {} can require",
@@ -215,9 +210,9 @@ impl Maker<'_> {
                 self.diagnostics.push(finding);
             }
         }
-        for (kind, pattern) in target.prebuilt.relations.iter() {
+        for (kind, pattern) in self.shape.relations.iter() {
             // what follows kernels is the metapackage's affair, and there is none beside a package for all of them
-            if kind == RelationKind::Supplements && self.request.combine {
+            if kind == RelationKind::Supplements && self.request.grouping == Grouping::All {
                 continue;
             }
             let names_kernel = pattern.contains("{kernel}");
@@ -243,9 +238,9 @@ impl Maker<'_> {
         relations
             .push(single(RelationKind::Provides, equal(target.names.modules.replace("{name}", &self.base))));
         relations.push(self.not_beside_source_only());
-        if self.request.combine {
+        if self.request.grouping == Grouping::All {
             // the same files
-            let others = kernels.iter().map(|kernel| self.name(&target.prebuilt.package, kernel));
+            let others = kernels.iter().map(|kernel| self.name(&self.shape.package, kernel));
             relations.extend(others.map(|name| single(RelationKind::Conflicts, Capability::named(name))));
         }
         relations.extend(self.request.relations.iter().cloned());
@@ -259,7 +254,7 @@ impl Maker<'_> {
         let needed =
             kernels.iter().flat_map(|kernel| of_kernel(kernel).into_iter().map(move |other| (kernel, other)));
         let relation = |(kernel, other): (&String, &Sibling)| {
-            let kernel = if self.request.combine { &kernels[0] } else { kernel };
+            let kernel = if self.request.grouping == Grouping::All { &kernels[0] } else { kernel };
             let base = base_of(&other.name, self.target, self.request);
             let version = super::split_version(&other.version, &self.request.release);
             let bound = Some((Comparison::Equal, Bound::Own(version)));
@@ -296,7 +291,7 @@ impl Maker<'_> {
         if entries.is_empty() {
             return Ok(None);
         }
-        let name = self.name(&self.target.prebuilt.common, "");
+        let name = self.name(&self.shape.common, "");
         let mut package = self.package(name, Arch::Any);
         package.summary = format!("Files for the modules of the Linux driver {}", self.base);
         package.description = format!(
@@ -316,7 +311,7 @@ impl Maker<'_> {
             kernels: kernels.to_owned(),
             files: String::new(),
         };
-        with_documents(entries, &self.target.prebuilt.documents, &package.name, self.templates, &values)
+        with_documents(entries, &self.shape.documents, &package.name, self.templates, &values)
     }
 
     /// One metapackage, or one for each flavour, each needing the package of its newest kernel or any of them.
@@ -324,7 +319,7 @@ impl Maker<'_> {
         let mut groups: BTreeMap<(String, &str), Vec<(&KernelModules, &Package)>> = BTreeMap::new();
         for (kernel, package) in kernels.iter().zip(packages) {
             let flavour = flavour(&kernel.kernel);
-            let suffix = match &self.target.prebuilt.meta_flavour {
+            let suffix = match &self.shape.meta_flavour {
                 Some(pattern) if !flavour.is_empty() => pattern.replace("{flavour}", &flavour),
                 _ => String::new(),
             };
@@ -334,8 +329,8 @@ impl Maker<'_> {
         for ((suffix, _), mut group) in groups {
             group.sort_by_key(|(kernel, _)| std::cmp::Reverse(natural(&kernel.kernel)));
             let (newest, of_newest) = group[0];
-            let name = self.name(&format!("{}{suffix}", self.target.prebuilt.meta), "");
-            let (mut package, needs, which) = match self.target.prebuilt.meta_follows {
+            let name = self.name(&format!("{}{suffix}", self.shape.meta), "");
+            let (mut package, needs, which) = match self.shape.meta_follows {
                 MetaFollows::Newest => {
                     let bound = Some((Comparison::Equal, self.own()));
                     let needs = Capability { name: of_newest.name.clone(), bound };
@@ -378,8 +373,8 @@ impl Maker<'_> {
             if entries.is_empty() {
                 continue;
             }
-            let name = self.name(&self.target.prebuilt.package, &kernel.kernel);
-            let mut package = self.package(self.name(&self.target.prebuilt.debug, &kernel.kernel), arch);
+            let name = self.name(&self.shape.package, &kernel.kernel);
+            let mut package = self.package(self.name(&self.shape.debug, &kernel.kernel), arch);
             package.summary =
                 format!("Debug information of the Linux driver {} for {}", self.base, kernel.kernel);
             package.description = format!(

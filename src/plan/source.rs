@@ -76,6 +76,8 @@ fn source(
         files,
         packaging,
         build_requires: shape.requires.iter().map(relation).collect::<Result<_>>()?,
+        fields: shape.fields.clone(),
+        globals: shape.globals.clone(),
         made_on: request.made_on,
         distribution: request.distribution.clone().unwrap_or_else(|| shape.distribution.clone()),
     })

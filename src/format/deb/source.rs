@@ -27,8 +27,6 @@ use crate::package::{
 
 /// What every dpkg-source reads (it refuses Zstandard), and what distributions use.
 const COMPRESSION: Compression = Compression { codec: Codec::Xz, level: 6 };
-/// The Policy that the packaging follows.
-const STANDARDS: &str = "4.6.2";
 
 /// What debhelper puts other text in the place of, in maintainer scripts (`dh_installdeb(1)`); what begins so ends with `#`.
 const TOKENS: [&str; 4] = ["#DEBHELPER#", "#PACKAGE#", "#DEB_", "#ENV."];
@@ -275,16 +273,17 @@ fn build_requires(source: &Source) -> String {
 /// `debian/control`: deb-src-control(5).
 fn control_text(package: &Package, source: &Source) -> String {
     let extra = |name: &str| package.fields.get(name).cloned().unwrap_or_default();
+    let own = |name: &str| source.fields.get(name).cloned().unwrap_or_default();
     let general = fields(&[
         ("Source", package.name.clone()),
         ("Section", extra("Section")),
         ("Priority", extra("Priority")),
         ("Maintainer", literal(&package.maintainer)),
         ("Build-Depends", build_requires(source)),
-        ("Standards-Version", STANDARDS.to_owned()),
+        ("Standards-Version", own("Standards-Version")),
         ("Rules-Requires-Root", "no".to_owned()),
         ("Homepage", literal(&package.homepage)),
-        ("Testsuite", "autopkgtest-pkg-dkms".to_owned()),
+        ("Testsuite", own("Testsuite")),
     ]);
     let needs = ["${misc:Depends}".to_owned(), relations(package, &[RelationKind::Requires])];
     let needs: Vec<_> = needs.into_iter().filter(|list| !list.is_empty()).collect();
@@ -314,6 +313,7 @@ fn control_text(package: &Package, source: &Source) -> String {
 fn dsc_text(package: &Package, source: &Source, files: &[&SourceFile]) -> String {
     let extra = |name: &str| package.fields.get(name).map_or("-", String::as_str);
     let arch = architecture(package.arch);
+    let own = |name: &str| source.fields.get(name).cloned().unwrap_or_default();
     let head = fields(&[
         ("Format", format!("3.0 ({})", if package.version.has_revision() { "quilt" } else { "native" })),
         ("Source", package.name.clone()),
@@ -322,8 +322,8 @@ fn dsc_text(package: &Package, source: &Source, files: &[&SourceFile]) -> String
         ("Version", spelled(&package.version)),
         ("Maintainer", package.maintainer.clone()),
         ("Homepage", package.homepage.clone()),
-        ("Standards-Version", STANDARDS.to_owned()),
-        ("Testsuite", "autopkgtest-pkg-dkms".to_owned()),
+        ("Standards-Version", own("Standards-Version")),
+        ("Testsuite", own("Testsuite")),
         ("Build-Depends", build_requires(source)),
     ]);
     let (section, priority) = (extra("Section"), extra("Priority"));

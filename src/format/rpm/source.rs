@@ -253,10 +253,12 @@ fn relation(relation: &Relation) -> String {
 
 fn spec_text(package: &Package, source: &Source) -> String {
     let mut text = String::from(
-        "# the driver's source stays as it is: nothing is stripped, compressed or given another interpreter\n\
-         %global debug_package %{nil}\n%global __os_install_post %{nil}\n\
-         %global _binaries_in_noarch_packages_terminate_build 0\n\n",
+        "# the driver's source stays as it is: nothing is stripped, compressed or given another interpreter\n",
     );
+    for global in &source.globals {
+        text.push_str(&format!("%global {global}\n"));
+    }
+    text.push('\n');
     let mut line = |name: &str, value: &str| {
         if !value.is_empty() {
             let name = format!("{name}:");
