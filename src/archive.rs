@@ -15,7 +15,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::output::Means;
 use crate::package::{Codec, Compression, Content, Entry, EntryKind};
-pub use compress::Compressor;
+pub use compress::{Compressor, gzip};
 pub use md5::Md5s;
 pub use sha256::Sha256s;
 

@@ -211,6 +211,20 @@ fn zstd_logs(level: u32) -> (u32, u32, u32) {
     }
 }
 
+/// What `gzip -9n` makes: the best level, no name, no time.
+#[must_use]
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let best = Compression { codec: Codec::Gzip, level: 9 };
+    let mut encoder = match Compressor::new(Vec::new(), best, bytes.len() as u64, &Means::default()) {
+        Ok(encoder) => encoder,
+        Err(error) => unreachable!("a gzip encoder in memory: {error}"),
+    };
+    match encoder.write_all(bytes).and_then(|()| encoder.finish()) {
+        Ok(packed) => packed,
+        Err(error) => unreachable!("writing to memory: {error}"),
+    }
+}
+
 #[cfg(test)]
 #[path = "../../tests/support/random.rs"]
 mod random;

@@ -5,7 +5,7 @@
 mod deb;
 mod rpm;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -164,6 +164,23 @@ fn kind_of(is_folder: bool, target: Option<String>, size: u64, mode: u32) -> Ent
         None if is_folder => EntryKind::Directory,
         None => EntryKind::File { content: Content::Packaged { size }, executable: mode & 0o111 != 0 },
     }
+}
+
+/// The folders above these paths that are not among them, without the root.
+fn folders_above<'a>(paths: impl Iterator<Item = &'a str> + Clone) -> BTreeSet<String> {
+    let mut folders = BTreeSet::new();
+    for mut path in paths.clone() {
+        while let Some((folder, _)) = path.rsplit_once('/') {
+            if !folders.insert(folder.to_owned()) {
+                break;
+            }
+            path = folder;
+        }
+    }
+    for path in paths {
+        folders.remove(path);
+    }
+    folders
 }
 
 /// How much of a script is read.

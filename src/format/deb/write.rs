@@ -3,18 +3,16 @@
 //! Must not decide what is in it.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use jiff::fmt::rfc2822;
 
+use super::super::folders_above;
 use super::spell::{CONFLICTS, architecture, description, modaliases, relations, script_name, spelled};
 use crate::archive::{self, Compressor, Md5s, Member, TAR_END, Tapped};
 use crate::error::{Error, Result};
 use crate::output::Means;
-use crate::package::{
-    Change, Codec, Compression, Content, Entry, EntryKind, Package, Payload, RelationKind, wrapped,
-};
+use crate::package::{Change, Content, Entry, EntryKind, Package, Payload, RelationKind, wrapped};
 
 /// The largest member: ten decimal digits (`deb(5)`).
 pub(super) const LARGEST_MEMBER: u64 = 9_999_999_999;
@@ -71,22 +69,10 @@ pub(super) fn items(package: &Package) -> Vec<Item<'_>> {
     let mut items: Vec<_> = package.payload.entries().iter().map(item).collect();
     items.push(Item {
         path: format!("usr/share/doc/{}/{}.gz", package.name, changelog_name(package)).into(),
-        kind: ItemKind::Bytes(gzip(changelog_text(package).as_bytes())),
+        kind: ItemKind::Bytes(archive::gzip(changelog_text(package).as_bytes())),
         mode: 0o644,
     });
-    let mut parents = BTreeSet::new();
-    for item in &items {
-        let mut path: &str = &item.path;
-        while let Some((parent, _)) = path.rsplit_once('/') {
-            if !parents.insert(parent.to_owned()) {
-                break;
-            }
-            path = parent;
-        }
-    }
-    for item in &items {
-        parents.remove(item.path.as_ref());
-    }
+    let parents = folders_above(items.iter().map(|item| item.path.as_ref()));
     items.push(Item::folder(String::new()));
     items.extend(parents.into_iter().map(Item::folder));
     items.sort_by(|one, other| one.path.split('/').cmp(other.path.split('/')));
@@ -256,19 +242,6 @@ pub(super) fn change_text(name: &str, distribution: &str, change: &Change) -> St
 pub(super) fn date(time: u32) -> String {
     let stamp = jiff::Timestamp::from_second(i64::from(time)).unwrap_or_default();
     rfc2822::to_string(&stamp.to_zoned(jiff::tz::TimeZone::UTC)).unwrap_or_default()
-}
-
-/// What `gzip -9n` means: the best level, no name, no time (Policy 12.7).
-pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let best = Compression { codec: Codec::Gzip, level: 9 };
-    let mut encoder = match Compressor::new(Vec::new(), best, bytes.len() as u64, &Means::default()) {
-        Ok(encoder) => encoder,
-        Err(error) => unreachable!("a gzip encoder in memory: {error}"),
-    };
-    match encoder.write_all(bytes).and_then(|()| encoder.finish()) {
-        Ok(packed) => packed,
-        Err(error) => unreachable!("writing to memory: {error}"),
-    }
 }
 
 /// A member's header: name, time, owner 0, group 0, mode, size in decimal (`deb(5)`).
