@@ -916,7 +916,7 @@ fn aims(options: &Options, config: &Config) -> Result<Vec<Aim>> {
         // its portable target bears its name
         let portable =
             |(family, format): Writer| Ok(Aim { target: profile::target(family.name())?, format, family });
-        let usual = writers.into_iter().filter(|(_, format)| format.is_usual || !asked.is_empty());
+        let usual = writers.into_iter().filter(|(_, format)| format.special.is_none() || !asked.is_empty());
         return with_prebuilt(usual.map(portable).collect::<Result<_>>()?, options);
     }
     let mut aims: Vec<Aim> = Vec::new();

@@ -27,8 +27,7 @@ pub(super) struct PackageArgs {
     /// Every driver of a folder that has several
     #[arg(long, conflicts_with = "dkms_conf", env = "KPKG_ALL", action = clap::ArgAction::SetTrue)]
     pub(super) all: bool,
-    /// The formats: deb, rpm, dsc, srpm, or all of these; kmod, a source package of modules for kmodtool and akmods [default: deb,rpm]
-    #[arg(short, long, value_name = "FORMAT", value_delimiter = ',', env = "KPKG_FORMAT")]
+    #[arg(short, long, value_name = "FORMAT", value_delimiter = ',', env = "KPKG_FORMAT", help = formats())]
     pub(super) format: Vec<String>,
     /// The releases to package for, such as debian-12 or rhel-9; with several, artifacts go to OUT/TARGET/
     #[arg(short, long, value_name = "TARGET", value_delimiter = ',', env = "KPKG_TARGET")]
@@ -64,7 +63,10 @@ impl PackageArgs {
     pub(super) fn options(&self) -> build::Options {
         let all = self.format.iter().any(|format| format == "all");
         let formats = if all {
-            format::formats().filter(|format| format.is_usual).map(|format| format.name.to_owned()).collect()
+            format::formats()
+                .filter(|format| format.special.is_none())
+                .map(|format| format.name.to_owned())
+                .collect()
         } else {
             self.format.clone()
         };
@@ -169,4 +171,8 @@ pub(super) enum When {
     Always,
     /// Never.
     Never,
+}
+
+fn formats() -> String {
+    format!("The formats: {} [default: deb,rpm]", format::listed())
 }

@@ -21,8 +21,8 @@ pub struct Format {
     pub name: &'static str,
     /// Whether its packages are built by others first.
     pub is_source: bool,
-    /// Whether it belongs to all formats that a user may ask for at once.
-    pub is_usual: bool,
+    /// What it is, for who has to ask for it by name; nothing: it belongs to all that a user may ask for at once.
+    pub special: Option<&'static str>,
 }
 
 /// One family of formats.
@@ -215,6 +215,17 @@ pub fn for_format(format: &str) -> Option<&'static dyn Family> {
 /// Every format, in the order of [`FAMILIES`].
 pub fn formats() -> impl Iterator<Item = &'static Format> {
     writers().map(|(_, format)| format)
+}
+
+/// The formats as the help of `--format` lists them.
+#[must_use]
+pub fn listed() -> String {
+    let mut all: Vec<_> = formats().collect();
+    all.sort_by_key(|format| (format.special.is_some(), format.is_source));
+    let usual: Vec<_> =
+        all.iter().filter(|format| format.special.is_none()).map(|format| format.name).collect();
+    let special = all.iter().filter_map(|format| Some(format!("; {}, {}", format.name, format.special?)));
+    format!("{}, or all of these{}", usual.join(", "), special.collect::<String>())
 }
 
 /// The findings of this layer.

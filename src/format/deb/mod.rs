@@ -36,8 +36,8 @@ impl Family for Deb {
 
     fn formats(&self) -> &'static [Format] {
         &[
-            Format { name: "deb", is_source: false, is_usual: true },
-            Format { name: "dsc", is_source: true, is_usual: true },
+            Format { name: "deb", is_source: false, special: None },
+            Format { name: "dsc", is_source: true, special: None },
         ]
     }
 

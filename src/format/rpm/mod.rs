@@ -42,9 +42,13 @@ impl Family for Rpm {
 
     fn formats(&self) -> &'static [Format] {
         &[
-            Format { name: "rpm", is_source: false, is_usual: true },
-            Format { name: "srpm", is_source: true, is_usual: true },
-            Format { name: "kmod", is_source: true, is_usual: false },
+            Format { name: "rpm", is_source: false, special: None },
+            Format { name: "srpm", is_source: true, special: None },
+            Format {
+                name: "kmod",
+                is_source: true,
+                special: Some("a source package of modules for kmodtool and akmods"),
+            },
         ]
     }
 
