@@ -22,6 +22,7 @@ const PROFILES: &[(&str, &str)] = &[
     ("rhel", include_str!("../formats/rhel.toml")),
     ("fedora", include_str!("../formats/fedora.toml")),
     ("suse", include_str!("../formats/suse.toml")),
+    ("pacman", include_str!("../formats/pacman.toml")),
 ];
 
 /// A profile at a release: everything that a distribution has a say in.

@@ -50,6 +50,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("initramfs/marks", include_str!("../templates/initramfs/marks.hbs")),
     ("rpm/initramfs/pending", include_str!("../templates/rpm/initramfs/pending.hbs")),
     ("prebuilt/state", include_str!("../templates/prebuilt/state.hbs")),
+    ("pacman/readme.txt", include_str!("../templates/pacman/readme.txt.hbs")),
     ("rpm/source/spec.txt", include_str!("../templates/rpm/source/spec.txt.hbs")),
     ("rpm/kmod/build-modules", include_str!("../templates/rpm/kmod/build-modules.hbs")),
     ("rpm/kmod/spec.txt", include_str!("../templates/rpm/kmod/spec.txt.hbs")),

@@ -1,4 +1,4 @@
-//! Random packages, written by the families and read, verified and installed by the real dpkg and rpm.
+//! Random packages, written by the families and read, verified and installed by the real dpkg, rpm and pacman.
 //!
 //! Installing takes root (a chroot call); without it, or without the tools, the parts that need them are skipped with a message,
 //! and `KPKG_TEST_STRICT=1` turns that into a failure.
@@ -185,6 +185,7 @@ fn write(format: &str, package: &Package, folder: &Path) -> std::path::PathBuf {
     let family = format::for_format(format).unwrap();
     let fields: &[(&str, &str)] = match format {
         "deb" => &[("Section", "kernel"), ("Priority", "optional")],
+        "pacman" => &[],
         _ => &[("Group", "System Environment/Kernel")],
     };
     let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -267,6 +268,39 @@ fn rpm_verifies_installs_and_erases_random_packages() {
         let verified = run(rpm().args(["-V", "--nodeps", "--nouser", "--nogroup"]).arg(&package.name));
         assert!(verified.stdout.is_empty(), "{}", String::from_utf8_lossy(&verified.stdout));
         run(rpm().args(force).args(["-e", "--nodeps"]).arg(&package.name));
+        assert!(!root.join("usr/src/random").exists());
+    });
+}
+
+#[test]
+fn pacman_installs_verifies_and_removes_random_packages() {
+    if !usable("pacman") {
+        return;
+    }
+    cases(24, |package| {
+        // what the format does not have
+        let relations = package.relations.into_iter().filter(|relation| relation.any_of.len() == 1).collect();
+        let epoch = package.version.epoch.filter(|epoch| *epoch > 0);
+        let is_spelled = package.version.upstream.ends_with(|last: char| last.is_ascii_digit());
+        let pre = package.version.pre.filter(|_| is_spelled);
+        let version = Version { epoch, pre, ..package.version };
+        let package = Package { relations, version, ..package };
+        let folder = tempfile::tempdir().unwrap();
+        let file = write("pacman", &package, folder.path());
+        let root = folder.path().join("root");
+        fs::create_dir_all(root.join("db")).unwrap();
+        let pacman = || {
+            let mut command = Command::new("pacman");
+            command.arg("--root").arg(&root).arg("--dbpath").arg(root.join("db"));
+            command.args(["--config", "/dev/null", "--noconfirm"]);
+            command
+        };
+        run(pacman().arg("-Udd").arg(&file));
+        compare(&package, &root);
+        let checked = run(pacman().args(["-Qkk", &package.name]));
+        let text = String::from_utf8_lossy(&checked.stdout).into_owned();
+        assert!(text.contains(", 0 altered files") && checked.stderr.is_empty(), "{checked:?}");
+        run(pacman().args(["-Rdd", &package.name]));
         assert!(!root.join("usr/src/random").exists());
     });
 }

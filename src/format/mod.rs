@@ -3,6 +3,7 @@
 //! Encoding only: same package, same bytes. A family decides nothing, changes nothing and never looks at another one.
 
 mod deb;
+mod pacman;
 mod rpm;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -189,7 +190,7 @@ const TEXT: u64 = 1 << 20;
 const ENTRIES: usize = 1_000_000;
 
 /// All of them.
-pub const FAMILIES: &[&dyn Family] = &[&deb::Deb, &rpm::Rpm];
+pub const FAMILIES: &[&dyn Family] = &[&deb::Deb, &rpm::Rpm, &pacman::Pacman];
 
 /// Every format with the family that writes it, in the order of [`FAMILIES`].
 pub fn writers() -> impl Iterator<Item = (&'static dyn Family, &'static Format)> {

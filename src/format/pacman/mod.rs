@@ -1,0 +1,85 @@
+//! Packages of pacman: `PKGINFO(5)` in makepkg's notation, `BUILDINFO(5)`, an mtree of everything, and the files, in one compressed tar.
+//!
+//! Writes without makepkg. Never renders a template and never decides what is in a package.
+
+mod read;
+mod spell;
+mod write;
+
+use std::path::Path;
+
+use super::{Contents, Family, Format, Found, UNSPEAKABLE_NAME, UNSPEAKABLE_SCRIPT};
+use crate::diagnostic::Diagnostic;
+use crate::error::{Error, Result};
+use crate::output::Output;
+use crate::package::{Package, Version};
+
+/// The family of `.pkg.tar` packages.
+pub(super) struct Pacman;
+
+impl Family for Pacman {
+    fn formats(&self) -> &'static [Format] {
+        &[Format {
+            name: "pacman",
+            is_source: false,
+            special: Some("source-only packages that pacman installs"),
+        }]
+    }
+
+    fn artifacts(&self, package: &Package) -> Vec<String> {
+        let version = spell::version(&package.version);
+        let arch = spell::architecture(package.arch);
+        let suffix = package.compression.codec.suffix();
+        vec![format!("{}-{version}-{arch}.pkg.tar{suffix}", package.name)]
+    }
+
+    fn version(&self, version: &Version) -> String {
+        spell::version(version)
+    }
+
+    fn unspeakable(&self, version: &Version) -> Option<String> {
+        spell::unspeakable(version)
+    }
+
+    fn check(&self, package: &Package) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
+        let is_named = spell::is_name(&package.name);
+        if !is_named {
+            let message = format!("`{}` is no name for a package of pacman", package.name.escape_debug());
+            found.push(
+                Diagnostic::error(&UNSPEAKABLE_NAME, message)
+                    .about(&package.name)
+                    .hint("set `package-name` under `[driver]` in kpkg.toml"),
+            );
+        }
+        let reason = spell::unspeakable(&package.version);
+        found.extend(super::unspeakable_version("a package of pacman", &package.version, reason));
+        found.extend(super::unspeakable_values(package, &self.artifacts(package)));
+        // some relations are made of the name
+        for relation in package.relations.iter().filter(|_| is_named) {
+            if let Some(reason) = spell::unspeakable_relation(relation) {
+                found.push(super::unspeakable_relation(relation, "a package of pacman", &reason));
+            }
+        }
+        found.extend(package.fields.keys().map(|name| {
+            let message = format!("kpkg knows no field `{name}` of a package of pacman");
+            super::unspeakable_value(name, message).hint("leave it out")
+        }));
+        let moments = package.scripts.iter().filter(|script| write::functions(script.when).is_empty());
+        let moments = moments.map(|script| format!("the script {:?}", script.when));
+        for what in moments.chain(package.triggers.iter().map(|line| format!("the trigger `{line}`"))) {
+            let message = format!("a package of pacman has no moment for {what}");
+            found.push(Diagnostic::error(&UNSPEAKABLE_SCRIPT, message));
+        }
+        found
+    }
+
+    fn read(&self, path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>> {
+        let found = read::read(path, contents);
+        found.map_err(|error| Error::io("cannot read the package", path, error).as_usage())
+    }
+
+    fn write(&self, package: &Package, out: &mut dyn Output) -> Result<()> {
+        write::write(package, &self.artifacts(package).remove(0), out)
+    }
+}

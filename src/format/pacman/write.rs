@@ -1,0 +1,256 @@
+//! A package as the members of its tar: what makepkg(8) writes, in its order.
+//!
+//! Must not decide what is in it. Files are read twice, as their digests stand before them.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use md5::Md5;
+use sha2::{Digest, Sha256};
+
+use super::super::folders_above;
+use super::spell::{FIELDS, architecture, capability, version};
+use crate::archive::{self, Compressor, Member, Reader, TAR_END};
+use crate::error::{Error, Result};
+use crate::output::{Means, Output};
+use crate::package::{Content, Entry, EntryKind, Package, When};
+
+/// What is in the tar, in its order.
+struct Item<'a> {
+    path: String,
+    kind: ItemKind<'a>,
+    mode: u16,
+}
+
+enum ItemKind<'a> {
+    Directory,
+    Symlink(&'a str),
+    Content(&'a Content),
+    Text(Vec<u8>),
+}
+
+impl Item<'_> {
+    fn text(path: &str, text: impl Into<Vec<u8>>) -> Self {
+        Self { path: path.to_owned(), kind: ItemKind::Text(text.into()), mode: 0o644 }
+    }
+
+    fn size(&self) -> u64 {
+        match &self.kind {
+            ItemKind::Directory | ItemKind::Symlink(_) => 0,
+            ItemKind::Content(content) => content.size(),
+            ItemKind::Text(text) => text.len() as u64,
+        }
+    }
+
+    fn member(&self) -> Member<'_> {
+        match &self.kind {
+            ItemKind::Directory => Member::Directory,
+            ItemKind::Symlink(target) => Member::Symlink(target),
+            ItemKind::Content(_) | ItemKind::Text(_) => Member::File(self.size()),
+        }
+    }
+
+    /// `usr/src/` and `usr/src/file`.
+    fn tar_name(&self) -> String {
+        match self.kind {
+            ItemKind::Directory => format!("{}/", self.path),
+            _ => self.path.clone(),
+        }
+    }
+}
+
+/// MD5, which pacman before 6.1 compares, and SHA-256 of a file, in hexadecimal digits.
+#[derive(PartialEq, Eq)]
+struct Digests {
+    md5: String,
+    sha256: String,
+}
+
+/// Bytes on their way, for both.
+#[derive(Default)]
+struct Hashers(Md5, Sha256);
+
+impl archive::Tap for Hashers {
+    fn see(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+        self.1.update(bytes);
+    }
+}
+
+/// Writes the artifact.
+pub(super) fn write(package: &Package, name: &str, out: &mut dyn Output) -> Result<()> {
+    let means = out.means().clone();
+    let mut items = items(package);
+    let mut digests = Vec::new();
+    for item in &items {
+        digests.push(copied(item, &mut io::sink(), &means, name)?);
+    }
+    let list = archive::gzip(mtree(&items, &digests, package.stamp).as_bytes());
+    // where its name belongs: `.I` comes before, `.P` behind it
+    let at = items.partition_point(|item| item.path.as_str() < MTREE);
+    items.insert(at, Item::text(MTREE, list));
+    digests.insert(at, None);
+    let length = items.iter().map(|item| archive::tar_length(&item.tar_name(), item.member())).sum::<u64>();
+    out.artifact(name, &mut |stream| {
+        let failed = |error| Error::io("cannot write", name, error);
+        let mut tar = Compressor::new(&mut *stream, package.compression, length + TAR_END, &means)?;
+        for (item, stated) in items.iter().zip(&digests) {
+            archive::tar_header(&mut tar, &item.tar_name(), item.member(), item.mode, package.stamp)
+                .map_err(failed)?;
+            let digest = copied(item, &mut tar, &means, name)?;
+            if stated.is_some() && digest != *stated {
+                return Err(Error::failed("changed while it was read:").at(&*item.path));
+            }
+            archive::tar_padding(&mut tar, item.size()).map_err(failed)?;
+        }
+        archive::tar_end(&mut tar).map_err(failed)?;
+        tar.finish().map(drop).map_err(failed)
+    })
+}
+
+const MTREE: &str = ".MTREE";
+
+/// Copies the bytes of a file, and gives their digests; nothing for what has none.
+fn copied(item: &Item<'_>, out: &mut dyn Write, means: &Means, name: &str) -> Result<Option<Digests>> {
+    let failed = |error| Error::io("cannot write", name, error);
+    let mut seen = Hashers::default();
+    match &item.kind {
+        ItemKind::Directory | ItemKind::Symlink(_) => return Ok(None),
+        ItemKind::Content(content) => Reader::new(means).copy(content, out, &mut seen, &failed)?,
+        ItemKind::Text(text) => {
+            archive::Tap::see(&mut seen, text);
+            out.write_all(text).map_err(failed)?;
+        }
+    }
+    let Hashers(md5, sha256) = seen;
+    Ok(Some(Digests { md5: format!("{:x}", md5.finalize()), sha256: format!("{:x}", sha256.finalize()) }))
+}
+
+/// What describes the package, and its payload with every folder above it, in byte order.
+fn items(package: &Package) -> Vec<Item<'_>> {
+    let entries = package.payload.entries();
+    let mut items: Vec<_> = entries.iter().map(item).collect();
+    let folders = folders_above(entries.iter().map(|entry| entry.path.as_str()));
+    items.extend(folders.into_iter().map(|path| Item { path, kind: ItemKind::Directory, mode: 0o755 }));
+    items.push(Item::text(".BUILDINFO", build_info(package)));
+    items.push(Item::text(".PKGINFO", package_info(package)));
+    let install = install(package);
+    items.extend((!install.is_empty()).then(|| Item::text(".INSTALL", install)));
+    items.sort_by(|one, other| one.path.cmp(&other.path));
+    items
+}
+
+fn item(entry: &Entry) -> Item<'_> {
+    let kind = match &entry.kind {
+        EntryKind::Directory => ItemKind::Directory,
+        EntryKind::File { content, .. } => ItemKind::Content(content),
+        EntryKind::Symlink { target } => ItemKind::Symlink(target),
+    };
+    Item { path: entry.path.clone(), kind, mode: entry.mode() }
+}
+
+/// Lines of `name = value`; those without a value are left out, and a value is one line.
+fn lines<'a>(fields: impl IntoIterator<Item = (&'a str, String)>) -> String {
+    let line = |(name, value): (&str, String)| {
+        let value: Vec<_> = value.split_whitespace().collect();
+        if value.is_empty() { String::new() } else { format!("{name} = {}\n", value.join(" ")) }
+    };
+    fields.into_iter().map(line).collect()
+}
+
+/// `.PKGINFO`, in the order of makepkg(8).
+fn package_info(package: &Package) -> String {
+    let size: u64 = package.payload.entries().iter().filter(|entry| is_file(entry)).map(Entry::size).sum();
+    let head = [
+        ("pkgname", package.name.clone()),
+        ("pkgbase", package.name.clone()),
+        ("pkgver", version(&package.version)),
+        ("pkgdesc", package.summary.clone()),
+        ("url", package.homepage.clone()),
+        ("builddate", package.stamp.to_string()),
+        ("packager", package.maintainer.clone()),
+        ("size", size.to_string()),
+        ("arch", architecture(package.arch).to_owned()),
+        ("license", package.license.clone()),
+    ];
+    let relations = FIELDS.iter().flat_map(|(field, kinds)| {
+        let all = package.relations.iter().filter(|relation| kinds.contains(&relation.kind));
+        all.flat_map(|relation| &relation.any_of).map(|one| (*field, capability(one)))
+    });
+    format!("# Generated by kpkg\n{}", lines(head.into_iter().chain(relations)))
+}
+
+fn is_file(entry: &Entry) -> bool {
+    matches!(entry.kind, EntryKind::File { .. })
+}
+
+/// `.BUILDINFO`, BUILDINFO(5). No recipe of makepkg's was run and no package was installed for it.
+fn build_info(package: &Package) -> String {
+    lines([
+        ("format", "2".to_owned()),
+        ("pkgname", package.name.clone()),
+        ("pkgbase", package.name.clone()),
+        ("pkgver", version(&package.version)),
+        ("pkgarch", architecture(package.arch).to_owned()),
+        ("packager", package.maintainer.clone()),
+        ("builddate", package.stamp.to_string()),
+        ("builddir", "/".to_owned()),
+        ("startdir", "/".to_owned()),
+        ("buildtool", "kpkg".to_owned()),
+    ])
+}
+
+/// The functions of `.INSTALL` that are called at a moment, PKGBUILD(5); none where there is no such moment.
+pub(super) fn functions(when: When) -> &'static [&'static str] {
+    match when {
+        When::BeforeInstall => &["pre_install", "pre_upgrade"],
+        When::AfterInstall => &["post_install", "post_upgrade"],
+        When::BeforeRemove => &["pre_remove"],
+        When::AfterRemove => &["post_remove"],
+        When::AfterTransaction => &[],
+    }
+}
+
+/// `.INSTALL`: each script in a subshell, so that it may end with `exit` as scripts do.
+fn install(package: &Package) -> String {
+    let mut text = String::new();
+    for script in &package.scripts {
+        let [first, others @ ..] = functions(script.when) else { continue };
+        let _infallible = write!(text, "{first}() (\n{}\n)\n", script.body.trim_end());
+        for other in others {
+            let _infallible = write!(text, "{other}() {{\n    {first} \"$@\"\n}}\n");
+        }
+    }
+    text
+}
+
+/// `.MTREE`, mtree(5): everything but itself.
+fn mtree(items: &[Item<'_>], digests: &[Option<Digests>], stamp: u32) -> String {
+    let mut text = String::from("#mtree\n/set type=file uid=0 gid=0 mode=644\n");
+    for (item, digest) in items.iter().zip(digests) {
+        let path = quoted(&item.path);
+        let mode = if item.mode == 0o644 { String::new() } else { format!(" mode={:o}", item.mode) };
+        let rest = match (&item.kind, digest) {
+            (ItemKind::Directory, _) => " type=dir".to_owned(),
+            (ItemKind::Symlink(target), _) => format!(" type=link link={}", quoted(target)),
+            (_, Some(Digests { md5, sha256 })) => {
+                format!(" size={} md5digest={md5} sha256digest={sha256}", item.size())
+            }
+            (_, None) => format!(" size={}", item.size()),
+        };
+        let _infallible = writeln!(text, "./{path} time={stamp}.0{mode}{rest}");
+    }
+    text
+}
+
+/// What may not stand in a word of an mtree as it is, in octal digits.
+fn quoted(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut quoted, byte| {
+        if byte.is_ascii_alphanumeric() || b"._/+~@:,%-".contains(&byte) {
+            quoted.push(char::from(byte));
+        } else {
+            let _infallible = write!(quoted, "\\{byte:03o}");
+        }
+        quoted
+    })
+}
