@@ -25,6 +25,8 @@ use clap::{Parser, Subcommand};
 use arguments::When;
 use session::Session;
 
+use crate::dkms;
+
 /// Turns a Linux driver's source tree and dkms.conf into packages.
 ///
 /// Without a command it builds: `kpkg --format rpm` in a driver's folder writes `dist/NAME-dkms-VERSION-1.noarch.rpm`. The paths of
@@ -93,6 +95,13 @@ impl Command {
 /// Arguments in, result out.
 #[must_use]
 pub fn main() -> ExitCode {
+    // a panic of the parser of dkms.conf is caught, and becomes a finding
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().name() != Some(dkms::THREAD) {
+            usual(panic);
+        }
+    }));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return session::refuse(&error),

@@ -407,6 +407,7 @@ impl Config {
         }
     }
 
+    #[cfg(any(test, feature = "internals"))]
     /// The JSON schema of the file.
     #[must_use]
     pub fn schema() -> String {

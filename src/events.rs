@@ -73,9 +73,11 @@ pub enum Event {
     Unknown,
 }
 
+#[cfg(any(test, feature = "internals"))]
 /// What dkms reads from a `dkms.conf`: directive to value, or to index and value of each element. What cannot be known is null.
 pub type Directives = BTreeMap<String, Directive>;
 
+#[cfg(any(test, feature = "internals"))]
 /// The value of a directive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -773,6 +775,7 @@ pub struct Interrupted {
     pub signal: u8,
 }
 
+#[cfg(any(test, feature = "internals"))]
 /// The JSON schema of a line: `events.schema.json`.
 #[must_use]
 pub fn schema() -> String {

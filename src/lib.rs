@@ -1,5 +1,29 @@
 //! kpkg turns a Linux driver's source tree and `dkms.conf` into packages, without any distribution's packaging tools.
 //!
+//! # The library in five minutes
+//!
+//! | to | call | which gives |
+//! |---|---|---|
+//! | package the driver in a folder | [`package_folder`] with [`Options`] | [`Artifact`]s, and findings as [`Diagnostic`]s |
+//! | read a finished package | [`read_package`] | a [`ReadPackage`]: names, [`Relation`]s, scripts, files |
+//! | evaluate a dkms.conf | [`evaluate`] with [`Inputs`] | [`Facts`]; a value is known, absent or unknown |
+//!
+//! What can go wrong is an [`Error`]: its kind is the exit code of the program, and it has a place and a hint where there is one. Nothing
+//! prints, reads the environment or the clock, or runs a program; what an option does not give is not known. Each of the three has an
+//! example that is tried. These names change with a note in the changelog; everything else is the program's own, and seen with the feature
+//! `internals` only, which its tests use.
+//!
+//! # One driver, from `main` to bytes
+//!
+//! 1. `main` calls [`cli::main`]; `cli::build` has the arguments of building, and [`cli`] the one way to text, events and the exit code.
+//! 2. [`input::Input::open`] makes a folder of what was given; [`find::find`] finds the dkms.conf in it, parsed once, and the root.
+//! 3. [`driver::Driver::read`] makes the model: [`source::select`] says which files are source, [`dkms::evaluate`] and [`dkms::facts`] what
+//!    dkms.conf means, [`layout::examine`] what the build enters and reads of that.
+//! 4. [`build::prepare`] goes on: [`profile::target`] for whom, [`request::Request`] what the user wants, and with modules [`compile`].
+//! 5. [`plan::plan`] decides everything: a [`package::Package`] has names, relations, scripts as text, and entries.
+//! 6. [`format::Family::check`] says what the format cannot hold, before anything is written; [`format::Family::write`] spells the bytes.
+//! 7. [`output::Dir`] makes the artifact appear, whole or not at all; [`finished::Finished`] knows it the next time.
+//!
 //! # The flow: one way, no way back
 //!
 //! ```text
@@ -40,7 +64,7 @@
 //! | [`template`] | the texts that end up inside packages: the files of `templates/` |
 //! | [`plan`] | driver, target and request to packages |
 //! | [`package`] | the plan's types; depends on nothing |
-//! | [`format`] | families of formats: a package as bytes, and bytes as a package |
+//! | [`mod@format`] | families of formats: a package as bytes, and bytes as a package |
 //! | [`archive`] | deterministic tar, compression, the one read of every source byte |
 //! | [`beneath`] | folders in which somebody else may have made anything |
 //! | [`output`], [`finished`] | folder or memory; artifacts of earlier runs that are still there |
@@ -58,45 +82,74 @@
 //! * A family never changes the package it is given, and says what its format cannot express.
 //! * Nothing a driver's metadata says can become code: every value is quoted for the language it lands in.
 
-pub mod archive;
-pub mod bash;
-pub mod beneath;
-pub mod build;
-pub mod check;
+#![cfg_attr(
+    not(feature = "internals"),
+    allow(unreachable_pub, rustdoc::private_intra_doc_links, reason = "rooms are public to tests")
+)]
+
+/// Rooms: seen from outside with the feature `internals` only.
+macro_rules! rooms {
+    ($($room:ident)*) => {$(
+        #[cfg(feature = "internals")]
+        pub mod $room;
+        #[cfg(not(feature = "internals"))]
+        pub(crate) mod $room;
+    )*};
+}
+
+mod api;
+
+rooms! {
+    archive
+    bash
+    beneath
+    build
+    check
+    compile
+    config
+    diagnostic
+    diff
+    dkms
+    driver
+    error
+    events
+    find
+    finished
+    format
+    headers
+    infer
+    input
+    inspect
+    kbuild
+    kernel
+    ko
+    layout
+    lint
+    machine
+    output
+    package
+    packaged
+    packaging
+    plan
+    profile
+    request
+    sandbox
+    source
+    symvers
+    template
+    temporary
+    trial
+    unpack
+    version
+}
+
+#[doc(hidden)]
 pub mod cli;
-pub mod compile;
-pub mod config;
-pub mod diagnostic;
-pub mod diff;
-pub mod dkms;
-pub mod driver;
-pub mod error;
-pub mod events;
-pub mod find;
-pub mod finished;
-pub mod format;
-pub mod headers;
-pub mod infer;
-pub mod input;
-pub mod inspect;
-pub mod kbuild;
-pub mod kernel;
-pub mod ko;
-pub mod layout;
-pub mod lint;
-pub mod machine;
-pub mod output;
-pub mod package;
-pub mod packaged;
-pub mod packaging;
-pub mod plan;
-pub mod profile;
-pub mod request;
-pub mod sandbox;
-pub mod source;
-pub mod symvers;
-pub mod template;
-pub mod temporary;
-pub mod trial;
-pub mod unpack;
-pub mod version;
+
+pub use crate::api::{evaluate, package_folder, read_package};
+pub use crate::build::{Artifact, Options};
+pub use crate::diagnostic::Diagnostic;
+pub use crate::dkms::{Fact, Facts, Inputs};
+pub use crate::error::{Error, Result};
+pub use crate::format::Found as ReadPackage;
+pub use crate::package::{Relation, RelationKind};

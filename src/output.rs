@@ -2,7 +2,9 @@
 //!
 //! An artifact appears whole or not at all, and a name is written once. Knows nothing about formats.
 
-use std::collections::{BTreeMap, BTreeSet};
+#[cfg(any(test, feature = "internals"))]
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Cursor, Read, Seek, SeekFrom, Write};
@@ -361,6 +363,7 @@ impl Stream for Cursor<Vec<u8>> {
     }
 }
 
+#[cfg(any(test, feature = "internals"))]
 /// Memory: for tests, and for programs that send artifacts elsewhere.
 #[derive(Debug, Default)]
 pub struct Memory {
@@ -368,6 +371,7 @@ pub struct Memory {
     files: BTreeMap<String, Vec<u8>>,
 }
 
+#[cfg(any(test, feature = "internals"))]
 impl Memory {
     /// Empty.
     #[must_use]
@@ -382,6 +386,7 @@ impl Memory {
     }
 }
 
+#[cfg(any(test, feature = "internals"))]
 impl Output for Memory {
     fn artifact(&mut self, name: &str, fill: &mut dyn FnMut(&mut dyn Stream) -> Result<()>) -> Result<()> {
         if self.files.contains_key(name) {

@@ -438,8 +438,6 @@ pub enum Role {
     Plain,
     /// Documentation.
     Documentation,
-    /// The text of a licence.
-    License,
 }
 
 /// How an artifact's members are compressed.

@@ -31,7 +31,7 @@ use bstr::ByteSlice;
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::error::{Error, Result};
-pub use checkout::{Checkout, checkout};
+pub use checkout::checkout;
 pub use repository::Described;
 use repository::{Found, Repository, join};
 

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 /// the folder around it, and fails the test where there is none. `folder/room` is a room of its own, which has to be allowed to use
 /// the folder around it, and the folder it.
 const MAY_USE: &[(&str, &[&str])] = &[
+    ("api", &["*"]),
     ("archive", &["error", "output", "package"]),
     ("format", &["archive", "beneath", "diagnostic", "error", "output", "package"]),
     ("bash", &["dkms", "error", "machine", "output", "sandbox"]),

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 pub use codes::CODES;
-pub use decision::{Decision, ModuleDecision, Verdict};
+pub use decision::{Decision, Verdict};
 #[cfg(test)]
 pub(crate) use evaluate::PARSED;
 pub use evaluate::{THREAD, evaluate};

@@ -40,9 +40,11 @@ pub trait Family: Sync {
     fn artifacts(&self, package: &Package) -> Vec<String>;
 
     /// A version in this format's spelling.
+    #[cfg_attr(not(feature = "internals"), allow(dead_code, reason = "checks use the family's own"))]
     fn version(&self, version: &Version) -> String;
 
     /// Why a version has no spelling here, in words; nothing where it has one.
+    #[cfg_attr(not(feature = "internals"), allow(dead_code, reason = "checks use the family's own"))]
     fn unspeakable(&self, version: &Version) -> Option<String>;
 
     /// What this format cannot say of the package; empty = nothing is lost.

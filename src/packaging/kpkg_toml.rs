@@ -157,7 +157,7 @@ pub(super) fn quoted(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::config::{Config, FileConfig};
-    use crate::packaging::{About, Script};
+    use crate::packaging::own::{About, Script};
 
     const HOSTILE: &str = "a\"b\\c\n[driver]\nx = 1 # \u{7f}\u{0}\u{85} ''' \"\"\" é";
 

@@ -12,8 +12,8 @@ mod own;
 pub use companions::{Companion, companions};
 pub use findings::{CODES, Evidence, findings};
 pub use kpkg_toml::kpkg_toml;
-pub use layout::{Placed, layout};
-pub use own::{About, Own, Script, field_of, own, own_of, relations_of, script_tables, spec_relations};
+pub use layout::layout;
+pub use own::{Own, field_of, own, own_of, relations_of, script_tables, spec_relations};
 
 use std::fs::File;
 use std::io::Read;

@@ -345,7 +345,6 @@ fn built_text(package: &Package, source: &Source) -> String {
             (EntryKind::Directory, _) if is_pattern => "",
             (EntryKind::Directory, _) => "%dir ",
             (_, Role::Documentation) => "%doc ",
-            (_, Role::License) => "%license ",
             _ => "",
         };
         let is_above = |(at, _): (usize, &str)| patterns.contains(&own[..at]);

@@ -243,11 +243,10 @@ pub(super) fn link_target(entry: &Entry) -> &str {
     if let EntryKind::Symlink { target } = &entry.kind { target } else { "" }
 }
 
-/// `RPMFILE_DOC`, `RPMFILE_LICENSE` (`rpmfiles.h`).
+/// `RPMFILE_DOC` (`rpmfiles.h`).
 pub(super) fn file_flags(entry: &Entry) -> u32 {
     match (entry.role, is_file(entry)) {
         (Role::Documentation, true) => 1 << 1,
-        (Role::License, true) => 1 << 7,
         _ => 0,
     }
 }
