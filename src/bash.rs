@@ -27,7 +27,6 @@ const LIMITS: Limits = Limits {
 pub struct File<'a> {
     /// The parsed file.
     pub conf: &'a Conf,
-    /// Its bytes.
     pub bytes: &'a [u8],
     /// The driver's files, where there are any.
     pub tree: Option<&'a Path>,

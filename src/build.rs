@@ -95,7 +95,6 @@ pub struct Prebuilt {
 /// Something that happened while modules were compiled: to which kernel, and how many of how many are done.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress<'a> {
-    /// The driver.
     pub driver: &'a str,
     /// The kernel release.
     pub kernel: &'a str,
@@ -121,7 +120,6 @@ pub struct ForKernel {
 
 /// Everything decided, nothing written.
 pub struct Prepared {
-    /// The driver.
     pub driver: Driver,
     /// One for each package.
     pub jobs: Vec<Job>,

@@ -258,7 +258,6 @@ pub fn another_kernel<'a>(release: &str, running: Option<&'a str>) -> &'a str {
 /// A driver that was built before, with how it went for each kernel.
 #[derive(Debug, Clone, Copy)]
 pub struct Before<'a> {
-    /// The driver.
     pub driver: &'a Driver,
     /// In the order of the kernels.
     pub outcomes: &'a [Outcome],
@@ -391,7 +390,6 @@ struct Run<'a> {
 enum Uname {
     /// The one that it is for.
     Imitated,
-    /// Another one.
     Another,
 }
 

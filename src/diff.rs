@@ -48,7 +48,6 @@ impl Section {
     }
 }
 
-/// One difference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// Where.

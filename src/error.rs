@@ -93,7 +93,7 @@ impl Error {
         self
     }
 
-    /// The kind.
+    /// What the program's exit code follows from.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind

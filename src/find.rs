@@ -104,7 +104,6 @@ pub struct Tried {
 /// The root, below the folder, and what lies elsewhere in the package.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Said {
-    /// The root.
     pub root: Option<String>,
     /// What lies elsewhere.
     pub map: Vec<Moved>,

@@ -13,7 +13,6 @@ use crate::version::Claims;
 /// A dkms.conf that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inferred {
-    /// Its text.
     pub text: String,
     /// The modules, as `folder/name`.
     pub modules: Vec<String>,

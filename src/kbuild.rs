@@ -237,7 +237,6 @@ pub fn made(tree: &dyn ReadTree, top: &str, given: &Given) -> Option<Made> {
 /// What make runs when it is called in a folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Called {
-    /// The Makefile.
     pub makefile: String,
     /// That, and what it includes.
     pub reads: Vec<String>,

@@ -14,7 +14,6 @@ use crate::archive;
 /// The largest module that is read, uncompressed: 256 MiB.
 pub const LARGEST: u64 = 256 << 20;
 
-/// A kernel module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelModule {
     /// The name that `lsmod` shows; older modules do not say it.
@@ -41,7 +40,6 @@ pub fn is_module(path: &str) -> bool {
 /// A symbol and the checksum of its type, where symbols have versions (`CONFIG_MODVERSIONS`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Symbol {
-    /// The name.
     pub name: String,
     /// The checksum.
     pub crc: Option<u32>,

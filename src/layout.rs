@@ -42,7 +42,6 @@ pub enum Lack {
     Target {
         /// No rule makes it; empty where make is asked for nothing, and there is no rule.
         target: String,
-        /// The Makefile.
         makefile: String,
         /// Who calls make.
         by: String,

@@ -198,11 +198,9 @@ pub struct Capability {
 pub enum Comparison {
     /// Earlier.
     Less,
-    /// At most.
     AtMost,
     /// Exactly.
     Equal,
-    /// At least.
     AtLeast,
     /// Later.
     Greater,
@@ -436,7 +434,6 @@ impl Content {
 pub enum Role {
     /// Nothing special.
     Plain,
-    /// Documentation.
     Documentation,
 }
 
@@ -465,7 +462,6 @@ pub enum Codec {
 }
 
 impl Codec {
-    /// All of them.
     pub const ALL: [Self; 4] = [Self::None, Self::Gzip, Self::Xz, Self::Zstd];
 
     /// The name that users and profiles write.

@@ -152,7 +152,6 @@ pub struct Prebuilt {
     /// The templates of scripts.
     #[serde(default)]
     pub scripts: BTreeMap<When, String>,
-    /// Documents.
     #[serde(rename = "document", default)]
     pub documents: Vec<Document>,
 }
@@ -223,7 +222,6 @@ pub struct PackagingFile {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Folders {
-    /// Firmware.
     pub firmware: String,
     /// Rules of udev.
     pub udev: String,
@@ -249,7 +247,6 @@ pub struct Folders {
 pub struct Document {
     /// Where; `{package}` is the package's name.
     pub path: String,
-    /// Its template.
     pub template: String,
 }
 

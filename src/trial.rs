@@ -69,7 +69,6 @@ pub struct Source {
 pub struct Trial {
     /// Its name.
     pub driver: String,
-    /// For each kernel.
     pub kernels: Vec<Tried>,
     /// What there is to say; an error for what does not build.
     pub findings: Vec<Diagnostic>,

@@ -15,9 +15,7 @@ const SMALL: u64 = 4 << 20;
 pub enum Compressor<W: Write> {
     /// Stored.
     None(W),
-    /// gzip.
     Gzip(flate2::write::GzEncoder<W>),
-    /// xz.
     Xz(liblzma::write::XzEncoder<W>),
     /// Zstandard.
     Zstd(zstd::stream::write::Encoder<'static, W>),

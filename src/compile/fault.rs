@@ -49,7 +49,6 @@ pub enum Guess {
 pub struct Facts<'a> {
     /// The driver's name.
     pub name: &'a str,
-    /// Its version.
     pub version: &'a str,
     /// What `uname -r` answered.
     pub running: &'a str,

@@ -36,7 +36,6 @@ pub const THREAD: &str = "dkms.conf";
 
 /// Why something that may recurse did not come to its end.
 enum NoEnd {
-    /// It panicked.
     Panic,
     /// No thread with so much stack could be had.
     NoThread(std::io::Error),

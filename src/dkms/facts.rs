@@ -171,7 +171,6 @@ impl Exclusive {
 /// A lowest version of dkms that a used feature needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Requirement {
-    /// The version.
     pub version: &'static str,
     /// The feature, in words.
     pub why: String,
@@ -194,7 +193,7 @@ pub struct Facts {
     pub modules_unknown: bool,
     /// The MAKE rules.
     pub make: Vec<MakeRule>,
-    /// The patches.
+    /// What is applied to the source before each build, in the order of PATCH.
     pub patches: Vec<PatchFacts>,
     /// Names of dkms modules that must be installed for the same kernel.
     pub build_depends: Vec<Fact<String>>,
@@ -206,7 +205,7 @@ pub struct Facts {
     pub exclusive: Exclusive,
     /// Whether elements above 0 of `BUILD_EXCLUSIVE`_* are used.
     pub per_module_exclusive: bool,
-    /// AUTOINSTALL.
+    /// Whether dkms builds it for kernels that come later.
     pub autoinstall: Fact<bool>,
     /// `NO_WEAK_MODULES`.
     pub no_weak_modules: bool,

@@ -23,11 +23,9 @@ pub struct Supported {
 /// How many of those who will read a file do something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Extent {
-    /// Nobody.
     Nobody,
     /// Some do, or may do; these are known to do, in words.
     Some(Vec<String>),
-    /// Everybody.
     Everybody(Vec<String>),
 }
 

@@ -86,7 +86,6 @@ enum Whereabouts {
     Template(String),
     /// In another folder of the source.
     Elsewhere(String),
-    /// Nowhere.
     Nowhere,
 }
 

@@ -18,7 +18,6 @@ use crate::package::{Content, EntryKind, Package, Payload, Relation, Version, Wh
 /// What users type after `--format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Format {
-    /// Its name.
     pub name: &'static str,
     /// Whether its packages are built by others first.
     pub is_source: bool,
@@ -108,7 +107,6 @@ pub struct FoundScript {
     pub name: String,
     /// When it runs; nothing where only this format has such a moment.
     pub when: Option<When>,
-    /// Its text.
     pub text: String,
     /// The program that runs it, where the format says one; otherwise the first line of the text does.
     pub program: Option<String>,

@@ -37,7 +37,6 @@ pub struct Statement {
 pub enum Does {
     /// Sets a variable.
     Sets {
-        /// Its name.
         name: String,
         /// Whether the value is expanded at once, `:=`.
         now: bool,

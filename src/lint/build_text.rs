@@ -12,7 +12,6 @@ use crate::layout::Run;
 pub(super) struct Piece {
     /// The shell's text.
     pub(super) text: String,
-    /// Its commands.
     pub(super) commands: Vec<Command>,
     pub(super) from: From,
 }

@@ -21,7 +21,6 @@ pub(super) struct Call<'a> {
     pub refused: Option<String>,
     /// The options that stand alone: `--all`, `--force`.
     pub options: Vec<String>,
-    /// The command.
     pub command: &'a Command,
 }
 

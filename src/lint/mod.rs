@@ -98,7 +98,6 @@ pub fn codes() -> impl Iterator<Item = &'static Code> {
 
 /// A driver's tree, as rules see it.
 pub struct Tree<'a> {
-    /// The driver.
     pub driver: &'a Driver,
     /// What its folder is called.
     pub folder_name: Option<String>,
@@ -265,7 +264,6 @@ pub fn packaging_kind(path: &str) -> Option<PackagingFile> {
 /// A file of a tree's own packaging.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PackagingFile {
-    /// One script.
     Script(Kind),
     /// Scriptlets in sections.
     Spec,

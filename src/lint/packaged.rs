@@ -33,7 +33,6 @@ pub(super) struct Packaged<'a> {
     pub files: Arc<BTreeMap<&'a str, &'a FoundFile>>,
     /// Every dkms.conf, by its path, as messages show it.
     pub conf_files: Vec<(&'a str, ConfFile)>,
-    /// The drivers.
     pub drivers: Vec<PackagedDriver<'a>>,
     /// The scripts that a shell runs.
     pub scripts: Vec<PackagedScript>,

@@ -120,7 +120,6 @@ pub(super) struct Scan<'a> {
     source: &'a Arc<SourceText>,
     /// Where the script begins in the text of `source`.
     start: usize,
-    /// Its text.
     pub(super) text: &'a str,
     pub(super) kind: Kind,
     /// What it runs.

@@ -32,7 +32,6 @@ pub struct KernelModules {
     pub kernel_codec: Codec,
     /// How these are compressed.
     pub codec: Codec,
-    /// The modules.
     pub modules: Vec<ReadyModule>,
 }
 

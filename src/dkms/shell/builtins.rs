@@ -11,7 +11,6 @@ use super::state::{MAYBE, is_unknown, unknown};
 use super::{Flow, Shell};
 
 impl Shell<'_> {
-    /// Runs a builtin.
     pub(super) fn run_builtin(
         &mut self,
         name: &str,

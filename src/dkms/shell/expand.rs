@@ -33,7 +33,6 @@ const DOCUMENT: Mode = Mode { document: true, ..QUOTED };
 /// A word while it is being built.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Field {
-    /// The text.
     pub text: String,
     /// The same as a pattern: quoted characters carry a backslash.
     pub pattern: String,

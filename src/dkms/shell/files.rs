@@ -102,7 +102,6 @@ impl<'a> Shell<'a> {
         if self.outside.lacks(&path) { Location::NotMentioned } else { Location::Unknown }
     }
 
-    /// Reads a file.
     pub(super) fn read_file(&mut self, path: &str) -> Read {
         let read = |bytes: Option<Vec<u8>>| match bytes {
             Some(bytes) => Read::Text(clean_text(&bytes)),

@@ -52,7 +52,6 @@ pub(crate) enum Data {
     Unknown,
 }
 
-/// A variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Variable {
     /// Its content.

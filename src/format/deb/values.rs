@@ -87,11 +87,9 @@ const OWNED: [&str; 27] = [
 enum Wanted {
     /// One of these.
     OneOf(&'static [&'static str]),
-    /// One word.
     Word,
     /// A name, maybe with a version in parentheses.
     Source,
-    /// Relations.
     Relations,
 }
 
