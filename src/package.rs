@@ -37,7 +37,11 @@ pub struct Package {
     /// Newest first.
     pub changelog: Vec<Change>,
     /// The kernel modules that it brings, ready to be loaded.
-    pub modules: Vec<Module>,
+    pub carries: Vec<Module>,
+    /// The hardware that it is for, by module: also where that is built on the target.
+    pub hardware: Vec<Hardware>,
+    /// What it provides for the sake of these, where the target's packages say so.
+    pub offers: Vec<Capability>,
     /// What it carries.
     pub payload: Payload,
     /// How its members are compressed.
@@ -150,7 +154,14 @@ pub struct Module {
     pub name: String,
     /// `MODULE_VERSION`, where it has one.
     pub version: Option<String>,
-    /// The hardware it is for, in the notation of `modules.alias`.
+}
+
+/// The hardware that a module is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Hardware {
+    /// The module's name.
+    pub module: String,
+    /// In the notation of `modules.alias`.
     pub aliases: Vec<String>,
 }
 

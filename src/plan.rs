@@ -226,7 +226,9 @@ fn skeleton(
         scripts: Vec::new(),
         triggers: Vec::new(),
         changelog: Vec::new(),
-        modules: Vec::new(),
+        carries: Vec::new(),
+        hardware: Vec::new(),
+        offers: Vec::new(),
         payload: Payload::Install(Vec::new()),
         compression: compression(target, request, usual, diagnostics),
         fields: target

@@ -146,6 +146,9 @@ pub struct Prebuilt {
     /// Relations to a kernel.
     #[serde(default)]
     pub relations: Relations,
+    /// What packages provide for the modules that they bring.
+    #[serde(default)]
+    pub offers: Offers,
     /// See [`crate::package::Package::triggers`].
     #[serde(default)]
     pub triggers: Vec<String>,
@@ -154,6 +157,16 @@ pub struct Prebuilt {
     pub scripts: BTreeMap<When, String>,
     #[serde(rename = "document", default)]
     pub documents: Vec<Document>,
+}
+
+/// Patterns of what packages provide.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Offers {
+    /// For each module; `{module}` is its name.
+    pub module: Option<String>,
+    /// For each kind of hardware, in the module's version; `{alias}` is it in the notation of `modules.alias`.
+    pub hardware: Option<String>,
 }
 
 impl Prebuilt {

@@ -29,7 +29,9 @@ fn package(codec: Codec, pre: Option<&str>) -> Package {
         relations: Vec::new(),
         scripts: vec![Script { when: When::AfterInstall, body: "#!/bin/sh\n".into() }],
         triggers: vec!["interest-noawait x".into()],
-        modules: Vec::new(),
+        carries: Vec::new(),
+        hardware: Vec::new(),
+        offers: Vec::new(),
         changelog: vec![Change {
             version,
             author: "Jane Doe <jane@example.org>".into(),

@@ -118,7 +118,9 @@ fn package() -> impl Strategy<Value = Package> {
                 },
                 Relation { kind: RelationKind::Conflicts, any_of: vec![Capability::named("random-other")] },
             ],
-            modules: Vec::new(),
+            carries: Vec::new(),
+            hardware: Vec::new(),
+            offers: Vec::new(),
             changelog: vec![Change {
                 version: version.clone(),
                 author: "Jane Doe <jane@example.org>".to_owned(),

@@ -344,10 +344,14 @@ fn package_value(package: &package::Package) -> events::Package {
         lines: change.lines.clone(),
         time: change.time,
     });
-    let modules = package.modules.iter().map(|module| events::CarriedModule {
+    let aliases = |name: &str| {
+        let own = package.hardware.iter().find(|hardware| hardware.module == name);
+        own.map(|hardware| hardware.aliases.clone()).unwrap_or_default()
+    };
+    let modules = package.carries.iter().map(|module| events::CarriedModule {
         name: module.name.clone(),
         version: module.version.clone(),
-        aliases: module.aliases.clone(),
+        aliases: aliases(&module.name),
     });
     events::Package {
         name: package.name.clone(),

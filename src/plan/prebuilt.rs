@@ -13,10 +13,10 @@ use crate::diagnostic::Diagnostic;
 use crate::driver::Driver;
 use crate::error::{Error, Result};
 use crate::package::{
-    Arch, Bound, Capability, Codec, Comparison, Content, Entry, EntryKind, Module, Package, Payload,
+    Arch, Bound, Capability, Codec, Comparison, Content, Entry, EntryKind, Hardware, Module, Package, Payload,
     Relation, RelationKind, Role,
 };
-use crate::profile::{KernelVersions, MetaFollows, Prebuilt, Target};
+use crate::profile::{KernelVersions, MetaFollows, Offers, Prebuilt, Target};
 use crate::request::{Grouping, Request, Texts};
 use crate::template::Templates;
 use crate::version::natural;
@@ -147,7 +147,8 @@ impl Maker<'_> {
                 package.relations.push(relation);
             }
         }
-        package.modules = modules(kernels);
+        (package.carries, package.hardware) = modules(kernels);
+        package.offers = offers(&self.shape.offers, &package);
         for kernel in kernels {
             self.tell_codec(kernel);
         }
@@ -157,7 +158,7 @@ impl Maker<'_> {
         let values = PrebuiltValues {
             common: Values {
                 modules: package
-                    .modules
+                    .carries
                     .iter()
                     .map(|module| module.name.as_str())
                     .collect::<Vec<_>>()
@@ -404,20 +405,40 @@ fn arch(kernels: &[KernelModules]) -> Result<Arch> {
         .ok_or_else(|| Error::usage(format!("no format has a name for the machine `{name}`")))
 }
 
-/// Every module once, with the hardware that it is for with any of the kernels.
-fn modules(kernels: &[KernelModules]) -> Vec<Module> {
-    let mut found: BTreeMap<String, (Option<String>, BTreeSet<String>)> = BTreeMap::new();
+/// Every module once, and the hardware that each is for with any of the kernels.
+fn modules(kernels: &[KernelModules]) -> (Vec<Module>, Vec<Hardware>) {
+    let mut found: BTreeMap<&str, (Option<&String>, BTreeSet<&String>)> = BTreeMap::new();
     for module in kernels.iter().flat_map(|kernel| &kernel.modules) {
-        let entry = found.entry(module.name.clone()).or_default();
-        entry.0 = entry.0.take().or_else(|| module.version.clone());
-        entry.1.extend(module.aliases.iter().cloned());
+        let (version, aliases) = found.entry(&module.name).or_default();
+        *version = version.or(module.version.as_ref());
+        aliases.extend(&module.aliases);
     }
-    let module = |(name, (version, aliases)): (String, (Option<String>, BTreeSet<String>))| Module {
-        name,
-        version,
-        aliases: aliases.into_iter().collect(),
+    let each = |(name, (version, aliases)): (&str, (Option<&String>, BTreeSet<&String>))| {
+        let aliases = aliases.into_iter().cloned().collect();
+        (
+            Module { name: name.to_owned(), version: version.cloned() },
+            Hardware { module: name.to_owned(), aliases },
+        )
     };
-    found.into_iter().map(module).collect()
+    found.into_iter().map(each).unzip()
+}
+
+/// What a package provides for what it brings and is for. What is no part of a name is `_`, and a version that is none is left out.
+fn offers(patterns: &Offers, package: &Package) -> Vec<Capability> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._+~^".contains(&byte);
+    let allowed = |next: char| next.is_ascii_alphanumeric() || "._:*?/-".contains(next);
+    let word = |alias: &str| alias.chars().map(|next| if allowed(next) { next } else { '_' }).collect::<String>();
+    let mut offers = Vec::new();
+    for (module, hardware) in package.carries.iter().zip(&package.hardware) {
+        offers.extend(patterns.module.iter().map(|pattern| Capability::named(pattern.replace("{module}", &module.name))));
+        let version = module.version.clone().filter(|version| !version.is_empty() && version.bytes().all(is_plain));
+        let bound = version.map(|version| (Comparison::Equal, Bound::Native(version)));
+        if let Some(pattern) = &patterns.hardware {
+            let name = |alias: &String| pattern.replace("{alias}", &word(alias));
+            offers.extend(hardware.aliases.iter().map(|alias| Capability { name: name(alias), bound: bound.clone() }));
+        }
+    }
+    offers
 }
 
 fn description(driver: &Driver, kernels: &[KernelModules]) -> String {

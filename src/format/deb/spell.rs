@@ -3,18 +3,18 @@
 //! Must not write.
 
 use crate::package::{
-    Arch, Bound, Capability, Comparison, Module, Package, Relation, RelationKind, Version, When,
+    Arch, Bound, Capability, Comparison, Hardware, Package, Relation, RelationKind, Version, When,
 };
 
 /// `module(alias, alias), module(alias)`: what ubuntu-drivers and others choose drivers by. What the notation cannot hold is left
 /// out.
 pub(super) fn modaliases(package: &Package) -> String {
-    let module = |module: &Module| {
+    let module = |hardware: &Hardware| {
         let aliases: Vec<_> =
-            module.aliases.iter().filter(|alias| !alias.contains([',', '(', ')', ' '])).cloned().collect();
-        (!aliases.is_empty()).then(|| format!("{}({})", module.name.replace('-', "_"), aliases.join(", ")))
+            hardware.aliases.iter().filter(|alias| !alias.contains([',', '(', ')', ' '])).cloned().collect();
+        (!aliases.is_empty()).then(|| format!("{}({})", hardware.module.replace('-', "_"), aliases.join(", ")))
     };
-    package.modules.iter().filter_map(module).collect::<Vec<_>>().join(", ")
+    package.hardware.iter().filter_map(module).collect::<Vec<_>>().join(", ")
 }
 
 /// The synopsis, then paragraphs: continuation lines begin with a blank, empty ones are ` .` (Policy 5.6.13).

@@ -6,7 +6,7 @@ use rpm::IndexTag;
 
 use super::payload::is_large;
 use super::write::entries;
-use crate::package::{Arch, Bound, Capability, Codec, Comparison, Module, Package, Relation, Version, When};
+use crate::package::{Arch, Bound, Capability, Codec, Comparison, Package, Relation, Version, When};
 
 /// The tags of a script, of its interpreter, and the flag that its interpreter's requirement carries (`rpmds.h`).
 pub(super) fn script_tags(when: When) -> (IndexTag, IndexTag, u32) {
@@ -59,35 +59,20 @@ pub(super) fn own_for_machine(package: &Package) -> Option<Dependency> {
     })
 }
 
-/// `kmod(NAME.ko)` and `modalias(ALIAS) = VERSION`, as the generators of kernel-srpm-macros and of rpm-config-SUSE write them.
-pub(super) fn of_modules(package: &Package) -> impl Iterator<Item = Dependency> {
-    let module = |module: &Module| {
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._+~^".contains(&byte);
-        let version =
-            module.version.clone().filter(|version| !version.is_empty() && version.bytes().all(is_plain));
-        let flags = if version.is_some() { EQUAL } else { 0 };
-        let version = version.unwrap_or_default();
-        let allowed = |next: char| next.is_ascii_alphanumeric() || "._:*?/-".contains(next);
-        let alias = |alias: &String| Dependency {
-            name: format!(
-                "modalias({})",
-                alias.chars().map(|next| if allowed(next) { next } else { '_' }).collect::<String>()
-            ),
-            flags,
-            version: version.clone(),
-        };
-        let own = Dependency { name: format!("kmod({}.ko)", module.name), flags: 0, version: String::new() };
-        let aliases: Vec<_> = module.aliases.iter().map(alias).collect();
-        std::iter::once(own).chain(aliases)
-    };
-    package.modules.iter().flat_map(module)
+/// What the plan says that it provides for its modules.
+pub(super) fn offers(package: &Package) -> impl Iterator<Item = Dependency> {
+    package.offers.iter().map(single)
+}
+
+fn single(capability: &Capability) -> Dependency {
+    let (flags, version) = bound(capability);
+    Dependency { name: capability.name.clone(), flags, version }
 }
 
 /// Alternatives become a rich dependency: `(a or b >= 1)`.
 pub(super) fn dependency(relation: &Relation) -> Dependency {
     if let [capability] = relation.any_of.as_slice() {
-        let (flags, version) = bound(capability);
-        return Dependency { name: capability.name.clone(), flags, version };
+        return single(capability);
     }
     let alternatives: Vec<_> = relation.any_of.iter().map(rich).collect();
     Dependency { name: format!("({})", alternatives.join(" or ")), flags: 0, version: String::new() }

@@ -13,7 +13,7 @@ use sha2::Sha256;
 use super::header::{Signature, Tags};
 use super::payload::{LARGEST_PLAIN_FILE, file_mode, is_large, payload_length};
 use super::spell::{
-    Dependency, EQUAL, SHELL, architecture, dependency, evr, interpreters, of_modules, own_for_machine,
+    Dependency, EQUAL, SHELL, architecture, dependency, evr, interpreters, offers, own_for_machine,
     rpmlib, script_tags, version,
 };
 use crate::output::Stream;
@@ -284,7 +284,7 @@ pub(super) fn relations(tags: &mut Tags, package: &Package) {
     let provides = std::iter::once(own)
         .chain(own_for_machine(package))
         .chain(of(RelationKind::Provides))
-        .chain(of_modules(package))
+        .chain(offers(package))
         .collect();
     let requires = of(RelationKind::Requires).chain(interpreters(package)).chain(rpmlib(package)).collect();
     let lists: [([IndexTag; 3], Vec<Dependency>); 7] = [
