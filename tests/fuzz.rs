@@ -342,7 +342,7 @@ fn the_reader_of_packages() {
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/greeter");
     let out = folder.path().join("out");
     let status = std::process::Command::new(env!("CARGO_BIN_EXE_kpkg"))
-        .args([example, "-q", "-f", "all", "--compression", "none", "-o"])
+        .args([example, "-q", "-f", "all,pacman", "--compression", "none", "-o"])
         .arg(&out)
         .stdout(std::process::Stdio::null())
         .status();
@@ -352,7 +352,13 @@ fn the_reader_of_packages() {
         paths.find(|path| path.to_str().unwrap().ends_with(end)).unwrap()
     };
     let good = named(".deb");
-    for (name, end) in [("deb", ".deb"), ("rpm", "noarch.rpm"), ("src.rpm", ".src.rpm"), ("dsc", ".dsc")] {
+    for (name, end) in [
+        ("deb", ".deb"),
+        ("rpm", "noarch.rpm"),
+        ("src.rpm", ".src.rpm"),
+        ("dsc", ".dsc"),
+        ("pkg.tar", ".pkg.tar"),
+    ] {
         let input = out.join(format!("input.{name}"));
         fuzz_from(name, 300, &[fs::read(named(end)).unwrap()], |bytes| {
             fs::write(&input, bytes).unwrap();

@@ -205,3 +205,17 @@ fn what_was_written_is_read_back() {
         assert!(text.contains(line), "{text}");
     }
 }
+
+/// What is named beside all of them is written too.
+#[test]
+fn all_formats_and_a_special_one_are_written() {
+    let out = tempfile::tempdir().unwrap();
+    let driver = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/greeter");
+    let made =
+        Command::new(KPKG).args(["-q", "-f", "all,pacman,deb", "-o"]).arg(out.path()).arg(driver).output();
+    assert!(made.unwrap().status.success());
+    let names: Vec<_> = fs::read_dir(out.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    for end in [".deb", ".dsc", ".noarch.rpm", ".src.rpm", ".pkg.tar.zst"] {
+        assert_eq!(names.iter().filter(|name| name.to_str().unwrap().ends_with(end)).count(), 1, "{names:?}");
+    }
+}

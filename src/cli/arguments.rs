@@ -61,15 +61,14 @@ impl PackageArgs {
 
     /// The options of the library, without what the environment adds.
     pub(super) fn options(&self) -> build::Options {
-        let all = self.format.iter().any(|format| format == "all");
-        let formats = if all {
-            format::formats()
-                .filter(|format| format.special.is_none())
-                .map(|format| format.name.to_owned())
-                .collect()
-        } else {
-            self.format.clone()
-        };
+        let is_all = self.format.iter().any(|format| format == "all");
+        let usual = format::formats().filter(|format| is_all && format.special.is_none());
+        let mut formats: Vec<_> = usual.map(|format| format.name.to_owned()).collect();
+        for named in self.format.iter().filter(|named| *named != "all") {
+            if !formats.contains(named) {
+                formats.push(named.clone());
+            }
+        }
         build::Options {
             formats,
             targets: self.target.clone(),

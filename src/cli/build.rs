@@ -103,7 +103,7 @@ impl BuildArgs {
         if self.prebuilt.prebuilt && self.package.format.iter().any(|format| format == "all") {
             let source =
                 |name: &String| format::formats().any(|format| format.is_source && format.name == *name);
-            options.formats.retain(|name| !source(name));
+            options.formats.retain(|name| !source(name) || self.package.format.contains(name));
         }
         options.request.distribution.clone_from(&self.distribution);
         if self.prebuilt.combine {
