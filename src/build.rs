@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::bash::{self, ConfShell};
 use crate::beneath;
-use crate::compile::{self, Before, Event, Failure, Outcome};
+use crate::compile::{self, Before, Event, Failure, FinishedModule, Outcome};
 use crate::config::{self, Config, SourceConfig};
 use crate::diagnostic::{Code, Diagnostic, Place, Severity, SourceText};
 use crate::dkms::{self, ConfFile, Evaluation, Release, Supported};
@@ -639,7 +639,7 @@ fn ready(
         let codec = shape.codec(kernel.codec);
         let mut modules = Vec::new();
         for module in &built.modules {
-            let (file, suffix, size) = compile::compressed(module, codec)?;
+            let FinishedModule { file, size, suffix } = compile::finish(module, codec)?;
             let values = |key: &str| module.module.values(key).map(str::to_owned).collect::<Vec<_>>();
             let unstripped = module.unstripped.as_ref().filter(|_| debug);
             let debug = unstripped.and_then(|path| {

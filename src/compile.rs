@@ -4,11 +4,12 @@
 //! it is run. What is finished is kept under a key of everything that decides about it, and not built again.
 
 mod fault;
+mod finish;
 mod log;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -17,11 +18,11 @@ use std::time::{Duration, SystemTime};
 
 use bstr::ByteSlice;
 pub use fault::{Blame, Facts as FaultFacts, Fault, Guess, fault};
+pub use finish::{FinishedModule, finish};
 pub use log::Said;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::archive;
 use crate::beneath::{self, Folder};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dkms::{self, Decision, Inputs, ReadTree, Verdict};
@@ -31,7 +32,6 @@ use crate::kernel::{Kernel, PartKind};
 use crate::ko::KernelModule;
 use crate::machine::{Machine, stand_ins, uname_of_another_kernel};
 use crate::output::Stop;
-use crate::package::Codec;
 use crate::sandbox::{Ended, Limits, Sandbox, run_outside};
 use crate::source::SourceKind;
 use crate::symvers::Symvers;
@@ -1235,21 +1235,4 @@ fn source_digest(driver: &Driver, stop: &Stop) -> Result<String> {
     }
     sha256.update(driver.stamp.to_le_bytes());
     Ok(format!("{:x}", sha256.finalize()))
-}
-
-/// The file of a module in a compression, made beside it unless it is there, its suffix behind `.ko`, and its size.
-pub fn compressed(module: &BuiltModule, codec: Codec) -> Result<(PathBuf, &'static str, u64)> {
-    let suffix = codec.suffix();
-    let path = PathBuf::from(format!("{}{suffix}", module.path.display()));
-    let failed = |error| Error::io("cannot compress the module to", &path, error);
-    if !path.exists() {
-        let bytes = fs::read(&module.path).map_err(failed)?;
-        let packed = archive::compressed_module(&bytes, codec).map_err(failed)?;
-        let folder = path.parent().unwrap_or(Path::new("/"));
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-        file.write_all(&packed).map_err(failed)?;
-        file.persist(&path).map_err(|error| failed(error.error))?;
-    }
-    let size = fs::metadata(&path).map_err(failed)?.len();
-    Ok((path, suffix, size))
 }
