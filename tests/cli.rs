@@ -830,3 +830,21 @@ fn damaged_rpms_are_named() {
         assert!(text.contains(&format!("{what} has not the digest")), "{what}: {text}");
     }
 }
+
+/// The commands of the first screen, on the driver that is shipped.
+#[test]
+fn the_first_screen_of_the_readme_is_true() {
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let ended = std::process::Command::new(env!("CARGO_BIN_EXE_kpkg"))
+        .args(["--format", "deb,rpm", concat!(env!("CARGO_MANIFEST_DIR"), "/examples/greeter")])
+        .env("SOURCE_DATE_EPOCH", "1700000000")
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(ended.status.success());
+    for text in [ended.stdout, ended.stderr] {
+        let text = String::from_utf8(text).unwrap();
+        assert!(readme.contains(&text), "the README says something else than\n{text}");
+    }
+}
