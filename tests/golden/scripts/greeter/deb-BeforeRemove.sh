@@ -33,10 +33,7 @@ kpkg_dkms() (
     has_headers() { [ -e "$lib/$1/build/include" ]; }
     is_kernel() { [ -e "$lib/$1/modules.order" ] || [ -d "$lib/$1/kernel" ] || [ -e "$lib/$1/vmlinuz" ]; }
     # TARGET LINK: replaces a symbolic link in one step
-    relink() {
-        rm -f "${2%/*}/.kpkg-link"
-        ln -s "$1" "${2%/*}/.kpkg-link" && mv -fT "${2%/*}/.kpkg-link" "$2"
-    }
+    relink() { rm -f "${2%/*}/.kpkg-link"; ln -s "$1" "${2%/*}/.kpkg-link" && mv -fT "${2%/*}/.kpkg-link" "$2"; }
     # FROM TO: replaces a file in one step
     place() { { cp -p "$1" "$2.kpkg-new" && mv -f "$2.kpkg-new" "$2"; } || { rm -f "$2.kpkg-new"; return 1; }; }
     # FROM TO: a folder, as hard links where possible
