@@ -127,8 +127,15 @@ impl ConfFile {
     pub fn shown_as(&self, shown: &Path) -> Self {
         let conf = self.conf.shown_as(shown);
         let place = |place: &Place| Place::new(&conf.source, place.span.clone());
-        let named =
-            |finding: &Diagnostic| Diagnostic { place: finding.place.as_ref().map(place), ..finding.clone() };
+        let edit = |edit: &Edit| match edit {
+            Edit::Replace { place: at, text } => Edit::Replace { place: place(at), text: text.clone() },
+            other @ Edit::MakeExecutable(_) => other.clone(),
+        };
+        let named = |finding: &Diagnostic| Diagnostic {
+            place: finding.place.as_ref().map(place),
+            fix: finding.fix.as_ref().map(edit),
+            ..finding.clone()
+        };
         let findings = self.findings.iter().map(named).collect();
         Self { conf, findings, ..self.clone() }
     }

@@ -197,6 +197,23 @@ fn what_is_not_known_taints_only_what_depends_on_it() {
 }
 
 #[test]
+fn what_is_said_about_a_file_goes_by_the_name_it_is_shown_under() {
+    use crate::diagnostic::Edit;
+    let file = super::ConfFile::new("/tmp/unpacked/dkms.conf".into(), b"PACKAGE_NAME=a\r\nif\r\n".to_vec());
+    let shown = file.shown_as(Path::new("a.tar:dkms.conf"));
+    assert!(shown.findings.iter().any(|finding| finding.fix.is_some()), "{:?}", shown.findings);
+    for finding in &shown.findings {
+        let fix = match &finding.fix {
+            Some(Edit::Replace { place, .. }) => Some(place),
+            _ => None,
+        };
+        for place in finding.place.iter().chain(fix) {
+            assert_eq!(place.source.path, Path::new("a.tar:dkms.conf"));
+        }
+    }
+}
+
+#[test]
 fn commands_are_answered_from_the_facts() {
     for (command, expected) in [
         ("nproc", "4"),
