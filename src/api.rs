@@ -13,7 +13,8 @@ use crate::format::{self, Contents, Found};
 use crate::input::Input;
 
 /// Packages the driver in a folder, as `kpkg FOLDER` does: the artifacts, which are in
-/// `options.output`, and what there is to say about the driver. An error leaves nothing behind.
+/// `options.output`, and what there is to say about the driver. An error
+/// leaves no artifact half written; those before it are there.
 ///
 /// ```
 /// let out = tempfile::tempdir()?;

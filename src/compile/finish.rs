@@ -11,6 +11,7 @@ use super::BuiltModule;
 use crate::archive;
 use crate::error::{Error, Result};
 use crate::package::Codec;
+use crate::temporary;
 
 /// A module as it is packaged.
 pub struct FinishedModule {
@@ -54,7 +55,7 @@ fn compress(module: &Path, file: &Path, codec: Codec) -> io::Result<u64> {
 
 /// Writes a file in one step.
 fn place(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new("/")))?;
+    let mut file = temporary::file(path.parent().unwrap_or(Path::new("/")))?;
     file.write_all(bytes)?;
     file.persist(path).map(drop).map_err(|error| error.error)
 }

@@ -3,6 +3,7 @@
 //! Encoding only: same package, same bytes. A family decides nothing, changes nothing and never looks at another one.
 
 mod deb;
+mod item;
 mod pacman;
 mod rpm;
 
@@ -10,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::path::Path;
 
+use crate::archive::TarEntry;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::error::Result;
 use crate::output::Output;
@@ -43,7 +45,6 @@ pub trait Family: Sync {
     fn version(&self, version: &Version) -> String;
 
     /// Why a version has no spelling here, in words; nothing where it has one.
-    #[cfg_attr(not(feature = "internals"), allow(dead_code, reason = "checks use the family's own"))]
     fn unspeakable(&self, version: &Version) -> Option<String>;
 
     /// What this format cannot say of the package; empty = nothing is lost.
@@ -182,6 +183,24 @@ fn folders_above<'a>(paths: impl Iterator<Item = &'a str> + Clone) -> BTreeSet<S
         folders.remove(path);
     }
     folders
+}
+
+/// An entry of a tar that holds the files of a package: shows its content to who wants it, and notes it.
+fn take_entry(
+    entry: TarEntry,
+    content: &mut dyn Read,
+    contents: &mut dyn Contents,
+    checksum: impl FnOnce(&str) -> Option<String>,
+) -> io::Result<FoundFile> {
+    let path = format!("/{}", entry.name.trim_start_matches("./").trim_end_matches('/'));
+    if entry.is_file && contents.wants(&path) {
+        contents.take(&path, content)?;
+    }
+    if let Some(other) = entry.same_as.filter(|_| contents.wants(&path)) {
+        contents.same(&path, &format!("/{}", other.trim_start_matches("./")))?;
+    }
+    let kind = kind_of(entry.is_folder, entry.target, entry.size, entry.mode);
+    Ok(FoundFile { mode: entry.mode, owner: entry.owner, kind, checksum: checksum(&path), path })
 }
 
 /// How much of a script is read.
@@ -328,6 +347,32 @@ fn unspeakable_values(package: &Package, artifacts: &[String]) -> Vec<Diagnostic
         let message = format!("`{}` is longer than file systems allow", path.escape_debug());
         let name = path.rsplit('/').next().unwrap_or(path);
         found.push(unspeakable_value(name, message).hint("a name has 255 bytes at most"));
+    }
+    found
+}
+
+/// What a family, which users know as `title`, cannot say of the name, the version, the values and the relations of a package.
+fn unspeakable_parts(
+    family: &dyn Family,
+    title: &str,
+    package: &Package,
+    is_named: bool,
+    relation: fn(&Relation) -> Option<String>,
+) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    if !is_named {
+        let message = format!("`{}` is no name for {title}", package.name);
+        found.push(
+            Diagnostic::error(&UNSPEAKABLE_NAME, message)
+                .about(&package.name)
+                .hint("set `package-name` under `[driver]` in kpkg.toml"),
+        );
+    }
+    found.extend(unspeakable_version(title, &package.version, family.unspeakable(&package.version)));
+    found.extend(unspeakable_values(package, &family.artifacts(package)));
+    // some relations are made of the name
+    for one in package.relations.iter().filter(|_| is_named) {
+        found.extend(relation(one).map(|reason| unspeakable_relation(one, title, &reason)));
     }
     found
 }

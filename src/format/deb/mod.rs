@@ -11,7 +11,7 @@ mod write;
 
 use std::path::Path;
 
-use super::{Contents, Family, Format, Found, TOO_LARGE, UNSPEAKABLE_NAME, UNSPEAKABLE_SCRIPT};
+use super::{Contents, Family, Format, Found, TOO_LARGE, UNSPEAKABLE_SCRIPT};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 use crate::output::Output;
@@ -58,24 +58,8 @@ impl Family for Deb {
     }
 
     fn check(&self, package: &Package) -> Vec<Diagnostic> {
-        let mut found = Vec::new();
         let is_named = is_name(&package.name);
-        if !is_named {
-            let message = format!("`{}` is no name for a .deb", package.name);
-            found.push(
-                Diagnostic::error(&UNSPEAKABLE_NAME, message)
-                    .about(&package.name)
-                    .hint("set `package-name` under `[driver]` in kpkg.toml"),
-            );
-        }
-        found.extend(super::unspeakable_version("a .deb", &package.version, unspeakable(&package.version)));
-        found.extend(super::unspeakable_values(package, &self.artifacts(package)));
-        // some relations are made of the name
-        for relation in package.relations.iter().filter(|_| is_named) {
-            if let Some(reason) = values::unspeakable(relation) {
-                found.push(super::unspeakable_relation(relation, "a .deb", &reason));
-            }
-        }
+        let mut found = super::unspeakable_parts(self, "a .deb", package, is_named, values::unspeakable);
         found.extend(values::fields(package));
         if let Payload::Source(_) = &package.payload {
             found.extend(source::check(package));

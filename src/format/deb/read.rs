@@ -7,17 +7,17 @@ use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::Path;
 
-use super::super::{Contents, ENTRIES, Found, FoundFile, FoundScript, TEXT, kind_of};
+use super::super::{Contents, ENTRIES, Found, FoundScript, TEXT, take_entry};
 use super::spell::script_name;
 use crate::archive;
 use crate::beneath::open_regular;
 use crate::package::{Bound, Capability, Comparison, Relation, RelationKind, When};
 
 /// The scripts of a control archive, deb(5).
-pub(super) const SCRIPTS: [&str; 5] = ["preinst", "postinst", "prerm", "postrm", "config"];
+const SCRIPTS: [&str; 5] = ["preinst", "postinst", "prerm", "postrm", "config"];
 
 /// The most that is read of a list of checksums: 300,000 files of headers fit.
-pub(super) const SUMS: u64 = 64 << 20;
+const SUMS: u64 = 64 << 20;
 
 /// Reads a `.deb`: the members of deb(5), their tars, and of the contents what [`Found`] keeps.
 pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Option<Found>> {
@@ -60,17 +60,8 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Optio
         } else if name.starts_with("data.tar") {
             let reader = archive::decompressed(member)?;
             archive::read_tar(reader, ENTRIES, &mut |entry, content| {
-                let path = format!("/{}", entry.name.trim_start_matches("./").trim_end_matches('/'));
-                if entry.is_file && contents.wants(&path) {
-                    contents.take(&path, content)?;
-                }
-                if let Some(other) = entry.same_as.filter(|_| contents.wants(&path)) {
-                    contents.same(&path, &format!("/{}", other.trim_start_matches("./")))?;
-                }
-                let checksum = sums.as_ref().and_then(|sums| sums.get(&path[1..])).cloned();
-                let (mode, owner) = (entry.mode, entry.owner);
-                let kind = kind_of(entry.is_folder, entry.target, entry.size, mode);
-                found.files.push(FoundFile { path, mode, owner, kind, checksum });
+                let checksum = |path: &str| sums.as_ref()?.get(&path[1..]).cloned();
+                found.files.push(take_entry(entry, content, contents, checksum)?);
                 Ok(())
             })?;
         }
@@ -93,7 +84,7 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Optio
 }
 
 /// Fails on a member whose name stands elsewhere, `/99`: deb(5) has none, and the ar crate panics where that place is not there.
-pub(super) fn check_names(file: &mut File) -> io::Result<()> {
+fn check_names(file: &mut File) -> io::Result<()> {
     let mut header = [0; 60];
     loop {
         match file.read_exact(&mut header) {
@@ -111,7 +102,7 @@ pub(super) fn check_names(file: &mut File) -> io::Result<()> {
 }
 
 /// `HEX  path` lines: path to digits.
-pub(super) fn read_sums(text: &str) -> BTreeMap<String, String> {
+fn read_sums(text: &str) -> BTreeMap<String, String> {
     let line = |line: &str| line.split_once("  ").map(|(sum, path)| (path.to_owned(), sum.to_owned()));
     text.lines().filter_map(line).collect()
 }
@@ -172,7 +163,7 @@ fn capability(text: &str) -> Capability {
 }
 
 /// The fields of a control file that [`Found`] keeps.
-pub(super) fn read_control(text: &str, found: &mut Found) {
+fn read_control(text: &str, found: &mut Found) {
     let fields = paragraph(text);
     let field = |name: &str| {
         let found = fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));

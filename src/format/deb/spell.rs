@@ -108,7 +108,7 @@ pub(super) fn spelled(version: &Version) -> String {
     format!("{epoch}{}{pre}{dash}{}", mapped(&version.upstream), version.revision)
 }
 
-pub(super) fn mapped(text: &str) -> String {
+fn mapped(text: &str) -> String {
     text.replace('_', "++")
 }
 

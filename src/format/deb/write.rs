@@ -2,76 +2,30 @@
 //!
 //! Must not decide what is in it.
 
-use std::borrow::Cow;
 use std::io::{self, Write};
 
 use jiff::fmt::rfc2822;
 
 use super::super::folders_above;
+use super::super::item::{Item, ItemKind};
 use super::spell::{CONFLICTS, architecture, description, modaliases, relations, script_name, spelled};
 use crate::archive::{self, Compressor, Md5s, Member, TAR_END, Tapped};
 use crate::error::{Error, Result};
 use crate::output::Means;
-use crate::package::{Change, Content, Entry, EntryKind, Package, Payload, RelationKind, wrapped};
+use crate::package::{Change, Package, Payload, RelationKind, wrapped};
 
 /// The largest member: ten decimal digits (`deb(5)`).
 pub(super) const LARGEST_MEMBER: u64 = 9_999_999_999;
 
-/// What goes into the data member: the payload, and what the format itself asks for beside it.
-pub(super) struct Item<'a> {
-    /// Without `./`; the root is empty.
-    pub(super) path: Cow<'a, str>,
-    pub(super) kind: ItemKind<'a>,
-    pub(super) mode: u16,
-}
-
-pub(super) enum ItemKind<'a> {
-    Directory,
-    Symlink(&'a str),
-    Content(&'a Content),
-    Bytes(Vec<u8>),
-}
-
-impl Item<'_> {
-    pub(super) fn folder(path: String) -> Self {
-        Self { path: path.into(), kind: ItemKind::Directory, mode: 0o755 }
-    }
-
-    pub(super) fn size(&self) -> u64 {
-        match &self.kind {
-            ItemKind::Directory | ItemKind::Symlink(_) => 0,
-            ItemKind::Content(content) => content.size(),
-            ItemKind::Bytes(bytes) => bytes.len() as u64,
-        }
-    }
-
-    pub(super) fn member(&self) -> Member<'_> {
-        match &self.kind {
-            ItemKind::Directory => Member::Directory,
-            ItemKind::Symlink(target) => Member::Symlink(target),
-            ItemKind::Content(_) | ItemKind::Bytes(_) => Member::File(self.size()),
-        }
-    }
-
-    /// `./`, `./usr/src/`, `./usr/src/file`: the names that dpkg writes.
-    pub(super) fn tar_name(&self) -> String {
-        match self.kind {
-            ItemKind::Directory if self.path.is_empty() => "./".to_owned(),
-            ItemKind::Directory => format!("./{}/", self.path),
-            _ => format!("./{}", self.path),
-        }
-    }
-}
+/// Before the names that dpkg writes: `./`, `./usr/src/`, `./usr/src/file`.
+const PREFIX: &str = "./";
 
 /// Payload, changelog (Policy 12.7) and every folder above them: dpkg refuses members without parents. In the order of dpkg-deb, which
 /// compares paths name by name, so that `one/two` comes before `one.h`.
 pub(super) fn items(package: &Package) -> Vec<Item<'_>> {
-    let mut items: Vec<_> = package.payload.entries().iter().map(item).collect();
-    items.push(Item {
-        path: format!("usr/share/doc/{}/{}.gz", package.name, changelog_name(package)).into(),
-        kind: ItemKind::Bytes(archive::gzip(changelog_text(package).as_bytes())),
-        mode: 0o644,
-    });
+    let mut items: Vec<_> = package.payload.entries().iter().map(Item::of).collect();
+    let changelog = format!("usr/share/doc/{}/{}.gz", package.name, changelog_name(package));
+    items.push(Item::bytes(changelog, archive::gzip(changelog_text(package).as_bytes())));
     let parents = folders_above(items.iter().map(|item| item.path.as_ref()));
     items.push(Item::folder(String::new()));
     items.extend(parents.into_iter().map(Item::folder));
@@ -79,18 +33,9 @@ pub(super) fn items(package: &Package) -> Vec<Item<'_>> {
     items
 }
 
-pub(super) fn item(entry: &Entry) -> Item<'_> {
-    let kind = match &entry.kind {
-        EntryKind::Directory => ItemKind::Directory,
-        EntryKind::File { content, .. } => ItemKind::Content(content),
-        EntryKind::Symlink { target } => ItemKind::Symlink(target),
-    };
-    Item { path: entry.path.as_str().into(), kind, mode: entry.mode() }
-}
-
 /// The length of the uncompressed data member.
 pub(super) fn data_length(items: &[Item<'_>]) -> u64 {
-    items.iter().map(|item| archive::tar_length(&item.tar_name(), item.member())).sum::<u64>() + TAR_END
+    items.iter().map(|item| archive::tar_length(&item.tar_name(PREFIX), item.member())).sum::<u64>() + TAR_END
 }
 
 /// Writes the data member to `data`; returns the text of `md5sums`, and how long the member is.
@@ -107,7 +52,7 @@ pub(super) fn write_data(
     let mut sums = Md5s::default();
     let mut paths = Vec::new();
     for item in items {
-        archive::tar_header(&mut tar, &item.tar_name(), item.member(), item.mode, package.stamp)
+        archive::tar_header(&mut tar, &item.tar_name(PREFIX), item.member(), item.mode, package.stamp)
             .map_err(failed)?;
         match &item.kind {
             ItemKind::Directory | ItemKind::Symlink(_) => continue,
@@ -176,7 +121,7 @@ pub(super) fn control_member(
 
 /// In KiB, as dpkg-gencontrol and dpkg-deb count it: every file rounded up, one for each folder and link, one more, the
 /// scripts, and what calls them.
-pub(super) fn installed_size(package: &Package, items: &[Item<'_>]) -> u64 {
+fn installed_size(package: &Package, items: &[Item<'_>]) -> u64 {
     let kib = |bytes: u64| bytes.div_ceil(1024);
     let data: u64 =
         items.iter().map(|item| if let Member::File(size) = item.member() { kib(size) } else { 1 }).sum();
@@ -216,7 +161,7 @@ pub(super) fn control_text(package: &Package, installed_size: u64) -> String {
 }
 
 /// The name without the compression's: a native package has no other changelog (Policy 12.7).
-pub(super) fn changelog_name(package: &Package) -> &'static str {
+fn changelog_name(package: &Package) -> &'static str {
     if package.version.has_revision() { "changelog.Debian" } else { "changelog" }
 }
 
@@ -230,7 +175,7 @@ pub(super) fn changelog_text(package: &Package) -> String {
     package.changelog.iter().map(text).collect::<Vec<_>>().join("\n")
 }
 
-pub(super) fn change_text(name: &str, distribution: &str, change: &Change) -> String {
+fn change_text(name: &str, distribution: &str, change: &Change) -> String {
     let lines: String =
         change.lines.iter().map(|line| format!("  * {}\n", wrapped(line).join("\n    "))).collect();
     let version = spelled(&change.version);

@@ -8,7 +8,7 @@ mod write;
 
 use std::path::Path;
 
-use super::{Contents, Family, Format, Found, UNSPEAKABLE_NAME, UNSPEAKABLE_SCRIPT};
+use super::{Contents, Family, Format, Found, UNSPEAKABLE_SCRIPT};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 use crate::output::Output;
@@ -42,25 +42,8 @@ impl Family for Pacman {
     }
 
     fn check(&self, package: &Package) -> Vec<Diagnostic> {
-        let mut found = Vec::new();
         let is_named = spell::is_name(&package.name);
-        if !is_named {
-            let message = format!("`{}` is no name for a package of pacman", package.name.escape_debug());
-            found.push(
-                Diagnostic::error(&UNSPEAKABLE_NAME, message)
-                    .about(&package.name)
-                    .hint("set `package-name` under `[driver]` in kpkg.toml"),
-            );
-        }
-        let reason = spell::unspeakable(&package.version);
-        found.extend(super::unspeakable_version("a package of pacman", &package.version, reason));
-        found.extend(super::unspeakable_values(package, &self.artifacts(package)));
-        // some relations are made of the name
-        for relation in package.relations.iter().filter(|_| is_named) {
-            if let Some(reason) = spell::unspeakable_relation(relation) {
-                found.push(super::unspeakable_relation(relation, "a package of pacman", &reason));
-            }
-        }
+        let mut found = super::unspeakable_parts(self, "a package of pacman", package, is_named, spell::unspeakable_relation);
         found.extend(package.fields.keys().map(|name| {
             let message = format!("kpkg knows no field `{name}` of a package of pacman");
             super::unspeakable_value(name, message).hint("leave it out")

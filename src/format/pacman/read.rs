@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::super::{Contents, ENTRIES, Found, FoundFile, FoundScript, TEXT, kind_of};
+use super::super::{Contents, ENTRIES, Found, FoundScript, TEXT, take_entry};
 use super::spell::FIELDS;
 use crate::archive;
 use crate::beneath::open_regular;
@@ -52,18 +52,7 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Optio
                 sums = Some(read_sums(&String::from_utf8_lossy(&bytes)));
             }
             own if OWN.contains(&own) => {}
-            _ => {
-                let path = format!("/{}", entry.name.trim_start_matches("./").trim_end_matches('/'));
-                if entry.is_file && contents.wants(&path) {
-                    contents.take(&path, content)?;
-                }
-                if let Some(other) = entry.same_as.filter(|_| contents.wants(&path)) {
-                    contents.same(&path, &format!("/{}", other.trim_start_matches("./")))?;
-                }
-                let (mode, owner) = (entry.mode, entry.owner);
-                let kind = kind_of(entry.is_folder, entry.target, entry.size, mode);
-                found.files.push(FoundFile { path, mode, owner, kind, checksum: None });
-            }
+            _ => found.files.push(take_entry(entry, content, contents, |_| None)?),
         }
         Ok(())
     })?;

@@ -9,55 +9,12 @@ use md5::Md5;
 use sha2::{Digest, Sha256};
 
 use super::super::folders_above;
+use super::super::item::{Item, ItemKind};
 use super::spell::{FIELDS, architecture, capability, version};
-use crate::archive::{self, Compressor, Member, Reader, TAR_END};
+use crate::archive::{self, Compressor, Reader, TAR_END};
 use crate::error::{Error, Result};
 use crate::output::{Means, Output};
-use crate::package::{Content, Entry, EntryKind, Package, When};
-
-/// What is in the tar, in its order.
-struct Item<'a> {
-    path: String,
-    kind: ItemKind<'a>,
-    mode: u16,
-}
-
-enum ItemKind<'a> {
-    Directory,
-    Symlink(&'a str),
-    Content(&'a Content),
-    Text(Vec<u8>),
-}
-
-impl Item<'_> {
-    fn text(path: &str, text: impl Into<Vec<u8>>) -> Self {
-        Self { path: path.to_owned(), kind: ItemKind::Text(text.into()), mode: 0o644 }
-    }
-
-    fn size(&self) -> u64 {
-        match &self.kind {
-            ItemKind::Directory | ItemKind::Symlink(_) => 0,
-            ItemKind::Content(content) => content.size(),
-            ItemKind::Text(text) => text.len() as u64,
-        }
-    }
-
-    fn member(&self) -> Member<'_> {
-        match &self.kind {
-            ItemKind::Directory => Member::Directory,
-            ItemKind::Symlink(target) => Member::Symlink(target),
-            ItemKind::Content(_) | ItemKind::Text(_) => Member::File(self.size()),
-        }
-    }
-
-    /// `usr/src/` and `usr/src/file`.
-    fn tar_name(&self) -> String {
-        match self.kind {
-            ItemKind::Directory => format!("{}/", self.path),
-            _ => self.path.clone(),
-        }
-    }
-}
+use crate::package::{Entry, EntryKind, Package, When};
 
 /// MD5, which pacman before 6.1 compares, and SHA-256 of a file, in hexadecimal digits.
 #[derive(PartialEq, Eq)]
@@ -87,15 +44,15 @@ pub(super) fn write(package: &Package, name: &str, out: &mut dyn Output) -> Resu
     }
     let list = archive::gzip(mtree(&items, &digests, package.stamp).as_bytes());
     // where its name belongs: `.I` comes before, `.P` behind it
-    let at = items.partition_point(|item| item.path.as_str() < MTREE);
-    items.insert(at, Item::text(MTREE, list));
+    let at = items.partition_point(|item| *item.path < *MTREE);
+    items.insert(at, Item::bytes(MTREE.to_owned(), list));
     digests.insert(at, None);
-    let length = items.iter().map(|item| archive::tar_length(&item.tar_name(), item.member())).sum::<u64>();
+    let length = items.iter().map(|item| archive::tar_length(&item.tar_name(""), item.member())).sum::<u64>();
     out.artifact(name, &mut |stream| {
         let failed = |error| Error::io("cannot write", name, error);
         let mut tar = Compressor::new(&mut *stream, package.compression, length + TAR_END, &means)?;
         for (item, stated) in items.iter().zip(&digests) {
-            archive::tar_header(&mut tar, &item.tar_name(), item.member(), item.mode, package.stamp)
+            archive::tar_header(&mut tar, &item.tar_name(""), item.member(), item.mode, package.stamp)
                 .map_err(failed)?;
             let digest = copied(item, &mut tar, &means, name)?;
             if stated.is_some() && digest != *stated {
@@ -117,7 +74,7 @@ fn copied(item: &Item<'_>, out: &mut dyn Write, means: &Means, name: &str) -> Re
     match &item.kind {
         ItemKind::Directory | ItemKind::Symlink(_) => return Ok(None),
         ItemKind::Content(content) => Reader::new(means).copy(content, out, &mut seen, &failed)?,
-        ItemKind::Text(text) => {
+        ItemKind::Bytes(text) => {
             archive::Tap::see(&mut seen, text);
             out.write_all(text).map_err(failed)?;
         }
@@ -129,24 +86,15 @@ fn copied(item: &Item<'_>, out: &mut dyn Write, means: &Means, name: &str) -> Re
 /// What describes the package, and its payload with every folder above it, in byte order.
 fn items(package: &Package) -> Vec<Item<'_>> {
     let entries = package.payload.entries();
-    let mut items: Vec<_> = entries.iter().map(item).collect();
+    let mut items: Vec<_> = entries.iter().map(Item::of).collect();
     let folders = folders_above(entries.iter().map(|entry| entry.path.as_str()));
-    items.extend(folders.into_iter().map(|path| Item { path, kind: ItemKind::Directory, mode: 0o755 }));
-    items.push(Item::text(".BUILDINFO", build_info(package)));
-    items.push(Item::text(".PKGINFO", package_info(package)));
+    items.extend(folders.into_iter().map(Item::folder));
+    items.push(Item::bytes(".BUILDINFO".to_owned(), build_info(package)));
+    items.push(Item::bytes(".PKGINFO".to_owned(), package_info(package)));
     let install = install(package);
-    items.extend((!install.is_empty()).then(|| Item::text(".INSTALL", install)));
+    items.extend((!install.is_empty()).then(|| Item::bytes(".INSTALL".to_owned(), install)));
     items.sort_by(|one, other| one.path.cmp(&other.path));
     items
-}
-
-fn item(entry: &Entry) -> Item<'_> {
-    let kind = match &entry.kind {
-        EntryKind::Directory => ItemKind::Directory,
-        EntryKind::File { content, .. } => ItemKind::Content(content),
-        EntryKind::Symlink { target } => ItemKind::Symlink(target),
-    };
-    Item { path: entry.path.clone(), kind, mode: entry.mode() }
 }
 
 /// Lines of `name = value`; those without a value are left out, and a value is one line.

@@ -14,7 +14,7 @@ mod write;
 
 use std::path::Path;
 
-use super::{Contents, Family, Format, Found, TOO_LARGE, UNSPEAKABLE_NAME, UNSPEAKABLE_SCRIPT};
+use super::{Contents, Family, Format, Found, TOO_LARGE, UNSPEAKABLE_SCRIPT};
 use crate::archive;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
@@ -69,24 +69,8 @@ impl Family for Rpm {
     }
 
     fn check(&self, package: &Package) -> Vec<Diagnostic> {
-        let mut found = Vec::new();
         let is_named = is_name(&package.name);
-        if !is_named {
-            let message = format!("`{}` is no name for an .rpm", package.name);
-            found.push(
-                Diagnostic::error(&UNSPEAKABLE_NAME, message)
-                    .about(&package.name)
-                    .hint("set `package-name` under `[driver]` in kpkg.toml"),
-            );
-        }
-        found.extend(super::unspeakable_version("an .rpm", &package.version, unspeakable(&package.version)));
-        found.extend(super::unspeakable_values(package, &self.artifacts(package)));
-        // some relations are made of the name
-        for relation in package.relations.iter().filter(|_| is_named) {
-            if let Some(reason) = relation::unspeakable(relation) {
-                found.push(super::unspeakable_relation(relation, "an .rpm", &reason));
-            }
-        }
+        let mut found = super::unspeakable_parts(self, "an .rpm", package, is_named, relation::unspeakable);
         found.extend(package.fields.keys().filter(|name| !FIELDS.contains(&name.as_str())).map(|name| {
             let message = format!("kpkg knows no field `{name}` of an .rpm");
             let hint = format!("those that can be set are {}", FIELDS.join(" and "));

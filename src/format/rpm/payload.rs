@@ -24,7 +24,7 @@ pub(super) fn is_large(package: &Package) -> bool {
 // ---- payload ----------------------------------------------------------------------------------------------------------------
 
 /// Names in the payload are `./` and the path.
-pub(super) fn cpio_name(entry: &Entry) -> String {
+fn cpio_name(entry: &Entry) -> String {
     format!("./{}", entry.path)
 }
 
@@ -34,7 +34,7 @@ pub(super) const TRAILER: &str = "TRAILER!!!";
 pub(super) const NEWC_HEADER: u64 = 110;
 
 /// rpm's header for packages with large files: a magic number and the index of the file in the header's lists.
-pub(super) const STRIPPED_HEADER: u64 = 14;
+const STRIPPED_HEADER: u64 = 14;
 
 pub(super) fn cpio_padding(length: u64) -> u64 {
     archive::padding(length, 4)
@@ -85,7 +85,7 @@ pub(super) fn write_payload(
 }
 
 /// A payload on its way: before compression, and as it is stored.
-pub(super) type Cpio<W> = Tapped<Compressor<Tapped<W, Sha256>>, Sha256s>;
+type Cpio<W> = Tapped<Compressor<Tapped<W, Sha256>>, Sha256s>;
 
 /// The trailer, and what is known behind it.
 pub(super) fn end_payload<W: Write>(mut cpio: Cpio<W>, files: Vec<FileDigest>) -> io::Result<Digests> {
@@ -96,7 +96,7 @@ pub(super) fn end_payload<W: Write>(mut cpio: Cpio<W>, files: Vec<FileDigest>) -
     Ok(Digests { files, payload, uncompressed, payload_size: stored.count, uncompressed_size })
 }
 
-pub(super) fn cpio_header(
+fn cpio_header(
     out: &mut dyn Write,
     entry: &Entry,
     index: usize,

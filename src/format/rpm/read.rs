@@ -112,19 +112,19 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<Fo
 }
 
 /// A part of a package that has not the digest that the package states.
-pub(super) fn damaged(what: &str) -> Error {
+fn damaged(what: &str) -> Error {
     Error::usage(format!("the package is damaged: {what} has not the digest that it states:"))
         .hint("fetch the file again")
 }
 
-pub(super) fn hex(digest: impl AsRef<[u8]>) -> String {
+fn hex(digest: impl AsRef<[u8]>) -> String {
     digest.as_ref().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// Bytes on their way to a reader.
-pub(super) struct Hashed<R> {
-    pub(super) inner: R,
-    pub(super) sha256: Sha256,
+struct Hashed<R> {
+    inner: R,
+    sha256: Sha256,
 }
 
 impl<R: Read> Read for Hashed<R> {
@@ -137,7 +137,7 @@ impl<R: Read> Read for Hashed<R> {
 
 /// Lead, signature header and header as they stand in the file, and where the header begins, when every entry of their indexes lies
 /// within its store: the `rpm` crate, which reads them next, takes that for granted.
-pub(super) fn read_headers(reader: &mut dyn Read) -> io::Result<(Vec<u8>, usize)> {
+fn read_headers(reader: &mut dyn Read) -> io::Result<(Vec<u8>, usize)> {
     const LEAD: usize = 96;
     let mut bytes = vec![0; LEAD];
     reader.read_exact(&mut bytes)?;
@@ -186,12 +186,12 @@ pub(super) fn read_headers(reader: &mut dyn Read) -> io::Result<(Vec<u8>, usize)
     Ok((bytes, begin))
 }
 
-pub(super) fn to_usize(number: u64) -> usize {
+fn to_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// Reads so many bytes, and takes memory only as they come.
-pub(super) fn read_more(reader: &mut dyn Read, bytes: &mut Vec<u8>, count: u64) -> io::Result<()> {
+fn read_more(reader: &mut dyn Read, bytes: &mut Vec<u8>, count: u64) -> io::Result<()> {
     if reader.take(count).read_to_end(bytes)? as u64 == count {
         return Ok(());
     }
@@ -199,7 +199,7 @@ pub(super) fn read_more(reader: &mut dyn Read, bytes: &mut Vec<u8>, count: u64) 
 }
 
 /// What [`Found`] keeps beside name, version and files.
-pub(super) fn read_metadata(
+fn read_metadata(
     metadata: &PackageMetadata,
     found: &mut Found,
 ) -> std::result::Result<(), rpm::Error> {
@@ -261,7 +261,7 @@ fn capability(need: rpm::Dependency) -> Capability {
 }
 
 /// The files of a cpio archive in the "new ASCII" format, cpio(5).
-pub(super) fn read_payload(mut reader: impl Read, contents: &mut dyn Contents) -> io::Result<()> {
+fn read_payload(mut reader: impl Read, contents: &mut dyn Contents) -> io::Result<()> {
     let invalid = || io::Error::new(io::ErrorKind::InvalidData, "its payload is no cpio archive");
     // of a file with several names only the last has the content
     let mut names_of: BTreeMap<u64, Vec<String>> = BTreeMap::new();
@@ -308,7 +308,7 @@ pub(super) fn read_payload(mut reader: impl Read, contents: &mut dyn Contents) -
     Ok(())
 }
 
-pub(super) fn skip(reader: &mut dyn Read, count: u64) -> io::Result<()> {
+fn skip(reader: &mut dyn Read, count: u64) -> io::Result<()> {
     if io::copy(&mut reader.take(count), &mut io::sink())? == count {
         return Ok(());
     }

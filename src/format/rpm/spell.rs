@@ -35,7 +35,7 @@ pub(super) const LESS: u32 = 1 << 1;
 
 pub(super) const EQUAL: u32 = 1 << 3;
 
-pub(super) const INTERPRETER: u32 = 1 << 8;
+const INTERPRETER: u32 = 1 << 8;
 
 pub(super) const RPMLIB: u32 = 1 << 24;
 
@@ -181,7 +181,7 @@ pub(super) fn version(version: &Version) -> String {
     format!("{}{pre}", mapped(&version.upstream))
 }
 
-pub(super) fn mapped(text: &str) -> String {
+fn mapped(text: &str) -> String {
     text.replace('_', "__").replace('-', "_")
 }
 

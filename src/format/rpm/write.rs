@@ -20,10 +20,10 @@ use crate::output::Stream;
 use crate::package::{Codec, Compression, Entry, EntryKind, Package, Payload, RelationKind, Role};
 
 /// The hexadecimal text of a SHA-256 digest, before it is known.
-pub(super) const UNKNOWN_SHA256: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+const UNKNOWN_SHA256: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// SHA-256 in the numbering of OpenPGP (RFC 9580, 9.5), which rpm uses.
-pub(super) const SHA256: u32 = 8;
+const SHA256: u32 = 8;
 
 /// Writes lead and headers into the hole that was left for them.
 pub(super) fn fill(stream: &mut dyn Stream, hole: u64, bytes: &[u8]) -> io::Result<()> {
@@ -107,7 +107,7 @@ pub(super) fn assembled(package: &Package, tags: Tags, digests: &Digests, large:
     [super::header::lead(&name, is_source), signature.encoded(), header].concat()
 }
 
-pub(super) fn header_tags(package: &Package, digests: &Digests) -> Tags {
+fn header_tags(package: &Package, digests: &Digests) -> Tags {
     let mut tags = Tags::default();
     identity(&mut tags, package);
     let source =
@@ -239,24 +239,24 @@ pub(super) fn hexadecimal(digest: &FileDigest) -> String {
     halves.iter().map(|half| format!("{:032x}", u128::from_be_bytes(*half))).collect()
 }
 
-pub(super) fn link_target(entry: &Entry) -> &str {
+fn link_target(entry: &Entry) -> &str {
     if let EntryKind::Symlink { target } = &entry.kind { target } else { "" }
 }
 
 /// `RPMFILE_DOC` (`rpmfiles.h`).
-pub(super) fn file_flags(entry: &Entry) -> u32 {
+fn file_flags(entry: &Entry) -> u32 {
     match (entry.role, is_file(entry)) {
         (Role::Documentation, true) => 1 << 1,
         _ => 0,
     }
 }
 
-pub(super) fn folder_and_name(path: &str) -> (&str, &str) {
+fn folder_and_name(path: &str) -> (&str, &str) {
     path.rsplit_once('/').unwrap_or(("", path))
 }
 
 /// The paths as a list of folders, and for each file its name and the index of its folder.
-pub(super) fn directories(tags: &mut Tags, entries: &[Entry], top: &str) {
+fn directories(tags: &mut Tags, entries: &[Entry], top: &str) {
     use IndexTag as T;
     let mut names: Vec<String> = Vec::new();
     let mut index_of = std::collections::HashMap::new();
