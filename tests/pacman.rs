@@ -219,3 +219,14 @@ fn all_formats_and_a_special_one_are_written() {
         assert_eq!(names.iter().filter(|name| name.to_str().unwrap().ends_with(end)).count(), 1, "{names:?}");
     }
 }
+
+#[test]
+fn compiled_modules_are_refused_before_anything_is_compiled() {
+    let out = tempfile::tempdir().unwrap();
+    let driver = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/greeter");
+    let words = ["--prebuilt", "-k", "6.1.0-1-amd64", "-f", "pacman", "-o"];
+    let made = Command::new(KPKG).args(words).arg(out.path().join("dist")).arg(driver).output().unwrap();
+    let text = String::from_utf8_lossy(&made.stderr);
+    assert!(made.status.code() == Some(2) && text.contains("`pacman` has no prebuilt packages"), "{text}");
+    assert!(!out.path().join("dist").exists());
+}

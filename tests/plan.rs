@@ -402,6 +402,18 @@ fn prebuilt(target: &str, combine: bool) -> Vec<Package> {
     plan::plan_prebuilt(&driver, &[], &profile, &request, &compiled(&releases), &templates).unwrap().packages
 }
 
+/// As the generators of kernel-srpm-macros and of rpm-config-SUSE write it; a .deb has a field of its own for hardware.
+#[test]
+fn an_rpm_offers_what_its_modules_are_and_are_for() {
+    let offers = |target: &str| {
+        let packages = prebuilt(target, false);
+        packages[0].offers.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let hardware = "modalias(pci:v00001234d*sv*sd*bc*sc*i*) = 1.2.0";
+    assert_eq!(offers("rpm"), ["kmod(greeter.ko)", hardware, "kmod(greeter_echo.ko)", hardware]);
+    assert!(offers("deb").is_empty());
+}
+
 /// What decides where packages of modules go and what they bring along: names, relations, paths; by package.
 fn prebuilt_text(target: &str) -> String {
     let mut text = String::new();

@@ -604,6 +604,15 @@ fn debug_information_has_a_package_of_its_own() {
     let names = case.tree.names("out");
     assert!(names.contains(&"toy-modules-6.1.0-1-toy-dbg_1.0-1_amd64.deb".to_owned()), "{names:?}");
     assert!(names.contains(&"kmod-toy-6.1.0-1-toy-debuginfo-1.0-1.x86_64.rpm".to_owned()), "{names:?}");
+    for name in
+        ["toy-modules-6.1.0-1-toy-dbg_1.0-1_amd64.deb", "kmod-toy-6.1.0-1-toy-debuginfo-1.0-1.x86_64.rpm"]
+    {
+        let path = case.tree.path().join("out").join(name);
+        let package = kpkg::read_package(&path).unwrap().unwrap();
+        // where debuggers look for it, next to `/lib/modules`
+        let place = "/usr/lib/debug/lib/modules/6.1.0-1-toy/toy.ko.debug";
+        assert!(package.files.iter().any(|file| file.path == place), "{name}: {:?}", package.files);
+    }
     let key = case.tree.names("cache/builds").remove(0);
     let build = case.tree.path().join("cache/builds").join(key);
     let stripped = fs::read(build.join("toy.ko")).unwrap();
