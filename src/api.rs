@@ -2,14 +2,13 @@
 //!
 //! Decides nothing: each function is the way that the program itself goes, in one call.
 
-use std::io::{self, Read};
 use std::path::Path;
 
 use crate::build::{self, Artifact, Options};
 use crate::diagnostic::Diagnostic;
 use crate::dkms::{self, Conf, Facts, Inputs};
 use crate::error::Result;
-use crate::format::{self, Contents, Found};
+use crate::format::{self, Found, Nobody};
 use crate::input::Input;
 
 /// Packages the driver in a folder, as `kpkg FOLDER` does: the artifacts, which are in
@@ -55,20 +54,7 @@ pub fn package_folder(folder: &Path, options: &Options) -> Result<(Vec<Artifact>
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn read_package(path: &Path) -> Result<Option<Found>> {
-    format::open(path, &mut Names)
-}
-
-/// A reader that wants the content of no file.
-struct Names;
-
-impl Contents for Names {
-    fn wants(&self, _path: &str) -> bool {
-        false
-    }
-
-    fn take(&mut self, _path: &str, _content: &mut dyn Read) -> io::Result<()> {
-        Ok(())
-    }
+    format::open(path, &mut Nobody)
 }
 
 /// What a dkms.conf says on a machine, as dkms derives it; what cannot be known there is unknown, and a finding says why. Runs nothing.

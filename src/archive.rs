@@ -2,6 +2,7 @@
 //!
 //! Shared by the families; knows neither packages of a format nor where artifacts go.
 
+mod again;
 mod compress;
 mod md5;
 mod sha256;
@@ -15,6 +16,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::output::Means;
 use crate::package::{Codec, Compression, Content, Entry, EntryKind};
+pub use again::{Contents, Part, Same, codec_of, compression_of, exchange_tar};
 pub use compress::{Compressor, gzip};
 pub use md5::Md5s;
 pub use sha256::Sha256s;
@@ -314,6 +316,16 @@ pub struct TarEntry {
     pub target: Option<String>,
     /// The entry that this one is another name of.
     pub same_as: Option<String>,
+    /// Its headers as they stand there, with those that hold long names; its own is the last.
+    pub headers: Vec<u8>,
+}
+
+impl TarEntry {
+    /// Its place below the root, with a slash in front and none behind.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("/{}", self.name.trim_start_matches("./").trim_end_matches('/'))
+    }
 }
 
 /// How long a name may be in a tar that is read, and how much an extended header may hold.
@@ -329,6 +341,7 @@ pub fn read_tar(
 ) -> io::Result<()> {
     let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
     let (mut long_name, mut long_link) = (None, None);
+    let mut headers = Vec::new();
     for (count, entry) in tar::Archive::new(reader).entries()?.raw(true).enumerate() {
         if count >= most {
             return Err(invalid(format!("it has more than {most} entries")));
@@ -336,12 +349,15 @@ pub fn read_tar(
         let mut entry = entry?;
         let header = entry.header().clone();
         let kind = header.entry_type();
+        headers.extend(header.as_bytes());
         if kind.is_gnu_longname() || kind.is_gnu_longlink() || kind.is_pax_local_extensions() {
             if header.entry_size()? > LONG {
                 return Err(invalid("one of its names is too long".to_owned()));
             }
             let mut bytes = Vec::new();
             entry.read_to_end(&mut bytes)?;
+            headers.extend(&bytes);
+            tar_padding(&mut headers, bytes.len() as u64)?;
             if kind.is_pax_local_extensions() {
                 for extension in tar::PaxExtensions::new(&bytes) {
                     let extension = extension?;
@@ -360,6 +376,8 @@ pub fn read_tar(
             continue;
         }
         if kind.is_pax_global_extensions() {
+            let size = entry.take(LONG).read_to_end(&mut headers)?;
+            tar_padding(&mut headers, size as u64)?;
             continue;
         }
         let named = |name: Option<&str>, id: u64| match name {
@@ -382,6 +400,7 @@ pub fn read_tar(
             is_file: kind.is_file(),
             target: link.clone().filter(|_| kind.is_symlink()),
             same_as: link.filter(|_| kind.is_hard_link()),
+            headers: std::mem::take(&mut headers),
         };
         look(found, &mut entry)?;
     }

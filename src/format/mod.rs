@@ -13,7 +13,7 @@ use std::path::Path;
 
 use crate::archive::TarEntry;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::output::Output;
 use crate::package::{Content, EntryKind, Package, Payload, Relation, Version, When};
 
@@ -57,6 +57,27 @@ pub trait Family: Sync {
 
     /// Writes the artifacts.
     fn write(&self, package: &Package, out: &mut dyn Output) -> Result<()>;
+
+    /// Writes a finished package again, under its name, with other contents where there are some: what it says of these follows, everything
+    /// else stays. Gives the names of the signatures that are void then and were left out.
+    #[cfg_attr(not(feature = "internals"), allow(dead_code, reason = "for what changes finished packages"))]
+    fn rewrite(&self, path: &Path, exchange: &Exchange, out: &mut dyn Output) -> Result<Vec<String>>;
+}
+
+/// What a finished package holds instead of what it held.
+#[derive(Debug, Clone, Default)]
+pub struct Exchange {
+    /// Contents of regular files, by absolute path.
+    pub files: BTreeMap<String, Content>,
+    /// Texts of maintainer scripts, by the names of [`FoundScript`].
+    pub scripts: BTreeMap<String, String>,
+}
+
+impl Exchange {
+    #[cfg_attr(not(feature = "internals"), allow(dead_code, reason = "as `Family::rewrite`"))]
+    fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.scripts.is_empty()
+    }
 }
 
 /// Somebody who looks at the files of a package while it is read.
@@ -192,7 +213,7 @@ fn take_entry(
     contents: &mut dyn Contents,
     checksum: impl FnOnce(&str) -> Option<String>,
 ) -> io::Result<FoundFile> {
-    let path = format!("/{}", entry.name.trim_start_matches("./").trim_end_matches('/'));
+    let path = entry.path();
     if entry.is_file && contents.wants(&path) {
         contents.take(&path, content)?;
     }
@@ -224,6 +245,58 @@ pub fn open(path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>> {
         }
     }
     Ok(None)
+}
+
+/// Writes a finished package again, as [`Family::rewrite`] does; nothing where no family knows it. What is to be exchanged has to be there.
+#[cfg_attr(not(feature = "internals"), allow(dead_code, reason = "as `Family::rewrite`"))]
+pub fn rewrite(path: &Path, exchange: &Exchange, out: &mut dyn Output) -> Result<Option<Vec<String>>> {
+    let mut several = SeveralNames::default();
+    let Some(found) = open(path, &mut several)? else { return Ok(None) };
+    if let Some(name) = exchange.files.keys().find(|path| several.0.contains(*path)) {
+        let text = format!("`{}` is one of several names of a file, which cannot be exchanged in", name.escape_debug());
+        return Err(Error::usage(text).at(path));
+    }
+    let is_file = |file: &&FoundFile| matches!(file.kind, EntryKind::File { .. });
+    let files: BTreeSet<_> = found.files.iter().filter(is_file).map(|file| &file.path).collect();
+    let scripts: BTreeSet<_> = found.scripts.iter().map(|script| &script.name).collect();
+    let lacking = exchange.files.keys().find(|path| !files.contains(path));
+    if let Some(name) = lacking.or_else(|| exchange.scripts.keys().find(|name| !scripts.contains(name))) {
+        return Err(Error::usage(format!("there is no `{}` to exchange in", name.escape_debug())).at(path));
+    }
+    let Some(family) = for_format(found.format) else { return Ok(None) };
+    family.rewrite(path, exchange, out).map(Some)
+}
+
+/// A reader that wants the content of no file.
+pub struct Nobody;
+
+impl Contents for Nobody {
+    fn wants(&self, _path: &str) -> bool {
+        false
+    }
+
+    fn take(&mut self, _path: &str, _content: &mut dyn Read) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The files that have several names.
+#[derive(Default)]
+struct SeveralNames(BTreeSet<String>);
+
+impl Contents for SeveralNames {
+    fn wants(&self, _path: &str) -> bool {
+        true
+    }
+
+    fn take(&mut self, _path: &str, _content: &mut dyn Read) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn same(&mut self, path: &str, as_path: &str) -> io::Result<()> {
+        self.0.extend([path.to_owned(), as_path.to_owned()]);
+        Ok(())
+    }
 }
 
 /// The family that writes `format`.

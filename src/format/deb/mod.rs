@@ -4,6 +4,7 @@
 
 mod implied;
 mod read;
+mod rewrite;
 mod source;
 mod spell;
 mod values;
@@ -11,7 +12,7 @@ mod write;
 
 use std::path::Path;
 
-use super::{Contents, Family, Format, Found, TOO_LARGE, UNSPEAKABLE_SCRIPT};
+use super::{Contents, Exchange, Family, Format, Found, TOO_LARGE, UNSPEAKABLE_SCRIPT};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 use crate::output::Output;
@@ -101,5 +102,9 @@ impl Family for Deb {
             stream.append(&mut data).map_err(failed)?;
             ar_padding(stream, length).map_err(failed)
         })
+    }
+
+    fn rewrite(&self, path: &Path, exchange: &Exchange, out: &mut dyn Output) -> Result<Vec<String>> {
+        rewrite::rewrite(path, exchange, out)
     }
 }

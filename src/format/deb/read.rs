@@ -3,7 +3,6 @@
 //! Must not hold what it reads but for control files; nothing of a foreign package is trusted.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::Path;
 
@@ -17,7 +16,7 @@ use crate::package::{Bound, Capability, Comparison, Relation, RelationKind, When
 const SCRIPTS: [&str; 5] = ["preinst", "postinst", "prerm", "postrm", "config"];
 
 /// The most that is read of a list of checksums: 300,000 files of headers fit.
-const SUMS: u64 = 64 << 20;
+pub(super) const SUMS: u64 = 64 << 20;
 
 /// Reads a `.deb`: the members of deb(5), their tars, and of the contents what [`Found`] keeps.
 pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Option<Found>> {
@@ -26,7 +25,7 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Optio
     if file.read_exact(&mut magic).is_err() || &magic != b"!<arch>\n" {
         return Ok(None);
     }
-    check_names(&mut file)?;
+    members(&mut file)?;
     file.rewind()?;
     let mut found = Found { format: "deb", ..Found::default() };
     let mut archive = ar::Archive::new(io::BufReader::new(file));
@@ -83,21 +82,38 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Optio
     Ok(Some(found))
 }
 
-/// Fails on a member whose name stands elsewhere, `/99`: deb(5) has none, and the ar crate panics where that place is not there.
-fn check_names(file: &mut File) -> io::Result<()> {
-    let mut header = [0; 60];
+/// A member as it stands in the file.
+pub(super) struct ArMember {
+    /// Its header, 60 bytes.
+    pub(super) header: [u8; 60],
+    /// Where its content begins, and how many bytes that has.
+    pub(super) at: u64,
+    pub(super) size: u64,
+}
+
+impl ArMember {
+    /// Its name, without what ends it.
+    pub(super) fn name(&self) -> String {
+        String::from_utf8_lossy(&self.header[..16]).trim_end().trim_end_matches('/').to_owned()
+    }
+}
+
+/// The members. Fails on one whose name stands elsewhere, `/99`: deb(5) has none, and the ar crate panics where that place is not there.
+pub(super) fn members(file: &mut (impl Read + Seek)) -> io::Result<Vec<ArMember>> {
+    let (mut members, mut header) = (Vec::new(), [0; 60]);
     loop {
         match file.read_exact(&mut header) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(members),
             read => read?,
         }
         if header[0] == b'/' && header[1].is_ascii_digit() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a member has no name of its own"));
         }
-        let size = std::str::from_utf8(&header[48..58]).ok().and_then(|size| size.trim().parse::<u32>().ok());
+        let size = std::str::from_utf8(&header[48..58]).ok().and_then(|size| size.trim().parse::<i64>().ok());
         // what is no number is told by who reads the members
-        let Some(size) = size else { return Ok(()) };
-        file.seek_relative(i64::from(size) + i64::from(size % 2))?;
+        let Some(size) = size.filter(|size| *size >= 0) else { return Ok(members) };
+        members.push(ArMember { header, at: file.stream_position()?, size: size.cast_unsigned() });
+        file.seek_relative(size + size % 2)?;
     }
 }
 

@@ -3,12 +3,13 @@
 //! Writes without makepkg. Never renders a template and never decides what is in a package.
 
 mod read;
+mod rewrite;
 mod spell;
 mod write;
 
 use std::path::Path;
 
-use super::{Contents, Family, Format, Found, UNSPEAKABLE_SCRIPT};
+use super::{Contents, Exchange, Family, Format, Found, UNSPEAKABLE_SCRIPT};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 use crate::output::Output;
@@ -64,5 +65,9 @@ impl Family for Pacman {
 
     fn write(&self, package: &Package, out: &mut dyn Output) -> Result<()> {
         write::write(package, &self.artifacts(package).remove(0), out)
+    }
+
+    fn rewrite(&self, path: &Path, exchange: &Exchange, out: &mut dyn Output) -> Result<Vec<String>> {
+        rewrite::rewrite(path, exchange, out).map(|()| Vec::new())
     }
 }

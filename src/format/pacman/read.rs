@@ -15,7 +15,7 @@ use crate::package::{Bound, Capability, Comparison, Relation};
 /// What describes a package, in its root: one of them comes first.
 const OWN: [&str; 5] = [".BUILDINFO", ".CHANGELOG", ".INSTALL", ".MTREE", ".PKGINFO"];
 /// The most that is read of an mtree, unpacked.
-const MTREE: u64 = 64 << 20;
+pub(super) const MTREE: u64 = 64 << 20;
 
 /// Reads a `.pkg.tar`; nothing where the first member is none that describes a package.
 pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Option<Found>> {
@@ -138,7 +138,7 @@ fn read_sums(text: &str) -> BTreeMap<String, String> {
 }
 
 /// A word with bytes in octal digits as mtree(5) writes them.
-fn unquoted(word: &str) -> String {
+pub(super) fn unquoted(word: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = word.as_bytes();
     while let [first, others @ ..] = rest {

@@ -18,14 +18,20 @@ use crate::package::{Entry, EntryKind, Package, When};
 
 /// MD5, which pacman before 6.1 compares, and SHA-256 of a file, in hexadecimal digits.
 #[derive(PartialEq, Eq)]
-struct Digests {
-    md5: String,
-    sha256: String,
+pub(super) struct Digests {
+    pub(super) md5: String,
+    pub(super) sha256: String,
 }
 
 /// Bytes on their way, for both.
 #[derive(Default)]
-struct Hashers(Md5, Sha256);
+pub(super) struct Hashers(Md5, Sha256);
+
+impl Hashers {
+    pub(super) fn finish(self) -> Digests {
+        Digests { md5: format!("{:x}", self.0.finalize()), sha256: format!("{:x}", self.1.finalize()) }
+    }
+}
 
 impl archive::Tap for Hashers {
     fn see(&mut self, bytes: &[u8]) {
@@ -65,7 +71,7 @@ pub(super) fn write(package: &Package, name: &str, out: &mut dyn Output) -> Resu
     })
 }
 
-const MTREE: &str = ".MTREE";
+pub(super) const MTREE: &str = ".MTREE";
 
 /// Copies the bytes of a file, and gives their digests; nothing for what has none.
 fn copied(item: &Item<'_>, out: &mut dyn Write, means: &Means, name: &str) -> Result<Option<Digests>> {
@@ -79,8 +85,7 @@ fn copied(item: &Item<'_>, out: &mut dyn Write, means: &Means, name: &str) -> Re
             out.write_all(text).map_err(failed)?;
         }
     }
-    let Hashers(md5, sha256) = seen;
-    Ok(Some(Digests { md5: format!("{:x}", md5.finalize()), sha256: format!("{:x}", sha256.finalize()) }))
+    Ok(Some(seen.finish()))
 }
 
 /// What describes the package, and its payload with every folder above it, in byte order.

@@ -9,6 +9,10 @@ const MAGIC: [u8; 8] = [0x8e, 0xad, 0xe8, 1, 0, 0, 0, 0];
 /// An entry of the index: tag, type, offset and count.
 const ENTRY: usize = 16;
 
+/// The regions of the two headers.
+pub(super) const SIGNATURES: u32 = IndexSignatureTag::HEADER_SIGNATURES as u32;
+pub(super) const IMMUTABLE: u32 = IndexTag::RPMTAG_HEADERIMMUTABLE as u32;
+
 /// The types of data.
 const INT16: u32 = 3;
 const INT32: u32 = 4;
@@ -19,6 +23,7 @@ const STRING_ARRAY: u32 = 8;
 const I18NSTRING: u32 = 9;
 
 /// Data of a tag.
+#[derive(Clone)]
 struct Entry {
     tag: u32,
     kind: u32,
@@ -27,8 +32,87 @@ struct Entry {
 }
 
 /// Collects the entries of a header.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct Tags(Vec<Entry>);
+
+/// The entries of a header that was read, to be changed.
+impl Tags {
+    /// Those of a header whose index was checked, `region` being the tag of the region that they all belong to. Nothing when they would not
+    /// lie there in the same way again.
+    pub(super) fn parse(bytes: &[u8], region: u32) -> Option<Self> {
+        let number = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
+        let at = |at: usize| Some(number(at)? as usize);
+        let start = MAGIC.len() + 8;
+        let store = bytes.get(start + at(MAGIC.len())? * ENTRY..)?;
+        let mut tags = Self::default();
+        for entry in 1..at(MAGIC.len())? {
+            let entry = start + entry * ENTRY;
+            let (tag, kind, count) = (number(entry)?, number(entry + 4)?, at(entry + 12)?);
+            let data = store.get(at(entry + 8)?..)?;
+            let length = match kind {
+                INT16 => count * 2,
+                INT32 => count * 4,
+                INT64 => count * 8,
+                STRING | STRING_ARRAY | I18NSTRING => {
+                    let ends = data.iter().enumerate().filter(|(_, byte)| **byte == 0);
+                    ends.map(|(at, _)| at + 1).nth(count.checked_sub(1)?)?
+                }
+                _ => count,
+            };
+            tags.push(tag, kind, count, data.get(..length)?.to_vec());
+        }
+        (tags.clone().encoded(region) == bytes).then_some(tags)
+    }
+
+    pub(super) fn has(&self, tag: u32) -> bool {
+        self.0.iter().any(|entry| entry.tag == tag)
+    }
+
+    /// The strings of a tag.
+    pub(super) fn strings_of(&self, tag: u32) -> Vec<&[u8]> {
+        let entry = self.0.iter().find(|entry| entry.tag == tag);
+        let data = entry.map(|entry| entry.data.as_slice()).unwrap_or_default();
+        data.strip_suffix(&[0]).into_iter().flat_map(|data| data.split(|byte| *byte == 0)).collect()
+    }
+
+    /// The numbers of a tag, of 32 or 64 bits.
+    pub(super) fn numbers_of(&self, tag: u32) -> Vec<u64> {
+        let entry = self.0.iter().find(|entry| entry.tag == tag);
+        let width = entry.map_or(1, |entry| if entry.kind == INT64 { 8 } else { 4 });
+        let number = |bytes: &[u8]| bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+        entry.map(|entry| entry.data.chunks_exact(width).map(number).collect()).unwrap_or_default()
+    }
+
+    /// Other strings for a tag that is there.
+    pub(super) fn set_strings<T: AsRef<[u8]>>(&mut self, tag: u32, texts: impl IntoIterator<Item = T>) {
+        let text = |text: T| text.as_ref().iter().copied().chain([0]).collect::<Vec<_>>();
+        let data = texts.into_iter().flat_map(text).collect();
+        self.set(tag, data);
+    }
+
+    /// Other numbers for a tag that is there, as wide as those; false where one needs more.
+    pub(super) fn set_numbers(&mut self, tag: u32, numbers: &[u64]) -> bool {
+        let is_wide = self.0.iter().any(|entry| entry.tag == tag && entry.kind == INT64);
+        let skipped = if is_wide { 0 } else { 4 };
+        let data = numbers.iter().flat_map(|number| number.to_be_bytes().into_iter().skip(skipped)).collect();
+        self.set(tag, data);
+        is_wide || numbers.iter().all(|number| u32::try_from(*number).is_ok())
+    }
+
+    /// Other bytes for a tag that is there.
+    pub(super) fn set(&mut self, tag: u32, data: Vec<u8>) {
+        if let Some(entry) = self.0.iter_mut().find(|entry| entry.tag == tag) {
+            entry.data = data;
+        }
+    }
+
+    /// Takes a tag out; whether it was there.
+    pub(super) fn remove(&mut self, tag: u32) -> bool {
+        let count = self.0.len();
+        self.0.retain(|entry| entry.tag != tag);
+        self.0.len() < count
+    }
+}
 
 impl Tags {
     fn push(&mut self, tag: u32, kind: u32, count: usize, data: Vec<u8>) {
@@ -81,7 +165,14 @@ impl Tags {
 
     /// The header of a package.
     pub(super) fn header(self) -> Vec<u8> {
-        self.encoded(IndexTag::RPMTAG_HEADERIMMUTABLE as u32)
+        self.encoded(IMMUTABLE)
+    }
+
+    /// A signature header, filled up to a multiple of 8 bytes.
+    pub(super) fn signature(self) -> Vec<u8> {
+        let mut bytes = self.encoded(SIGNATURES);
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
+        bytes
     }
 
     /// The entries in the order of their tags, and before them the region that they all belong to.
@@ -137,7 +228,7 @@ pub(super) struct Signature {
 }
 
 impl Signature {
-    /// The signature header, filled up to a multiple of 8 bytes. SHA-1 (269) and SHA-256 (273) of the header, and the sizes. No MD5 over
+    /// The signature header. SHA-1 (269) and SHA-256 (273) of the header, and the sizes. No MD5 over
     /// header and payload: it would need the header before the payload, and rpm 4.14 and later verify the payload by its digest in
     /// the header instead.
     pub(super) fn encoded(&self) -> Vec<u8> {
@@ -152,9 +243,7 @@ impl Signature {
             tags.push(1000, INT32, 1, small(self.size));
             tags.push(1007, INT32, 1, small(self.payload));
         }
-        let mut bytes = tags.encoded(IndexSignatureTag::HEADER_SIGNATURES as u32);
-        bytes.resize(bytes.len().next_multiple_of(8), 0);
-        bytes
+        tags.signature()
     }
 }
 

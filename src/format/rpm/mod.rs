@@ -4,17 +4,19 @@
 //! a hole is left, the payload is streamed, and the header is written last. Never renders a template and never decides what is in
 //! a package. Sources of the rules: rpm's `include/rpm/rpmtag.h`, `docs/manual/format_v4.md`, and rpmbuild 4.18's own output.
 
+mod cpio;
 mod header;
 mod payload;
 mod read;
 mod relation;
+mod rewrite;
 mod source;
 mod spell;
 mod write;
 
 use std::path::Path;
 
-use super::{Contents, Family, Format, Found, TOO_LARGE, UNSPEAKABLE_SCRIPT};
+use super::{Contents, Exchange, Family, Format, Found, TOO_LARGE, UNSPEAKABLE_SCRIPT};
 use crate::archive;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
@@ -111,5 +113,9 @@ impl Family for Rpm {
             let digests = write_payload(package, stream, &means, &failed)?;
             fill(stream, hole, &metadata(package, &digests)).map_err(failed)
         })
+    }
+
+    fn rewrite(&self, path: &Path, exchange: &Exchange, out: &mut dyn Output) -> Result<Vec<String>> {
+        rewrite::rewrite(path, exchange, out)
     }
 }

@@ -34,7 +34,7 @@ pub(super) const TRAILER: &str = "TRAILER!!!";
 pub(super) const NEWC_HEADER: u64 = 110;
 
 /// rpm's header for packages with large files: a magic number and the index of the file in the header's lists.
-const STRIPPED_HEADER: u64 = 14;
+pub(super) const STRIPPED_HEADER: u64 = 14;
 
 pub(super) fn cpio_padding(length: u64) -> u64 {
     archive::padding(length, 4)

@@ -10,8 +10,9 @@ use digest::Digest;
 use rpm::{DependencyFlags, IndexSignatureTag, IndexTag, PackageMetadata};
 use sha2::Sha256;
 
-use super::super::{Contents, ENTRIES, Found, FoundFile, FoundScript, kind_of};
+use super::super::{Contents, Found, FoundFile, FoundScript, kind_of};
 use super::LARGEST_HEADER;
+use super::cpio::read_cpio;
 use crate::archive;
 use crate::beneath::open_regular;
 use crate::error::{Error, Result};
@@ -99,7 +100,7 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<Fo
     if found.files.iter().any(|file| contents.wants(&file.path)) {
         let mut stored = Hashed { inner: file, sha256: Sha256::new() };
         let reader = archive::decompressed(&mut stored).map_err(unreadable)?;
-        read_payload(reader, contents).map_err(unreadable)?;
+        read_payload(reader, &found.files, contents).map_err(unreadable)?;
         io::copy(&mut stored, &mut io::sink()).map_err(unreadable)?;
         let stated =
             header.get_entry_data_as_string_array(IndexTag::RPMTAG_PAYLOADSHA256).unwrap_or_default();
@@ -117,7 +118,7 @@ fn damaged(what: &str) -> Error {
         .hint("fetch the file again")
 }
 
-fn hex(digest: impl AsRef<[u8]>) -> String {
+pub(super) fn hex(digest: impl AsRef<[u8]>) -> String {
     digest.as_ref().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
@@ -135,10 +136,12 @@ impl<R: Read> Read for Hashed<R> {
     }
 }
 
+/// How long the lead is.
+pub(super) const LEAD: usize = 96;
+
 /// Lead, signature header and header as they stand in the file, and where the header begins, when every entry of their indexes lies
 /// within its store: the `rpm` crate, which reads them next, takes that for granted.
-fn read_headers(reader: &mut dyn Read) -> io::Result<(Vec<u8>, usize)> {
-    const LEAD: usize = 96;
+pub(super) fn read_headers(reader: &mut dyn Read) -> io::Result<(Vec<u8>, usize)> {
     let mut bytes = vec![0; LEAD];
     reader.read_exact(&mut bytes)?;
     let mut begin = 0;
@@ -260,57 +263,23 @@ fn capability(need: rpm::Dependency) -> Capability {
     Capability { name: need.name, bound: Some((comparison, Bound::Native(need.version))) }
 }
 
-/// The files of a cpio archive in the "new ASCII" format, cpio(5).
-fn read_payload(mut reader: impl Read, contents: &mut dyn Contents) -> io::Result<()> {
-    let invalid = || io::Error::new(io::ErrorKind::InvalidData, "its payload is no cpio archive");
+/// Shows the files of a payload.
+fn read_payload(reader: impl Read, files: &[FoundFile], contents: &mut dyn Contents) -> io::Result<()> {
     // of a file with several names only the last has the content
     let mut names_of: BTreeMap<u64, Vec<String>> = BTreeMap::new();
-    for _ in 0..ENTRIES {
-        let mut head = [0; 110];
-        reader.read_exact(&mut head)?;
-        if !matches!(&head[..6], b"070701" | b"070702") {
-            // large files have a format of rpm's own, without names
+    let end = read_cpio(reader, files, &mut |entry, content| {
+        if !entry.is_file || !contents.wants(&entry.path) {
             return Ok(());
         }
-        let number = |at: usize| {
-            let text = std::str::from_utf8(&head[at..at + 8]).ok()?;
-            u64::from_str_radix(text, 16).ok()
-        };
-        let (size, name_size) = (number(54).ok_or_else(invalid)?, number(94).ok_or_else(invalid)?);
-        let (inode, links) = (number(6).ok_or_else(invalid)?, number(38).ok_or_else(invalid)?);
-        let is_file = number(14).ok_or_else(invalid)? & 0o170_000 == 0o100_000;
-        if name_size > 1 << 16 {
-            return Err(invalid());
+        if entry.links > 1 && entry.size == 0 {
+            names_of.entry(entry.inode).or_default().push(entry.path);
+            return Ok(());
         }
-        let mut name = vec![0; usize::try_from(name_size).map_err(|_| invalid())?];
-        reader.read_exact(&mut name)?;
-        skip(&mut reader, archive::padding(110 + name_size, 4))?;
-        let name = String::from_utf8_lossy(&name).trim_end_matches('\0').to_owned();
-        if name == "TRAILER!!!" {
-            break;
+        contents.take(&entry.path, content)?;
+        for name in names_of.remove(&entry.inode).unwrap_or_default() {
+            contents.same(&name, &entry.path)?;
         }
-        let path = format!("/{}", name.trim_start_matches("./").trim_start_matches('/'));
-        let wanted = is_file && contents.wants(&path);
-        if wanted && links > 1 && size == 0 {
-            names_of.entry(inode).or_default().push(path);
-            continue;
-        }
-        let mut content = (&mut reader).take(size);
-        if wanted {
-            contents.take(&path, &mut content)?;
-            for name in names_of.remove(&inode).unwrap_or_default() {
-                contents.same(&name, &path)?;
-            }
-        }
-        let left = content.limit();
-        skip(&mut reader, left + archive::padding(size, 4))?;
-    }
-    Ok(())
-}
-
-fn skip(reader: &mut dyn Read, count: u64) -> io::Result<()> {
-    if io::copy(&mut reader.take(count), &mut io::sink())? == count {
-        return Ok(());
-    }
-    Err(io::ErrorKind::UnexpectedEof.into())
+        Ok(())
+    });
+    end.map(drop)
 }
