@@ -10,6 +10,7 @@ use crate::dkms::{self, Conf, Facts, Inputs};
 use crate::error::Result;
 use crate::format::{self, Found, Nobody};
 use crate::input::Input;
+use crate::jobs::BuildPlan;
 
 /// Packages the driver in a folder, as `kpkg FOLDER` does: the artifacts, which are in
 /// `options.output`, and what there is to say about the driver. An error
@@ -36,6 +37,22 @@ pub fn package_folder(folder: &Path, options: &Options) -> Result<(Vec<Artifact>
         findings.extend(prepared.diagnostics);
     }
     Ok((artifacts, findings))
+}
+
+/// What [`package_folder`] would make of a folder, job by job, with a key for each that every machine computes alike: the plan may be sent
+/// to others, as JSON, and a job whose key is known is done. Compiles and writes nothing.
+///
+/// ```
+/// let options = kpkg::Options { formats: vec!["deb".into(), "rpm".into()], stamp: Some(1), ..Default::default() };
+/// let plan = kpkg::plan_folder("examples/greeter".as_ref(), &options)?;
+/// let jobs: Vec<_> = plan.jobs.iter().map(|job| (job.target.as_str(), job.format.as_str())).collect();
+/// assert_eq!(jobs, [("deb", "deb"), ("rpm", "rpm")]);
+/// assert_ne!(plan.jobs[0].key, plan.jobs[1].key);
+/// # Ok::<(), kpkg::Error>(())
+/// ```
+pub fn plan_folder(folder: &Path, options: &Options) -> Result<BuildPlan> {
+    let input = Input::open(folder, None, &options.output, &options.means.stop)?;
+    build::plan(&input, options)
 }
 
 /// Reads a finished package of any format, ours or a foreign one: what it is, what it needs, its scripts and the names of its files.

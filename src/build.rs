@@ -22,6 +22,7 @@ use crate::finished::Finished;
 use crate::format::{self, Family, Format};
 use crate::headers::{Cache, HeaderPackage};
 use crate::input::{self, Input};
+use crate::jobs::{self, BuildPlan};
 use crate::kernel::{self, Kernel};
 use crate::lint;
 use crate::machine::Machine;
@@ -68,7 +69,7 @@ pub struct Options {
 }
 
 /// Which modules to compile, and how.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Prebuilt {
     /// Kernel releases, and the words `all` and `running`.
     pub kernels: Vec<String>,
@@ -83,7 +84,7 @@ pub struct Prebuilt {
     /// The folder for what is worth keeping.
     pub cache: PathBuf,
     /// How many compilers may run at once.
-    pub jobs: usize,
+    pub compilers: usize,
     /// How long one build may take.
     pub timeout: Duration,
     /// Whether the other kernels are built and packaged when one fails.
@@ -122,7 +123,7 @@ pub struct ForKernel {
 pub struct Prepared {
     pub driver: Driver,
     /// One for each package.
-    pub jobs: Vec<Job>,
+    pub packages: Vec<PlannedPackage>,
     /// How it went for each kernel, where modules were compiled.
     pub kernels: Vec<ForKernel>,
     /// Findings that do not stop it.
@@ -139,7 +140,7 @@ pub struct Prepared {
 }
 
 /// One package for one target.
-pub struct Job {
+pub struct PlannedPackage {
     /// For whom.
     pub target: Target,
     /// The format's name.
@@ -327,9 +328,65 @@ pub fn write_new(files: &[NewFile]) -> Result<()> {
 
 /// Reads the drivers of `input`, one unless all are asked for, and decides everything; with [`Options::prebuilt`] it compiles them.
 pub fn prepare(input: &Input, options: &Options, tell: Tell<'_>) -> Result<Vec<Prepared>> {
+    let (given, drivers) = read(input, options, tell)?;
+    let outcomes = given.compile_all(&drivers.iter().map(|read| &read.driver).collect::<Vec<_>>())?;
+    let siblings: Vec<_> = drivers.iter().map(|read| Sibling::of(&read.driver)).collect();
+    let mut prepared = Vec::new();
+    for (read, outcomes) in drivers.into_iter().zip(outcomes) {
+        prepared.push(prepare_driver(&given, read, &siblings, outcomes)?);
+    }
+    let packages = prepared.iter().flat_map(|prepared: &Prepared| &prepared.packages);
+    let names: Vec<_> =
+        packages.flat_map(|planned| &planned.artifacts).map(|path| path.display().to_string()).collect();
+    output::refuse_duplicates(names.iter().map(String::as_str))?;
+    Ok(prepared)
+}
+
+/// What [`prepare`] would make of the same, job by job; compiles nothing and writes nothing but unpacked headers.
+pub fn plan(input: &Input, options: &Options) -> Result<BuildPlan> {
+    // how many processors this machine has is no business of a plan
+    let mut options = options.clone();
+    if let Some(prebuilt) = &mut options.prebuilt {
+        prebuilt.machine = Machine { processors: Some(1), online_processors: Some(1), ..prebuilt.machine.clone() };
+    }
+    let options = &options;
+    let (given, drivers) = read(input, options, &|_| ())?;
+    let templates = Templates::new(&read_templates(options.templates.as_deref())?)?;
+    let digests = drivers.iter().map(|read| compile::source_digest(&read.driver, &options.means.stop));
+    let digests: Vec<String> = digests.collect::<Result<_>>()?;
+    let of = |index: usize| (&drivers[index].driver, digests[index].as_str());
+    let mut jobs = Vec::new();
+    for (index, OfDriver { driver, settings, .. }) in drivers.iter().enumerate() {
+        let others: Vec<_> = (0..drivers.len()).filter(|other| *other != index).map(of).collect();
+        let read_script = |path: &str| read_script(&settings.scripts, path);
+        for Aim { target, format, .. } in settings.aims.iter() {
+            let request = Request::new(&options.request, &settings.config, &target.family, &read_script)?;
+            let source = &digests[index];
+            let aim = jobs::Aim { driver, source, others: &others, target, format: format.name, request: &request };
+            let kernels = given.kernels.as_deref();
+            jobs.extend(jobs::of(&aim, kernels, &given.compile_options(), &templates)?);
+        }
+    }
+    Ok(BuildPlan::new(jobs))
+}
+
+/// A driver that was read.
+struct OfDriver {
+    found: Found,
+    settings: Settings,
+    driver: Driver,
+    findings: Vec<Diagnostic>,
+}
+
+/// Reads the drivers of `input`, and what is to be made of them.
+fn read<'a>(
+    input: &'a Input,
+    options: &'a Options,
+    tell: Tell<'a>,
+) -> Result<(Given<'a>, Vec<OfDriver>)> {
     let folder = input.folder.as_path();
-    let config = read_config(folder)?;
-    let aims = aims(options, &config)?;
+    let config = Arc::new(read_config(folder)?);
+    let aims: Arc<[Aim]> = aims(options, &config)?.into();
     let map = moves(&config.source)?;
     let (found, findings) = find::find(
         folder,
@@ -351,31 +408,25 @@ pub fn prepare(input: &Input, options: &Options, tell: Tell<'_>) -> Result<Vec<P
         .any(|found| found.root != folder || !found.map.is_empty())
         .then(|| select_whole(input, &config, options))
         .transpose()?;
-    let mut own = Vec::new();
+    let given = Given { input, supported, kernels, options, tell, whole, is_alone: found.len() == 1 };
+    let mut settings = Vec::new();
     for found in &found {
         let nearer = found.conf.as_ref().map(|conf| nearer_config(folder, &conf.path));
-        own.push(nearer.transpose()?.flatten());
+        settings.push(if let Some((config, scripts, note)) = nearer.transpose()?.flatten() {
+            let aims = self::aims(options, &config)?.into();
+            (Settings { config: Arc::new(config), aims, scripts }, note)
+        } else {
+            (Settings { config: config.clone(), aims: aims.clone(), scripts: folder.to_owned() }, None)
+        });
     }
-    let settings: Vec<_> = own
-        .iter()
-        .map(|own| {
-            let Some((config, folder, _)) = own else { return Ok((&config, None, folder)) };
-            Ok((config, Some(self::aims(options, config)?), folder.as_path()))
-        })
-        .collect::<Result<_>>()?;
-    let given = Given {
-        input,
-        supported,
-        kernels: kernels.as_deref(),
-        options,
-        tell,
-        whole: whole.as_deref(),
-        is_alone: found.len() == 1,
-    };
     let (mut drivers, mut wrong) = (Vec::new(), Vec::new());
-    for (found, (config, ..)) in found.iter().zip(&settings) {
-        match given.read(found, config) {
-            Ok(driver) => drivers.push(driver),
+    for (found, (settings, note)) in found.into_iter().zip(settings) {
+        match given.read(&found, &settings.config) {
+            Ok((driver, of_driver)) => {
+                let note = note.into_iter().collect();
+                let findings = [findings.clone(), found.findings.clone(), note, of_driver].concat();
+                drivers.push(OfDriver { found, settings, driver, findings });
+            }
             // of several drivers each is told
             Err(error) if !error.findings().is_empty() => wrong.extend_from_slice(error.findings()),
             Err(error) => return Err(error),
@@ -384,26 +435,7 @@ pub fn prepare(input: &Input, options: &Options, tell: Tell<'_>) -> Result<Vec<P
     if !wrong.is_empty() {
         return Err(Error::diagnostics(without_repetition(wrong)));
     }
-    let outcomes = given.compile_all(&drivers.iter().map(|(driver, _)| driver).collect::<Vec<_>>())?;
-    let siblings: Vec<_> = drivers.iter().map(|(driver, _)| Sibling::of(driver)).collect();
-    let mut prepared = Vec::new();
-    let of_drivers = found.iter().zip(&settings).zip(&own).zip(drivers).zip(outcomes);
-    for ((((found, (config, aims_of_own, scripts)), own), (driver, of_driver)), outcomes) in of_drivers {
-        let note = own.iter().filter_map(|(_, _, note)| note.clone()).collect();
-        let settings = Settings { config, aims: aims_of_own.as_ref().unwrap_or(&aims), scripts };
-        prepared.push(prepare_driver(
-            &given,
-            &settings,
-            found,
-            (driver, &siblings),
-            outcomes,
-            [findings.clone(), found.findings.clone(), note, of_driver].concat(),
-        )?);
-    }
-    let jobs = prepared.iter().flat_map(|prepared: &Prepared| &prepared.jobs);
-    let names: Vec<_> = jobs.flat_map(|job| &job.artifacts).map(|path| path.display().to_string()).collect();
-    output::refuse_duplicates(names.iter().map(String::as_str))?;
-    Ok(prepared)
+    Ok((given, drivers))
 }
 
 /// The kernels to compile for.
@@ -451,11 +483,11 @@ pub fn prune(cache: &Path, names: &[String]) -> Result<Vec<HeaderPackage>> {
 }
 
 /// What kpkg.toml says about one driver.
-struct Settings<'a> {
-    config: &'a Config,
-    aims: &'a [Aim],
+struct Settings {
+    config: Arc<Config>,
+    aims: Arc<[Aim]>,
     /// The folder that its scripts are below.
-    scripts: &'a Path,
+    scripts: PathBuf,
 }
 
 /// The kpkg.toml beside a dkms.conf in a folder below the driver's, with that folder, and a note where both have one.
@@ -504,11 +536,11 @@ const TWO_CONFIGS: Code = Code {
 struct Given<'a> {
     input: &'a Input,
     supported: Supported,
-    kernels: Option<&'a [Kernel]>,
+    kernels: Option<Vec<Kernel>>,
     options: &'a Options,
     tell: Tell<'a>,
     /// The files of the whole folder, where the source is a part of it.
-    whole: Option<&'a [SourceFile]>,
+    whole: Option<Vec<SourceFile>>,
     /// Whether there is one driver.
     is_alone: bool,
 }
@@ -516,7 +548,7 @@ struct Given<'a> {
 impl Given<'_> {
     /// The machines that dkms.conf is read for.
     fn machines(&self) -> Vec<Machine> {
-        match (self.kernels, &self.options.prebuilt) {
+        match (&self.kernels, &self.options.prebuilt) {
             (Some(kernels), Some(prebuilt)) => {
                 kernels.iter().map(|kernel| compile::machine(kernel, &prebuilt.machine)).collect()
             }
@@ -527,7 +559,7 @@ impl Given<'_> {
     /// What the tree's own packaging has and the packages do not.
     fn of_packaging(&self, found: &Found, driver: &Driver, config: &Config) -> Vec<Diagnostic> {
         let Some(root) = below_folder(&self.input.folder, &found.root) else { return Vec::new() };
-        let files = Files::new(self.whole.unwrap_or(&driver.tree));
+        let files = Files::new(self.whole.as_deref().unwrap_or(&driver.tree));
         let evidence = Evidence {
             companions: companions(&files, &root, &found.map),
             own: packaging::own(&files).into_iter().map(with_usable_maintainer).collect(),
@@ -567,22 +599,26 @@ impl Given<'_> {
         Ok(outcomes.into_iter().map(Option::unwrap_or_default).collect())
     }
 
-    /// Compiles a driver for every kernel.
-    fn compile(&self, driver: &Driver, before: &[Before<'_>]) -> Result<Vec<Outcome>> {
-        let (Some(kernels), Some(prebuilt)) = (self.kernels, &self.options.prebuilt) else {
-            return Ok(Vec::new());
-        };
-        let options = compile::Options {
+    /// How modules are compiled, where they are.
+    fn compile_options(&self) -> compile::Options {
+        let prebuilt = self.options.prebuilt.clone().unwrap_or_default();
+        compile::Options {
             manner: compile::Manner::Packaged,
-            running: prebuilt.running.clone(),
-            os_release: prebuilt.machine.os_release.clone(),
+            running: prebuilt.running,
+            os_release: prebuilt.machine.os_release,
             cache: prebuilt.cache.join("builds"),
-            jobs: prebuilt.jobs,
+            compilers: prebuilt.compilers,
             timeout: prebuilt.timeout,
             keep_going: prebuilt.keep_going,
             without_sandbox: prebuilt.without_sandbox,
             stop: self.options.means.stop.clone(),
-        };
+        }
+    }
+
+    /// Compiles a driver for every kernel.
+    fn compile(&self, driver: &Driver, before: &[Before<'_>]) -> Result<Vec<Outcome>> {
+        let Some(kernels) = &self.kernels else { return Ok(Vec::new()) };
+        let options = self.compile_options();
         let done = AtomicUsize::new(0);
         compile::compile(driver, kernels, before, &options, &|event| {
             let (index, is_done) = match event {
@@ -670,17 +706,15 @@ fn ready(
 
 fn prepare_driver(
     given: &Given<'_>,
-    settings: &Settings<'_>,
-    found: &Found,
-    (driver, siblings): (Driver, &[Sibling]),
+    read: OfDriver,
+    siblings: &[Sibling],
     outcomes: Vec<Outcome>,
-    mut diagnostics: Vec<Diagnostic>,
 ) -> Result<Prepared> {
     let options = given.options;
-    let Settings { config, aims, scripts } = *settings;
-    diagnostics.extend(given.of_packaging(found, &driver, config));
+    let OfDriver { found, settings: Settings { config, aims, scripts }, driver, findings: mut diagnostics } = read;
+    diagnostics.extend(given.of_packaging(&found, &driver, &config));
     let templates = Templates::new(&read_templates(options.templates.as_deref())?)?;
-    let releases = given.kernels.unwrap_or_default().iter().map(|kernel| kernel.release.clone());
+    let releases = given.kernels.iter().flatten().map(|kernel| kernel.release.clone());
     let kernels: Vec<_> =
         releases.zip(outcomes).map(|(kernel, outcome)| ForKernel { kernel, outcome }).collect();
     for found in &kernels {
@@ -690,16 +724,16 @@ fn prepare_driver(
     }
     let keeps_going = options.prebuilt.as_ref().is_some_and(|prebuilt| prebuilt.keep_going);
     let stops = kernels.iter().any(|found| matches!(found.outcome, Outcome::Failed(_))) && !keeps_going;
-    let read_script = |path: &str| read_script(scripts, path);
-    let mut jobs = Vec::new();
+    let read_script = |path: &str| read_script(&scripts, path);
+    let mut packages = Vec::new();
     let several = options.targets.len().max(if options.targets.is_empty() {
         config.packaging.targets.len()
     } else {
         0
     }) > 1;
-    for Aim { target, format, family } in aims {
-        let request = Request::new(&options.request, config, &target.family, &read_script)?;
-        let planned = match given.kernels {
+    for Aim { target, format, family } in aims.iter() {
+        let request = Request::new(&options.request, &config, &target.family, &read_script)?;
+        let planned = match &given.kernels {
             None if format.is_source => {
                 let shape = target.sources.get(format.name).cloned().unwrap_or_default();
                 plan::plan_source(&driver, siblings, target, &shape, &request, &templates)?
@@ -717,9 +751,9 @@ fn prepare_driver(
         let folder = if several { options.output.join(&target.name) } else { options.output.clone() };
         for package in planned.packages {
             let found = family.check(&package).into_iter();
-            diagnostics.extend(found.map(|finding| placed(finding, config, &read_script)));
+            diagnostics.extend(found.map(|finding| placed(finding, &config, &read_script)));
             let artifacts = family.artifacts(&package).iter().map(|name| folder.join(name)).collect();
-            jobs.push(Job {
+            packages.push(PlannedPackage {
                 target: target.clone(),
                 format: format.name,
                 package,
@@ -733,14 +767,14 @@ fn prepare_driver(
     if diagnostics.iter().any(|finding| finding.severity == Severity::Error) {
         return Err(driver::stopped(diagnostics));
     }
-    let guesses = guesses(found, &driver, config);
+    let guesses = guesses(&found, &driver, &config);
     Ok(Prepared {
         driver,
-        jobs,
+        packages,
         kernels,
         diagnostics,
         templates,
-        root: found.root.clone(),
+        root: found.root,
         guesses,
         finished: options
             .prebuilt
@@ -796,32 +830,32 @@ impl Prepared {
     }
 
     /// Writes the artifacts, one package after the other; `begin` is told what comes next.
-    pub fn write(&self, begin: &mut dyn FnMut(&Job)) -> Result<Vec<Artifact>> {
+    pub fn write(&self, begin: &mut dyn FnMut(&PlannedPackage)) -> Result<Vec<Artifact>> {
         let mut folders: BTreeMap<&Path, Dir> = BTreeMap::new();
         let mut artifacts = Vec::new();
-        for job in &self.jobs {
-            begin(job);
-            let format = job.format;
+        for planned in &self.packages {
+            begin(planned);
+            let format = planned.format;
             let there =
-                self.finished.as_ref().and_then(|known| known.find(format, &job.package, &job.folder));
+                self.finished.as_ref().and_then(|known| known.find(format, &planned.package, &planned.folder));
             let is_fresh = there.is_none();
             let written = if let Some(there) = there {
                 there
             } else {
-                let out = folders.entry(&job.folder).or_insert_with(|| {
-                    Dir::new(&job.folder, self.means.clone()).with_signer(self.signer.clone())
+                let out = folders.entry(&planned.folder).or_insert_with(|| {
+                    Dir::new(&planned.folder, self.means.clone()).with_signer(self.signer.clone())
                 });
                 let before = out.written().len();
-                job.family.write(&job.package, out as &mut dyn Output)?;
+                planned.family.write(&planned.package, out as &mut dyn Output)?;
                 out.written()[before..].to_vec()
             };
             if let (Some(known), true) = (&self.finished, is_fresh) {
-                known.remember(format, &job.package, &written);
+                known.remember(format, &planned.package, &written);
             }
             artifacts.extend(written.into_iter().map(|written| Artifact {
                 written,
                 is_fresh,
-                target: job.target.name.clone(),
+                target: planned.target.name.clone(),
                 format: format.to_owned(),
             }));
         }

@@ -29,6 +29,7 @@ use crate::dkms::{self, Decision, Inputs, ReadTree, Verdict};
 use crate::driver::Driver;
 use crate::error::{Error, Kind, Result};
 use crate::kernel::{Kernel, PartKind};
+use crate::key::Key;
 use crate::ko::KernelModule;
 use crate::machine::{Machine, stand_ins, uname_of_another_kernel};
 use crate::output::Stop;
@@ -156,7 +157,7 @@ pub struct Options {
     /// Where finished builds are kept.
     pub cache: PathBuf,
     /// How many compilers may run at once.
-    pub jobs: usize,
+    pub compilers: usize,
     /// How long one build may take.
     pub timeout: Duration,
     /// Whether the other kernels are built after one failed.
@@ -180,6 +181,8 @@ pub struct Built {
     pub folder: PathBuf,
     /// What there is to say about it.
     pub findings: Vec<Diagnostic>,
+    /// The version of the compiler that compiled them, such as `12.2.0`.
+    pub compiler: Option<String>,
 }
 
 /// A module as it is packaged, but for compression.
@@ -283,11 +286,11 @@ pub fn compile(
 ) -> Result<Vec<Outcome>> {
     own_cache(&options.cache)?;
     let source = source_digest(driver, &options.stop)?;
-    let side_by_side = options.jobs.min(kernels.len()).max(1);
+    let side_by_side = options.compilers.min(kernels.len()).max(1);
     let asks_distribution =
         options.manner == Manner::Packaged && options.os_release.is_none() && asks_distribution(driver);
-    let jobs = (options.jobs / side_by_side).max(1);
-    let builder = Builder { driver, before, options, source, jobs, asks_distribution };
+    let compilers = (options.compilers / side_by_side).max(1);
+    let builder = Builder { driver, before, options, source, compilers, asks_distribution };
     let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let outcomes: Vec<Mutex<Outcome>> = kernels.iter().map(|_| Mutex::new(Outcome::NotTried)).collect();
     let work = || {
@@ -318,6 +321,17 @@ pub fn compile(
     });
     options.stop.check()?;
     Ok(outcomes.into_iter().map(|outcome| outcome.into_inner().unwrap_or(Outcome::NotTried)).collect())
+}
+
+/// Adds to a key how modules are compiled, as far as that is not of the kernel.
+pub(crate) fn add_manner(key: &mut Key, release: &str, options: &Options) {
+    key.add(&GENERATION.to_string());
+    key.add(BUILD);
+    key.add(options.os_release.as_deref().unwrap_or_default());
+    if options.manner == Manner::OnTarget {
+        key.add("as on a target");
+        key.add(another_kernel(release, options.running.as_deref()));
+    }
 }
 
 /// Makes the folder of the finished builds, without what killed runs left there, and fails where somebody else could change what is in
@@ -458,7 +472,7 @@ struct Builder<'a> {
     options: &'a Options,
     source: String,
     /// Compilers of one build.
-    jobs: usize,
+    compilers: usize,
     /// Whether the driver reads an os-release file that nobody gave.
     asks_distribution: bool,
 }
@@ -533,7 +547,7 @@ impl Builder<'_> {
             return Err(unknown(&format!("the value of {first} is not known for this kernel")).into());
         }
         let wanted = wanted(decision)?;
-        let key = self.key(kernel, decision, needs);
+        let key = self.key(kernel, decision, needs)?;
         let place = self.options.cache.join(&key);
         if let Some(built) = Self::finished(&place, kernel) {
             return Ok(built);
@@ -569,37 +583,35 @@ impl Builder<'_> {
             modules.push(BuiltModule { name, path, unstripped, module });
         }
         let findings = findings(&description.said, kernel);
-        Some(Built { is_fresh: false, modules, log: place.join(LOG), folder: place.to_owned(), findings })
+        let compiler = description.said.iter().find_map(|line| line.strip_prefix("compiler "));
+        Some(Built {
+            is_fresh: false,
+            modules,
+            log: place.join(LOG),
+            folder: place.to_owned(),
+            findings,
+            compiler: compiler.filter(|version| !version.is_empty()).map(str::to_owned),
+        })
     }
 
-    /// A digest of everything that decides about the modules.
-    fn key(&self, kernel: &Kernel, decision: &Decision, needs: &[Need<'_>]) -> String {
-        let mut sha256 = Sha256::new();
-        let mut add = |text: &str| {
-            sha256.update((text.len() as u64).to_le_bytes());
-            sha256.update(text);
-        };
-        add(&GENERATION.to_string());
-        add(BUILD);
-        add(&self.source);
-        add(&self.driver.name);
-        add(&self.driver.version);
-        add(&serde_json::to_string(decision).unwrap_or_default());
-        add(&kernel.release);
-        add(&kernel.identity);
-        add(self.options.os_release.as_deref().unwrap_or_default());
-        if self.options.manner == Manner::OnTarget {
-            add("as on a target");
-            add(another_kernel(&kernel.release, self.options.running.as_deref()));
-        }
+    /// A digest of everything that decides about the modules, of this machine too.
+    fn key(&self, kernel: &Kernel, decision: &Decision, needs: &[Need<'_>]) -> Result<String> {
+        let mut key = Key::default();
+        key.add(&self.source);
+        key.add(&self.driver.name);
+        key.add(&self.driver.version);
+        key.json(decision)?;
+        key.add(&kernel.release);
+        key.add(&kernel.identity);
+        add_manner(&mut key, &kernel.release, self.options);
         for program in [kernel.compiler.command.as_str(), "ld", "as", "make", "strip"] {
-            add(&program_state(program));
+            key.add(&program_state(program));
         }
         for need in needs {
             // its own key
-            add(&need.built.folder.file_name().unwrap_or_default().to_string_lossy());
+            key.add(&need.built.folder.file_name().unwrap_or_default().to_string_lossy());
         }
-        format!("{:x}", sha256.finalize())
+        Ok(key.finish())
     }
 
     /// Builds in a new folder, which becomes the task's place when everything is there.
@@ -671,7 +683,7 @@ impl Builder<'_> {
         fs::create_dir(dkms.join("build")).map_err(cannot_write)?;
         symlink(&tree, dkms.join("source")).map_err(cannot_write)?;
         let machine =
-            Machine { processors: u32::try_from(self.jobs).ok(), ..machine(kernel, &Machine::default()) };
+            Machine { processors: u32::try_from(self.compilers).ok(), ..machine(kernel, &Machine::default()) };
         let limits = Limits { time: self.options.timeout, output: 1 << 20, processor: None, memory: None };
         let run = Run { task, uname, inputs: &machine.inputs(), limits };
         let folders = Folders { work, source: &source, dkms: &dkms, log: &log, tmp: &tmp, home: &home };
@@ -918,7 +930,7 @@ impl Builder<'_> {
         set("log", &places.log);
         set("compiler", &kernel.compiler.command);
         set("strip", if kernel.compiler.is_clang { "llvm-strip" } else { "strip" });
-        set("parallel_jobs", &self.jobs.to_string());
+        set("parallel_jobs", &self.compilers.to_string());
         set("make_command", &placed(decision.make.as_deref().unwrap_or_default()));
         set("pre_build", &placed(decision.pre_build.as_deref().unwrap_or_default()));
         set("post_build", &placed(decision.post_build.as_deref().unwrap_or_default()));
@@ -1200,7 +1212,7 @@ fn findings(said: &[String], kernel: &Kernel) -> Vec<Diagnostic> {
 }
 
 /// A digest of the packaged source.
-fn source_digest(driver: &Driver, stop: &Stop) -> Result<String> {
+pub(crate) fn source_digest(driver: &Driver, stop: &Stop) -> Result<String> {
     let mut sha256 = Sha256::new();
     let mut buffer = vec![0; 128 * 1024];
     for file in &driver.tree {

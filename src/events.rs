@@ -480,6 +480,9 @@ pub struct KernelResult {
     /// Whether this run compiled the modules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fresh: Option<bool>,
+    /// The version of the compiler that compiled them, which need not be that of the kernel's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compiler: Option<String>,
     /// The names of the modules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modules: Option<Vec<String>>,

@@ -4,7 +4,7 @@
 //! cache of [`crate::headers`], which are put together as they would lie on a machine where they are installed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, FileType};
 use std::path::{Component, Path, PathBuf};
 
 use bstr::ByteSlice;
@@ -15,6 +15,7 @@ use crate::beneath::Folder;
 use crate::dkms::ReadTree;
 use crate::error::{Error, Result};
 use crate::headers::{Cache, HeaderPackage};
+use crate::key::Key;
 use crate::machine::{Headers, checked_release};
 use crate::output::Stop;
 use crate::package::Codec;
@@ -91,6 +92,94 @@ pub struct Wanted<'a> {
     pub root: &'a Path,
     /// Unpacked packages.
     pub cache: &'a Cache,
+}
+
+impl Kernel {
+    /// What its headers are, on every machine: the SHA-256 digests of their packages, or one of all their files where they are none.
+    pub fn content(&self, stop: &Stop) -> Result<Vec<String>> {
+        if !self.packages.is_empty() {
+            let mut digests: Vec<_> = self.packages.iter().map(|package| package.digest.clone()).collect();
+            digests.sort();
+            return Ok(digests);
+        }
+        let mut key = Key::default();
+        for part in self.own_parts() {
+            key.add(&part.inside);
+            match &part.kind {
+                PartKind::Folder(place) => {
+                    walk(place, &mut |path, file_type| {
+                        stop.check()?;
+                        key.add(&shown(path.strip_prefix(place).unwrap_or(path)));
+                        let failed = |error| Error::io("cannot read", path, error);
+                        if file_type.is_symlink() {
+                            key.add(&shown(&fs::read_link(path).map_err(failed)?));
+                        } else if file_type.is_file() {
+                            key.add(&format!("{:x}", Sha256::digest(fs::read(path).map_err(failed)?)));
+                        }
+                        Ok(())
+                    })?;
+                }
+                PartKind::Link(target) => key.add(&shown(target)),
+            }
+        }
+        Ok(vec![key.finish()])
+    }
+
+    /// The parts that its build folder leads to; there may be others on a machine, of other kernels.
+    fn own_parts(&self) -> Vec<&Part> {
+        let mut ways: Vec<PathBuf> = included(&self.headers).iter().map(|path| Path::new("/").join(path)).collect();
+        ways.push(format!("/usr/lib/modules/{}/build", self.release).into());
+        let mut own = BTreeSet::new();
+        while let Some(way) = ways.pop() {
+            let place = lexical(&way);
+            let Some(part) = self.parts.iter().rfind(|part| place.starts_with(&part.inside)) else {
+                continue;
+            };
+            if !own.insert(part) {
+                continue;
+            }
+            let inside = Path::new(&part.inside);
+            match &part.kind {
+                PartKind::Link(target) => ways.push(inside.parent().unwrap_or(inside).join(target)),
+                PartKind::Folder(place) => {
+                    let _whole = walk(place, &mut |path, file_type| {
+                        if let (true, Ok(target)) = (file_type.is_symlink(), fs::read_link(path)) {
+                            let above = path.parent().and_then(|above| above.strip_prefix(place).ok());
+                            ways.push(inside.join(above.unwrap_or(Path::new(""))).join(target));
+                        }
+                        Ok(())
+                    });
+                }
+            }
+        }
+        own.into_iter().collect()
+    }
+}
+
+/// Shows everything below a path, and the path itself, in the order of names.
+fn walk(path: &Path, look: &mut dyn FnMut(&Path, FileType) -> Result<()>) -> Result<()> {
+    let file_type =
+        fs::symlink_metadata(path).map_err(|error| Error::io("cannot read", path, error))?.file_type();
+    look(path, file_type)?;
+    if file_type.is_dir() {
+        for name in children(path) {
+            walk(&path.join(name), look)?;
+        }
+    }
+    Ok(())
+}
+
+/// A path without `.` and `..`.
+fn lexical(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::from("/");
+    for part in parts(path) {
+        if part == ".." {
+            plain.pop();
+        } else {
+            plain.push(part);
+        }
+    }
+    plain
 }
 
 /// The release of the kernel that runs, proc(5).

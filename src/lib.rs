@@ -5,11 +5,12 @@
 //! | to | call | which gives |
 //! |---|---|---|
 //! | package the driver in a folder | [`package_folder`] with [`Options`] | [`Artifact`]s, and findings as [`Diagnostic`]s |
+//! | say what would be made, to others | [`plan_folder`] | a [`BuildPlan`] of [`Job`]s with keys that every machine computes alike |
 //! | read a finished package | [`read_package`] | a [`ReadPackage`]: names, [`Relation`]s, scripts, files |
 //! | evaluate a dkms.conf | [`evaluate`] with [`Inputs`] | [`Facts`]; a value is known, absent or unknown |
 //!
 //! What can go wrong is an [`Error`]: its kind is the exit code of the program, and it has a place and a hint where there is one. Nothing
-//! prints, reads the environment or the clock, or runs a program; what an option does not give is not known. Each of the three has an
+//! prints, reads the environment or the clock, or runs a program; what an option does not give is not known. Each of the four has an
 //! example that is tried. These names change with a note in the changelog; everything else is the program's own, and seen with the feature
 //! `internals` only, which its tests use.
 //!
@@ -71,6 +72,7 @@
 //! | [`diagnostic`], [`error`] | findings with code, place and hint; errors with path and hint |
 //! | [`lint`], [`check`] | what would hurt users later; the edits that need no thought |
 //! | [`build`], [`cli`] | the order of the work; the program: a verb a file |
+//! | [`jobs`], [`key`] | the order of the work as a value that travels; digests of all that decides about a result |
 //! | [`events`] | what `--json` prints: the contract with programs |
 //!
 //! # What must stay true
@@ -122,8 +124,10 @@ rooms! {
     infer
     input
     inspect
+    jobs
     kbuild
     kernel
+    key
     ko
     layout
     lint
@@ -148,10 +152,11 @@ rooms! {
 #[doc(hidden)]
 pub mod cli;
 
-pub use crate::api::{evaluate, package_folder, read_package};
+pub use crate::api::{evaluate, package_folder, plan_folder, read_package};
 pub use crate::build::{Artifact, Options};
 pub use crate::diagnostic::Diagnostic;
 pub use crate::dkms::{Fact, Facts, Inputs};
 pub use crate::error::{Error, Result};
 pub use crate::format::Found as ReadPackage;
+pub use crate::jobs::{BuildPlan, Job, JobKernel};
 pub use crate::package::{Relation, RelationKind};

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
@@ -26,7 +26,7 @@ const PROFILES: &[(&str, &str)] = &[
 ];
 
 /// A profile at a release: everything that a distribution has a say in.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Target {
     /// As the user may write it: `debian-12`, or a profile without a release.
@@ -74,7 +74,7 @@ impl Target {
 }
 
 /// How names are made.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Names {
     /// Whether names have no upper case.
@@ -89,7 +89,7 @@ pub struct Names {
 }
 
 /// Relations by kind, in the notation of `Relation::parse`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct Relations(BTreeMap<RelationKind, Vec<String>>);
 
@@ -101,7 +101,7 @@ impl Relations {
 }
 
 /// What source-only packages look like.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SourceOnly {
     /// What each of them needs.
@@ -116,7 +116,7 @@ pub struct SourceOnly {
 }
 
 /// What prebuilt packages look like. `{name}` is the driver, `{kernel}` a kernel release, `{flavour}` what follows its numbers.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Prebuilt {
     /// The package for one kernel.
@@ -160,7 +160,7 @@ pub struct Prebuilt {
 }
 
 /// Patterns of what packages provide.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Offers {
     /// For each module; `{module}` is its name.
@@ -178,7 +178,7 @@ impl Prebuilt {
 }
 
 /// Which kernel releases can stand behind `=` in a relation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KernelVersions {
     /// All: releases stand in names only.
@@ -188,7 +188,7 @@ pub enum KernelVersions {
 }
 
 /// What the metapackage of prebuilt packages needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MetaFollows {
     /// The package for the newest kernel.
@@ -198,7 +198,7 @@ pub enum MetaFollows {
 }
 
 /// What source packages of a format look like.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Source {
     /// The package's name, where it is not that of the one package that is built of it; `{name}` is the driver.
@@ -219,7 +219,7 @@ pub struct Source {
 }
 
 /// A file that says how a source package is built.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct PackagingFile {
     /// Where; `{package}` is the package's name.
@@ -232,7 +232,7 @@ pub struct PackagingFile {
 }
 
 /// Where files that belong to modules go, without the leading slash.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Folders {
     pub firmware: String,
@@ -255,7 +255,7 @@ pub struct Folders {
 }
 
 /// A document that a package carries.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Document {
     /// Where; `{package}` is the package's name.

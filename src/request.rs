@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use crate::config::{
     Around, Config, FilesConfig, Initramfs, ModulesConfig, OnBuildFailure, RelationsConfig, ScriptsConfig,
 };
@@ -30,7 +32,7 @@ pub struct Options {
 }
 
 /// Which kernels' modules share a package.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub enum Grouping {
     /// Each kernel has a package of its own.
     #[default]
@@ -40,7 +42,7 @@ pub enum Grouping {
 }
 
 /// The request for one format.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Request {
     /// The package's name without suffix, when it shall not be made from the driver's.
     pub package_name: Option<String>,
@@ -69,13 +71,20 @@ pub struct Request {
     /// See [`crate::package::Source::made_on`].
     pub made_on: Option<Arch>,
     /// Files of the tree that belong to modules.
+    #[serde(serialize_with = "as_text")]
     pub files: FilesConfig,
     /// What is set for modules.
+    #[serde(serialize_with = "as_text")]
     pub modules: ModulesConfig,
 }
 
+/// For keys only: tables of kpkg.toml that are never written.
+fn as_text<S: serde::Serializer>(value: &impl std::fmt::Debug, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{value:?}"))
+}
+
 /// Texts around one of our scripts.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Texts {
     /// Runs first.
     pub before: String,

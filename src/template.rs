@@ -160,6 +160,11 @@ impl Templates {
         self.texts.iter().map(|(name, text)| (name.as_str(), text.path.as_deref()))
     }
 
+    /// The names and texts.
+    pub fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.texts.iter().map(|(name, text)| (name.as_str(), text.text.as_ref()))
+    }
+
     /// Renders a template.
     pub fn render(&self, name: &str, values: &impl Serialize) -> Result<String> {
         self.parse(name)?;

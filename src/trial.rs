@@ -93,7 +93,7 @@ pub fn planned(drivers: &[Prepared], options: &Options) -> Result<Vec<Source>> {
     for prepared in drivers {
         let mut headers: Vec<String> = Vec::new();
         let mut found = None;
-        for job in &prepared.jobs {
+        for job in &prepared.packages {
             if !headers.contains(&job.target.headers) {
                 headers.push(job.target.headers.clone());
             }
@@ -289,7 +289,7 @@ fn compile(
         running: build.running.clone(),
         os_release: options.os_release.clone(),
         cache: build.cache.join("builds"),
-        jobs: build.jobs,
+        compilers: build.compilers,
         timeout: build.timeout,
         keep_going: true,
         without_sandbox: false,

@@ -108,7 +108,7 @@ fn prepared_in(tree: &Tree, target: &str) -> Prepared {
 fn plan_of(tree: &Tree, target: &str) -> Value {
     let prepared = prepared_in(tree, target);
     let packages: Vec<_> = prepared
-        .jobs
+        .packages
         .iter()
         .map(|job| {
             serde_json::json!({
@@ -259,7 +259,7 @@ fn scripts() -> BTreeMap<String, String> {
     }
     for example in examples() {
         for target in profile::target_names() {
-            for job in prepared(&example, &target).jobs {
+            for job in prepared(&example, &target).packages {
                 for script in job.package.scripts {
                     let name = format!("{example}/{target}-{:?}.sh", script.when);
                     if !scripts.values().any(|text| *text == script.body) {
@@ -337,7 +337,7 @@ fn packages_keep_the_rules_of_each_release() {
     for target in profile::target_names() {
         let prepared = prepared("greeter", &target);
         let profile = profile::target(&target).unwrap();
-        for job in &prepared.jobs {
+        for job in &prepared.packages {
             assert!(profile.reads.contains(&job.package.compression.codec), "{target}");
             let scripts: String = job.package.scripts.iter().map(|script| script.body.as_str()).collect();
             let quoted = kpkg::template::shell_word(&profile.headers);
@@ -487,7 +487,7 @@ fn beside(
     for prepared in build::prepare(&input, &options, &|_| ()).unwrap() {
         let is_ours = |finding: &Diagnostic| ("K0509".."K0516").contains(&finding.code.id);
         findings.extend(prepared.diagnostics.into_iter().filter(is_ours));
-        packages.extend(prepared.jobs.into_iter().map(|job| (job.package.name.clone(), job.package)));
+        packages.extend(prepared.packages.into_iter().map(|job| (job.package.name.clone(), job.package)));
     }
     (packages, findings)
 }

@@ -139,12 +139,12 @@ pub(super) fn run(args: &BuildArgs, session: &Session) -> Ended {
     let (mut lines, mut code, mut packaged) = (String::new(), 0, 0);
     for prepared in &drivers {
         session.tell(&prepared.diagnostics, least);
-        packaged += prepared.jobs.len();
+        packaged += prepared.packages.len();
         if args.quiet && !session.json {
             session.say(&text::failures_text(&prepared.kernels));
         }
         if let Some(failure) = prepared.failure() {
-            code = if prepared.jobs.is_empty() { session::exit_code(failure.error.kind()) } else { 4 };
+            code = if prepared.packages.is_empty() { session::exit_code(failure.error.kind()) } else { 4 };
         }
         if session.json {
             let kernels = prepared.kernels.iter().map(|found| json::kernel(&prepared.driver.name, found));
@@ -153,7 +153,7 @@ pub(super) fn run(args: &BuildArgs, session: &Session) -> Ended {
         if args.dry_run && session.json {
             lines.push_str(&Line::text(json::plan(prepared, &[])));
         } else if args.dry_run {
-            let paths = prepared.jobs.iter().flat_map(|job| &job.artifacts);
+            let paths = prepared.packages.iter().flat_map(|job| &job.artifacts);
             lines.extend(paths.map(|path| format!("{}\n", path.display())));
         } else {
             let artifacts = write(prepared, args, session)?;

@@ -98,12 +98,14 @@ fn result(
         compiler_error: None,
         log: None,
         fresh: None,
+        compiler: None,
         modules: None,
         fault: None,
         fault_why: None,
     };
     match outcome {
         compile::Outcome::Built(built) => {
+            result.compiler.clone_from(&built.compiler);
             result.fresh = Some(built.is_fresh);
             result.log = Some(path(&built.log));
             result.modules = Some(built.modules.iter().map(|module| module.name.clone()).collect());
@@ -241,7 +243,7 @@ fn module_value(module: &ko::KernelModule) -> events::Module {
 
 /// A driver and its packages, with these findings.
 pub(super) fn plan(prepared: &Prepared, findings: &[Diagnostic]) -> Event {
-    let packages = prepared.jobs.iter().map(|job| events::PlannedPackage {
+    let packages = prepared.packages.iter().map(|job| events::PlannedPackage {
         target: job.target.name.clone(),
         format: job.format.to_owned(),
         artifacts: job.artifacts.iter().map(|artifact| path(artifact)).collect(),

@@ -37,17 +37,20 @@ pub(super) fn compiling(
     args: &CompileArgs,
     keep_going: bool,
 ) -> Result<build::Prebuilt> {
-    let jobs = args.jobs.unwrap_or_else(session::processors).max(1);
+    let compilers = args.jobs.unwrap_or_else(session::processors).max(1);
     let rest = machine::Options { kernels: Vec::new(), headers: Vec::new(), arch: None, ..facts.clone() };
     let machine = machine::machines(&rest)?.into_iter().next().unwrap_or_default();
     Ok(build::Prebuilt {
         kernels: facts.kernels,
         headers: facts.headers,
-        machine: Machine { processors: machine.processors.or_else(|| u32::try_from(jobs).ok()), ..machine },
+        machine: Machine {
+            processors: machine.processors.or_else(|| u32::try_from(compilers).ok()),
+            ..machine
+        },
         running: kernel::running(),
         arch: facts.arch.unwrap_or_else(|| session::ARCH.to_owned()),
         cache: session::cache()?,
-        jobs,
+        compilers,
         timeout: Duration::from_secs(args.timeout),
         keep_going,
         without_sandbox: false,

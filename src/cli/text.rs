@@ -320,7 +320,7 @@ pub(super) fn plan_text(prepared: &Prepared) -> String {
     if !driver.kernels.is_empty() {
         kernels_text(&mut text, &driver.kernels);
     }
-    for job in &prepared.jobs {
+    for job in &prepared.packages {
         text.push('\n');
         package_text(&mut text, &job.package);
         line(&mut text, "target", &format!("{} ({})", job.target.name, job.target.title));
@@ -498,7 +498,7 @@ fn package_text(text: &mut String, package: &Package) {
 /// The scripts of every package.
 pub(super) fn scripts_text(prepared: &Prepared) -> String {
     let mut text = String::new();
-    for job in &prepared.jobs {
+    for job in &prepared.packages {
         for script in &job.package.scripts {
             let _infallible = writeln!(
                 text,
@@ -513,7 +513,7 @@ pub(super) fn scripts_text(prepared: &Prepared) -> String {
 /// The files of every package, and what of the tree is left out and why.
 pub(super) fn files_text(prepared: &Prepared) -> String {
     let mut text = String::new();
-    for job in &prepared.jobs {
+    for job in &prepared.packages {
         let _infallible = writeln!(text, "# {} for {}", job.package.name, job.target.name);
         // a source package has what is installed and, first, how it is built
         let (packaging, below): (&[Entry], _) = match &job.package.payload {
