@@ -8,7 +8,7 @@ use crate::build::{self, Artifact, Options};
 use crate::diagnostic::Diagnostic;
 use crate::dkms::{self, Conf, Facts, Inputs};
 use crate::error::Result;
-use crate::format::{self, Found, Nobody};
+use crate::format::{self, Nobody, ReadPackage};
 use crate::input::Input;
 use crate::jobs::BuildPlan;
 
@@ -70,7 +70,7 @@ pub fn plan_folder(folder: &Path, options: &Options) -> Result<BuildPlan> {
 /// assert!(package.files.iter().any(|file| file.path == "/usr/src/greeter-1.2.0/dkms.conf"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn read_package(path: &Path) -> Result<Option<Found>> {
+pub fn read_package(path: &Path) -> Result<Option<ReadPackage>> {
     format::open(path, &mut Nobody)
 }
 

@@ -57,7 +57,7 @@ pub struct Options {
     /// A folder of templates that replace built-in ones.
     pub templates: Option<PathBuf>,
     /// What the command line says about the packages.
-    pub request: request::Options,
+    pub request: request::CommandLine,
     /// Compiled modules instead of source.
     pub prebuilt: Option<Prebuilt>,
     /// Instead of the time that the source gives.
@@ -218,7 +218,7 @@ pub fn init(input: &Input, options: &Options, from: Option<&str>) -> Result<(Vec
     let config = read_config(folder)?;
     let map = moves(&config.source)?;
     let said = |conf: &Path| said_beside(folder, conf);
-    let wanted = find::Options {
+    let wanted = find::Search {
         conf: None,
         all: true,
         root: config.source.root.as_deref(),
@@ -229,11 +229,11 @@ pub fn init(input: &Input, options: &Options, from: Option<&str>) -> Result<(Vec
     let has_conf = found.iter().any(|found| found.conf.is_some());
     let (mut files, mut diagnostics) = (Vec::new(), Vec::new());
     if !has_conf {
-        let options = driver::Options {
+        let options = driver::Surroundings {
             version: options.driver_version.clone(),
             output: Some(options.output.clone()),
             stop: options.means.stop.clone(),
-            ..driver::Options::default()
+            ..driver::Surroundings::default()
         };
         let (path, text, findings) = driver::init(input, &config, &options)?;
         files.push(NewFile { path, text });
@@ -279,7 +279,7 @@ fn own_config(
 
 /// The files of the whole folder, of which a driver's source may be a part.
 fn select_whole(input: &Input, config: &Config, options: &Options) -> Result<Vec<SourceFile>> {
-    let selected = source::Options {
+    let selected = source::Filter {
         exclude: config.source.exclude.clone(),
         include: config.source.include.clone(),
         output: Some(options.output.clone()),
@@ -390,7 +390,7 @@ fn read<'a>(
     let map = moves(&config.source)?;
     let (found, findings) = find::find(
         folder,
-        &find::Options {
+        &find::Search {
             conf: options.dkms_conf.as_deref(),
             all: options.all,
             root: config.source.root.as_deref(),
@@ -573,7 +573,7 @@ impl Given<'_> {
 
     /// Reads a driver, with findings.
     fn read(&self, found: &Found, config: &Config) -> Result<(Driver, Vec<Diagnostic>)> {
-        let options = driver::Options {
+        let options = driver::Surroundings {
             version: self.options.driver_version.clone(),
             output: Some(self.options.output.clone()),
             stamp: self.options.stamp,
@@ -600,9 +600,9 @@ impl Given<'_> {
     }
 
     /// How modules are compiled, where they are.
-    fn compile_options(&self) -> compile::Options {
+    fn compile_options(&self) -> compile::Compiling {
         let prebuilt = self.options.prebuilt.clone().unwrap_or_default();
-        compile::Options {
+        compile::Compiling {
             manner: compile::Manner::Packaged,
             running: prebuilt.running,
             os_release: prebuilt.machine.os_release,

@@ -63,7 +63,7 @@ pub fn build_source(
     path: &Path,
     revision: Option<&str>,
     options: &build::Options,
-    trial: &trial::Options,
+    trial: &trial::Trying,
     tell: build::Tell<'_>,
 ) -> Result<Vec<Trial>> {
     if path.is_file()

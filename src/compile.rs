@@ -146,7 +146,7 @@ const SOME_OS_RELEASE: &str = "NAME=Linux\nID=linux\nPRETTY_NAME=Linux\n";
 
 /// How builds are done.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct Compiling {
     /// In which surroundings.
     pub manner: Manner,
     /// The release of the kernel that runs.
@@ -281,7 +281,7 @@ pub fn compile(
     driver: &Driver,
     kernels: &[Kernel],
     before: &[Before<'_>],
-    options: &Options,
+    options: &Compiling,
     tell: &(dyn Fn(Event) + Sync),
 ) -> Result<Vec<Outcome>> {
     own_cache(&options.cache)?;
@@ -324,7 +324,7 @@ pub fn compile(
 }
 
 /// Adds to a key how modules are compiled, as far as that is not of the kernel.
-pub(crate) fn add_manner(key: &mut Key, release: &str, options: &Options) {
+pub(crate) fn add_manner(key: &mut Key, release: &str, options: &Compiling) {
     key.add(&GENERATION.to_string());
     key.add(BUILD);
     key.add(options.os_release.as_deref().unwrap_or_default());
@@ -469,7 +469,7 @@ impl Need<'_> {
 struct Builder<'a> {
     driver: &'a Driver,
     before: &'a [Before<'a>],
-    options: &'a Options,
+    options: &'a Compiling,
     source: String,
     /// Compilers of one build.
     compilers: usize,

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::archive;
 use crate::error::{Error, Result};
-use crate::format::{self, Contents, Found, FoundFile};
+use crate::format::{self, Contents, ReadPackage, ReadFile};
 use crate::ko::{KernelModule, is_module};
 
 /// How many bytes of content a package may have: more than any driver, and an end for archives that only pretend.
@@ -207,7 +207,7 @@ fn members(reader: &mut dyn Read, found: &mut Vec<(String, Content)>) -> io::Res
 }
 
 impl Look {
-    fn facts(mut self, found: Found) -> io::Result<Facts> {
+    fn facts(mut self, found: ReadPackage) -> io::Result<Facts> {
         let mut facts = Facts::new();
         // what stands several times under a name, such as two bounds of a relation, is compared together
         let mut add = |section, name: String, value: String| {
@@ -272,7 +272,7 @@ fn owned((name, value): (&str, String)) -> (String, String) {
 }
 
 /// Fails where a file has not the checksum that its package states.
-fn check(file: &FoundFile, content: Option<&Content>) -> io::Result<()> {
+fn check(file: &ReadFile, content: Option<&Content>) -> io::Result<()> {
     let (Some(stated), Some(content)) = (&file.checksum, content) else { return Ok(()) };
     let own = match stated.len() {
         32 => &content.md5,
@@ -286,7 +286,7 @@ fn check(file: &FoundFile, content: Option<&Content>) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidData, text))
 }
 
-fn file_text(file: &FoundFile, content: Option<&Content>) -> String {
+fn file_text(file: &ReadFile, content: Option<&Content>) -> String {
     let mut text = format!("{:04o} {}", file.mode, file.owner);
     if file.is_folder() {
         text.push_str(", a folder");

@@ -169,7 +169,7 @@ pub struct DkmsNeed {
 
 /// How a driver is read.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub struct Surroundings {
     /// Instead of the version that dkms.conf and kpkg.toml give.
     pub version: Option<String>,
     /// The folder artifacts go to: no source, wherever it lies.
@@ -322,11 +322,11 @@ impl Driver {
         input: &Input,
         found: &Found,
         config: &Config,
-        options: &Options,
+        options: &Surroundings,
     ) -> Result<(Self, Vec<Diagnostic>)> {
         let mut selection = source::select(
             &found.root,
-            &source::Options {
+            &source::Filter {
                 exclude: config.source.exclude.clone(),
                 include: config.source.include.clone(),
                 output: options.output.clone(),
@@ -484,7 +484,7 @@ impl Driver {
     pub fn as_packaged(
         root: &Path,
         files: Vec<SourceFile>,
-        options: &Options,
+        options: &Surroundings,
     ) -> Result<(Self, Vec<Diagnostic>)> {
         let file = find::read_file(root.join(CONF_NAME))?;
         let tree = Tree::new(&files);
@@ -823,8 +823,8 @@ impl Inferred {
 }
 
 /// The dkms.conf that `kpkg init` writes for a tree without one, and findings about it.
-pub fn init(input: &Input, config: &Config, options: &Options) -> Result<(PathBuf, String, Vec<Diagnostic>)> {
-    let selected = source::Options {
+pub fn init(input: &Input, config: &Config, options: &Surroundings) -> Result<(PathBuf, String, Vec<Diagnostic>)> {
+    let selected = source::Filter {
         exclude: config.source.exclude.clone(),
         include: config.source.include.clone(),
         output: options.output.clone(),

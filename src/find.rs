@@ -109,12 +109,12 @@ pub struct Said {
     pub map: Vec<Moved>,
 }
 
-/// What is said for a dkms.conf alone, in the place of everything that the [`Options`] say for all.
+/// What is said for a dkms.conf alone, in the place of everything that the [`Search`] say for all.
 pub type SaidFor<'a> = &'a dyn Fn(&Path) -> Result<Option<Said>>;
 
 /// What the caller says.
 #[derive(Clone, Default)]
-pub struct Options<'a> {
+pub struct Search<'a> {
     /// The dkms.conf to use, as a path of its own or below the folder.
     pub conf: Option<&'a Path>,
     /// Every driver of the tree.
@@ -128,7 +128,7 @@ pub struct Options<'a> {
 }
 
 /// The drivers in `folder`; one, unless all are asked for.
-pub fn find(folder: &Path, options: &Options<'_>) -> Result<(Vec<Found>, Vec<Diagnostic>)> {
+pub fn find(folder: &Path, options: &Search<'_>) -> Result<(Vec<Found>, Vec<Diagnostic>)> {
     if !folder.is_dir() {
         return Err(Error::usage("there is no folder")
             .at(folder)
@@ -853,7 +853,7 @@ mod tests {
     }
 
     /// `conf root` of each driver, relative to the tree.
-    fn found(files: &[(&str, &str)], options: &Options<'_>) -> Vec<String> {
+    fn found(files: &[(&str, &str)], options: &Search<'_>) -> Vec<String> {
         let tree = tree(files);
         let (found, _) = find(tree.path(), options).unwrap();
         let relative = |path: &Path| path.strip_prefix(tree.path()).unwrap().display().to_string();
@@ -870,7 +870,7 @@ mod tests {
     }
 
     fn one(files: &[(&str, &str)]) -> String {
-        let mut found = found(files, &Options::default());
+        let mut found = found(files, &Search::default());
         assert_eq!(found.len(), 1);
         found.remove(0)
     }
@@ -963,17 +963,17 @@ mod tests {
             ("b/Makefile", "obj-m := other.o"),
         ];
         let refused = tree(&files);
-        let error = find(refused.path(), &Options::default()).unwrap_err();
+        let error = find(refused.path(), &Search::default()).unwrap_err();
         assert_eq!(error.findings()[0].code.id, "K0109");
         assert_eq!(error.findings()[0].notes.len(), 2);
-        let all = Options { all: true, ..Options::default() };
+        let all = Search { all: true, ..Search::default() };
         assert_eq!(found(&files, &all), ["a/dkms.conf a", "b/dkms.conf b"]);
-        let named = Options { conf: Some(Path::new("b/dkms.conf")), ..Options::default() };
+        let named = Search { conf: Some(Path::new("b/dkms.conf")), ..Search::default() };
         assert_eq!(found(&files, &named), ["b/dkms.conf b"]);
         // the same driver twice, and an example: one is used, and the choice is told
         let twice = [("a/dkms.conf", CONF), ("b/toy.dkms", CONF), ("example/dkms.conf", other.as_str())];
         let twice = tree(&twice);
-        let (found, findings) = find(twice.path(), &Options::default()).unwrap();
+        let (found, findings) = find(twice.path(), &Search::default()).unwrap();
         assert_eq!(
             found[0].conf.as_ref().map(|conf| conf.path.as_path()),
             Some(twice.path().join("a/dkms.conf").as_path())
@@ -984,7 +984,7 @@ mod tests {
     #[test]
     fn a_root_can_be_named() {
         let files = [("dkms.conf", CONF), ("src/Makefile", "obj-m := toy.o")];
-        let named = |root| Options { root: Some(root), ..Options::default() };
+        let named = |root| Search { root: Some(root), ..Search::default() };
         assert_eq!(found(&files, &named(".")), ["dkms.conf "]);
         assert_eq!(found(&files, &named("src")), ["dkms.conf src"]);
         for bad in ["..", "/", "none"] {

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::beneath::{self, Folder};
 use crate::error::{Error, Result};
-use crate::format::{self, Contents, Found};
+use crate::format::{self, Contents, ReadPackage};
 use crate::output::Stop;
 use crate::temporary::TemporaryFolder;
 
@@ -251,7 +251,7 @@ impl Contents for Files<'_> {
 }
 
 /// Every file has the content that the package says, as far as it says it, and none is missing.
-fn check_sums(found: &Found, sums: &BTreeMap<String, (String, String)>, path: &Path) -> Result<()> {
+fn check_sums(found: &ReadPackage, sums: &BTreeMap<String, (String, String)>, path: &Path) -> Result<()> {
     for file in found.files.iter().filter(|file| is_wanted(&file.path)) {
         let Some(stated) = file.checksum.as_deref().filter(|stated| !stated.is_empty()) else { continue };
         let is_same = sums.get(&file.path).is_some_and(|(md5, sha256)| match stated.len() {
@@ -271,7 +271,7 @@ fn check_sums(found: &Found, sums: &BTreeMap<String, (String, String)>, path: &P
 }
 
 /// Makes links, and programs executable.
-fn finish(root: &Folder, found: &Found) -> io::Result<()> {
+fn finish(root: &Folder, found: &ReadPackage) -> io::Result<()> {
     for file in found.files.iter().filter(|file| is_wanted(&file.path)) {
         let place = inside(&file.path);
         if let Some(target) = file.target() {
@@ -288,7 +288,7 @@ fn finish(root: &Folder, found: &Found) -> io::Result<()> {
 }
 
 /// The kernels whose build folder a package has: by the link in `/lib/modules`, or by what the folder says of itself.
-fn kernels(root: &Path, found: &Found) -> BTreeMap<String, String> {
+fn kernels(root: &Path, found: &ReadPackage) -> BTreeMap<String, String> {
     let mut kernels = BTreeMap::new();
     for file in &found.files {
         let path = file.path.trim_start_matches("/usr").trim_start_matches('/');

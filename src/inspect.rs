@@ -7,13 +7,13 @@ use std::path::Path;
 
 use crate::beneath::open_regular;
 use crate::error::{Error, Result};
-use crate::format::{self, Contents, Found};
+use crate::format::{self, Contents, ReadPackage};
 use crate::ko::{KernelModule, is_module};
 
 /// What a file holds that is a module, or a package of any kind.
 pub struct ModuleFile {
     /// The package, where it is one.
-    pub package: Option<Found>,
+    pub package: Option<ReadPackage>,
     /// The modules, by path.
     pub modules: Vec<(String, KernelModule)>,
 }

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::compile::{self, Options};
+use crate::compile::{self, Compiling};
 use crate::dkms::Verdict;
 use crate::driver::Driver;
 use crate::error::Result;
@@ -82,7 +82,7 @@ pub(crate) struct Aim<'a> {
 pub(crate) fn of(
     aim: &Aim<'_>,
     kernels: Option<&[Kernel]>,
-    options: &Options,
+    options: &Compiling,
     templates: &Templates,
 ) -> Result<Vec<Job>> {
     let mut key = Key::default();

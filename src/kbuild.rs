@@ -114,11 +114,11 @@ pub fn read(tree: &dyn ReadTree, folders: &[String]) -> Vec<Kbuild> {
     };
     let mut candidates = Vec::new();
     for top in folders {
-        let mut found = Found::default();
+        let mut found = Walk::default();
         let given = start(top).map(|start| start.wrapper.variables.clone()).unwrap_or_default();
         let given = Given { arguments: BTreeMap::new(), environment: given };
         collect(tree, top, top, &given, &mut found);
-        let Found { made: Made { mut modules, is_open, .. }, roots, seen, asks } = found;
+        let Walk { made: Made { mut modules, is_open, .. }, roots, seen, asks } = found;
         modules
             .sort_by(|one: &KbuildModule, other| (&one.folder, &one.name).cmp(&(&other.folder, &other.name)));
         modules.dedup_by(|one, other| one.name == other.name && one.folder == other.folder);
@@ -224,7 +224,7 @@ pub struct Made {
 #[must_use]
 pub fn made(tree: &dyn ReadTree, top: &str, given: &Given) -> Option<Made> {
     kbuild_file(tree, top)?;
-    let mut found = Found::default();
+    let mut found = Walk::default();
     collect(tree, top, top, given, &mut found);
     let mut made = found.made;
     made.modules.sort_by(|one, other| (&one.folder, &one.name).cmp(&(&other.folder, &other.name)));
@@ -432,7 +432,7 @@ fn kbuild_file(tree: &dyn ReadTree, folder: &str) -> Option<String> {
 
 /// What was found on the way through the folders.
 #[derive(Default)]
-struct Found {
+struct Walk {
     seen: BTreeSet<String>,
     roots: BTreeSet<String>,
     asks: BTreeMap<String, Asked>,
@@ -440,7 +440,7 @@ struct Found {
 }
 
 /// The modules of a folder and of those it goes down to.
-fn collect(tree: &dyn ReadTree, top: &str, folder: &str, given: &Given, found: &mut Found) {
+fn collect(tree: &dyn ReadTree, top: &str, folder: &str, given: &Given, found: &mut Walk) {
     if found.seen.len() > 2000 || !found.seen.insert(folder.to_owned()) {
         return;
     }

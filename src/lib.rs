@@ -157,6 +157,6 @@ pub use crate::build::{Artifact, Options};
 pub use crate::diagnostic::Diagnostic;
 pub use crate::dkms::{Fact, Facts, Inputs};
 pub use crate::error::{Error, Result};
-pub use crate::format::Found as ReadPackage;
+pub use crate::format::ReadPackage;
 pub use crate::jobs::{BuildPlan, Job, JobKernel};
 pub use crate::package::{Relation, RelationKind};

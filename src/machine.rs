@@ -67,7 +67,7 @@ impl Machine {
 
 /// What the caller says about machines, not yet read.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub struct Stated {
     /// Kernel releases.
     pub kernels: Vec<String>,
     /// Folders of kernel headers, each for the kernel that it names itself, or one for the only kernel.
@@ -88,7 +88,7 @@ pub struct Options {
 const OS_RELEASE: u64 = 1 << 20;
 
 /// One machine for each kernel; one without a kernel where none is named.
-pub fn machines(options: &Options) -> Result<Vec<Machine>> {
+pub fn machines(options: &Stated) -> Result<Vec<Machine>> {
     let os_release = options.os_release.as_deref().map(read_os_release).transpose()?;
     let machine = |kernel: Option<String>, headers| Machine {
         kernel,
@@ -293,16 +293,16 @@ mod tests {
             fs::write(folder.join("include/config/kernel.release"), format!("{release}\n")).unwrap();
             folder
         };
-        let options = |kernels: &[&str], headers: Vec<PathBuf>| Options {
+        let options = |kernels: &[&str], headers: Vec<PathBuf>| Stated {
             kernels: kernels.iter().map(|release| (*release).to_owned()).collect(),
             headers,
-            ..Options::default()
+            ..Stated::default()
         };
-        let releases = |options: &Options| -> Vec<_> {
+        let releases = |options: &Stated| -> Vec<_> {
             let found = machines(options).unwrap();
             found.into_iter().map(|found| (found.kernel.unwrap(), found.headers.is_some())).collect()
         };
-        assert_eq!(machines(&Options::default()).unwrap().len(), 1);
+        assert_eq!(machines(&Stated::default()).unwrap().len(), 1);
         assert_eq!(
             releases(&options(&["6.1", "6.2", "6.1"], vec![])),
             [("6.1".into(), false), ("6.2".into(), false)]

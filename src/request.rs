@@ -14,7 +14,7 @@ use crate::package::{Arch, Codec, Compression, Relation, RelationKind, When};
 
 /// What the command line says; each counts instead of `kpkg.toml`.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub struct CommandLine {
     /// `--release`.
     pub release: Option<String>,
     /// `--compression`.
@@ -95,7 +95,7 @@ pub struct Texts {
 impl Request {
     /// Merges command line and configuration for a format; `read` gives the text of a script named in the configuration.
     pub fn new(
-        options: &Options,
+        options: &CommandLine,
         config: &Config,
         format: &str,
         read: &dyn Fn(&str) -> Result<String>,
@@ -282,7 +282,7 @@ mod tests {
         let read = |_: &str| Ok(String::new());
         let asked = |text: &str, initramfs| {
             let config = Config::parse(std::path::Path::new("kpkg.toml"), text, &["deb"]).unwrap();
-            Request::new(&Options { initramfs, ..Options::default() }, &config, "deb", &read)
+            Request::new(&CommandLine { initramfs, ..CommandLine::default() }, &config, "deb", &read)
                 .unwrap()
                 .initramfs
         };
@@ -300,11 +300,11 @@ mod tests {
                     [relations]\nrequires = [\"b >= 1\"]\n";
         let config = Config::parse(std::path::Path::new("kpkg.toml"), text, &["deb", "rpm"]).unwrap();
         let read = |_: &str| Ok(String::new());
-        let request = |options: &Options, format| Request::new(options, &config, format, &read).unwrap();
-        assert_eq!(request(&Options::default(), "rpm").release, "2");
-        assert_eq!(request(&Options::default(), "deb").release, "3");
-        assert_eq!(request(&Options { release: Some("4".into()), ..Options::default() }, "deb").release, "4");
-        assert_eq!(request(&Options::default(), "deb").relations.len(), 2);
-        assert_eq!(request(&Options::default(), "rpm").relations.len(), 1);
+        let request = |options: &CommandLine, format| Request::new(options, &config, format, &read).unwrap();
+        assert_eq!(request(&CommandLine::default(), "rpm").release, "2");
+        assert_eq!(request(&CommandLine::default(), "deb").release, "3");
+        assert_eq!(request(&CommandLine { release: Some("4".into()), ..CommandLine::default() }, "deb").release, "4");
+        assert_eq!(request(&CommandLine::default(), "deb").relations.len(), 2);
+        assert_eq!(request(&CommandLine::default(), "rpm").relations.len(), 1);
     }
 }

@@ -5,9 +5,9 @@
 //! What is decided for a path, first answer first:
 //!
 //! 1. A folder of a version control system is left out, whatever else is said.
-//! 2. A pattern of [`Options::include`] keeps it, and everything below it.
+//! 2. A pattern of [`Filter::include`] keeps it, and everything below it.
 //! 3. `dkms.conf` at the top stays: without it there is no driver.
-//! 4. A pattern of [`Options::exclude`], git's bookkeeping and the attribute `export-ignore` leave it out, tracked or not.
+//! 4. A pattern of [`Filter::exclude`], git's bookkeeping and the attribute `export-ignore` leave it out, tracked or not.
 //! 5. What git tracks stays, so that a vendor's `hal.o` or an ignored `fw.o_shipped` is not lost.
 //! 6. The rules of this module leave it out (editor files, products of a build, packages, the output folder).
 //! 7. Inside a repository that tracks something of the tree, its `.gitignore` files leave it out.
@@ -261,7 +261,7 @@ pub struct Selection {
 
 /// What the caller wants beside the rules.
 #[derive(Clone)]
-pub struct Options<'a> {
+pub struct Filter<'a> {
     /// Patterns of gitignore(5) for what is left out although git tracks it.
     pub exclude: Vec<String>,
     /// Patterns of gitignore(5) for what is kept although a rule, or `exclude`, says otherwise.
@@ -272,7 +272,7 @@ pub struct Options<'a> {
     pub interrupted: &'a dyn Fn() -> bool,
 }
 
-impl Default for Options<'_> {
+impl Default for Filter<'_> {
     fn default() -> Self {
         Self { exclude: Vec::new(), include: Vec::new(), output: None, interrupted: &|| false }
     }
@@ -390,7 +390,7 @@ pub fn ignored(root: &Path, path: &str) -> Option<String> {
 ///
 /// Fails with all findings, at most 20 of a kind, when the tree has something that cannot be packaged; with the path
 /// when something cannot be read or vanishes meanwhile; and when it is asked to stop.
-pub fn select(root: &Path, options: &Options<'_>) -> Result<Selection> {
+pub fn select(root: &Path, options: &Filter<'_>) -> Result<Selection> {
     let top = fs::canonicalize(root).map_err(|error| Error::io("cannot read", root, error))?;
     let mut walk = Walk {
         root,

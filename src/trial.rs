@@ -43,7 +43,7 @@ const NOT_TRIED: Code = Code {
 
 /// How it is tried.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct Trying {
     /// For which kernels, and how; without a kernel, for all whose headers are at hand.
     pub build: Prebuilt,
     /// The text of `/etc/os-release`, where it is not this machine's.
@@ -88,7 +88,7 @@ pub struct Tried {
 }
 
 /// The sources of planned packages, one of each driver.
-pub fn planned(drivers: &[Prepared], options: &Options) -> Result<Vec<Source>> {
+pub fn planned(drivers: &[Prepared], options: &Trying) -> Result<Vec<Source>> {
     let mut sources = Vec::new();
     for prepared in drivers {
         let mut headers: Vec<String> = Vec::new();
@@ -114,7 +114,7 @@ pub fn planned(drivers: &[Prepared], options: &Options) -> Result<Vec<Source>> {
 }
 
 /// The sources in a finished package, meant for some targets or for all of its format; nothing when the file is no package.
-pub fn finished(path: &Path, targets: &[String], options: &Options) -> Result<Option<Vec<Source>>> {
+pub fn finished(path: &Path, targets: &[String], options: &Trying) -> Result<Option<Vec<Source>>> {
     let Some((family, found)) = packaged::unpacked(path, &options.scratch, &options.stop)? else {
         return Ok(None);
     };
@@ -135,7 +135,7 @@ pub fn finished(path: &Path, targets: &[String], options: &Options) -> Result<Op
 }
 
 /// Builds sources for every kernel, each after those that its `BUILD_DEPENDS` names.
-pub fn run(sources: &[Source], options: &Options, tell: Tell<'_>) -> Result<Vec<Trial>> {
+pub fn run(sources: &[Source], options: &Trying, tell: Tell<'_>) -> Result<Vec<Trial>> {
     let Chosen { kernels, unusable } = choose(sources, options)?;
     let drivers = sources.iter().map(|source| read(source, &kernels, options)).collect::<Result<Vec<_>>>()?;
     let all: Vec<&Driver> = drivers.iter().collect();
@@ -168,7 +168,7 @@ struct Chosen {
     unusable: Vec<(String, Error)>,
 }
 
-fn choose(sources: &[Source], options: &Options) -> Result<Chosen> {
+fn choose(sources: &[Source], options: &Trying) -> Result<Chosen> {
     let build = &options.build;
     let cache = build::header_cache(&build.cache);
     let select = |kernels: &[String]| kernel::select(&wanted(build, kernels, &cache), &options.stop);
@@ -244,20 +244,20 @@ fn no_headers(text: String, sources: &[Source], release: &str) -> Error {
 // ---- one driver ---------------------------------------------------------------------------------------------------------------
 
 /// The driver as dkms reads it on a target, for every kernel.
-fn read(source: &Source, kernels: &[Kernel], options: &Options) -> Result<Driver> {
+fn read(source: &Source, kernels: &[Kernel], options: &Trying) -> Result<Driver> {
     let running = options.build.running.as_deref();
     let machine = |kernel: &Kernel| Machine {
         running: Some(compile::another_kernel(&kernel.release, running).to_owned()),
         ..compile::machine(kernel, &options.build.machine)
     };
     let read = |conf_shell| {
-        let options = driver::Options {
+        let options = driver::Surroundings {
             machines: kernels.iter().map(machine).collect(),
             conf_shell,
             stop: options.stop.clone(),
             // of any time: all files have the same
             stamp: Some(1_000_000_000),
-            ..driver::Options::default()
+            ..driver::Surroundings::default()
         };
         Driver::as_packaged(&source.packaged.root, source.packaged.files.clone(), &options)
             .map(|(driver, _)| driver)
@@ -280,11 +280,11 @@ fn compile(
     driver: &Driver,
     kernels: &[Kernel],
     before: &[Before<'_>],
-    options: &Options,
+    options: &Trying,
     tell: Tell<'_>,
 ) -> Result<Vec<Outcome>> {
     let build = &options.build;
-    let compiling = compile::Options {
+    let compiling = compile::Compiling {
         manner: Manner::OnTarget,
         running: build.running.clone(),
         os_release: options.os_release.clone(),
@@ -314,7 +314,7 @@ struct Judge<'a> {
     unusable: &'a [(String, Error)],
     /// All drivers of the run.
     names: &'a [&'a str],
-    options: &'a Options,
+    options: &'a Trying,
 }
 
 impl Judge<'_> {

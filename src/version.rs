@@ -528,7 +528,7 @@ mod tests {
             fs::write(path, text).unwrap();
         }
         fs::create_dir_all(&root).unwrap();
-        let selection = source::select(&root, &source::Options::default()).unwrap();
+        let selection = source::select(&root, &source::Filter::default()).unwrap();
         let places = Places {
             folder: &root,
             root: &root,
@@ -607,7 +607,7 @@ mod tests {
         let of = |archive: &str, source: &str| {
             let folder = tempfile::tempdir().unwrap();
             fs::write(folder.path().join("toy.c"), source).unwrap();
-            let selection = source::select(folder.path(), &source::Options::default()).unwrap();
+            let selection = source::select(folder.path(), &source::Filter::default()).unwrap();
             let places = Places {
                 folder: folder.path(),
                 root: folder.path(),

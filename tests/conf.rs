@@ -156,7 +156,7 @@ fn bash_in_the_sandbox_reads_what_dkms_reads() {
 }
 
 fn machine(release: &str, arch: &str, headers: PathBuf, os_release: PathBuf) -> Machine {
-    let options = machine::Options {
+    let options = machine::Stated {
         kernels: vec![release.to_owned()],
         headers: vec![headers],
         arch: Some(arch.to_owned()),

@@ -18,7 +18,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use kpkg::format::{self, Contents, Found};
+use kpkg::format::{self, Contents, ReadPackage};
 use support::{KMODTOOL, Random, Tree, missing};
 use toml::{Table, Value};
 
@@ -455,7 +455,7 @@ impl Contents for Nothing {
     }
 }
 
-fn read(format: &str, path: &Path) -> Found {
+fn read(format: &str, path: &Path) -> ReadPackage {
     format::for_format(format).unwrap().read(path, &mut Nothing).unwrap().unwrap()
 }
 
@@ -543,7 +543,7 @@ impl Case {
                 .env("PATH", path)
                 .current_dir(self.tree.path()),
         );
-        let names = |found: Found| {
+        let names = |found: ReadPackage| {
             let is_own =
                 |path: &String| !path.starts_with("/usr/src/") && !path.starts_with("/usr/share/doc/");
             let files = found.files.into_iter().filter(|file| !file.is_folder()).map(|file| file.path);

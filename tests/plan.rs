@@ -391,7 +391,7 @@ fn prebuilt(target: &str, combine: bool) -> Vec<Package> {
     let driver = prepared("greeter", target).driver;
     let config = Config::parse(Path::new("kpkg.toml"), &files_config(), &["deb", "rpm"]).unwrap();
     let grouping = if combine { request::Grouping::All } else { request::Grouping::Kernel };
-    let asked = request::Options { grouping, ..request::Options::default() };
+    let asked = request::CommandLine { grouping, ..request::CommandLine::default() };
     let request = Request::new(&asked, &config, &profile.family, &|_| Ok(String::new())).unwrap();
     let releases = if profile.family == "deb" {
         ["6.1.0-9-amd64", "6.1.0-10-amd64"]

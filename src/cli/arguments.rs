@@ -76,11 +76,11 @@ impl PackageArgs {
             dkms_conf: self.dkms_conf.clone(),
             all: self.all,
             driver_version: self.driver_version.clone(),
-            request: request::Options {
+            request: request::CommandLine {
                 release: self.release.clone(),
                 compression: self.compression.clone(),
                 initramfs: self.initramfs.map(InitramfsWhen::initramfs),
-                ..request::Options::default()
+                ..request::CommandLine::default()
             },
             ..build::Options::default()
         }
@@ -148,8 +148,8 @@ pub(super) struct MachineArgs {
 
 impl MachineArgs {
     /// The options of the library.
-    pub(super) fn options(&self) -> machine::Options {
-        machine::Options {
+    pub(super) fn options(&self) -> machine::Stated {
+        machine::Stated {
             kernels: self.kernel.clone(),
             headers: self.kernel_headers.clone(),
             arch: self.arch.clone(),

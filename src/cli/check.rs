@@ -134,7 +134,7 @@ pub(super) fn run(args: &CheckArgs, session: &Session) -> Ended {
 }
 
 /// How `check` builds, where it does.
-fn trial_options(args: &CheckArgs, session: &Session) -> Result<Option<trial::Options>> {
+fn trial_options(args: &CheckArgs, session: &Session) -> Result<Option<trial::Trying>> {
     let facts = args.machine.options();
     if args.build {
         return setup::trial(facts, &args.compile, session).map(Some);

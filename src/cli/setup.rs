@@ -33,12 +33,12 @@ pub(super) fn open(args: &PackageArgs, session: &Session) -> Result<Input> {
 
 /// How modules are compiled.
 pub(super) fn compiling(
-    facts: machine::Options,
+    facts: machine::Stated,
     args: &CompileArgs,
     keep_going: bool,
 ) -> Result<build::Prebuilt> {
     let compilers = args.jobs.unwrap_or_else(session::processors).max(1);
-    let rest = machine::Options { kernels: Vec::new(), headers: Vec::new(), arch: None, ..facts.clone() };
+    let rest = machine::Stated { kernels: Vec::new(), headers: Vec::new(), arch: None, ..facts.clone() };
     let machine = machine::machines(&rest)?.into_iter().next().unwrap_or_default();
     Ok(build::Prebuilt {
         kernels: facts.kernels,
@@ -58,14 +58,10 @@ pub(super) fn compiling(
 }
 
 /// How the source is built as on a target: on this machine, as far as nothing else is said.
-pub(super) fn trial(
-    facts: machine::Options,
-    args: &CompileArgs,
-    session: &Session,
-) -> Result<trial::Options> {
+pub(super) fn trial(facts: machine::Stated, args: &CompileArgs, session: &Session) -> Result<trial::Trying> {
     let mut build = compiling(facts, args, true)?;
     let os_release = build.machine.os_release.clone();
     let this = Machine { online_processors: build.machine.processors, ..session::this_distribution() };
     build.machine = build.machine.or(&this);
-    Ok(trial::Options { build, os_release, scratch: session::scratch(), stop: session.stop.clone() })
+    Ok(trial::Trying { build, os_release, scratch: session::scratch(), stop: session.stop.clone() })
 }

@@ -11,7 +11,7 @@ use super::codes;
 use super::directives::{VARIABLES, may_mean_a_directive};
 use super::host::{DKMS, Host};
 use super::shell::{
-    self, Data, Ends, Finding, Flow, MAYBE, Options, Remark, Shell, Sink, State, UNKNOWN, Variable,
+    self, Data, Ends, Finding, Flow, MAYBE, ShellOptions, Remark, Shell, Sink, State, UNKNOWN, Variable,
     is_unknown, os_release_field, reaches_on, unknown,
 };
 use super::versions::is_at_least;
@@ -187,7 +187,7 @@ impl Offsets {
 }
 
 /// The options of dkms's shell, which a file may change.
-const OPTIONS: Options = Options { extglob: true, ..Options::new() };
+const OPTIONS: ShellOptions = ShellOptions { extglob: true, ..ShellOptions::new() };
 
 /// What one reading of the file gives.
 struct Reading {

@@ -53,7 +53,7 @@ pub trait Family: Sync {
     /// Reads a finished package, ours or a foreign one; nothing when the file begins like none of this family's.
     ///
     /// Bounded in memory and streaming: of the files only the names are kept, and `contents` sees those that it wants.
-    fn read(&self, path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>>;
+    fn read(&self, path: &Path, contents: &mut dyn Contents) -> Result<Option<ReadPackage>>;
 
     /// Writes the artifacts.
     fn write(&self, package: &Package, out: &mut dyn Output) -> Result<()>;
@@ -69,7 +69,7 @@ pub trait Family: Sync {
 pub struct Exchange {
     /// Contents of regular files, by absolute path.
     pub files: BTreeMap<String, Content>,
-    /// Texts of maintainer scripts, by the names of [`FoundScript`].
+    /// Texts of maintainer scripts, by the names of [`ReadScript`].
     pub scripts: BTreeMap<String, String>,
 }
 
@@ -96,7 +96,7 @@ pub trait Contents {
 
 /// A package as it was found in a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct ReadPackage {
     /// The format's name.
     pub format: &'static str,
     /// The package's name.
@@ -115,16 +115,16 @@ pub struct Found {
     /// What building it takes, where it is a source package.
     pub build_requires: Vec<Relation>,
     /// The maintainer scripts.
-    pub scripts: Vec<FoundScript>,
+    pub scripts: Vec<ReadScript>,
     /// The files, links and folders.
-    pub files: Vec<FoundFile>,
+    pub files: Vec<ReadFile>,
     /// What the format has and this package lacks, in words: `a SHA-256 digest of the payload`.
     pub lacks: Vec<String>,
 }
 
 /// A maintainer script of a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FoundScript {
+pub struct ReadScript {
     /// As the format calls it: `postinst`, `%post`.
     pub name: String,
     /// When it runs; nothing where only this format has such a moment.
@@ -134,7 +134,7 @@ pub struct FoundScript {
     pub program: Option<String>,
 }
 
-impl FoundScript {
+impl ReadScript {
     /// Whether a shell runs it.
     #[must_use]
     pub fn is_shell(&self) -> bool {
@@ -150,7 +150,7 @@ impl FoundScript {
 
 /// An entry of a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FoundFile {
+pub struct ReadFile {
     /// Absolute, without `.` in front.
     pub path: String,
     /// The permission bits, with set-user-id, set-group-id and sticky.
@@ -163,7 +163,7 @@ pub struct FoundFile {
     pub checksum: Option<String>,
 }
 
-impl FoundFile {
+impl ReadFile {
     /// Whether it is a folder.
     #[must_use]
     pub fn is_folder(&self) -> bool {
@@ -212,7 +212,7 @@ fn take_entry(
     content: &mut dyn Read,
     contents: &mut dyn Contents,
     checksum: impl FnOnce(&str) -> Option<String>,
-) -> io::Result<FoundFile> {
+) -> io::Result<ReadFile> {
     let path = entry.path();
     if entry.is_file && contents.wants(&path) {
         contents.take(&path, content)?;
@@ -221,7 +221,7 @@ fn take_entry(
         contents.same(&path, &format!("/{}", other.trim_start_matches("./")))?;
     }
     let kind = kind_of(entry.is_folder, entry.target, entry.size, entry.mode);
-    Ok(FoundFile { mode: entry.mode, owner: entry.owner, kind, checksum: checksum(&path), path })
+    Ok(ReadFile { mode: entry.mode, owner: entry.owner, kind, checksum: checksum(&path), path })
 }
 
 /// How much of a script is read.
@@ -238,7 +238,7 @@ pub fn writers() -> impl Iterator<Item = (&'static dyn Family, &'static Format)>
 }
 
 /// Reads a finished package, ours or a foreign one; nothing where no family knows it.
-pub fn open(path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>> {
+pub fn open(path: &Path, contents: &mut dyn Contents) -> Result<Option<ReadPackage>> {
     for family in FAMILIES {
         if let Some(found) = family.read(path, contents)? {
             return Ok(Some(found));
@@ -256,7 +256,7 @@ pub fn rewrite(path: &Path, exchange: &Exchange, out: &mut dyn Output) -> Result
         let text = format!("`{}` is one of several names of a file, which cannot be exchanged in", name.escape_debug());
         return Err(Error::usage(text).at(path));
     }
-    let is_file = |file: &&FoundFile| matches!(file.kind, EntryKind::File { .. });
+    let is_file = |file: &&ReadFile| matches!(file.kind, EntryKind::File { .. });
     let files: BTreeSet<_> = found.files.iter().filter(is_file).map(|file| &file.path).collect();
     let scripts: BTreeSet<_> = found.scripts.iter().map(|script| &script.name).collect();
     let lacking = exchange.files.keys().find(|path| !files.contains(path));

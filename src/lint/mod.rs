@@ -40,7 +40,7 @@ use std::sync::Arc;
 use crate::diagnostic::{Code, Diagnostic, Place, SourceText};
 use crate::dkms::{self, Conf, ConfFile, Facts, Inputs, Supported};
 use crate::driver::Driver;
-use crate::format::Found;
+use crate::format::ReadPackage;
 use crate::layout::Layout;
 use crate::version::Claim;
 use build_text::Piece;
@@ -180,7 +180,7 @@ impl<'a> Tree<'a> {
 /// A finished package, as rules see it.
 pub struct Package<'a> {
     /// What was read.
-    pub found: &'a Found,
+    pub found: &'a ReadPackage,
     /// The `dkms.conf` files in it.
     pub confs: &'a Confs,
     /// The file's name.
@@ -232,7 +232,7 @@ fn is_removed_before<'a>(kind: Kind, mut scripts: impl Iterator<Item = (Kind, &'
 
 /// Every rule about a finished package.
 #[must_use]
-pub fn package(path: &Path, found: &Found, confs: &Confs) -> Vec<Diagnostic> {
+pub fn package(path: &Path, found: &ReadPackage, confs: &Confs) -> Vec<Diagnostic> {
     let package = Package { found, confs, path, packaged: Packaged::new(path, found, confs) };
     let mut findings: Vec<_> = PACKAGE_RULES.iter().flat_map(|rule| (rule.check)(&package)).collect();
     let kinds = || package.packaged.scripts.iter().filter_map(|script| Some((script.kind?, script)));

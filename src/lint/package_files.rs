@@ -2,7 +2,7 @@
 
 use super::{Package, PackageRule};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::format::FoundFile;
+use crate::format::ReadFile;
 
 pub(super) static RULE: PackageRule = PackageRule { code: &CODE, check };
 
@@ -15,7 +15,7 @@ static CODE: Code = Code {
 };
 
 /// Whether a file is wrong in some way.
-type Test = fn(&FoundFile) -> bool;
+type Test = fn(&ReadFile) -> bool;
 
 /// How many of a kind are named.
 const NAMED: usize = 5;

@@ -14,7 +14,7 @@ use super::script::Kind;
 use super::shell::{self, Script};
 use crate::diagnostic::{Place, SourceText};
 use crate::dkms::{self, Conf, ConfFile, Facts, Inputs, ReadTree};
-use crate::format::{Found, FoundFile, FoundScript};
+use crate::format::{ReadPackage, ReadFile, ReadScript};
 
 /// How many dkms.conf files of a package are read as such.
 const CONFS: usize = 64;
@@ -30,7 +30,7 @@ const LINKS: usize = 8;
 /// What a package is for dkms.
 pub(super) struct Packaged<'a> {
     /// Every file by its path.
-    pub files: Arc<BTreeMap<&'a str, &'a FoundFile>>,
+    pub files: Arc<BTreeMap<&'a str, &'a ReadFile>>,
     /// Every dkms.conf, by its path, as messages show it.
     pub conf_files: Vec<(&'a str, ConfFile)>,
     pub drivers: Vec<PackagedDriver<'a>>,
@@ -67,7 +67,7 @@ pub(super) struct PackagedScript {
 }
 
 impl PackagedScript {
-    fn new(path: &Path, found: &FoundScript) -> Self {
+    fn new(path: &Path, found: &ReadScript) -> Self {
         let path = PathBuf::from(format!("{} ({})", path.display(), found.name));
         let source = Arc::new(SourceText { path, text: found.text.clone() });
         let script = shell::read(&source.text);
@@ -115,7 +115,7 @@ const HARMLESS: &str = "\
     tee";
 
 impl<'a> Packaged<'a> {
-    pub(super) fn new(path: &Path, found: &'a Found, confs: &'a Confs) -> Self {
+    pub(super) fn new(path: &Path, found: &'a ReadPackage, confs: &'a Confs) -> Self {
         let shell = found.scripts.iter().filter(|script| script.is_shell());
         let scripts: Vec<_> = shell.take(SCRIPTS).map(|script| PackagedScript::new(path, script)).collect();
         let only_shell = scripts.len() == found.scripts.len();
@@ -214,7 +214,7 @@ impl<'a> PackagedDriver<'a> {
     fn new(
         conf: Conf,
         folder: &str,
-        files: &Arc<BTreeMap<&'a str, &'a FoundFile>>,
+        files: &Arc<BTreeMap<&'a str, &'a ReadFile>>,
         confs: &'a Confs,
     ) -> Self {
         let tree = PackageTree {
@@ -265,7 +265,7 @@ impl<'a> PackagedDriver<'a> {
 /// The files of a driver in a package: all names, and the contents of those that were kept.
 pub(super) struct PackageTree<'a> {
     folder: String,
-    files: Arc<BTreeMap<&'a str, &'a FoundFile>>,
+    files: Arc<BTreeMap<&'a str, &'a ReadFile>>,
     confs: &'a Confs,
     /// Somebody wanted the content of a file that was not kept.
     missed: AtomicBool,
@@ -274,7 +274,7 @@ pub(super) struct PackageTree<'a> {
 
 impl<'a> PackageTree<'a> {
     /// The file at a path, through links that stay in the driver's folder.
-    fn find(&self, path: &str) -> Option<&'a FoundFile> {
+    fn find(&self, path: &str) -> Option<&'a ReadFile> {
         let mut path = path.to_owned();
         for _ in 0..LINKS {
             let full = if path.is_empty() { self.folder.clone() } else { format!("{}/{path}", self.folder) };
@@ -291,7 +291,7 @@ impl<'a> PackageTree<'a> {
     }
 
     /// The files below the folder, with their paths relative to it.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (&'a str, &'a FoundFile)> + '_ {
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'a str, &'a ReadFile)> + '_ {
         let below = format!("{}/", self.folder);
         let from = self.files.range::<str, _>((Excluded(below.as_str()), Unbounded));
         let length = below.len();
@@ -337,7 +337,7 @@ impl ReadTree for PackageTree<'_> {
 
     fn is_dir(&self, path: &str) -> bool {
         path.is_empty()
-            || self.find(path).is_some_and(crate::format::FoundFile::is_folder)
+            || self.find(path).is_some_and(crate::format::ReadFile::is_folder)
             || self.has_folder(path)
     }
 

@@ -95,17 +95,17 @@ impl Tree {
     }
 
     fn select(&self) -> Selection {
-        select(self.0.path(), &Options::default()).unwrap()
+        select(self.0.path(), &Filter::default()).unwrap()
     }
 
     fn with(&self, exclude: &[&str], include: &[&str]) -> Selection {
         let owned = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();
-        let options = Options { exclude: owned(exclude), include: owned(include), ..Options::default() };
+        let options = Filter { exclude: owned(exclude), include: owned(include), ..Filter::default() };
         select(self.0.path(), &options).unwrap()
     }
 
     fn fails(&self) -> Error {
-        select(self.0.path(), &Options::default()).unwrap_err()
+        select(self.0.path(), &Filter::default()).unwrap_err()
     }
 }
 
@@ -327,7 +327,7 @@ fn a_tarball_keeps_what_its_gitignore_names() {
 fn a_repository_that_tracks_nothing_of_the_tree_does_not_count() {
     let tree =
         Tree::new(&[".gitignore = *\n", "driver/dkms.conf", "driver/a.c", ".bashrc"]).git(&[".bashrc"]);
-    let selection = select(&tree.path("driver"), &Options::default()).unwrap();
+    let selection = select(&tree.path("driver"), &Filter::default()).unwrap();
     assert_eq!(shown(&selection), ["a.c", "dkms.conf"]);
     assert_ne!(selection.newest, 1_700_000_000);
     assert_eq!(selection.diagnostics, []);
@@ -347,14 +347,14 @@ fn a_root_below_the_top_of_its_repository() {
         "drivers/xy/other",
     ]);
     let tree = tree.git(&["drivers/x/dkms.conf", "drivers/x/ci/y", "drivers/xy/other"]);
-    let selection = select(&tree.path("drivers/x"), &Options::default()).unwrap();
+    let selection = select(&tree.path("drivers/x"), &Filter::default()).unwrap();
     assert_eq!(shown(&selection), ["dkms.conf"]);
     assert_eq!(left_out(&selection), ["a.tmp", "ci/", "gen", "local"]);
     assert_eq!(selection.newest, 1_700_000_000);
 
     // The same through a link, and below a folder that is ignored as a whole.
     tree.add(&["link -> drivers/x", ".gitignore = /drivers\n"]);
-    let selection = select(&tree.path("link"), &Options::default()).unwrap();
+    let selection = select(&tree.path("link"), &Filter::default()).unwrap();
     assert_eq!(shown(&selection), ["dkms.conf"]);
     assert!(rule(&selection, "gen").contains("`/drivers`"));
 }
@@ -426,7 +426,7 @@ fn patterns_of_the_user() {
     assert_eq!(rule(&selection, "tests/t.c"), "pattern `/tests/*.c` under `exclude`");
     assert_eq!(shown(&tree.with(&[], &[".git", ".git/**", ".gitignore"]))[..2], [".gitignore", "a.c"]);
     for bad in ["", "# comment", "a\nb"] {
-        let options = Options { include: vec![bad.to_owned()], ..Options::default() };
+        let options = Filter { include: vec![bad.to_owned()], ..Filter::default() };
         let error = select(tree.0.path(), &options).unwrap_err();
         assert_eq!(error.kind(), crate::error::Kind::Usage, "{bad}");
     }
@@ -435,7 +435,7 @@ fn patterns_of_the_user() {
 #[test]
 fn the_output_folder_is_left_out_but_for_what_git_tracks() {
     let tree = Tree::new(&["a.c", "dist/x_all.deb", "dist/notes", "sub/dist/kept"]);
-    let options = Options { output: Some(tree.path("sub/../dist")), ..Options::default() };
+    let options = Filter { output: Some(tree.path("sub/../dist")), ..Filter::default() };
     let selection = select(tree.0.path(), &options).unwrap();
     assert_eq!(shown(&selection), ["a.c", "sub/", "sub/dist/", "sub/dist/kept"]);
     assert_eq!(rule(&selection, "dist/"), "kpkg's output folder");
@@ -448,8 +448,8 @@ fn the_output_folder_is_left_out_but_for_what_git_tracks() {
     }
 }
 
-fn options_with(tree: &Tree, output: &str) -> Options<'static> {
-    Options { output: Some(tree.path(output)), ..Options::default() }
+fn options_with(tree: &Tree, output: &str) -> Filter<'static> {
+    Filter { output: Some(tree.path(output)), ..Filter::default() }
 }
 
 #[test]
@@ -490,7 +490,7 @@ fn links_are_checked_in_the_tree_as_it_is_packaged() {
         if target == "d/round" {
             tree.add(&["d/round -> ../l"]);
         }
-        let (findings, links) = match select(tree.0.path(), &Options::default()) {
+        let (findings, links) = match select(tree.0.path(), &Filter::default()) {
             Ok(selection) => (selection.diagnostics.clone(), shown(&selection)),
             Err(error) => (error.findings().to_vec(), Vec::new()),
         };
@@ -579,7 +579,7 @@ fn at_most_twenty_of_a_kind() {
 
 #[test]
 fn what_cannot_be_read_is_named() {
-    let error = select(Path::new("/nonexistent/x"), &Options::default()).unwrap_err();
+    let error = select(Path::new("/nonexistent/x"), &Filter::default()).unwrap_err();
     assert_eq!(error.to_string(), "cannot read `/nonexistent/x`: no such file or directory");
     // Root may read everything, so that only the others see this.
     let tree = Tree::new(&["a", "d/x"]);
@@ -607,7 +607,7 @@ fn what_vanishes_is_told_as_such() {
         }
         false
     };
-    let options = Options { interrupted: &remove, ..Options::default() };
+    let options = Filter { interrupted: &remove, ..Filter::default() };
     let error = select(tree.0.path(), &options).unwrap_err();
     assert!(error.to_string().starts_with("vanished"), "{error}");
 }
@@ -615,7 +615,7 @@ fn what_vanishes_is_told_as_such() {
 #[test]
 fn it_stops_when_asked() {
     let tree = Tree::new(&["a/x"]);
-    let options = Options { interrupted: &|| true, ..Options::default() };
+    let options = Filter { interrupted: &|| true, ..Filter::default() };
     let error = select(tree.0.path(), &options).unwrap_err();
     assert_eq!(error.kind(), crate::error::Kind::Interrupted);
 }
@@ -689,12 +689,12 @@ fn linked_work_trees_and_submodules() {
         "main/.git/worktrees/l/commondir = ../..\n",
     ]);
     // a file that came with the tree names the repository of somebody else
-    let selection = select(&tree.path("linked"), &Options::default()).unwrap();
+    let selection = select(&tree.path("linked"), &Filter::default()).unwrap();
     assert_eq!(shown(&selection), ["a.c"]);
     let told = &selection.diagnostics[0].message;
     assert!(told.contains("which is another folder's"), "{told}");
     tree.add(&["main/.git/worktrees/l/gitdir = ../../../../linked/.git\n"]);
-    let selection = select(&tree.path("linked"), &Options::default()).unwrap();
+    let selection = select(&tree.path("linked"), &Filter::default()).unwrap();
     assert_eq!(shown(&selection), ["a.c", "a.o"]);
     assert_eq!(left_out(&selection), [".git"]);
     assert_eq!(selection.newest, 1_700_000_000);
@@ -721,7 +721,7 @@ fn linked_work_trees_and_submodules() {
         [".git/", ".gitignore", "core/.git", "core/.gitignore", "core/own.o", "core/x.log"]
     );
     // Inside it, the repository is the submodule's.
-    let selection = select(&tree.path("core"), &Options::default()).unwrap();
+    let selection = select(&tree.path("core"), &Filter::default()).unwrap();
     assert_eq!(shown(&selection), ["deep/", "deep/y.o", "fw.bin", "hal.o"]);
 
     // Copied without its main repository: told, and nothing of it is ignored.

@@ -817,7 +817,7 @@ impl Shell<'_> {
     }
 }
 
-/// Options of `set`: the letter, where there is one, and the name.
+/// ShellOptions of `set`: the letter, where there is one, and the name.
 pub(super) const SET: [(char, &str); 27] = [
     ('a', "allexport"),
     ('B', "braceexpand"),
@@ -848,7 +848,7 @@ pub(super) const SET: [(char, &str); 27] = [
     ('x', "xtrace"),
 ];
 
-/// Options that change nothing that a file could see, but `$-`.
+/// ShellOptions that change nothing that a file could see, but `$-`.
 const HARMLESS: [&str; 37] = [
     "cdspell",
     "checkhash",

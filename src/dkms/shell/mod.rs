@@ -37,7 +37,7 @@ pub use outside::{ReadTree, tree_path};
 pub(super) use pattern::extended;
 pub(super) use refusal::refusal;
 pub(super) use state::{
-    Data, MAYBE, Options, Sink, State, UNKNOWN, Variable, clean_text, is_unknown, reaches_on, unknown,
+    Data, MAYBE, ShellOptions, Sink, State, UNKNOWN, Variable, clean_text, is_unknown, reaches_on, unknown,
 };
 pub(super) use syntax::{Ends, Script, SyntaxError, misspelt_substitution, parse};
 pub(super) use tools::compare_versions;

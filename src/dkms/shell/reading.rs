@@ -13,7 +13,7 @@ type Letter = (char, bool);
 
 /// What `read` was told.
 #[derive(Default)]
-struct Options {
+struct ReadFlags {
     raw: bool,
     array: Option<String>,
     /// `-d`; nothing: NUL, which no text has.
@@ -27,7 +27,7 @@ struct Options {
     names: Vec<String>,
 }
 
-impl Options {
+impl ReadFlags {
     /// Nothing: a wrong use.
     fn parse(arguments: &[String]) -> Option<Self> {
         let mut options = Self { delimiter: Some('\n'), ..Self::default() };
@@ -85,7 +85,7 @@ impl Options {
 
 impl Shell<'_> {
     pub(super) fn read_command(&mut self, arguments: &[String]) -> Result<Flow, Flow> {
-        let Some(options) = Options::parse(arguments) else { return self.finish(2) };
+        let Some(options) = ReadFlags::parse(arguments) else { return self.finish(2) };
         let targets = options.targets();
         let base = |name: &String| name.split('[').next().unwrap_or_default().to_owned();
         if !targets.iter().all(|name| is_identifier(&base(name))) {
@@ -114,7 +114,7 @@ impl Shell<'_> {
         Ok(Flow::Next)
     }
 
-    fn assign_line(&mut self, options: &Options, line: &[Letter], text: String) -> Result<(), Flow> {
+    fn assign_line(&mut self, options: &ReadFlags, line: &[Letter], text: String) -> Result<(), Flow> {
         let ifs = self.scalar("IFS").unwrap_or_else(|| " \t\n".to_owned());
         if let Some(name) = &options.array {
             let values = split_fields(line, &ifs, usize::MAX);
@@ -149,7 +149,7 @@ impl Shell<'_> {
     }
 
     /// One line of standard input without its end; whether it came to one.
-    fn read_line(&mut self, options: &Options) -> (Vec<Letter>, bool) {
+    fn read_line(&mut self, options: &ReadFlags) -> (Vec<Letter>, bool) {
         let Some(Input { text, position }) = self.state.input.clone() else {
             // Standard input is whatever the caller has.
             return (unknown().chars().map(|c| (c, false)).collect(), true);

@@ -115,7 +115,7 @@ pub(crate) fn reaches_on(text: &str) -> bool {
 /// Shell options that change a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools, reason = "each is an independent switch of bash")]
-pub(crate) struct Options {
+pub(crate) struct ShellOptions {
     pub errexit: bool,
     pub nounset: bool,
     pub noglob: bool,
@@ -137,7 +137,7 @@ pub(crate) struct Options {
     pub others: bool,
 }
 
-impl Options {
+impl ShellOptions {
     /// Those of a bash that is not interactive.
     pub(crate) const fn new() -> Self {
         Self {
@@ -220,7 +220,7 @@ pub(crate) struct State {
     /// `None`: defined in one of two possible branches.
     pub functions: Shared<BTreeMap<String, Option<Function>>>,
     pub positional: Shared<Vec<String>>,
-    pub options: Options,
+    pub options: ShellOptions,
     /// `None`: not known.
     pub status: Option<u8>,
     /// The statuses of the last pipeline; `None`: it was one command. Without any, they are not known.
@@ -248,7 +248,7 @@ impl State {
             frames: Shared::default(),
             functions: Shared::default(),
             positional: Shared::default(),
-            options: Options::new(),
+            options: ShellOptions::new(),
             status: Some(0),
             pipe: None,
             output: String::new(),

@@ -12,7 +12,7 @@ mod write;
 
 use std::path::Path;
 
-use super::{Contents, Exchange, Family, Format, Found, TOO_LARGE, UNSPEAKABLE_SCRIPT};
+use super::{Contents, Exchange, Family, Format, ReadPackage, TOO_LARGE, UNSPEAKABLE_SCRIPT};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 use crate::output::Output;
@@ -27,7 +27,7 @@ use write::{
 pub(super) struct Deb;
 
 impl Family for Deb {
-    fn read(&self, path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>> {
+    fn read(&self, path: &Path, contents: &mut dyn Contents) -> Result<Option<ReadPackage>> {
         let found = read(path, contents).and_then(|found| match found {
             None => source::read(path, contents),
             found => Ok(found),

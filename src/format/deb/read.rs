@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Seek};
 use std::path::Path;
 
-use super::super::{Contents, ENTRIES, Found, FoundScript, TEXT, take_entry};
+use super::super::{Contents, ENTRIES, ReadPackage, ReadScript, TEXT, take_entry};
 use super::spell::script_name;
 use crate::archive;
 use crate::beneath::open_regular;
@@ -18,8 +18,8 @@ const SCRIPTS: [&str; 5] = ["preinst", "postinst", "prerm", "postrm", "config"];
 /// The most that is read of a list of checksums: 300,000 files of headers fit.
 pub(super) const SUMS: u64 = 64 << 20;
 
-/// Reads a `.deb`: the members of deb(5), their tars, and of the contents what [`Found`] keeps.
-pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Option<Found>> {
+/// Reads a `.deb`: the members of deb(5), their tars, and of the contents what [`ReadPackage`] keeps.
+pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Option<ReadPackage>> {
     let mut file = open_regular(path)?;
     let mut magic = [0; 8];
     if file.read_exact(&mut magic).is_err() || &magic != b"!<arch>\n" {
@@ -27,7 +27,7 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Optio
     }
     members(&mut file)?;
     file.rewind()?;
-    let mut found = Found { format: "deb", ..Found::default() };
+    let mut found = ReadPackage { format: "deb", ..ReadPackage::default() };
     let mut archive = ar::Archive::new(io::BufReader::new(file));
     let mut sums = None;
     let mut members = Vec::new();
@@ -48,7 +48,7 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Optio
                 } else if SCRIPTS.contains(&name) {
                     let when = When::ALL.into_iter().find(|when| script_name(*when) == Some(name));
                     let name = name.to_owned();
-                    found.scripts.push(FoundScript { name, when, text: text()?, program: None });
+                    found.scripts.push(ReadScript { name, when, text: text()?, program: None });
                 } else if name == "md5sums" {
                     let mut bytes = Vec::new();
                     content.take(SUMS).read_to_end(&mut bytes)?;
@@ -178,8 +178,8 @@ fn capability(text: &str) -> Capability {
     bound().unwrap_or_else(|| Capability::named(words()))
 }
 
-/// The fields of a control file that [`Found`] keeps.
-fn read_control(text: &str, found: &mut Found) {
+/// The fields of a control file that [`ReadPackage`] keeps.
+fn read_control(text: &str, found: &mut ReadPackage) {
     let fields = paragraph(text);
     let field = |name: &str| {
         let found = fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));

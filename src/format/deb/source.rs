@@ -10,7 +10,7 @@ use md5::Md5;
 use sha1::Sha1;
 use sha2::Sha256;
 
-use super::super::{Contents, ENTRIES, Found, FoundFile, kind_of, unspeakable_value};
+use super::super::{Contents, ENTRIES, ReadPackage, ReadFile, kind_of, unspeakable_value};
 use super::read::{paragraph, relations as read_relations};
 use super::spell::{CONFLICTS, architecture, description, relation_text, relations, script_name, spelled};
 use super::values::is_known as is_known_field;
@@ -402,7 +402,7 @@ const DESCRIPTION: u64 = 1 << 20;
 
 /// Reads a `.dsc` and the archives beside it, which have to be those that it describes. The driver's files are found below `/`,
 /// those of the packaging below `/debian`.
-pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Option<Found>> {
+pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Option<ReadPackage>> {
     let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
     let mut bytes = Vec::new();
     if path.extension().is_none_or(|ending| ending != "dsc") {
@@ -418,12 +418,12 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Optio
         return Err(invalid("it has no fields `Format`, `Source` and `Files`".to_owned()));
     }
     let text = |name: &str| field(name).unwrap_or_default().to_owned();
-    let mut found = Found {
+    let mut found = ReadPackage {
         format: "dsc",
         name: text("Source"),
         version: text("Version"),
         arch: text("Architecture"),
-        ..Found::default()
+        ..ReadPackage::default()
     };
     for (name, value) in &fields {
         match name.as_str() {
@@ -493,7 +493,7 @@ fn read_archive(
     path: &Path,
     packaging: bool,
     contents: &mut dyn Contents,
-    found: &mut Found,
+    found: &mut ReadPackage,
 ) -> io::Result<()> {
     let reader = archive::decompressed(open_regular(path)?)?;
     archive::read_tar(reader, ENTRIES, &mut |entry, content| {
@@ -507,7 +507,7 @@ fn read_archive(
         }
         let (mode, owner) = (entry.mode, entry.owner);
         let kind = kind_of(entry.is_folder, entry.target, entry.size, mode);
-        found.files.push(FoundFile { path, mode, owner, kind, checksum: None });
+        found.files.push(ReadFile { path, mode, owner, kind, checksum: None });
         Ok(())
     })
 }

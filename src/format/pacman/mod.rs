@@ -9,7 +9,7 @@ mod write;
 
 use std::path::Path;
 
-use super::{Contents, Exchange, Family, Format, Found, UNSPEAKABLE_SCRIPT};
+use super::{Contents, Exchange, Family, Format, ReadPackage, UNSPEAKABLE_SCRIPT};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 use crate::output::Output;
@@ -58,7 +58,7 @@ impl Family for Pacman {
         found
     }
 
-    fn read(&self, path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>> {
+    fn read(&self, path: &Path, contents: &mut dyn Contents) -> Result<Option<ReadPackage>> {
         let found = read::read(path, contents);
         found.map_err(|error| Error::io("cannot read the package", path, error).as_usage())
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::super::{Contents, ENTRIES, Found, FoundScript, TEXT, take_entry};
+use super::super::{Contents, ENTRIES, ReadPackage, ReadScript, TEXT, take_entry};
 use super::spell::FIELDS;
 use crate::archive;
 use crate::beneath::open_regular;
@@ -18,7 +18,7 @@ const OWN: [&str; 5] = [".BUILDINFO", ".CHANGELOG", ".INSTALL", ".MTREE", ".PKGI
 pub(super) const MTREE: u64 = 64 << 20;
 
 /// Reads a `.pkg.tar`; nothing where the first member is none that describes a package.
-pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Option<Found>> {
+pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Option<ReadPackage>> {
     let mut start = [0; 512];
     let begins = |start: &mut [u8]| archive::decompressed(open_regular(path)?)?.read_exact(start);
     if begins(&mut start).is_err() {
@@ -28,7 +28,7 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Optio
     if !OWN.iter().any(|own| own.as_bytes() == name) || &start[257..262] != b"ustar" {
         return Ok(None);
     }
-    let mut found = Found { format: "pacman", ..Found::default() };
+    let mut found = ReadPackage { format: "pacman", ..ReadPackage::default() };
     let mut sums = None;
     let mut is_described = false;
     archive::read_tar(archive::decompressed(open_regular(path)?)?, ENTRIES, &mut |entry, content| {
@@ -44,7 +44,7 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Optio
             }
             ".INSTALL" => {
                 let (name, program) = (entry.name, Some("/bin/sh".to_owned()));
-                found.scripts.push(FoundScript { name, when: None, text: text(content)?, program });
+                found.scripts.push(ReadScript { name, when: None, text: text(content)?, program });
             }
             ".MTREE" => {
                 let mut bytes = Vec::new();
@@ -70,7 +70,7 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Optio
     Ok(Some(found))
 }
 
-fn read_info(text: &str, found: &mut Found) {
+fn read_info(text: &str, found: &mut ReadPackage) {
     for (name, value) in text.lines().filter_map(|line| line.split_once(" = ")) {
         let value = value.trim();
         let field = FIELDS.iter().find(|(field, _)| *field == name);

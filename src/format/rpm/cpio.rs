@@ -5,7 +5,7 @@
 
 use std::io::{self, Read};
 
-use super::super::{ENTRIES, FoundFile};
+use super::super::{ENTRIES, ReadFile};
 use super::payload::{NEWC_HEADER, STRIPPED_HEADER, TRAILER, cpio_padding};
 use crate::package::EntryKind;
 
@@ -27,7 +27,7 @@ pub(super) struct CpioEntry {
 /// Calls `look` with every entry and its content; what stands behind the last one.
 pub(super) fn read_cpio(
     mut reader: impl Read,
-    files: &[FoundFile],
+    files: &[ReadFile],
     look: &mut dyn FnMut(CpioEntry, &mut dyn Read) -> io::Result<()>,
 ) -> io::Result<Vec<u8>> {
     for _ in 0..ENTRIES {
@@ -70,7 +70,7 @@ fn number(head: &[u8], at: usize) -> io::Result<u64> {
 }
 
 /// An entry of rpm's own format.
-fn stripped(reader: &mut dyn Read, mut head: Vec<u8>, files: &[FoundFile]) -> io::Result<CpioEntry> {
+fn stripped(reader: &mut dyn Read, mut head: Vec<u8>, files: &[ReadFile]) -> io::Result<CpioEntry> {
     let file = files.get(to_usize(number(&head, 6)?)).ok_or_else(invalid)?;
     more(reader, &mut head, cpio_padding(STRIPPED_HEADER))?;
     let (size, is_file) = match &file.kind {

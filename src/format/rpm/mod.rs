@@ -16,7 +16,7 @@ mod write;
 
 use std::path::Path;
 
-use super::{Contents, Exchange, Family, Format, Found, TOO_LARGE, UNSPEAKABLE_SCRIPT};
+use super::{Contents, Exchange, Family, Format, ReadPackage, TOO_LARGE, UNSPEAKABLE_SCRIPT};
 use crate::archive;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
@@ -38,7 +38,7 @@ const FIELDS: [&str; 2] = ["Group", "Vendor"];
 const LATEST: u32 = u32::MAX / 86_400 * 86_400 - 1;
 
 impl Family for Rpm {
-    fn read(&self, path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>> {
+    fn read(&self, path: &Path, contents: &mut dyn Contents) -> Result<Option<ReadPackage>> {
         read(path, contents)
     }
 

@@ -10,7 +10,7 @@ use digest::Digest;
 use rpm::{DependencyFlags, IndexSignatureTag, IndexTag, PackageMetadata};
 use sha2::Sha256;
 
-use super::super::{Contents, Found, FoundFile, FoundScript, kind_of};
+use super::super::{Contents, ReadPackage, ReadFile, ReadScript, kind_of};
 use super::LARGEST_HEADER;
 use super::cpio::read_cpio;
 use crate::archive;
@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::package::{Bound, Capability, Comparison, Relation, RelationKind, When};
 
 /// Reads an `.rpm`: the header by the `rpm` crate, the payload entry by entry.
-pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<Found>> {
+pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<ReadPackage>> {
     let unreadable = |error: io::Error| Error::io("cannot read the package", path, error).as_usage();
     let invalid =
         |error: rpm::Error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error.to_string()));
@@ -36,7 +36,7 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<Fo
     }
     let text = |value: std::result::Result<&str, rpm::Error>| value.unwrap_or_default().to_owned();
     let version = format!("{}-{}", text(metadata.get_version()), text(metadata.get_release()));
-    let mut found = Found { format: "rpm", name: text(metadata.get_name()), version, ..Found::default() };
+    let mut found = ReadPackage { format: "rpm", name: text(metadata.get_name()), version, ..ReadPackage::default() };
     found.arch = text(metadata.get_arch());
     found.requires = metadata.get_requires().map_err(invalid)?.into_iter().map(|need| need.name).collect();
     found.format = if header.entry_is_present(IndexTag::RPMTAG_SOURCEPACKAGE) { "srpm" } else { "rpm" };
@@ -53,7 +53,7 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<Fo
         let Ok(script) = script else { continue };
         if !script.script.is_empty() {
             let program = script.program.and_then(|program| program.into_iter().next());
-            found.scripts.push(FoundScript { name: name.to_owned(), when, text: script.script, program });
+            found.scripts.push(ReadScript { name: name.to_owned(), when, text: script.script, program });
         }
     }
     let triggers = [
@@ -65,7 +65,7 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<Fo
         for trigger in list.unwrap_or_default().into_iter().filter(|trigger| !trigger.script.is_empty()) {
             let program = trigger.program.into_iter().next();
             let (name, text) = (name.to_owned(), trigger.script);
-            found.scripts.push(FoundScript { name, when: None, text, program });
+            found.scripts.push(ReadScript { name, when: None, text, program });
         }
     }
     for (tag, what) in [
@@ -81,7 +81,7 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<Fo
     for entry in metadata.get_file_entries().map_err(invalid)? {
         let mode = u32::from(entry.mode().raw_mode());
         weak = weak || entry.digest().is_some_and(|digest| digest.as_hex().len() < 64);
-        found.files.push(FoundFile {
+        found.files.push(ReadFile {
             path: format!("/{}", entry.path().to_string_lossy().trim_start_matches('/')),
             mode: mode & 0o7777,
             owner: format!("{}:{}", entry.user(), entry.group()),
@@ -201,10 +201,10 @@ fn read_more(reader: &mut dyn Read, bytes: &mut Vec<u8>, count: u64) -> io::Resu
     Err(io::ErrorKind::UnexpectedEof.into())
 }
 
-/// What [`Found`] keeps beside name, version and files.
+/// What [`ReadPackage`] keeps beside name, version and files.
 fn read_metadata(
     metadata: &PackageMetadata,
-    found: &mut Found,
+    found: &mut ReadPackage,
 ) -> std::result::Result<(), rpm::Error> {
     let texts = [
         ("summary", metadata.get_summary()),
@@ -264,7 +264,7 @@ fn capability(need: rpm::Dependency) -> Capability {
 }
 
 /// Shows the files of a payload.
-fn read_payload(reader: impl Read, files: &[FoundFile], contents: &mut dyn Contents) -> io::Result<()> {
+fn read_payload(reader: impl Read, files: &[ReadFile], contents: &mut dyn Contents) -> io::Result<()> {
     // of a file with several names only the last has the content
     let mut names_of: BTreeMap<u64, Vec<String>> = BTreeMap::new();
     let end = read_cpio(reader, files, &mut |entry, content| {

@@ -13,7 +13,7 @@ use rpm::{IndexSignatureTag as S, IndexTag as T};
 use sha1::Sha1;
 use sha2::{Sha256, Sha384, Sha512};
 
-use super::super::{Exchange, Found, Nobody};
+use super::super::{Exchange, ReadPackage, Nobody};
 use super::cpio::{CpioEntry, read_cpio};
 use super::header::{IMMUTABLE, SIGNATURES, Tags};
 use super::payload::{cpio_padding, digits};
@@ -148,7 +148,7 @@ fn script_tag(name: &str) -> Option<u32> {
 }
 
 /// The sizes of the files, and of all together; false where they need more bits.
-fn sizes(tags: &mut Tags, found: &Found, exchange: &Exchange) -> bool {
+fn sizes(tags: &mut Tags, found: &ReadPackage, exchange: &Exchange) -> bool {
     let mut is_held = true;
     let (mut grown, mut shrunk) = (0, 0);
     for tag in [T::RPMTAG_FILESIZES as u32, T::RPMTAG_LONGFILESIZES as u32] {
@@ -200,7 +200,7 @@ struct Written {
 
 /// What a payload is written of.
 struct Payload<'a> {
-    found: &'a Found,
+    found: &'a ReadPackage,
     exchange: &'a Exchange,
     /// How files are digested, in the numbering of OpenPGP.
     algorithm: Option<u64>,

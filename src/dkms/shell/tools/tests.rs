@@ -26,9 +26,9 @@ const FILES: &[(&str, &str)] = &[
 const FOLDER: &str = "/folder";
 
 /// A machine with that folder.
-struct Machine(Files);
+struct OtherFiles(Files);
 
-impl Outside for Machine {
+impl Outside for OtherFiles {
     fn release(&self) -> Option<&str> {
         Some("6.1.0-49-amd64")
     }
@@ -58,7 +58,7 @@ impl Outside for Machine {
 
 /// What the imitation prints, and its status; nothing where it says that it does not know.
 fn imitated(command: &str, arguments: &[&str], input: &str) -> Option<(String, u8)> {
-    let machine = Machine(Files(FILES.iter().copied().collect()));
+    let machine = OtherFiles(Files(FILES.iter().copied().collect()));
     let mut shell = Shell::new(&machine);
     FOLDER.clone_into(&mut shell.state.directory);
     shell.state.stdout = Sink::Capture;
