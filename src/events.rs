@@ -1,7 +1,7 @@
 //! What `--json` prints: JSON Lines, an event a line, version 1.
 //!
 //! The contract with programs. Within a version kinds, fields and values may be added; none is removed, renamed or given another type or
-//! meaning (`tests/events.rs` compares with the last frozen copy of the schema). Who reads them skips kinds, fields and values that he
+//! meaning (`tests/it/events.rs` compares with the last frozen copy of the schema). Who reads them skips kinds, fields and values that he
 //! does not know, which these types do, and takes an absent field for one that is null. A run that fails ends its stream with an
 //! [`Event::Error`], one that a signal ended with an [`Event::Interrupted`].
 //!

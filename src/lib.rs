@@ -77,7 +77,7 @@
 //!
 //! # What must stay true
 //!
-//! * Modules use only what lies below them; `tests/tidy.rs` has the table and fails on anything else.
+//! * Modules use only what lies below them; `tests/it/tidy.rs` has the table and fails on anything else.
 //! * Nothing but [`cli`] prints or reads the environment, and nothing reads the clock. Programs run in the [`sandbox`], on request; only
 //!   those that sign run outside.
 //! * No distribution's name in code, no logic in `formats/`, no distribution's name in a template's conditions.

@@ -224,7 +224,7 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-#[path = "../../tests/support/random.rs"]
+#[path = "../../tests/it/support/random.rs"]
 mod random;
 
 #[cfg(test)]

@@ -817,7 +817,7 @@ impl Shell<'_> {
     }
 }
 
-/// ShellOptions of `set`: the letter, where there is one, and the name.
+/// Options of `set`: the letter, where there is one, and the name.
 pub(super) const SET: [(char, &str); 27] = [
     ('a', "allexport"),
     ('B', "braceexpand"),
@@ -848,7 +848,7 @@ pub(super) const SET: [(char, &str); 27] = [
     ('x', "xtrace"),
 ];
 
-/// ShellOptions that change nothing that a file could see, but `$-`.
+/// Options that change nothing that a file could see, but `$-`.
 const HARMLESS: [&str; 37] = [
     "cdspell",
     "checkhash",

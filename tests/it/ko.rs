@@ -1,11 +1,8 @@
 //! Kernel modules: what is read from one, alone and in packages; and what is no module.
 
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, unreachable_pub, reason = "tests")]
-
-mod support;
-
 use std::io::Write;
 
+use crate::support;
 use kpkg::ko::{KernelModule, Signature};
 use object::{Architecture, Endianness};
 use support::elf::Made;

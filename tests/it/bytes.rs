@@ -1,7 +1,5 @@
 //! What stands in a small package whose every number is worked out by hand: sizes, names, orders, requirements.
 
-#![allow(clippy::unwrap_used, unreachable_pub, reason = "tests may")]
-
 use std::collections::BTreeMap;
 use std::io::Read;
 

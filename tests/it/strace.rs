@@ -1,14 +1,11 @@
 //! What the program touches: it runs nothing, and opens nothing but the driver's tree, its repository, what it is given, its output
 //! and what the loader needs.
 
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, unreachable_pub, reason = "tests run the program")]
-
-mod support;
-
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::support;
 use support::Tree;
 
 /// What the dynamic loader and the runtime read on their own: libraries, and how many processors may be used.

@@ -1,13 +1,10 @@
 //! Trees as vendors have them: the folder that becomes the root, what a build needs and the package lacks, several drivers, and a
 //! dkms.conf that is made. Each tree is the smallest that shows its kind.
 
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, unreachable_pub, reason = "tests run the program")]
-
-mod support;
-
 use std::fs;
 use std::process::Command;
 
+use crate::support;
 use support::{CONF, Tree};
 
 const SOURCE: &str =

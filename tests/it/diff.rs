@@ -1,11 +1,8 @@
 //! What `kpkg diff` tells: nothing about the same package, every kind of difference, and what it refuses.
 
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, unreachable_pub, reason = "tests run the program")]
-
-mod support;
-
 use std::fs;
 
+use crate::support;
 use support::Tree;
 
 const CONF: &str = "PACKAGE_NAME=\"toy\"\nPACKAGE_VERSION=\"1.0\"\nBUILT_MODULE_NAME[0]=\"toy\"\n\

@@ -1,14 +1,11 @@
 //! `kpkg check --build` and `kpkg --check-build`: the source of a package is built as dkms does on a target, and what fails there is
 //! found before anybody has the package; the verdict is that of dkms itself, where there is one.
 
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, unreachable_pub, reason = "tests run the program")]
-
-mod support;
-
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::support;
 use support::Tree;
 use support::kernel::{CONF, RELEASE, headers, module};
 

@@ -1,20 +1,12 @@
 //! The contract with programs: what `--json` prints is what `kpkg::events` says, in every verb, and nothing that was promised has gone.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    unreachable_pub,
-    reason = "tests run the program, and an environment variable updates the schema"
-)]
-
-mod support;
-
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use crate::support;
 use kpkg::events::{self, Directive, Directives, Event, FailureKind, Line};
 use serde_json::Value;
 use support::{CONF, Tree};

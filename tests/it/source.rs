@@ -1,21 +1,12 @@
 //! Source packages: what archives and builders demand of their fields, and that the distributions' own builders make of them what
 //! kpkg writes at once. Builders that are not here are left out, except where `KPKG_TEST_STRICT` is set.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    unreachable_pub,
-    reason = "tests run the program"
-)]
-
-mod support;
-
 use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::support;
 use kpkg::format::Contents;
 use support::{KMODTOOL, Tree, golden, missing};
 

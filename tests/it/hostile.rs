@@ -4,20 +4,11 @@
 //!
 //! `KPKG_RANDOM_HOSTILE=500` tries that many; `KPKG_RANDOM_SEED` starts elsewhere.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    unreachable_pub,
-    reason = "tests run the real tools"
-)]
-
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::support;
 use kpkg::format::{self, Contents, ReadPackage};
 use support::{KMODTOOL, Random, Tree, missing};
 use toml::{Table, Value};

@@ -3,26 +3,15 @@
 //! dkms's part is its function `safe_source`, taken out of the program that is installed, so that both sourcings are its own.
 //! `KPKG_RANDOM_CONF=N` makes N files instead of the usual number; `KPKG_RANDOM_SEED` starts elsewhere.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    unreachable_pub,
-    reason = "the test runs bash; environment variables make it longer"
-)]
-
-#[path = "support/constructs.rs"]
-mod constructs;
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use constructs::CONSTRUCTS;
+use crate::support;
 use kpkg::dkms::{self, Conf, Inputs, Value};
 use support::Random;
+use support::constructs::{self, CONSTRUCTS};
 
 /// Where Debian has it.
 const DKMS: &str = "/usr/sbin/dkms";

@@ -2,14 +2,6 @@
 //!
 //! Without the tools the test is skipped with a message, and `KPKG_TEST_STRICT=1` turns that into a failure.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    unreachable_pub,
-    reason = "tests run the real tools"
-)]
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;

@@ -2,22 +2,13 @@
 //!
 //! `KPKG_REWRITE=FOLDER` tries every package of a folder, too.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    unreachable_pub,
-    reason = "tests run the real tools"
-)]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support;
 use kpkg::archive;
 use kpkg::format::{self, Contents, Exchange};
 use kpkg::output::{Dir, Means};

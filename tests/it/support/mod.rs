@@ -1,12 +1,6 @@
 //! What the integration tests share: throw-away driver trees, the program under test, and golden files.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    clippy::disallowed_methods,
-    reason = "not every test uses all of it; tests run the program"
-)]
-
+pub mod constructs;
 pub mod deb;
 pub mod elf;
 pub mod git;
@@ -140,6 +134,23 @@ pub fn golden(name: &str, text: &str) {
         "{} differs; read this, and run the tests once with KPKG_UPDATE=1 when it is meant:\n{text}",
         path.display()
     );
+}
+
+/// Runs the body of the test of that name (`kills::a_killed_run`) in a process of its own, whose children and memory are nobody else's.
+pub fn alone(name: &str, body: impl FnOnce()) {
+    const ALONE: &str = "KPKG_TEST_ALONE";
+    if std::env::var(ALONE).is_ok_and(|alone| alone == name) {
+        return body();
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let output = command.args(["--exact", name, "--nocapture"]).env(ALONE, name).output().unwrap();
+    let text =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    // what it has to say, without what the harness says around it
+    let is_own =
+        |line: &&str| !line.is_empty() && !line.starts_with("running ") && !line.starts_with("test ");
+    text.lines().filter(is_own).for_each(|line| eprintln!("{line}"));
 }
 
 /// Says that a tool is missing; with `KPKG_TEST_STRICT` that is a failure.

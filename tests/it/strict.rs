@@ -1,20 +1,11 @@
 //! kpkg is as strict as dkms: what the installed dkms refuses is an error for its release, and nothing else is; and bash itself is
 //! asked which regular expressions it refuses.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    unreachable_pub,
-    reason = "the tests run bash and dkms"
-)]
-
-mod support;
-
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::support;
 use kpkg::diagnostic::Severity;
 use kpkg::dkms::{self, Conf, Exclusive, Fact, Facts, Inputs, Release, Supported, Verdict};
 use support::Tree;

@@ -3,22 +3,13 @@
 //!
 //! `KPKG_OUTSIDE=N` makes N of what is built, ten times as many packages and five times as many commits, instead of 20.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    unreachable_pub,
-    reason = "the test runs the program, and an environment variable makes it longer"
-)]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use crate::support;
 use support::elf::Made;
 use support::git::Repository;
 use support::kernel::{CONF, RELEASE, SOURCE, headers};

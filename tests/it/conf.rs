@@ -2,14 +2,6 @@
 //!
 //! `KPKG_CORPUS=FOLDER` adds a larger collection in the same form: `FOLDER/dev/{conf,truth}`, `FOLDER/harness/{ktree,osr,matrix.tsv}`.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    unreachable_pub,
-    reason = "an environment variable adds a collection; rates are shown"
-)]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

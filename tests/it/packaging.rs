@@ -1,12 +1,9 @@
 //! What a tree's own packaging says: notes at build and check, and the kpkg.toml that init writes from it.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, unreachable_pub, reason = "tests run tools")]
-
-mod support;
-
 use std::fs;
 use std::process::Command;
 
+use crate::support;
 use support::{CONF, Tree, golden, missing};
 
 const MAKEFILE: &str = "obj-m := toy.o\n\

@@ -2,22 +2,13 @@
 //!
 //! A golden plan is whole for the portable target of a family; beside it stands what is different on other targets.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    unreachable_pub,
-    reason = "tests run shellcheck"
-)]
-
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 use std::ops::Range;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::support;
 use kpkg::build::{self, Options, Prepared};
 use kpkg::config::Config;
 use kpkg::diagnostic::{Diagnostic, Severity};

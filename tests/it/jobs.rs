@@ -1,12 +1,9 @@
 //! The plan of a build as a value: the same on every machine, another one where anything that decides is another.
 
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, unreachable_pub, reason = "tests may")]
-
-mod support;
-
 use std::fs;
 use std::path::Path;
 
+use crate::support;
 use kpkg::build::{self, Options, Prebuilt};
 use kpkg::input::Input;
 use kpkg::jobs::BuildPlan;

@@ -2,22 +2,13 @@
 //!
 //! `KPKG_KILLS=N` kills N times while packages are written (instead of 6) and a third as often while modules are compiled.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    unreachable_pub,
-    reason = "the test runs the program, and an environment variable makes it longer"
-)]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::support;
 use rustix::process::{WaitOptions, getpid, set_child_subreaper, wait};
 use support::kernel::{RELEASE, headers};
 use support::{Random, Tree};
@@ -87,6 +78,10 @@ fn survives(tree: &Tree, random: &mut Random, count: usize, command: &dyn Fn() -
 
 #[test]
 fn a_killed_run_leaves_nothing_partial_and_nothing_running() {
+    support::alone("kills::a_killed_run_leaves_nothing_partial_and_nothing_running", kill_runs);
+}
+
+fn kill_runs() {
     set_child_subreaper(Some(getpid())).unwrap();
     let count: usize = std::env::var("KPKG_KILLS").map_or(6, |count| count.parse().unwrap());
     let tree = Tree::empty();

@@ -1,14 +1,11 @@
 //! What a run may use of the machine changes no byte, and what happens to the tree meanwhile is told.
 
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, unreachable_pub, reason = "tests run the program")]
-
-mod support;
-
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
+use crate::support;
 use kpkg::build::{self, Options};
 use kpkg::input::Input;
 use support::Tree;

@@ -1,20 +1,11 @@
 //! The command line: exact standard output, standard error and status, and that nothing is written when something is wrong.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    unreachable_pub,
-    reason = "tests run the program"
-)]
-
-mod support;
-
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::support;
 use support::{CONF, Tree, golden};
 
 #[test]

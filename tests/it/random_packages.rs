@@ -3,14 +3,6 @@
 //! Installing takes root (a chroot call); without it, or without the tools, the parts that need them are skipped with a message,
 //! and `KPKG_TEST_STRICT=1` turns that into a failure.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    unreachable_pub,
-    reason = "tests run the real tools"
-)]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

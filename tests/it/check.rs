@@ -1,13 +1,10 @@
 //! `kpkg check`: each rule finds what it is about and nothing else, in trees and in finished packages; and the edits of `--fix`.
 
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, unreachable_pub, reason = "tests run the program")]
-
-mod support;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
+use crate::support;
 use support::{CONF, Tree, golden};
 
 /// The codes of the findings, warnings and errors, sorted.

@@ -1,13 +1,5 @@
 //! The rules of the tree that the compiler does not know: who may use whom, who owns what, which words have no place.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    unreachable_pub,
-    reason = "an environment variable updates the schema"
-)]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

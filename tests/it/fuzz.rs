@@ -1,23 +1,14 @@
 //! Mutated files against everything that reads a driver's text, and modules: no panic, no hang, no memory without bound.
 //!
-//! `cargo test` tries a few of each; `KPKG_FUZZ=1000000 cargo test --profile fuzz --test fuzz -- --nocapture` tries that many of
+//! `cargo test` tries a few of each; `KPKG_FUZZ=1000000 cargo test --profile fuzz --test it fuzz:: -- --nocapture` tries that many of
 //! each, and `KPKG_FUZZ_SEED` starts elsewhere. The input that is being tried is in `fuzz-NAME` in cargo's folder for test files. The files it begins with are in `tests/fuzz/`. No toolchain but stable is needed.
-
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    unreachable_pub,
-    reason = "environment variables make it longer; it says how far it came"
-)]
-
-mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::support;
 use kpkg::dkms::{self, Conf, Inputs, ReadTree};
 use kpkg::kbuild;
 use kpkg::ko::KernelModule;
@@ -260,110 +251,122 @@ impl ReadTree for Files {
 
 #[test]
 fn the_reader() {
-    fuzz("reader", 2000, ".conf", |input| drop(Conf::parse(Path::new("dkms.conf"), input)));
+    support::alone("fuzz::the_reader", || {
+        fuzz("reader", 2000, ".conf", |input| drop(Conf::parse(Path::new("dkms.conf"), input)));
+    });
 }
 
 #[test]
 fn the_evaluator_and_the_facts() {
-    let texts = [("dkms.conf", ""), ("VERSION", "1.0\n"), (".config", "CONFIG_X=y\n")];
-    let tree = Files(texts.into_iter().map(|(name, text)| (name, text.to_owned())).collect());
-    fuzz("evaluator", 300, ".conf", |input| {
-        let (conf, _) = Conf::parse(Path::new("dkms.conf"), input);
-        let inputs = Inputs {
-            kernel: Some("6.1.0-49-amd64".to_owned()),
-            arch: Some("x86_64".to_owned()),
-            processors: Some(4),
-            os_release: Some("ID=debian\n".to_owned()),
-            source_tree: Some(&tree),
-            headers: Some(&tree),
-            module: Some(("toy".to_owned(), "1.0".to_owned())),
-            ..Inputs::default()
-        };
-        let evaluation = dkms::evaluate(&conf, &inputs);
-        let (facts, findings) = dkms::facts(&conf, &evaluation);
-        drop(facts.decide(&inputs));
-        for finding in findings.iter().chain(&evaluation.diagnostics) {
-            drop(finding.render(false));
-        }
-        drop(evaluation.to_schema());
+    support::alone("fuzz::the_evaluator_and_the_facts", || {
+        let texts = [("dkms.conf", ""), ("VERSION", "1.0\n"), (".config", "CONFIG_X=y\n")];
+        let tree = Files(texts.into_iter().map(|(name, text)| (name, text.to_owned())).collect());
+        fuzz("evaluator", 300, ".conf", |input| {
+            let (conf, _) = Conf::parse(Path::new("dkms.conf"), input);
+            let inputs = Inputs {
+                kernel: Some("6.1.0-49-amd64".to_owned()),
+                arch: Some("x86_64".to_owned()),
+                processors: Some(4),
+                os_release: Some("ID=debian\n".to_owned()),
+                source_tree: Some(&tree),
+                headers: Some(&tree),
+                module: Some(("toy".to_owned(), "1.0".to_owned())),
+                ..Inputs::default()
+            };
+            let evaluation = dkms::evaluate(&conf, &inputs);
+            let (facts, findings) = dkms::facts(&conf, &evaluation);
+            drop(facts.decide(&inputs));
+            for finding in findings.iter().chain(&evaluation.diagnostics) {
+                drop(finding.render(false));
+            }
+            drop(evaluation.to_schema());
+        });
     });
 }
 
 #[test]
 fn the_second_pass() {
-    // whatever stands in a value is printed by dkms and sourced again
-    fuzz("second pass", 300, ".conf", |input| {
-        let value = String::from_utf8_lossy(input).replace('\'', "'\\''");
-        let text = format!("MAKE='{value}'\nPATCH[3]='{value}'\n");
-        let (conf, _) = Conf::parse(Path::new("dkms.conf"), text.as_bytes());
-        drop(dkms::evaluate(&conf, &Inputs::default()));
+    support::alone("fuzz::the_second_pass", || {
+        // whatever stands in a value is printed by dkms and sourced again
+        fuzz("second pass", 300, ".conf", |input| {
+            let value = String::from_utf8_lossy(input).replace('\'', "'\\''");
+            let text = format!("MAKE='{value}'\nPATCH[3]='{value}'\n");
+            let (conf, _) = Conf::parse(Path::new("dkms.conf"), text.as_bytes());
+            drop(dkms::evaluate(&conf, &Inputs::default()));
+        });
     });
 }
 
 #[test]
 fn the_reader_of_modules() {
-    let made = |architecture, endianness| {
-        support::elf::Made {
-            architecture,
-            endianness,
-            info: &["license=GPL", "vermagic=6.1.0 SMP ", "alias=pci:v00008086d*"],
-            needs: &[("printk", Some(1)), ("weak", None)],
-            extended: &[("a_long_name", 2)],
-            exports: &[("toy_do", true, 3, false), ("toy_free", false, 4, true)],
-            signature: Some(20),
-        }
-        .bytes()
-    };
-    let seeds = [
-        made(Architecture::X86_64, Endianness::Little),
-        made(Architecture::Arm, Endianness::Little),
-        made(Architecture::S390x, Endianness::Big),
-    ];
-    fuzz_from("modules", 5000, &seeds, |input| drop(KernelModule::read(input)));
+    support::alone("fuzz::the_reader_of_modules", || {
+        let made = |architecture, endianness| {
+            support::elf::Made {
+                architecture,
+                endianness,
+                info: &["license=GPL", "vermagic=6.1.0 SMP ", "alias=pci:v00008086d*"],
+                needs: &[("printk", Some(1)), ("weak", None)],
+                extended: &[("a_long_name", 2)],
+                exports: &[("toy_do", true, 3, false), ("toy_free", false, 4, true)],
+                signature: Some(20),
+            }
+            .bytes()
+        };
+        let seeds = [
+            made(Architecture::X86_64, Endianness::Little),
+            made(Architecture::Arm, Endianness::Little),
+            made(Architecture::S390x, Endianness::Big),
+        ];
+        fuzz_from("modules", 5000, &seeds, |input| drop(KernelModule::read(input)));
+    });
 }
 
 #[test]
 fn the_reader_of_makefiles() {
-    fuzz("makefiles", 2000, ".mk", |input| {
-        let text = String::from_utf8_lossy(input).into_owned();
-        let tree = Files(BTreeMap::from([
-            ("Makefile", text),
-            ("config.mk", "A := b\n".to_owned()),
-            ("x.c", String::new()),
-        ]));
-        drop(kbuild::read(&tree, &[String::new()]));
-        drop(kbuild::wrapper(&tree, ""));
+    support::alone("fuzz::the_reader_of_makefiles", || {
+        fuzz("makefiles", 2000, ".mk", |input| {
+            let text = String::from_utf8_lossy(input).into_owned();
+            let tree = Files(BTreeMap::from([
+                ("Makefile", text),
+                ("config.mk", "A := b\n".to_owned()),
+                ("x.c", String::new()),
+            ]));
+            drop(kbuild::read(&tree, &[String::new()]));
+            drop(kbuild::wrapper(&tree, ""));
+        });
     });
 }
 
 #[test]
 fn the_reader_of_packages() {
-    let folder = tempfile::tempdir().unwrap();
-    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/greeter");
-    let out = folder.path().join("out");
-    let status = std::process::Command::new(env!("CARGO_BIN_EXE_kpkg"))
-        .args([example, "-q", "-f", "all,pacman", "--compression", "none", "-o"])
-        .arg(&out)
-        .stdout(std::process::Stdio::null())
-        .status();
-    assert!(status.unwrap().success());
-    let named = |end: &str| {
-        let mut paths = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path());
-        paths.find(|path| path.to_str().unwrap().ends_with(end)).unwrap()
-    };
-    let good = named(".deb");
-    for (name, end) in [
-        ("deb", ".deb"),
-        ("rpm", "noarch.rpm"),
-        ("src.rpm", ".src.rpm"),
-        ("dsc", ".dsc"),
-        ("pkg.tar", ".pkg.tar"),
-    ] {
-        let input = out.join(format!("input.{name}"));
-        fuzz_from(name, 300, &[fs::read(named(end)).unwrap()], |bytes| {
-            fs::write(&input, bytes).unwrap();
-            drop(kpkg::diff::diff(&input, &good));
-        });
-        fs::remove_file(&input).unwrap();
-    }
+    support::alone("fuzz::the_reader_of_packages", || {
+        let folder = tempfile::tempdir().unwrap();
+        let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/greeter");
+        let out = folder.path().join("out");
+        let status = std::process::Command::new(env!("CARGO_BIN_EXE_kpkg"))
+            .args([example, "-q", "-f", "all,pacman", "--compression", "none", "-o"])
+            .arg(&out)
+            .stdout(std::process::Stdio::null())
+            .status();
+        assert!(status.unwrap().success());
+        let named = |end: &str| {
+            let mut paths = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path());
+            paths.find(|path| path.to_str().unwrap().ends_with(end)).unwrap()
+        };
+        let good = named(".deb");
+        for (name, end) in [
+            ("deb", ".deb"),
+            ("rpm", "noarch.rpm"),
+            ("src.rpm", ".src.rpm"),
+            ("dsc", ".dsc"),
+            ("pkg.tar", ".pkg.tar"),
+        ] {
+            let input = out.join(format!("input.{name}"));
+            fuzz_from(name, 300, &[fs::read(named(end)).unwrap()], |bytes| {
+                fs::write(&input, bytes).unwrap();
+                drop(kpkg::diff::diff(&input, &good));
+            });
+            fs::remove_file(&input).unwrap();
+        }
+    });
 }

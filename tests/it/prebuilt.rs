@@ -1,22 +1,13 @@
 //! Compiling and packaging modules, with a stand-in for a kernel's headers whose `make` copies a module that lies in the source:
 //! what is asked of the sandbox, of the cache, of the checks and of the packages, without a compiler's time.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    unreachable_pub,
-    reason = "tests run the program"
-)]
-
-mod support;
-
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::support;
 use support::elf::Made;
 use support::kernel::{CONF, RELEASE, module};
 use support::{Tree, golden};
@@ -269,18 +260,25 @@ fn one_kernel_of_several_fails() {
 fn a_build_that_hangs_or_is_interrupted_leaves_nothing_behind() {
     let case = Case::new();
     // also what it started in the background
-    let seconds = own_seconds(7331);
-    case.tree.file("kernel/Makefile", format!("all:\n\tsetsid sleep {seconds} & setsid sleep {seconds}\n"));
+    case.tree.file("kernel/Makefile", SLEEPS);
     let begin = Instant::now();
-    let output = case.run(&["--kernel-headers", "kernel", "--timeout", "1"]);
+    let child = case
+        .command(&["--kernel-headers", "kernel", "--timeout", "3"])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let locks = Locks::held(&case);
+    let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(begin.elapsed() < Duration::from_secs(60));
+    locks.freed();
     let mut child = case.command(&["--kernel-headers", "kernel", "-q"]).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(1500));
+    let locks = Locks::held(&case);
     Command::new("kill").arg(child.id().to_string()).status().unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(143));
     // what was killed may take a moment to go
-    wait_for(|| !sleeps(&seconds));
+    locks.freed();
     assert!(!fs::read_to_string("/proc/self/mounts").unwrap().contains(case.tree.path().to_str().unwrap()));
     assert!(case.tree.names("out").is_empty());
     assert!(case.tree.names("cache/builds").iter().all(|name| name.starts_with("failed-")));
@@ -832,14 +830,13 @@ fn a_build_inherits_nothing_and_ends_with_whoever_started_it() {
     let output = command.env("KPKG_CACHE", case.tree.path().join("cache")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     // killed, it takes the build along, and what is left goes with the next one
-    let seconds = own_seconds(7332);
-    case.tree.file("kernel/Makefile", format!("all:\n\tsetsid sleep {seconds} & setsid sleep {seconds}\n"));
+    case.tree.file("kernel/Makefile", SLEEPS);
     for signal in ["KILL", "HUP"].into_iter().filter(|signal| *signal == "KILL" || !is_ignored(1)) {
         let mut child = case.command(&["--kernel-headers", "kernel", "-q"]).spawn().unwrap();
-        wait_for(|| sleeps(&seconds));
+        let locks = Locks::held(&case);
         Command::new("kill").args(["-s", signal]).arg(child.id().to_string()).status().unwrap();
         child.wait().unwrap();
-        wait_for(|| !sleeps(&seconds));
+        locks.freed();
     }
     let left = || case.tree.names("cache/builds").into_iter().filter(|name| name.starts_with('.')).count();
     assert!(left() > 0);
@@ -855,16 +852,41 @@ fn is_ignored(signal: u32) -> bool {
     u64::from_str_radix(mask.trim(), 16).unwrap() >> (signal - 1) & 1 == 1
 }
 
-/// A time that no process of another run on this machine sleeps.
-fn own_seconds(whole: u32) -> String {
-    format!("{whole}.{}", std::process::id())
+/// A build of two processes that hold a lock each until they end, one of them in a session of its own.
+const SLEEPS: &str = "all:\n\tsetsid flock $(M)/one sleep 7332 & flock $(M)/two sleep 7332\n";
+
+/// The locks of a build of [`SLEEPS`].
+struct Locks(Vec<fs::File>);
+
+impl Locks {
+    /// Waits until both are held.
+    fn held(case: &Case) -> Self {
+        let builds = case.tree.path().join("cache/builds");
+        let open = || {
+            let works = fs::read_dir(&builds).into_iter().flatten().flatten();
+            let names =
+                works.flat_map(|work| ["one", "two"].map(|name| work.path().join("dkms/build").join(name)));
+            Self(names.filter_map(|path| fs::File::open(path).ok()).collect())
+        };
+        let found = std::cell::RefCell::new(Self(Vec::new()));
+        wait_for(|| {
+            *found.borrow_mut() = open();
+            found.borrow().0.iter().filter(|lock| is_held(lock)).count() == 2
+        });
+        found.into_inner()
+    }
+
+    /// Waits until nobody holds one.
+    fn freed(&self) {
+        wait_for(|| !self.0.iter().any(is_held));
+    }
 }
 
-/// Whether a process sleeps for that time.
-fn sleeps(seconds: &str) -> bool {
-    let processes = fs::read_dir("/proc").unwrap().flatten();
-    let mut commands = processes.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
-    commands.any(|line| line == format!("sleep\0{seconds}\0").as_bytes())
+fn is_held(lock: &fs::File) -> bool {
+    use rustix::fs::{FlockOperation, flock};
+    let is_free = flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok();
+    flock(lock, FlockOperation::Unlock).unwrap();
+    !is_free
 }
 
 fn wait_for(state: impl Fn() -> bool) {

@@ -3,14 +3,6 @@
 //! Takes root and a static shell for scripts; without them, or without pacman, the tests are skipped with a message, and
 //! `KPKG_TEST_STRICT=1` turns that into a failure.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    unreachable_pub,
-    reason = "tests run the real tools"
-)]
-
 use std::cmp::Ordering;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,40 @@
+//! The tests of the whole, a room or a promise a file; `cargo test --test it check::` runs those of one.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    unreachable_pub,
+    reason = "tests run the program and the real tools, and a skipped one says so"
+)]
+
+mod support;
+
+mod bytes;
+mod check;
+mod cli;
+mod conf;
+mod diff;
+mod events;
+mod fuzz;
+mod hostile;
+mod jobs;
+mod kills;
+mod ko;
+mod limits;
+mod lint;
+mod outside;
+mod packaging;
+mod pacman;
+mod plan;
+mod prebuilt;
+mod random_conf;
+mod random_packages;
+mod rewrite;
+mod source;
+mod strace;
+mod strict;
+mod tidy;
+mod trees;
+mod trial;
