@@ -12,14 +12,13 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::beneath::Folder;
-use crate::dkms::ReadTree;
+use crate::dkms::{ReadTree, compare_versions};
 use crate::error::{Error, Result};
 use crate::headers::{Cache, HeaderPackage};
 use crate::key::Key;
 use crate::machine::{Headers, checked_release};
 use crate::output::Stop;
 use crate::package::Codec;
-use crate::version::natural;
 
 /// A kernel, with everything that building for it takes.
 #[derive(Debug, Clone)]
@@ -203,7 +202,7 @@ pub fn at_hand(wanted: &Wanted<'_>, stop: &Stop) -> Result<Vec<String>> {
     releases.extend(installed(wanted.root));
     let packages = sources.given.iter().chain(&sources.cached);
     releases.extend(packages.flat_map(|package| package.kernels.keys()).cloned());
-    releases.sort_by_key(|release| natural(release));
+    releases.sort_by(|one, other| compare_versions(one, other).then_with(|| one.cmp(other)));
     releases.dedup();
     Ok(releases)
 }
@@ -303,7 +302,7 @@ impl Sources<'_> {
         }
         let newest = |packages: &'_ [HeaderPackage]| {
             let has = packages.iter().filter(|package| package.kernels.contains_key(release));
-            has.max_by_key(|package| natural(&package.version)).cloned()
+            has.max_by(|one, other| compare_versions(&one.version, &other.version)).cloned()
         };
         let has = |root: &&&Path| installed(root).iter().any(|known| known == release);
         let in_root = |root: &Path| {
@@ -341,8 +340,9 @@ impl Sources<'_> {
                     continue;
                 }
                 let candidates = self.cached.iter().filter(|other| other.name == *name);
-                chosen.extend(candidates.max_by_key(|other| {
-                    (other.version == package.version, self.given.contains(other), natural(&other.version))
+                let fits = |other: &HeaderPackage| (other.version == package.version, self.given.contains(other));
+                chosen.extend(candidates.max_by(|one, other| {
+                    fits(one).cmp(&fits(other)).then_with(|| compare_versions(&one.version, &other.version))
                 }));
             }
         }
@@ -382,7 +382,7 @@ pub fn installed(root: &Path) -> Vec<String> {
         .filter_map(|entry| entry.file_name().into_string().ok())
         .filter(|release| checked_release(release).is_ok())
         .collect();
-    found.sort_by_key(|release| natural(release));
+    found.sort_by(|one, other| compare_versions(one, other));
     found
 }
 

@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use crate::config::{Initramfs, OnBuildFailure};
 use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::dkms::compare_versions;
 use crate::driver::{Driver, Limits};
 use crate::error::{Error, Result};
 use crate::package::{
@@ -414,7 +415,7 @@ fn relations(
 /// The dkms to require: only where an older one would install a wrong module. What it would merely ignore is a finding.
 fn minimum_dkms(driver: &Driver, target: &Target, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
     for need in driver.needs_dkms.iter().filter(|need| !need.wrong_module) {
-        if target.dkms.as_deref().is_some_and(|dkms| is_older(dkms, &need.version)) {
+        if target.dkms.as_deref().is_some_and(|dkms| compare_versions(dkms, &need.version).is_lt()) {
             let text = format!(
                 "{} needs dkms {}, {} has {}",
                 need.why,
@@ -427,17 +428,7 @@ fn minimum_dkms(driver: &Driver, target: &Target, diagnostics: &mut Vec<Diagnost
         }
     }
     let wrong = driver.needs_dkms.iter().filter(|need| need.wrong_module).map(|need| need.version.clone());
-    wrong.max_by(
-        |one, other| {
-            if is_older(one, other) { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater }
-        },
-    )
-}
-
-/// Whether a version of dkms, which is numbers and dots, is older than another.
-fn is_older(one: &str, other: &str) -> bool {
-    let numbers = |text: &str| text.split('.').map(|part| part.parse().unwrap_or(0)).collect::<Vec<u32>>();
-    numbers(one) < numbers(other)
+    wrong.max_by(|one, other| compare_versions(one, other))
 }
 
 fn compression(
@@ -744,12 +735,5 @@ mod tests {
             }
             assert!(known.len() > versions.len() / 10, "{}", known.len());
         }
-    }
-
-    #[test]
-    fn dkms_versions_are_compared_by_number() {
-        assert!(is_older("3.0.10", "3.0.11"));
-        assert!(is_older("3.0.10", "3.1"));
-        assert!(!is_older("3.2.2", "3.1.7"));
     }
 }

@@ -499,22 +499,6 @@ fn without_words(text: &str) -> &str {
     text
 }
 
-/// Numbers compare as numbers, so that 6.1.0-9 stands before 6.1.0-10.
-#[must_use]
-pub fn natural(version: &str) -> Vec<(u64, String)> {
-    let mut parts = Vec::new();
-    let mut rest = version;
-    while !rest.is_empty() {
-        let end = rest.find(|next: char| !next.is_ascii_digit()).unwrap_or(rest.len());
-        let number = rest[..end].parse().unwrap_or(0);
-        rest = &rest[end..];
-        let end = rest.find(|next: char| next.is_ascii_digit()).unwrap_or(rest.len());
-        parts.push((number, rest[..end].to_owned()));
-        rest = &rest[end..];
-    }
-    parts
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

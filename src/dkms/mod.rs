@@ -37,6 +37,7 @@ pub(crate) use rules::web_page;
 pub use rules::{facts, facts_for, is_web_page};
 #[cfg(test)]
 pub(crate) use shell::Files;
+pub(crate) use shell::compare_versions;
 pub(crate) use shell::single_quote;
 pub use shell::{ReadTree, tree_path};
 pub use supported::{Release, Supported};

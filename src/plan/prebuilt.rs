@@ -10,6 +10,7 @@ use super::{
     files, folder, scripts, skeleton, with_documents,
 };
 use crate::diagnostic::Diagnostic;
+use crate::dkms::compare_versions;
 use crate::driver::Driver;
 use crate::error::{Error, Result};
 use crate::package::{
@@ -19,7 +20,6 @@ use crate::package::{
 use crate::profile::{KernelVersions, MetaFollows, Offers, Prebuilt, Target};
 use crate::request::{Grouping, Request, Texts};
 use crate::template::Templates;
-use crate::version::natural;
 
 /// The modules of a driver for one kernel, ready to be packaged for one target.
 #[derive(Debug, Clone)]
@@ -327,7 +327,7 @@ impl Maker<'_> {
         }
         let mut made = Vec::new();
         for ((suffix, _), mut group) in groups {
-            group.sort_by_key(|(kernel, _)| std::cmp::Reverse(natural(&kernel.kernel)));
+            group.sort_by(|(one, _), (other, _)| compare_versions(&other.kernel, &one.kernel));
             let (newest, of_newest) = group[0];
             let name = self.name(&format!("{}{suffix}", self.shape.meta), "");
             let (mut package, needs, which) = match self.shape.meta_follows {

@@ -40,7 +40,7 @@ pub(super) use state::{
     Data, MAYBE, ShellOptions, Sink, State, UNKNOWN, Variable, clean_text, is_unknown, reaches_on, unknown,
 };
 pub(super) use syntax::{Ends, Script, SyntaxError, misspelt_substitution, parse};
-pub(super) use tools::compare_versions;
+pub(crate) use tools::compare_versions;
 
 /// Steps one evaluation may take; a few hundred thousand take well below a second.
 pub(super) const STEPS: u64 = 400_000;
