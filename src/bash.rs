@@ -25,7 +25,6 @@ const LIMITS: Limits = Limits {
 /// A dkms.conf and where it lies.
 #[derive(Debug, Clone, Copy)]
 pub struct File<'a> {
-    /// The parsed file.
     pub conf: &'a Conf,
     pub bytes: &'a [u8],
     /// The driver's files, where there are any.

@@ -35,7 +35,7 @@ use crate::request::{self, Request};
 use crate::source::{self, Moved, SourceFile};
 use crate::template::Templates;
 
-/// What to do.
+/// What the command line of `kpkg build` says, as a value; nothing is asked of the environment.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The formats; empty = what the targets use, or all of them.
@@ -97,7 +97,6 @@ pub struct Prebuilt {
 #[derive(Debug, Clone, Copy)]
 pub struct Progress<'a> {
     pub driver: &'a str,
-    /// The kernel release.
     pub kernel: &'a str,
     /// Whether it is done, or only begins.
     pub is_done: bool,
@@ -113,7 +112,6 @@ pub type Tell<'a> = &'a (dyn Fn(Progress<'_>) + Sync);
 /// How it went for a kernel.
 #[derive(Debug)]
 pub struct ForKernel {
-    /// The release.
     pub kernel: String,
     /// The modules, or why there are none.
     pub outcome: Outcome,
@@ -141,11 +139,8 @@ pub struct Prepared {
 
 /// One package for one target.
 pub struct PlannedPackage {
-    /// For whom.
     pub target: Target,
-    /// The format's name.
     pub format: &'static str,
-    /// What.
     pub package: Package,
     /// The paths it will have.
     pub artifacts: Vec<PathBuf>,
@@ -162,7 +157,7 @@ pub struct Artifact {
     pub is_fresh: bool,
     /// The target's name.
     pub target: String,
-    /// The format's name.
+    /// The format, as `--format` takes it.
     pub format: String,
 }
 
@@ -205,9 +200,7 @@ pub fn read_conf(
 /// A file that is to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewFile {
-    /// Where.
     pub path: PathBuf,
-    /// What.
     pub text: String,
 }
 

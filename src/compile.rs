@@ -164,7 +164,6 @@ pub struct Compiling {
     pub keep_going: bool,
     /// Whether drivers are built with all rights of the user, instead of in the sandbox.
     pub without_sandbox: bool,
-    /// The stop flag.
     pub stop: Stop,
 }
 
@@ -201,7 +200,6 @@ pub struct BuiltModule {
 /// How it went for a kernel.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Modules.
     Built(Built),
     /// The driver is not for this kernel, for this reason.
     Skipped(String),
@@ -214,9 +212,7 @@ pub enum Outcome {
 /// A build that failed.
 #[derive(Debug)]
 pub struct Failure {
-    /// Why.
     pub error: Error,
-    /// Where it ended.
     pub stage: Stage,
     /// The line of the log that says most of it.
     pub compiler_error: Option<Said>,
@@ -391,7 +387,6 @@ struct Task<'a> {
     place: &'a Path,
 }
 
-/// One build.
 struct Run<'a> {
     task: Task<'a>,
     uname: Uname,

@@ -53,7 +53,6 @@ pub fn is_hidden(character: char) -> bool {
 /// A range of bytes in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// The file.
     pub source: Arc<SourceText>,
     /// Byte offsets into [`SourceText::text`]; may be empty, never out of range.
     pub span: Range<usize>,
@@ -90,9 +89,7 @@ impl Place {
 pub enum Edit {
     /// Other text in the place of a range.
     Replace {
-        /// Where.
         place: Place,
-        /// The new text.
         text: String,
     },
     /// A file becomes executable.
@@ -107,7 +104,7 @@ impl Edit {
     }
 }
 
-/// One finding.
+/// One thing that there is to say about a driver or a package, with its code, place and hint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     /// What kind of finding this is.
@@ -161,7 +158,7 @@ impl Diagnostic {
         Self::new(code, Severity::Note, message)
     }
 
-    /// Adds the place.
+    /// With the place that it is about.
     #[must_use]
     pub fn at(mut self, place: Place) -> Self {
         self.place = Some(place);
@@ -182,7 +179,7 @@ impl Diagnostic {
         self
     }
 
-    /// Adds the hint.
+    /// With what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -196,7 +193,7 @@ impl Diagnostic {
         self
     }
 
-    /// Adds the edit.
+    /// With the edit that `kpkg check --fix` makes.
     #[must_use]
     pub fn fix(mut self, edit: Edit) -> Self {
         self.fix = Some(edit);

@@ -50,7 +50,6 @@ impl Section {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// Where.
     pub section: Section,
     /// What: a field, `requires NAME`, a script, a path.
     pub what: String,

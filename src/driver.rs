@@ -128,7 +128,6 @@ pub struct Limits {
     pub kernel_min: Option<String>,
     /// The newest release.
     pub kernel_max: Option<String>,
-    /// Kernel options.
     pub config: Option<String>,
 }
 
@@ -139,16 +138,13 @@ pub struct BuildDepends {
     pub names: Vec<String>,
     /// Whether there are others that nobody can know here.
     pub has_unknown: bool,
-    /// Where it stands.
     pub place: Option<Place>,
 }
 
 /// What dkms does with a driver for one kernel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ForKernel {
-    /// The release.
     pub kernel: String,
-    /// The answer.
     #[serde(flatten)]
     pub decision: Decision,
 }
@@ -182,7 +178,6 @@ pub struct Surroundings {
     pub conf_shell: ConfShell,
     /// The versions of dkms that the driver is packaged for.
     pub supported: dkms::Supported,
-    /// The stop flag.
     pub stop: Stop,
 }
 

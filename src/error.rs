@@ -79,7 +79,7 @@ impl Error {
         self
     }
 
-    /// Adds the path.
+    /// With the path that it is about, in the message.
     #[must_use]
     pub fn at(mut self, path: impl Into<PathBuf>) -> Self {
         self.path = Some(path.into());
@@ -99,7 +99,7 @@ impl Error {
         self.kind
     }
 
-    /// Where it happened.
+    /// The file or folder that it is about.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()

@@ -95,7 +95,6 @@ impl Found {
 /// A folder that was looked at as a root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tried {
-    /// The folder.
     pub root: PathBuf,
     /// How many things it lacks.
     pub lacks: usize,

@@ -30,10 +30,8 @@ const DESCRIPTION: &str = "package.json";
 /// The folder of its files.
 const ROOT: &str = "root";
 
-/// An unpacked package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeaderPackage {
-    /// The package's name.
     pub name: String,
     /// Its version, as its format spells it.
     pub version: String,
@@ -104,7 +102,6 @@ impl Cache {
         Ok(found)
     }
 
-    /// Deletes a package.
     pub fn remove(&self, package: &HeaderPackage) -> Result<()> {
         let place = self.folder.join(&package.digest);
         // under another name first, so that nobody finds half of it

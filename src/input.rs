@@ -24,7 +24,6 @@ submodules (`git worktree add` and `git submodule update --init`) and give that
 folder, or leave the submodule out if the driver does not need it.",
 };
 
-/// A driver's folder.
 pub struct Input {
     /// Where its files are.
     pub folder: PathBuf,

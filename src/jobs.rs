@@ -37,9 +37,9 @@ impl BuildPlan {
 /// What is made of a driver for a target, in a format, for a kernel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
-    /// `PACKAGE_NAME`.
+    /// `PACKAGE_NAME`, as dkms has it.
     pub driver: String,
-    /// `PACKAGE_VERSION`.
+    /// `PACKAGE_VERSION`, as dkms has it.
     pub version: String,
     /// The target's name, such as `debian-12`.
     pub target: String,

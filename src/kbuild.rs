@@ -189,7 +189,6 @@ pub struct Absolute {
     pub list: String,
     /// Its name, without the folder.
     pub name: String,
-    /// The Makefile.
     pub path: String,
     /// The line there, counted from 1.
     pub line: usize,
@@ -240,7 +239,6 @@ pub struct Called {
     pub makefile: String,
     /// That, and what it includes.
     pub reads: Vec<String>,
-    /// The command lines.
     pub lines: Vec<Line>,
     /// What is run while the Makefiles are read, `$(shell …)`.
     pub shells: Vec<Line>,

@@ -48,7 +48,6 @@ pub struct Kernel {
 pub struct Part {
     /// Absolute.
     pub inside: String,
-    /// What is there.
     pub kind: PartKind,
 }
 
@@ -57,7 +56,6 @@ pub struct Part {
 pub enum PartKind {
     /// This folder or file.
     Folder(PathBuf),
-    /// A symbolic link.
     Link(PathBuf),
 }
 

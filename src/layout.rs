@@ -92,7 +92,6 @@ pub struct Header {
     pub is_conditional: bool,
 }
 
-/// The answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Layout {
     /// What is certainly not there.

@@ -216,7 +216,6 @@ impl Headers {
         home.is_ok_and(|home| fs::canonicalize(&self.folder).is_ok_and(|own| own == home))
     }
 
-    /// Where they are.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder

@@ -42,7 +42,6 @@ pub struct Package {
     pub hardware: Vec<Hardware>,
     /// What it provides for the sake of these, where the target's packages say so.
     pub offers: Vec<Capability>,
-    /// What it carries.
     pub payload: Payload,
     /// How its members are compressed.
     pub compression: Compression,
@@ -159,7 +158,6 @@ pub struct Module {
 /// The hardware that a module is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Hardware {
-    /// The module's name.
     pub module: String,
     /// In the notation of `modules.alias`.
     pub aliases: Vec<String>,
@@ -283,7 +281,6 @@ impl When {
 /// A maintainer script for `/bin/sh`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Script {
-    /// When it runs.
     pub when: When,
     /// Its text, with `#!/bin/sh` as the first line.
     pub body: String,
@@ -355,7 +352,6 @@ pub struct Source {
 pub struct Entry {
     /// Absolute, without the leading slash: `usr/src/ixgbe-6.3.4/Makefile`.
     pub path: String,
-    /// What it is.
     pub kind: EntryKind,
     /// What it is for.
     pub role: Role,
@@ -387,16 +383,13 @@ impl Entry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EntryKind {
-    /// A folder.
     Directory,
-    /// A regular file.
     File {
         /// Where its bytes come from.
         content: Content,
         /// Whether it may be run.
         executable: bool,
     },
-    /// A symbolic link.
     Symlink {
         /// Verbatim.
         target: String,
@@ -419,7 +412,6 @@ pub enum Content {
     Text(String),
     /// In the package that was read.
     Packaged {
-        /// How many bytes.
         size: u64,
     },
 }
@@ -429,7 +421,6 @@ fn path_text<S: serde::Serializer>(path: &Arc<Path>, serializer: S) -> std::resu
 }
 
 impl Content {
-    /// How many bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         match self {
@@ -452,13 +443,11 @@ pub enum Role {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Compression {
-    /// With what.
     pub codec: Codec,
     /// How hard, on the codec's own scale.
     pub level: u32,
 }
 
-/// A compressor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Codec {

@@ -25,11 +25,9 @@ const CONF: &str = "dkms.conf";
 /// A folder of `/usr/src`.
 #[derive(Debug)]
 pub struct PackagedSource {
-    /// Its name there.
     pub name: String,
     /// Where it is on this machine.
     pub root: PathBuf,
-    /// Everything in it.
     pub files: Vec<SourceFile>,
     _scratch: Arc<TemporaryFolder>,
 }

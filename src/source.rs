@@ -210,7 +210,6 @@ const RULES: &[(&str, About, &str)] = &[
 pub struct SourceFile {
     /// Relative to the root, with `/`; no control characters, never empty, `.` or `..` in it.
     pub path: String,
-    /// What it is.
     pub kind: SourceKind,
 }
 

@@ -165,7 +165,6 @@ impl Templates {
         self.texts.iter().map(|(name, text)| (name.as_str(), text.text.as_ref()))
     }
 
-    /// Renders a template.
     pub fn render(&self, name: &str, values: &impl Serialize) -> Result<String> {
         self.parse(name)?;
         self.parsed.borrow_mut().registry(name).render(name, values).map_err(|error| {

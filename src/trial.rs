@@ -50,7 +50,6 @@ pub struct Trying {
     pub os_release: Option<String>,
     /// The folder for what has to be written for it.
     pub scratch: PathBuf,
-    /// The stop flag.
     pub stop: Stop,
 }
 
@@ -79,7 +78,6 @@ pub struct Trial {
 /// What came of a driver for a kernel.
 #[derive(Debug)]
 pub struct Tried {
-    /// The release.
     pub kernel: String,
     /// How it went.
     pub outcome: Outcome,

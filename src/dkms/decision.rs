@@ -46,7 +46,6 @@ pub struct ModuleDecision {
 /// What dkms does for one kernel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Decision {
-    /// Whether it builds.
     #[serde(flatten)]
     pub verdict: Verdict,
     /// The command line; nothing where that is not known.

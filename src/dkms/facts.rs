@@ -110,7 +110,6 @@ pub enum HookKind {
 }
 
 impl HookKind {
-    /// Every kind.
     pub const ALL: [Self; 6] = [
         Self::PreBuild,
         Self::PostBuild,
@@ -134,10 +133,8 @@ impl HookKind {
     }
 }
 
-/// A hook script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hook {
-    /// When it runs.
     pub kind: HookKind,
     /// Script and arguments.
     pub command: Fact<String>,
@@ -183,15 +180,15 @@ pub struct Requirement {
 /// What dkms derives from the file, in its own terms (`read_conf` of dkms 3.4.3).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Facts {
-    /// `PACKAGE_NAME`.
+    /// `PACKAGE_NAME`, as dkms has it.
     pub name: Fact<String>,
-    /// `PACKAGE_VERSION`.
+    /// `PACKAGE_VERSION`, as dkms has it.
     pub version: Fact<String>,
     /// The modules, by index.
     pub modules: Vec<ModuleFacts>,
     /// Whether there may be other modules than these, because an array is not known.
     pub modules_unknown: bool,
-    /// The MAKE rules.
+    /// The commands of MAKE, in the order of their indexes.
     pub make: Vec<MakeRule>,
     /// What is applied to the source before each build, in the order of PATCH.
     pub patches: Vec<PatchFacts>,
@@ -199,7 +196,7 @@ pub struct Facts {
     pub build_depends: Vec<Fact<String>>,
     /// Whether dependents are rebuilt when a dependency changes.
     pub build_depends_rebuild: Fact<bool>,
-    /// The hook scripts.
+    /// The scripts that dkms runs around its steps.
     pub hooks: Vec<Hook>,
     /// `BUILD_EXCLUSIVE`_* for the whole package: element 0.
     pub exclusive: Exclusive,

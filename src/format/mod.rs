@@ -55,7 +55,6 @@ pub trait Family: Sync {
     /// Bounded in memory and streaming: of the files only the names are kept, and `contents` sees those that it wants.
     fn read(&self, path: &Path, contents: &mut dyn Contents) -> Result<Option<ReadPackage>>;
 
-    /// Writes the artifacts.
     fn write(&self, package: &Package, out: &mut dyn Output) -> Result<()>;
 
     /// Writes a finished package again, under its name, with other contents where there are some: what it says of these follows, everything
@@ -97,9 +96,9 @@ pub trait Contents {
 /// A package as it was found in a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReadPackage {
-    /// The format's name.
+    /// What kind of package it is, as `--format` takes it.
     pub format: &'static str,
-    /// The package's name.
+    /// What the package is called, in its own words.
     pub name: String,
     /// The version as the format spells it.
     pub version: String,
@@ -114,7 +113,7 @@ pub struct ReadPackage {
     pub relations: Vec<Relation>,
     /// What building it takes, where it is a source package.
     pub build_requires: Vec<Relation>,
-    /// The maintainer scripts.
+    /// The maintainer scripts, in the order of the format.
     pub scripts: Vec<ReadScript>,
     /// The files, links and folders.
     pub files: Vec<ReadFile>,

@@ -22,7 +22,6 @@ pub struct Statement {
     pub path: String,
     /// The line there, counted from 1.
     pub line: usize,
-    /// What it does.
     pub does: Does,
     /// Value, condition, paths or command, as they are written.
     pub text: String,
@@ -35,7 +34,6 @@ pub struct Statement {
 /// What a statement does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Does {
-    /// Sets a variable.
     Sets {
         name: String,
         /// Whether the value is expanded at once, `:=`.
@@ -45,9 +43,7 @@ pub enum Does {
     },
     /// Decides which lines are read.
     Tests,
-    /// Includes files.
     Includes,
-    /// Runs a command.
     Runs,
     /// Expands functions for what they do.
     Calls,

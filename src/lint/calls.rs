@@ -5,7 +5,6 @@ use super::shell::{Command, Script, Word};
 /// A command that concerns dkms.
 #[derive(Debug, Clone)]
 pub(super) struct Call<'a> {
-    /// What it does.
     pub action: Action,
     /// The driver's name, where it is known.
     pub name: Option<String>,

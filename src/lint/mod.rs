@@ -179,11 +179,9 @@ impl<'a> Tree<'a> {
 
 /// A finished package, as rules see it.
 pub struct Package<'a> {
-    /// What was read.
     pub found: &'a ReadPackage,
     /// The `dkms.conf` files in it.
     pub confs: &'a Confs,
-    /// The file's name.
     pub path: &'a Path,
     /// What it is for dkms.
     packaged: Packaged<'a>,

@@ -44,13 +44,11 @@ pub(super) struct Packaged<'a> {
 pub(super) struct PackagedDriver<'a> {
     /// `/usr/src/NAME-VERSION`.
     pub folder: String,
-    /// Its dkms.conf.
     pub conf: Conf,
     /// What that says, for some kernel.
     pub facts: Facts,
     /// `PACKAGE_NAME` and `PACKAGE_VERSION`, where they are known.
     pub identity: Option<(String, String)>,
-    /// Its files.
     pub tree: PackageTree<'a>,
 }
 
@@ -60,9 +58,7 @@ pub(super) struct PackagedScript {
     pub name: String,
     /// When it runs; triggers have no kind.
     pub kind: Option<Kind>,
-    /// Its text.
     pub source: Arc<SourceText>,
-    /// Its commands.
     pub script: Script,
 }
 

@@ -25,12 +25,10 @@ pub(super) struct Script {
     pub is_whole: bool,
 }
 
-/// A simple command.
 #[derive(Debug, Clone)]
 pub(super) struct Command {
     /// Its words, without assignments and redirections.
     pub words: Vec<Word>,
-    /// Where it stands.
     pub span: Range<usize>,
     /// Whether the script ends where it fails, or with its status.
     pub decides: bool,
@@ -41,7 +39,6 @@ pub(super) struct Command {
 /// A word of a command.
 #[derive(Debug, Clone)]
 pub(super) struct Word {
-    /// Where it stands.
     pub span: Range<usize>,
     /// What it may be; nothing where that is not known.
     pub values: Vec<String>,
@@ -50,7 +47,6 @@ pub(super) struct Word {
 }
 
 impl Word {
-    /// What it is.
     pub(super) fn value(&self) -> Option<&str> {
         match self.values.as_slice() {
             [value] => Some(value),
@@ -59,7 +55,6 @@ impl Word {
     }
 }
 
-/// Reads a script.
 pub(super) fn read(text: &str) -> Script {
     let mut lexer = Lexer { text, at: 0, here: Vec::new(), depth: 0 };
     let tokens = (text.len() <= TEXT).then(|| lexer.tokens()).flatten();

@@ -24,7 +24,6 @@ use crate::template::Templates;
 /// The modules of a driver for one kernel, ready to be packaged for one target.
 #[derive(Debug, Clone)]
 pub struct KernelModules {
-    /// The kernel release.
     pub kernel: String,
     /// The machine, as `uname -m` prints it.
     pub arch: String,

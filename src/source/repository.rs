@@ -449,7 +449,6 @@ impl Repository {
 /// Where a commit is: so many commits after a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Described {
-    /// The tag's name.
     pub tag: String,
     /// How many commits came after it; 0: the tag is on the commit itself.
     pub commits: u32,

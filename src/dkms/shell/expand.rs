@@ -56,7 +56,6 @@ pub(super) struct Builder {
 /// The words of a command.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Words {
-    /// The words.
     pub list: Vec<String>,
     /// There may be more or fewer of them.
     pub uncertain: bool,

@@ -28,7 +28,6 @@ pub(crate) enum Remark {
     Condition,
     /// This is taken as absent, since nobody mentioned it.
     Assumed(String),
-    /// `exit`.
     Exit,
     /// This file is sourced, and there is none.
     NoFile(String),

@@ -69,7 +69,6 @@ pub(crate) enum Flow {
     Limit,
 }
 
-/// A running shell.
 pub(crate) struct Shell<'a> {
     pub outside: &'a dyn Outside,
     pub state: State,

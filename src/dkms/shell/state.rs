@@ -54,15 +54,11 @@ pub(crate) enum Data {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Variable {
-    /// Its content.
     pub data: Data,
-    /// `readonly`.
     pub readonly: bool,
-    /// `declare -i`.
     pub integer: bool,
     /// `declare -l` (Some(false)) or `-u` (Some(true)).
     pub upper: Option<bool>,
-    /// `declare -x`.
     pub exported: bool,
     /// It has attributes that are not modelled: what is assigned to it is not what it holds.
     pub odd: bool,
@@ -178,7 +174,6 @@ pub(crate) struct Input {
     pub position: usize,
 }
 
-/// A shell function.
 pub(super) type Function = Rc<ast::FunctionDefinition>;
 
 /// A value that copies share until one of them changes it: every subshell and branch copies the state, few change much.
@@ -192,7 +187,6 @@ impl<T> From<T> for Shared<T> {
 }
 
 impl<T: Clone> Shared<T> {
-    /// The value itself.
     pub(super) fn into_inner(self) -> T {
         Rc::unwrap_or_clone(self.0)
     }

@@ -16,7 +16,6 @@ pub(crate) struct Script {
 /// One part of a script.
 #[derive(Debug)]
 pub(crate) struct Part {
-    /// The commands.
     pub program: ast::Program,
     /// Characters before it.
     pub offset: usize,
@@ -248,7 +247,6 @@ fn doublings(tokens: &[Token]) -> u32 {
 /// Why a text is not read that bash may well read.
 const REFUSED: &str = "it is nested too deeply to be read safely";
 
-/// Parses a text.
 pub(crate) fn parse(text: &str) -> Script {
     let refused = |at, parts| Script {
         parts,

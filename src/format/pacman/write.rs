@@ -40,7 +40,6 @@ impl archive::Tap for Hashers {
     }
 }
 
-/// Writes the artifact.
 pub(super) fn write(package: &Package, name: &str, out: &mut dyn Output) -> Result<()> {
     let means = out.means().clone();
     let mut items = items(package);

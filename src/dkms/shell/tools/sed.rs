@@ -54,7 +54,6 @@ pub(super) fn sed(shell: &mut Shell<'_>, arguments: &[String]) -> Result<Answer,
     }
 }
 
-/// A script.
 struct Program {
     commands: Vec<Command>,
 }
@@ -88,7 +87,6 @@ enum Piece {
 }
 
 impl Program {
-    /// Parses a script.
     fn parse(script: &str, extended: bool) -> Option<Self> {
         let mut rest = script;
         let mut commands = Vec::new();
