@@ -337,22 +337,7 @@ impl Driver {
             substitute: config.driver.substitute.clone(),
         }
         .checked()?;
-        let mut inferred_conf = None;
-        let file = if let Some(file) = &found.conf {
-            file.clone()
-        } else {
-            let made = inferred(input, &found.root, &selection.files, &wanted)?;
-            findings.push(made.finding());
-            if wanted.version.is_none() && !made.claims.all.is_empty() {
-                let is_doubtful = made.claims.all[0].is_made || !made.claims.differing().is_empty();
-                let says = "there is no dkms.conf";
-                findings.extend(is_doubtful.then(|| conf::found_version(says, &made.claims)));
-                findings.extend(conf::foreign_tags(&made.claims));
-            }
-            let text = made.text.clone();
-            inferred_conf = Some(made);
-            ConfFile::new(find::below(&found.root, CONF_NAME), text.into_bytes())
-        };
+        let (file, inferred_conf) = conf_file(input, found, &selection.files, &wanted, &mut findings)?;
         let on_disk = found.conf.as_ref().map(|file| file.path.as_path());
         let is_plain = on_disk == Some(&find::below(&found.root, CONF_NAME));
         if !is_plain {
@@ -398,34 +383,12 @@ impl Driver {
         findings.extend(packaged.findings.iter().cloned());
         let executable = check_scripts(facts, &packaged.conf, &tree, is_plain, &mut findings);
         findings.extend(lacking);
-        for finding in findings.iter_mut().filter(|finding| dkms::is_about_a_marker(finding)) {
-            let is_named = |one: &&Replacement| finding.message.contains(&format!("`{}`", one.marker));
-            let named: Vec<_> = replacements.iter().filter(is_named).take(NAMED).map(unknown_value).collect();
-            finding.notes.extend(named);
-        }
+        note_values(&mut findings, &replacements);
         if let Some(first) = findings.iter_mut().find(|finding| finding.severity == Severity::Error) {
             first.notes.extend(lacks::generated(&tree));
             return Err(stopped(findings));
         }
-        if facts.name == Fact::Unknown {
-            let text = "the name of the driver is not known here: dkms.conf computes it";
-            let finding = Diagnostic::error(&UNKNOWN_NAME, text)
-                .hint("write it into the file, or `name = \"NAME\"` under `[driver]` in kpkg.toml");
-            findings.push(packaged.conf.mark(finding, "PACKAGE_NAME"));
-        }
-        // without these, `settle` or the lines above reported an error
-        let (Some(name), Some(version)) = (facts.name.known().cloned(), facts.version.known().cloned())
-        else {
-            return Err(stopped(findings));
-        };
-        if version.contains(':') {
-            let text =
-                format!("kernels do not build a driver in a folder with a colon, such as `{name}/{version}`");
-            findings.push(
-                Diagnostic::warning(&COLON, text)
-                    .hint("give a version without it: `--driver-version VERSION`"),
-            );
-        }
+        let (name, version) = identity(&packaged, &mut findings)?;
         let reader = Reader {
             tree: &tree,
             root: &found.root,
@@ -577,6 +540,60 @@ fn with_executable(mut files: Vec<SourceFile>, paths: &[String]) -> Vec<SourceFi
         }
     }
     files
+}
+
+/// The dkms.conf that was found, or the one that follows from the Makefiles.
+fn conf_file(
+    input: &Input,
+    found: &Found,
+    files: &[SourceFile],
+    wanted: &Wanted,
+    findings: &mut Vec<Diagnostic>,
+) -> Result<(ConfFile, Option<Inferred>)> {
+    if let Some(file) = &found.conf {
+        return Ok((file.clone(), None));
+    }
+    let made = inferred(input, &found.root, files, wanted)?;
+    findings.push(made.finding());
+    if wanted.version.is_none() && !made.claims.all.is_empty() {
+        let is_doubtful = made.claims.all[0].is_made || !made.claims.differing().is_empty();
+        let says = "there is no dkms.conf";
+        findings.extend(is_doubtful.then(|| conf::found_version(says, &made.claims)));
+        findings.extend(conf::foreign_tags(&made.claims));
+    }
+    let file = ConfFile::new(find::below(&found.root, CONF_NAME), made.text.clone().into_bytes());
+    Ok((file, Some(made)))
+}
+
+/// Name and version, which dkms has to know whatever the kernel is.
+fn identity(packaged: &PackagedConf, findings: &mut Vec<Diagnostic>) -> Result<(String, String)> {
+    let facts = &packaged.facts;
+    if facts.name == Fact::Unknown {
+        let text = "the name of the driver is not known here: dkms.conf computes it";
+        let finding = Diagnostic::error(&UNKNOWN_NAME, text)
+            .hint("write it into the file, or `name = \"NAME\"` under `[driver]` in kpkg.toml");
+        findings.push(packaged.conf.mark(finding, "PACKAGE_NAME"));
+    }
+    // without these, it was reported above, or before
+    let (Some(name), Some(version)) = (facts.name.known().cloned(), facts.version.known().cloned()) else {
+        return Err(stopped(std::mem::take(findings)));
+    };
+    if version.contains(':') {
+        let text =
+            format!("kernels do not build a driver in a folder with a colon, such as `{name}/{version}`");
+        let finding = Diagnostic::warning(&COLON, text);
+        findings.push(finding.hint("give a version without it: `--driver-version VERSION`"));
+    }
+    Ok((name, version))
+}
+
+/// Adds to findings about markers what the tree's own build replaces these with.
+fn note_values(findings: &mut [Diagnostic], replacements: &[Replacement]) {
+    for finding in findings.iter_mut().filter(|finding| dkms::is_about_a_marker(finding)) {
+        let is_named = |one: &&Replacement| finding.message.contains(&format!("`{}`", one.marker));
+        let named: Vec<_> = replacements.iter().filter(is_named).take(NAMED).map(unknown_value).collect();
+        finding.notes.extend(named);
+    }
 }
 
 /// An error without what is said about packages that are then not written.
