@@ -21,7 +21,7 @@ use super::read::{LEAD, hex, read, read_headers};
 use crate::archive::{self, Blind, Compressor, Part, Reader, Same, Tapped};
 use crate::beneath::open_regular;
 use crate::error::{Error, Result};
-use crate::output::{Means, Output, Scratch, Stream};
+use crate::output::{Means, Output, Scratch};
 use crate::package::{Codec, Compression};
 
 /// Signatures of the header, and of header and payload.
@@ -58,21 +58,7 @@ pub(super) fn rewrite(path: &Path, exchange: &Exchange, out: &mut dyn Output) ->
         return Ok(Vec::new());
     }
     let refused = |why: &str| Error::usage(format!("{why}:")).at(path);
-    let parsed = |bytes: &[u8], region| {
-        Tags::parse(bytes, region).ok_or_else(|| refused("has a header that cannot be written again as it is"))
-    };
-    let mut tags = parsed(&headers[at..], IMMUTABLE)?;
-    // filled up to 8 bytes
-    let signed = &headers[LEAD..at];
-    let mut signature = (0..8)
-        .find_map(|fill| Tags::parse(signed.get(..signed.len().checked_sub(fill)?)?, SIGNATURES))
-        .ok_or_else(|| refused("has a signature header that cannot be written again as it is"))?;
-    if UNKNOWN.iter().any(|tag| tags.has(*tag) || signature.has(*tag)) {
-        return Err(refused("has digests of rpm 6 that kpkg does not compute"));
-    }
-    if !exchange.files.is_empty() && OF_FILES.iter().any(|tag| signature.has(*tag)) {
-        return Err(refused("has signatures of its files (IMA or fs-verity) that would be void"));
-    }
+    let (mut tags, mut signature) = parsed(&headers, at, exchange).map_err(refused)?;
     let mut payload = Payload {
         found: &found,
         exchange,
@@ -98,8 +84,7 @@ pub(super) fn rewrite(path: &Path, exchange: &Exchange, out: &mut dyn Output) ->
     let void = VOID.iter().filter(|(tag, _)| signature.remove(*tag)).map(|(_, name)| (*name).to_owned());
     let void = void.collect();
     let header = tags.header();
-    let is_sized = signature_sizes(&mut signature, &header, content.as_ref(), &stored);
-    if !is_sized {
+    if !signature_sizes(&mut signature, &header, content.as_ref(), &stored) {
         return Err(refused("would need 64 bits for its sizes"));
     }
     let hole = signature.clone().signature().len() as u64;
@@ -107,23 +92,36 @@ pub(super) fn rewrite(path: &Path, exchange: &Exchange, out: &mut dyn Output) ->
         stream.write_all(&headers[..LEAD]).map_err(failed)?;
         archive::zeros(stream, hole).map_err(failed)?;
         // over header and payload
-        let mut both = Tapped::new(stream, Md5::new());
+        let mut both = Tapped::new(&mut *stream, Md5::new());
         both.write_all(&header).map_err(failed)?;
         match &mut content {
             Some(content) => io::copy(&mut content.scratch.read().map_err(failed)?, &mut both),
             None => io::copy(&mut stored.clone(), &mut both),
         }
         .map_err(failed)?;
-        let Tapped { out: stream, tap, .. } = both;
-        signature.set(S::RPMSIGTAG_MD5 as u32, tap.finalize().to_vec());
-        let bytes = signature.clone().signature();
-        let fill = |stream: &mut dyn Stream| -> io::Result<()> {
-            stream.seek(io::SeekFrom::Start(LEAD as u64))?;
-            stream.write_all(&bytes)
-        };
-        fill(stream).map_err(failed)
+        signature.set(S::RPMSIGTAG_MD5 as u32, both.tap.finalize().to_vec());
+        stream.seek(io::SeekFrom::Start(LEAD as u64)).map_err(failed)?;
+        stream.write_all(&signature.clone().signature()).map_err(failed)
     })?;
     Ok(void)
+}
+
+/// The entries of the header and of the signature header, or why they cannot be changed.
+fn parsed(headers: &[u8], at: usize, exchange: &Exchange) -> Result<(Tags, Tags), &'static str> {
+    let tags =
+        Tags::parse(&headers[at..], IMMUTABLE).ok_or("has a header that cannot be written again as it is")?;
+    // filled up to 8 bytes
+    let signed = &headers[LEAD..at];
+    let signature = (0..8)
+        .find_map(|fill| Tags::parse(signed.get(..signed.len().checked_sub(fill)?)?, SIGNATURES))
+        .ok_or("has a signature header that cannot be written again as it is")?;
+    if UNKNOWN.iter().any(|tag| tags.has(*tag) || signature.has(*tag)) {
+        return Err("has digests of rpm 6 that kpkg does not compute");
+    }
+    if !exchange.files.is_empty() && OF_FILES.iter().any(|tag| signature.has(*tag)) {
+        return Err("has signatures of its files (IMA or fs-verity) that would be void");
+    }
+    Ok((tags, signature))
 }
 
 /// The level that the header says, such as `6`, `19T8` or `w9.xzdio`.
