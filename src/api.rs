@@ -4,13 +4,13 @@
 
 use std::path::Path;
 
+use crate::base::diagnostic::Diagnostic;
+use crate::base::error::Result;
+use crate::build::jobs::BuildPlan;
 use crate::build::{self, Artifact, Options};
-use crate::diagnostic::Diagnostic;
 use crate::dkms::{self, Conf, Facts, Inputs};
-use crate::error::Result;
 use crate::format::{self, Nobody, ReadPackage};
 use crate::input::Input;
-use crate::jobs::BuildPlan;
 
 /// Packages the driver in a folder, as `kpkg FOLDER` does: the artifacts, which are in
 /// `options.output`, and what there is to say about the driver. An error

@@ -13,7 +13,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::output::Means;
 use crate::package::{Codec, Compression, Content, Entry, EntryKind};
 pub use again::{Contents, Part, Same, codec_of, compression_of, exchange_tar};

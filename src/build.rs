@@ -2,6 +2,11 @@
 //!
 //! Decides nothing about packages and spells no bytes; it hands the results of one stage to the next.
 
+pub mod check;
+pub mod jobs;
+pub mod packaged;
+pub mod trial;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,31 +14,31 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::bash::{self, ConfShell};
-use crate::beneath;
+use crate::driver::bash::{self, ConfShell};
+use crate::base::beneath;
 use crate::compile::{self, Before, Event, Failure, FinishedModule, Outcome};
 use crate::config::{self, Config, SourceConfig};
-use crate::diagnostic::{Code, Diagnostic, Place, Severity, SourceText};
+use crate::base::diagnostic::{Code, Diagnostic, Place, Severity, SourceText};
 use crate::dkms::{self, ConfFile, Evaluation, Release, Supported};
 use crate::driver::{self, Driver};
-use crate::error::{Error, Result};
-use crate::find::{self, Found};
-use crate::finished::Finished;
+use crate::base::error::{Error, Result};
+use crate::driver::find::{self, Found};
+use crate::output::finished::Finished;
 use crate::format::{self, Family, Format};
-use crate::headers::{Cache, HeaderPackage};
+use crate::kernel::headers::{Cache, HeaderPackage};
 use crate::input::{self, Input};
-use crate::jobs::{self, BuildPlan};
+use jobs::BuildPlan;
 use crate::kernel::{self, Kernel};
 use crate::lint;
-use crate::machine::Machine;
+use crate::kernel::machine::Machine;
 use crate::output::{self, Dir, Means, Output, Signer, Stop, Written};
 use crate::package::Package;
-use crate::packaging::{self, Companion, Evidence, Files, Own};
+use crate::driver::packaging::{self, Companion, Evidence, Files, Own};
 use crate::plan::{self, KernelModules, ReadyModule, Sibling};
-use crate::profile::{self, Target};
-use crate::request::{self, Request};
-use crate::source::{self, Moved, SourceFile};
-use crate::template::Templates;
+use crate::plan::profile::{self, Target};
+use crate::config::request::{self, Request};
+use crate::input::source::{self, Moved, SourceFile};
+use crate::plan::template::Templates;
 
 /// What the command line of `kpkg build` says, as a value; nothing is asked of the environment.
 #[derive(Debug, Clone, Default)]
@@ -168,11 +173,11 @@ pub fn codes() -> impl Iterator<Item = &'static Code> {
         find::CODES,
         driver::CODES,
         dkms::CODES,
-        crate::source::CODES,
+        crate::input::source::CODES,
         plan::CODES,
         config::CODES,
         compile::CODES,
-        crate::trial::CODES,
+        crate::build::trial::CODES,
         format::CODES,
         CODES,
         packaging::CODES,

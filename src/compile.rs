@@ -23,20 +23,20 @@ pub use log::Said;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::beneath::{self, Folder};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::base::beneath::{self, Folder};
+use crate::base::diagnostic::{Code, Diagnostic};
 use crate::dkms::{self, Decision, Inputs, ReadTree, Verdict};
 use crate::driver::Driver;
-use crate::error::{Error, Kind, Result};
+use crate::base::error::{Error, Kind, Result};
 use crate::kernel::{Kernel, PartKind};
-use crate::key::Key;
-use crate::ko::KernelModule;
-use crate::machine::{Machine, stand_ins, uname_of_another_kernel};
+use crate::base::key::Key;
+use crate::kernel::ko::KernelModule;
+use crate::kernel::machine::{Machine, stand_ins, uname_of_another_kernel};
 use crate::output::Stop;
 use crate::sandbox::{Ended, Limits, Sandbox, run_outside};
-use crate::source::SourceKind;
-use crate::symvers::Symvers;
-use crate::temporary::{self, TemporaryFolder};
+use crate::input::source::SourceKind;
+use crate::kernel::symvers::Symvers;
+use crate::base::temporary::{self, TemporaryFolder};
 
 /// What the sandbox runs, behind its assignments.
 const BUILD: &str = include_str!("compile/build.bash");

@@ -3,6 +3,8 @@
 //! Optional, and so is every key; an unknown key or a wrong type is an error with line, column and the nearest known key. Only
 //! reads: what the keys mean is the plan's business.
 
+pub mod request;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
@@ -13,8 +15,8 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::diagnostic::{Code, Diagnostic, Place, SourceText};
-use crate::error::{Error, Result, nearest, nearest_in};
+use crate::base::diagnostic::{Code, Diagnostic, Place, SourceText};
+use crate::base::error::{Error, Result, nearest, nearest_in};
 
 /// The file's name, beside dkms.conf.
 pub const FILE_NAME: &str = "kpkg.toml";

@@ -4,8 +4,14 @@
 
 mod about;
 mod assign;
+pub mod bash;
 mod conf;
+pub mod find;
+pub mod infer;
+pub mod kbuild;
 mod lacks;
+pub mod layout;
+pub mod packaging;
 mod replaced;
 mod tree;
 
@@ -20,20 +26,19 @@ use conf::{GIVEN_VERSION, OWN_VERSION, PackagedConf, Reader, Reading, Wanted};
 use replaced::{Marked, Replacement};
 use tree::Tree;
 
-use crate::bash::ConfShell;
+use bash::ConfShell;
 use crate::config::Config;
-use crate::diagnostic::{Code, Diagnostic, Edit, Place, Severity};
+use crate::base::diagnostic::{Code, Diagnostic, Edit, Place, Severity};
 use crate::dkms::{self, Conf, ConfFile, Decision, Fact, Facts, Inputs, ReadTree};
-use crate::error::{Error, Result};
-use crate::find::{self, Found};
-use crate::infer::{self, Inferred};
+use crate::base::error::{Error, Result};
+use find::Found;
+use infer::Inferred;
 use crate::input::Input;
-use crate::kbuild;
-use crate::layout::{self, Layout};
-use crate::machine::Machine;
+use layout::Layout;
+use crate::kernel::machine::Machine;
 use crate::output::Stop;
-use crate::source::{self, LeftOut, SourceFile, SourceKind};
-use crate::version::{self, Claims};
+use crate::input::source::{self, LeftOut, SourceFile, SourceKind};
+use crate::input::version::{self, Claims};
 
 /// What a vendor ships.
 #[derive(Debug, Clone, Serialize)]

@@ -2,14 +2,18 @@
 //!
 //! Archives and commits are written to a scratch folder that goes away with the value.
 
+pub mod source;
+pub mod unpack;
+pub mod version;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::diagnostic::{Code, Diagnostic};
-use crate::error::{Error, Result};
+use crate::base::diagnostic::{Code, Diagnostic};
+use crate::base::error::{Error, Result};
 use crate::output::Stop;
-use crate::temporary::TemporaryFolder;
-use crate::{source, unpack};
+use crate::base::temporary::TemporaryFolder;
+
 
 /// The findings of this layer.
 pub const CODES: &[&Code] = &[&SUBMODULE];

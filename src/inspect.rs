@@ -2,13 +2,15 @@
 //!
 //! Only reads; what is wrong with a package is for `lint` to say.
 
+pub mod diff;
+
 use std::io;
 use std::path::Path;
 
-use crate::beneath::open_regular;
-use crate::error::{Error, Result};
+use crate::base::beneath::open_regular;
+use crate::base::error::{Error, Result};
 use crate::format::{self, Contents, ReadPackage};
-use crate::ko::{KernelModule, is_module};
+use crate::kernel::ko::{KernelModule, is_module};
 
 /// What a file holds that is a module, or a package of any kind.
 pub struct ModuleFile {

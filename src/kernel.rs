@@ -1,7 +1,12 @@
 //! A kernel to build for: its headers wherever they are, its machine, its compiler, how its modules are compressed.
 //!
 //! Only reads, and installs nothing. Headers come from `/lib/modules/RELEASE/build`, from folders, or from package files in the
-//! cache of [`crate::headers`], which are put together as they would lie on a machine where they are installed.
+//! cache of [`crate::kernel::headers`], which are put together as they would lie on a machine where they are installed.
+
+pub mod headers;
+pub mod ko;
+pub mod machine;
+pub mod symvers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, FileType};
@@ -11,12 +16,12 @@ use bstr::ByteSlice;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::beneath::Folder;
+use crate::base::beneath::Folder;
 use crate::dkms::{ReadTree, compare_versions};
-use crate::error::{Error, Result};
-use crate::headers::{Cache, HeaderPackage};
-use crate::key::Key;
-use crate::machine::{Headers, checked_release};
+use crate::base::error::{Error, Result};
+use headers::{Cache, HeaderPackage};
+use crate::base::key::Key;
+use machine::{Headers, checked_release};
 use crate::output::Stop;
 use crate::package::Codec;
 

@@ -17,13 +17,13 @@
 //! # One driver, from `main` to bytes
 //!
 //! 1. `main` calls [`cli::main`]; `cli::build` has the arguments of building, and [`cli`] the one way to text, events and the exit code.
-//! 2. [`input::Input::open`] makes a folder of what was given; [`find::find`] finds the dkms.conf in it, parsed once, and the root.
-//! 3. [`driver::Driver::read`] makes the model: [`source::select`] says which files are source, [`dkms::evaluate`] and [`dkms::facts`] what
-//!    dkms.conf means, [`layout::examine`] what the build enters and reads of that.
-//! 4. [`build::prepare`] goes on: [`profile::target`] for whom, [`request::Request`] what the user wants, and with modules [`compile`].
+//! 2. [`input::Input::open`] makes a folder of what was given; [`driver::find::find`] finds the dkms.conf in it, parsed once, and the root.
+//! 3. [`driver::Driver::read`] makes the model: [`input::source::select`] says which files are source, [`dkms::evaluate`] and [`dkms::facts`] what
+//!    dkms.conf means, [`driver::layout::examine`] what the build enters and reads of that.
+//! 4. [`build::prepare`] goes on: [`plan::profile::target`] for whom, [`config::request::Request`] what the user wants, and with modules [`compile`].
 //! 5. [`plan::plan`] decides everything: a [`package::Package`] has names, relations, scripts as text, and entries.
 //! 6. [`format::Family::check`] says what the format cannot hold, before anything is written; [`format::Family::write`] spells the bytes.
-//! 7. [`output::Dir`] makes the artifact appear, whole or not at all; [`finished::Finished`] knows it the next time.
+//! 7. [`output::Dir`] makes the artifact appear, whole or not at all; [`output::finished::Finished`] knows it the next time.
 //!
 //! # The flow: one way, no way back
 //!
@@ -39,45 +39,31 @@
 //! [`build`] walks through it in this order. Maintainer scripts are rendered in the plan, so what will run as root on somebody's
 //! machine can be read and checked before an archive exists, and a family of formats never sees a template.
 //!
-//! # The modules
+//! # The rooms, from above
 //!
-//! | module | job |
+//! | room | job |
 //! |---|---|
-//! | [`dkms`] | `dkms.conf` to facts, as dkms makes them: both sourcings, the rules, the decision for a kernel |
-//! | `dkms::shell` | a bash without commands, with imitations of tools that only compute; knows nothing of dkms |
-//! | [`bash`], [`sandbox`] | the same by the real bash, where the user asks for it, and where it can do no harm |
-//! | [`input`], [`unpack`] | a folder, an archive or a commit as a driver's folder |
-//! | [`find`] | where in a tree dkms.conf files lie, and the root of the source of each |
-//! | [`machine`] | the machine that `dkms.conf` is read for: facts that the caller gives |
-//! | [`source`] | which files of a tree are the driver's source |
-//! | [`version`] | what a tree says its version is |
-//! | [`kbuild`], [`infer`] | what Makefiles make; the dkms.conf that follows, where there is none |
-//! | [`layout`] | what a build enters, makes and reads, compared with what is there |
-//! | [`ko`], [`inspect`] | what a kernel module says about itself; the modules of a finished file |
-//! | [`diff`] | what differs between two finished packages |
-//! | [`packaging`] | what a tree's own packaging and install targets say: read, never run |
-//! | [`driver`] | the model of what a vendor ships |
-//! | [`kernel`], [`headers`] | a kernel to build for; headers that are kept without being installed |
-//! | [`compile`], [`symvers`] | modules for kernels, as dkms would build them; whether a kernel can load them |
-//! | [`trial`], [`packaged`] | whether a package's source builds on a target, and whose fault it is when not; that source |
-//! | [`config`], [`request`] | `kpkg.toml`; what the user asked for, checked |
-//! | [`profile`] | what a distribution release wants: the data of `formats/` |
-//! | [`template`] | the texts that end up inside packages: the files of `templates/` |
-//! | [`plan`] | driver, target and request to packages |
-//! | [`package`] | the plan's types; depends on nothing |
-//! | [`mod@format`] | families of formats: a package as bytes, and bytes as a package |
+//! | [`cli`], [`events`] | the program: a verb a file; what `--json` prints, the contract with programs |
+//! | [`build`] | the order of the work; [`build::jobs`], the same as a value that travels; [`build::trial`], whether a package's source ([`build::packaged`]) builds on a target; [`build::check`], the edits that need no thought |
+//! | [`lint`] | what would hurt users later |
+//! | [`inspect`] | the modules of a finished file; [`inspect::diff`], what differs between two packages |
+//! | [`compile`] | modules for kernels, as dkms would build them |
+//! | [`plan`] | driver, target and request to packages; [`plan::profile`], what a distribution release wants (the data of `formats/`); [`plan::template`], the texts that end up inside packages (the files of `templates/`) |
+//! | [`driver`] | the model of what a vendor ships: [`driver::find`], where dkms.conf files and roots lie; [`driver::kbuild`], what Makefiles make, and [`driver::infer`], the dkms.conf that follows; [`driver::layout`], what a build enters and reads; [`driver::packaging`], what the tree's own packaging says; [`driver::bash`], the real bash on request |
+//! | [`config`] | `kpkg.toml`; [`config::request`], what the user asked for, checked |
+//! | [`kernel`] | a kernel to build for: [`kernel::headers`], kept without being installed; [`kernel::machine`], facts that the caller gives; [`kernel::ko`], what a module says about itself, and [`kernel::symvers`], whether a kernel can load it |
+//! | [`input`] | a folder, an archive ([`input::unpack`]) or a commit as a driver's folder; [`input::source`], which files are source; [`input::version`], what a tree says its version is |
+//! | [`mod@format`] | families of formats: a package as bytes, bytes as a package, and a finished package with other contents |
+//! | [`dkms`] | `dkms.conf` to facts, as dkms makes them; `dkms::shell`, a bash without commands that knows nothing of dkms |
 //! | [`archive`] | deterministic tar, compression, the one read of every source byte |
-//! | [`beneath`] | folders in which somebody else may have made anything |
-//! | [`output`], [`finished`] | folder or memory; artifacts of earlier runs that are still there |
-//! | [`diagnostic`], [`error`] | findings with code, place and hint; errors with path and hint |
-//! | [`lint`], [`check`] | what would hurt users later; the edits that need no thought |
-//! | [`build`], [`cli`] | the order of the work; the program: a verb a file |
-//! | [`jobs`], [`key`] | the order of the work as a value that travels; digests of all that decides about a result |
-//! | [`events`] | what `--json` prints: the contract with programs |
+//! | [`output`] | folder or memory; [`output::finished`], artifacts of earlier runs that are still there |
+//! | [`package`] | the plan's types; depends on nothing |
+//! | [`sandbox`] | where programs run and can do no harm |
+//! | [`base`] | [`base::diagnostic`], findings with code, place and hint; [`base::error`]; [`base::key`], digests of all that decides; [`base::beneath`] and [`base::temporary`], folders in which somebody else may have made anything |
 //!
 //! # What must stay true
 //!
-//! * Modules use only what lies below them; `tests/it/tidy.rs` has the table and fails on anything else.
+//! * Rooms use only what lies below them, and no files of one go in a circle; `tests/it/tidy.rs` has the table and fails on anything else.
 //! * Nothing but [`cli`] prints or reads the environment, and nothing reads the clock. Programs run in the [`sandbox`], on request; only
 //!   those that sign run outside.
 //! * No distribution's name in code, no logic in `formats/`, no distribution's name in a template's conditions.
@@ -105,58 +91,32 @@ mod api;
 
 rooms! {
     archive
-    bash
-    beneath
+    base
     build
-    check
     compile
     config
-    diagnostic
-    diff
     dkms
     driver
-    error
     events
-    find
-    finished
     format
-    headers
-    infer
     input
     inspect
-    jobs
-    kbuild
     kernel
-    key
-    ko
-    layout
     lint
-    machine
     output
     package
-    packaged
-    packaging
     plan
-    profile
-    request
     sandbox
-    source
-    symvers
-    template
-    temporary
-    trial
-    unpack
-    version
 }
 
 #[doc(hidden)]
 pub mod cli;
 
 pub use crate::api::{evaluate, package_folder, plan_folder, read_package};
+pub use crate::base::diagnostic::Diagnostic;
+pub use crate::base::error::{Error, Result};
+pub use crate::build::jobs::{BuildPlan, Job, JobKernel};
 pub use crate::build::{Artifact, Options};
-pub use crate::diagnostic::Diagnostic;
 pub use crate::dkms::{Fact, Facts, Inputs};
-pub use crate::error::{Error, Result};
 pub use crate::format::ReadPackage;
-pub use crate::jobs::{BuildPlan, Job, JobKernel};
 pub use crate::package::{Relation, RelationKind};

@@ -2,6 +2,8 @@
 //!
 //! An artifact appears whole or not at all, and a name is written once. Knows nothing about formats.
 
+pub mod finished;
+
 #[cfg(any(test, feature = "internals"))]
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -16,8 +18,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::{SpooledData, SpooledTempFile};
 
-use crate::error::{Error, Result};
-use crate::{beneath, temporary};
+use crate::base::error::{Error, Result};
+use crate::base::{beneath, temporary};
 
 /// How much is collected before it is handed to the system.
 const BUFFER: usize = 128 * 1024;
@@ -467,7 +469,7 @@ mod tests {
                 stream.write_all(b"x").map_err(|error| Error::io("cannot write", "x", error))
             })
             .unwrap_err();
-        assert_eq!(error.kind(), crate::error::Kind::Failed);
+        assert_eq!(error.kind(), crate::base::error::Kind::Failed);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -5,7 +5,9 @@
 mod depends;
 mod files;
 mod prebuilt;
+pub mod profile;
 mod source;
+pub mod template;
 
 pub use depends::Sibling;
 pub use prebuilt::{KernelModules, ReadyModule, plan as plan_prebuilt};
@@ -16,18 +18,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::config::{Initramfs, OnBuildFailure};
-use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::base::diagnostic::{Code, Diagnostic, Severity};
 use crate::dkms::compare_versions;
 use crate::driver::{Driver, Limits};
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::package::{
     Arch, Bound, Capability, Change, Comparison, Compression, Content, Entry, EntryKind, Package, Payload,
     Relation, RelationKind, Role, Script, Version, When,
 };
-use crate::profile::{Document, Names, Target};
-use crate::request::{Request, Texts};
-use crate::source::{SourceFile, SourceKind};
-use crate::template::Templates;
+use profile::{Document, Names, Target};
+use crate::config::request::{Request, Texts};
+use crate::input::source::{SourceFile, SourceKind};
+use template::Templates;
 
 /// The packages for one target, and what there is to say about them.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use bstr::ByteSlice;
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::output::Stop;
 use watch::{PROCESSES, Watch};
 

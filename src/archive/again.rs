@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use super::{Compressor, TarEntry, decompressed, read_tar, rounded, set_sum, tar_padding, zeros};
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::output::Means;
 use crate::package::{Codec, Compression};
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use zstd::zstd_safe::{CParameter, ParamSwitch};
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::output::{Means, MemoryLimit};
 use crate::package::{Codec, Compression};
 

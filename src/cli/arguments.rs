@@ -8,9 +8,9 @@ use clap::{Args, ValueEnum};
 
 use crate::build;
 use crate::config::Initramfs;
+use crate::config::request;
 use crate::format;
-use crate::machine;
-use crate::request;
+use crate::kernel::machine;
 
 /// What the packages are made of.
 #[derive(Debug, Args)]

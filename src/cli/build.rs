@@ -9,15 +9,15 @@ use super::arguments::{CompileArgs, MachineArgs, PackageArgs};
 use super::progress::CompileProgress;
 use super::session::{self, Ended, Session};
 use super::{json, setup, sign, text};
+use crate::base::diagnostic::Severity;
+use crate::base::error::{Error, Result};
+use crate::build::trial::{self, Trial};
 use crate::build::{self, Artifact, Prepared};
-use crate::diagnostic::Severity;
-use crate::error::{Error, Result};
+use crate::config::request::Grouping;
 use crate::events::Line;
 use crate::format;
 use crate::input::Input;
 use crate::output::MemoryLimit;
-use crate::request::Grouping;
-use crate::trial::{self, Trial};
 
 /// The arguments of building.
 #[derive(Debug, Args)]

@@ -8,9 +8,9 @@ use super::arguments::{CompileArgs, MachineArgs, When};
 use super::progress::CompileProgress;
 use super::session::{self, Ended, Session};
 use super::{json, setup, text};
-use crate::diagnostic::{Diagnostic, Severity};
-use crate::error::{Error, Kind, Result};
-use crate::{build, check, trial};
+use crate::base::diagnostic::{Diagnostic, Severity};
+use crate::base::error::{Error, Kind, Result};
+use crate::build::{self, check, trial};
 
 /// The arguments of `check`.
 #[derive(Debug, Args)]

@@ -7,8 +7,8 @@ use clap::Args;
 use super::arguments::When;
 use super::session::{Ended, Session};
 use super::{json, text};
-use crate::diff;
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::inspect::diff;
 
 /// The arguments of `diff`.
 #[derive(Debug, Args)]

@@ -4,8 +4,8 @@ use clap::Args;
 
 use super::session::{Ended, Session};
 use super::{json, text};
+use crate::base::error::Error;
 use crate::build;
-use crate::error::Error;
 
 /// The arguments of `explain`.
 #[derive(Debug, Args)]

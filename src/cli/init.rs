@@ -7,9 +7,9 @@ use clap::Args;
 use super::arguments::When;
 use super::json;
 use super::session::{self, Ended, Session};
+use crate::base::diagnostic::Severity;
+use crate::base::error::Error;
 use crate::build;
-use crate::diagnostic::Severity;
-use crate::error::Error;
 use crate::input::Input;
 use crate::output::Means;
 

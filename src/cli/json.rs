@@ -4,19 +4,19 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::base::diagnostic::{Code, Diagnostic, Severity};
+use crate::base::error::{Error, Kind};
+use crate::build::trial::Trial;
 use crate::build::{self, Artifact, NewFile, Prepared};
 use crate::compile;
-use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::diff;
 use crate::dkms::{self, Evaluation};
 use crate::driver;
-use crate::error::{Error, Kind};
 use crate::events::{self, Event};
-use crate::headers;
 use crate::inspect;
-use crate::ko;
+use crate::inspect::diff;
+use crate::kernel::headers;
+use crate::kernel::ko;
 use crate::package;
-use crate::trial::Trial;
 
 fn path(path: &Path) -> String {
     path.to_string_lossy().into_owned()

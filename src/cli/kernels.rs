@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::session::{self, Ended, Session};
 use super::{json, text};
-use crate::error::Result;
+use crate::base::error::Result;
 use crate::{build, kernel};
 
 /// The arguments of `kernels`.

@@ -4,7 +4,7 @@ use clap::{Args, CommandFactory};
 
 use super::Cli;
 use super::session::{Ended, Session};
-use crate::error::Error;
+use crate::base::error::Error;
 
 /// The arguments of `man`.
 #[derive(Debug, Args)]

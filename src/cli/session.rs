@@ -18,10 +18,10 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::arguments::When;
 use super::{json, text};
-use crate::diagnostic::{Diagnostic, Severity};
-use crate::error::{Error, Kind, Result};
+use crate::base::diagnostic::{Diagnostic, Severity};
+use crate::base::error::{Error, Kind, Result};
 use crate::events::{Event, Line};
-use crate::machine::{self, Machine};
+use crate::kernel::machine::{self, Machine};
 use crate::output::Stop;
 
 /// Why a verb ends before its end.

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use super::arguments::{CompileArgs, PackageArgs};
 use super::session::{self, Session};
-use crate::error::Result;
+use crate::base::error::Result;
+use crate::build::{self, trial};
 use crate::input::Input;
-use crate::machine::{self, Machine};
+use crate::kernel;
+use crate::kernel::machine::{self, Machine};
 use crate::output::Means;
-use crate::{build, kernel, trial};
 
 /// Options with what the run and the environment add.
 pub(super) fn options(

@@ -7,12 +7,12 @@ use clap::{Args, ValueEnum};
 use super::arguments::{MachineArgs, PackageArgs};
 use super::session::{self, Ended, Session};
 use super::{json, setup, text};
-use crate::bash::ConfShell;
+use crate::base::diagnostic::Severity;
+use crate::base::error::{Error, Result};
 use crate::build;
-use crate::diagnostic::Severity;
-use crate::error::{Error, Result};
+use crate::driver::bash::ConfShell;
 use crate::inspect::inspect;
-use crate::machine::{self, Machine};
+use crate::kernel::machine::{self, Machine};
 
 /// The arguments of `show`.
 #[derive(Debug, Args)]

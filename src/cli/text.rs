@@ -3,19 +3,19 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use crate::base::diagnostic::{Code, Diagnostic, Severity, is_hidden};
+use crate::base::error::Error;
+use crate::build::trial::{self, Trial, Tried};
 use crate::build::{self, Artifact, Prepared};
 use crate::compile::Outcome;
-use crate::diagnostic::{Code, Diagnostic, Severity, is_hidden};
-use crate::diff::{Difference, Section};
 use crate::dkms::{Evaluation, Value as Directive, Verdict};
 use crate::driver::{ForKernel, Origin};
-use crate::error::Error;
-use crate::headers::HeaderPackage;
+use crate::input::source::LeftOut;
 use crate::inspect::ModuleFile;
-use crate::ko::{KernelModule, Symbol};
+use crate::inspect::diff::{Difference, Section};
+use crate::kernel::headers::HeaderPackage;
+use crate::kernel::ko::{KernelModule, Symbol};
 use crate::package::{Content, Entry, EntryKind, Package, Payload};
-use crate::source::LeftOut;
-use crate::trial::{self, Trial, Tried};
 
 /// `5.2 KiB`, `17 B`.
 pub(super) fn size(bytes: u64) -> String {

@@ -337,7 +337,7 @@ fn names_file(line: &str, path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Error;
+    use crate::base::error::Error;
 
     const FACTS: Facts<'_> = Facts {
         name: "toy",

@@ -9,9 +9,9 @@ use sha2::{Digest, Sha256};
 
 use super::BuiltModule;
 use crate::archive;
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::package::Codec;
-use crate::temporary;
+use crate::base::temporary;
 
 /// A module as it is packaged.
 pub struct FinishedModule {

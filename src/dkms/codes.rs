@@ -2,7 +2,7 @@
 //!
 //! Only names and explanations; must not decide when a finding is made.
 
-use crate::diagnostic::Code;
+use crate::base::diagnostic::Code;
 
 macro_rules! codes {
     ($($name:ident $id:literal $title:literal $explanation:literal;)*) => {

@@ -16,7 +16,7 @@ use super::shell::{
 };
 use super::versions::is_at_least;
 use super::{CONF, Conf, Directive, Evaluation, Inputs, ReadTree, Value, words};
-use crate::diagnostic::{Diagnostic, Edit, Place, Severity, SourceText};
+use crate::base::diagnostic::{Diagnostic, Edit, Place, Severity, SourceText};
 
 /// Stack of the thread that parses and evaluates; pages that are not used cost nothing.
 const STACK: usize = 512 << 20;

@@ -42,7 +42,7 @@ pub(crate) use shell::single_quote;
 pub use shell::{ReadTree, tree_path};
 pub use supported::{Release, Supported};
 
-use crate::diagnostic::{Diagnostic, Edit, Place, Severity, SourceText};
+use crate::base::diagnostic::{Diagnostic, Edit, Place, Severity, SourceText};
 
 /// The most that a `dkms.conf` may weigh, in bytes.
 const CONF: usize = 1 << 20;

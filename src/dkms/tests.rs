@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::*;
-use crate::diagnostic::Severity;
+use crate::base::diagnostic::Severity;
 
 const KERNEL: &str = "6.1.0-49-amd64";
 
@@ -198,7 +198,7 @@ fn what_is_not_known_taints_only_what_depends_on_it() {
 
 #[test]
 fn what_is_said_about_a_file_goes_by_the_name_it_is_shown_under() {
-    use crate::diagnostic::Edit;
+    use crate::base::diagnostic::Edit;
     let file = super::ConfFile::new("/tmp/unpacked/dkms.conf".into(), b"PACKAGE_NAME=a\r\nif\r\n".to_vec());
     let shown = file.shown_as(Path::new("a.tar:dkms.conf"));
     assert!(shown.findings.iter().any(|finding| finding.fix.is_some()), "{:?}", shown.findings);

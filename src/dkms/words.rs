@@ -5,7 +5,7 @@
 use super::codes;
 use super::directives::is_directive_like;
 use super::shell::Remark;
-use crate::diagnostic::Diagnostic;
+use crate::base::diagnostic::Diagnostic;
 
 /// The remark as a finding without a place.
 pub(super) fn finding(remark: &Remark) -> Diagnostic {

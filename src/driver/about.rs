@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Module;
 use super::tree::{Tree, read_start, text_of};
 use crate::config::Config;
-use crate::error::Result;
+use crate::base::error::Result;
 
 /// What a driver says about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

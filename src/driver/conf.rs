@@ -11,18 +11,18 @@ use super::{
     BAD_VERSION, CONF_NAME, FOREIGN_TAGS, ForKernel, NORMALISED, NOT_THERE, PER_KERNEL, TOLD_KERNEL,
     USED_BEFORE, VERSION_FROM, assign,
 };
-use crate::bash::{self, ConfShell};
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::driver::bash::{self, ConfShell};
+use crate::base::diagnostic::{Diagnostic, Severity};
 use crate::dkms::{self, Conf, ConfFile, Evaluation, Fact, Facts, Inputs, Supported};
-use crate::error::{Error, Result};
-use crate::find::Found;
+use crate::base::error::{Error, Result};
+use crate::driver::find::Found;
 use crate::input::Input;
-use crate::kbuild::Use;
-use crate::layout::{self, Layout};
-use crate::machine::Machine;
+use crate::driver::kbuild::Use;
+use crate::driver::layout::{self, Layout};
+use crate::kernel::machine::Machine;
 use crate::output::Stop;
-use crate::source::LeftOut;
-use crate::version::Claims;
+use crate::input::source::LeftOut;
+use crate::input::version::Claims;
 
 fn checked_version(version: String) -> Result<String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._+~:-".contains(&byte);

@@ -1,6 +1,6 @@
 //! What a build needs and the package lacks, as findings: with who needs it, where it is instead, and the edit that cures it.
 //!
-//! Only tells what [`crate::layout`] found; looks at the disk for where a missing file is.
+//! Only tells what [`crate::driver::layout`] found; looks at the disk for where a missing file is.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use super::tree::Tree;
 use super::{ABOUT_BYTES, DEAD_HOOK, MISSING_PATCH};
-use crate::diagnostic::{Code, Diagnostic, Place, SourceText};
+use crate::base::diagnostic::{Code, Diagnostic, Place, SourceText};
 use crate::dkms::{Conf, Facts, HookKind, ReadTree, SOME_KERNEL};
-use crate::find::{self, Found};
+use crate::driver::find::{self, Found};
 use crate::input::Input;
-use crate::kbuild::{self, Given, is_below, join};
-use crate::layout::{self, Header, Lack, Layout};
-use crate::source::{self, LeftOut};
+use crate::driver::kbuild::{self, Given, is_below, join};
+use crate::driver::layout::{self, Header, Lack, Layout};
+use crate::input::source::{self, LeftOut};
 
 pub(super) const NOTHING_THERE: Code = Code {
     id: "K0113",

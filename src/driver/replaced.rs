@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use super::tree::text_of;
 use crate::config;
 use crate::dkms;
-use crate::find;
-use crate::source::{self, SourceFile, SourceKind};
-use crate::version;
+use crate::driver::find;
+use crate::input::source::{self, SourceFile, SourceKind};
+use crate::input::version;
 
 /// How much of a file is read.
 const BYTES: usize = 256 << 10;

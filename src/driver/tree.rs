@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::dkms::{self, ReadTree};
-use crate::source::{SourceFile, SourceKind};
+use crate::input::source::{SourceFile, SourceKind};
 
 /// The selected files, as the evaluator may see them.
 pub(super) struct Tree<'a> {

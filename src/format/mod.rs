@@ -12,8 +12,8 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use crate::archive::TarEntry;
-use crate::diagnostic::{Code, Diagnostic};
-use crate::error::{Error, Result};
+use crate::base::diagnostic::{Code, Diagnostic};
+use crate::base::error::{Error, Result};
 use crate::output::Output;
 use crate::package::{Content, EntryKind, Package, Payload, Relation, Version, When};
 

@@ -1,7 +1,7 @@
 //! A bare `make` whose Makefile tests KERNELRELEASE: dkms sets that variable, and the Makefile takes it for kbuild.
 
 use super::{Tree, TreeRule};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::base::diagnostic::{Code, Diagnostic};
 
 pub(super) static RULE: TreeRule = TreeRule { code: &CODE, check };
 

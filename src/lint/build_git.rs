@@ -3,8 +3,8 @@
 use super::build_text::{Findings, From, Piece, program};
 use super::shell::Command;
 use super::{Tree, TreeRule};
-use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::kbuild::{Does, Flow, Statement, Use};
+use crate::base::diagnostic::{Code, Diagnostic, Severity};
+use crate::driver::kbuild::{Does, Flow, Statement, Use};
 
 pub(super) static RULE: TreeRule = TreeRule { code: &CODE, check };
 

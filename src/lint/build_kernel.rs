@@ -8,9 +8,9 @@ use regex::Regex;
 use super::build_text::{Findings, From, Piece, program, shown_by};
 use super::shell::Command;
 use super::{Tree, TreeRule, running_kernel};
-use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::base::diagnostic::{Code, Diagnostic, Severity};
 use crate::dkms::HookKind;
-use crate::kbuild::{Does, Flow, Use};
+use crate::driver::kbuild::{Does, Flow, Use};
 
 pub(super) static RUNNING: TreeRule = TreeRule { code: &RUNNING_CODE, check: running };
 pub(super) static FIXED: TreeRule = TreeRule { code: &FIXED_CODE, check: fixed };

@@ -3,8 +3,8 @@
 use super::build_text::{Findings, Piece, program};
 use super::shell::Command;
 use super::{Tree, TreeRule};
-use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::kbuild::{join, place};
+use crate::base::diagnostic::{Code, Diagnostic, Severity};
+use crate::driver::kbuild::{join, place};
 
 pub(super) static RULE: TreeRule = TreeRule { code: &CODE, check };
 

@@ -1,7 +1,7 @@
 //! Objects of modules by the paths of a machine.
 
 use super::{Tree, TreeRule};
-use crate::diagnostic::{Code, Diagnostic, Edit};
+use crate::base::diagnostic::{Code, Diagnostic, Edit};
 
 pub(super) static RULE: TreeRule = TreeRule { code: &CODE, check };
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::calls;
 use super::shell::{self, Command};
-use super::{Tree, script};
-use crate::diagnostic::{Code, Diagnostic, Place, Severity, SourceText};
-use crate::layout::Run;
+use super::Tree;
+use crate::base::diagnostic::{Code, Diagnostic, Place, Severity, SourceText};
+use crate::driver::layout::Run;
 
 /// A text that a shell runs.
 pub(super) struct Piece {
@@ -60,7 +60,7 @@ impl Piece {
 
     /// A command as messages show it.
     pub(super) fn shown(&self, command: &Command) -> String {
-        script::shown(self.text.get(command.span.clone()).unwrap_or_default())
+        shell::shown(self.text.get(command.span.clone()).unwrap_or_default())
             .replace(['\u{E010}', '\u{E011}'], "")
             .replace("@BUILD@", ".")
     }

@@ -189,7 +189,7 @@ fn read(arguments: &[Word], call: &mut Call<'_>) {
                 call.is_elsewhere = call.is_elsewhere || text.starts_with("--sourcetree");
             }
             text if is_glued(text) => {
-                call.refused = Some(format!("`{}` is no option of it", super::script::shown(text)));
+                call.refused = Some(format!("`{}` is no option of it", super::shell::shown(text)));
             }
             text if text.starts_with('-') => call.options.push(text.to_owned()),
             text => match Action::WORDS.iter().find(|(word, _)| *word == text) {

@@ -1,7 +1,7 @@
 //! A folder that is called like another version than its dkms.conf says.
 
 use super::{Tree, TreeRule};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::base::diagnostic::{Code, Diagnostic};
 
 pub(super) static RULE: TreeRule = TreeRule { code: &CODE, check };
 

@@ -1,7 +1,7 @@
 //! Names and texts in which a terminal obeys a character, or shows what follows in another order.
 
 use super::{Package, PackageRule, Tree, TreeRule};
-use crate::diagnostic::{Code, Diagnostic, is_hidden};
+use crate::base::diagnostic::{Code, Diagnostic, is_hidden};
 
 pub(super) static TREE: TreeRule = TreeRule { code: &CODE, check: check_tree };
 pub(super) static PACKAGE: PackageRule = PackageRule { code: &PACKAGE_CODE, check: check_package };

@@ -1,7 +1,7 @@
 //! Names of kbuild that newer kernels do not know any more.
 
 use super::{Tree, TreeRule};
-use crate::diagnostic::{Code, Diagnostic, Edit, Place};
+use crate::base::diagnostic::{Code, Diagnostic, Edit, Place};
 
 pub(super) static FLAGS: TreeRule = TreeRule { code: &OLD_FLAGS, check: flags };
 pub(super) static SUBDIRS: TreeRule = TreeRule { code: &OLD_SUBDIRS, check: subdirs };

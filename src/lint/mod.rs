@@ -23,6 +23,7 @@ mod package_register;
 mod package_source;
 mod packaged;
 mod running_kernel;
+mod scan;
 mod script;
 mod script_arguments;
 mod script_failure;
@@ -37,16 +38,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::diagnostic::{Code, Diagnostic, Place, SourceText};
+use crate::base::diagnostic::{Code, Diagnostic, Place, SourceText};
 use crate::dkms::{self, Conf, ConfFile, Facts, Inputs, Supported};
 use crate::driver::Driver;
 use crate::format::ReadPackage;
-use crate::layout::Layout;
-use crate::version::Claim;
+use crate::driver::layout::Layout;
+use crate::input::version::Claim;
 use build_text::Piece;
 pub use contents::Confs;
 use packaged::Packaged;
-pub use script::Kind;
+pub use scan::Kind;
 
 /// A rule about a driver's tree.
 struct TreeRule {

@@ -1,7 +1,7 @@
 //! Scripts that MAKE or a Makefile runs by their names and that cannot be executed.
 
 use super::{Tree, TreeRule};
-use crate::diagnostic::{Code, Diagnostic, Edit};
+use crate::base::diagnostic::{Code, Diagnostic, Edit};
 
 pub(super) static RULE: TreeRule = TreeRule { code: &CODE, check };
 

@@ -1,9 +1,9 @@
 //! Templates for the packages that dkms made before version 3.0, which nothing reads any more.
 
 use super::{Tree, TreeRule};
-use crate::diagnostic::{Code, Diagnostic};
-use crate::packaging::{field_of, relations_of, script_tables, spec_relations};
-use crate::source::SourceKind;
+use crate::base::diagnostic::{Code, Diagnostic};
+use crate::driver::packaging::{field_of, relations_of, script_tables, spec_relations};
+use crate::input::source::SourceKind;
 
 pub(super) static RULE: TreeRule = TreeRule { code: &CODE, check };
 

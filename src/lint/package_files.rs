@@ -1,7 +1,7 @@
 //! Modes and owners that no file of a driver's package should have.
 
 use super::{Package, PackageRule};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::base::diagnostic::{Code, Diagnostic};
 use crate::format::ReadFile;
 
 pub(super) static RULE: PackageRule = PackageRule { code: &CODE, check };

@@ -1,7 +1,7 @@
 //! What a package has to have and lacks: digests, fields, and for a driver's source its need of dkms.
 
 use super::{Package, PackageRule};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::base::diagnostic::{Code, Diagnostic};
 
 pub(super) static RULE: PackageRule = PackageRule { code: &CODE, check };
 

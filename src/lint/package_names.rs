@@ -3,7 +3,7 @@
 use super::calls::{Action, Call};
 use super::packaged::{Packaged, PackagedDriver, PackagedScript};
 use super::{Package, PackageRule};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::base::diagnostic::{Code, Diagnostic};
 
 pub(super) static RULE: PackageRule = PackageRule { code: &CODE, check };
 
@@ -44,7 +44,7 @@ fn folder(driver: &PackagedDriver<'_>) -> Option<Diagnostic> {
     if driver.folder_name() == wanted {
         return None;
     }
-    let said = super::script::shown(&wanted);
+    let said = super::shell::shown(&wanted);
     let message = format!("the package has `{}`, and its dkms.conf says `{said}`", driver.shown(""));
     let directive = if driver.folder_name().starts_with(&format!("{name}-")) {
         "PACKAGE_VERSION"
@@ -148,7 +148,7 @@ fn removal(packaged: &Packaged<'_>, script: &PackagedScript) -> Option<Diagnosti
         format!("`{}` is another version than the package has: `{}`", script.shown(call), driver.shown(""));
     let finding = Diagnostic::warning(&CODE, message).at(script.place(call)).hint(format!(
         "remove the version that is registered: `{}`",
-        super::script::shown(driver.folder_name())
+        super::shell::shown(driver.folder_name())
     ));
     Some(with_conf(finding, driver))
 }
@@ -158,7 +158,7 @@ fn with_conf(finding: Diagnostic, driver: &PackagedDriver<'_>) -> Diagnostic {
     match (driver.conf.place_of("PACKAGE_VERSION"), &driver.identity) {
         (Some(place), Some((name, version))) => {
             let (line, _) = place.line_column();
-            let own = super::script::shown(&format!("{name}-{version}"));
+            let own = super::shell::shown(&format!("{name}-{version}"));
             finding.with_note(format!("line {line} of `{}` makes it `{own}`", driver.shown("dkms.conf")))
         }
         _ => finding,

@@ -3,7 +3,7 @@
 use super::calls::{Action, Call};
 use super::packaged::PackagedScript;
 use super::{Package, PackageRule};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::base::diagnostic::{Code, Diagnostic};
 
 pub(super) static ADDS: PackageRule = PackageRule { code: &ADDS_CODE, check: check_adds };
 pub(super) static REMOVES: PackageRule = PackageRule { code: &REMOVES_CODE, check: check_removes };

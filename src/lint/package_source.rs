@@ -2,9 +2,9 @@
 
 use super::packaged::PackagedDriver;
 use super::{Package, PackageRule};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::base::diagnostic::{Code, Diagnostic};
 use crate::dkms::{self, Fact, ReadTree};
-use crate::kbuild;
+use crate::driver::kbuild;
 
 pub(super) static RULE: PackageRule = PackageRule { code: &CODE, check };
 pub(super) static HOOKS: PackageRule = PackageRule { code: &HOOKS_CODE, check: check_hooks };
@@ -74,7 +74,7 @@ fn absent(package: &Package<'_>) -> Option<Diagnostic> {
         let call =
             calls.iter().find(|call| call.action.registers() && !call.is_elsewhere && call.path.is_none())?;
         let (name, version) = call.name.as_ref().zip(call.version.as_ref())?;
-        let wanted = super::script::shown(&format!("/usr/src/{name}-{version}"));
+        let wanted = super::shell::shown(&format!("/usr/src/{name}-{version}"));
         let message = format!("`{}` needs `{wanted}`, which is not in the package", script.shown(call));
         let hint = "package the sources, the Makefile and dkms.conf in that folder";
         Some(Diagnostic::error(&CODE, message).at(script.place(call)).hint(hint))

@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::Confs;
 use super::calls::{self, Action, Call};
-use super::script::Kind;
+use super::scan::Kind;
 use super::shell::{self, Script};
-use crate::diagnostic::{Place, SourceText};
+use crate::base::diagnostic::{Place, SourceText};
 use crate::dkms::{self, Conf, ConfFile, Facts, Inputs, ReadTree};
 use crate::format::{ReadPackage, ReadFile, ReadScript};
 
@@ -82,7 +82,7 @@ impl PackagedScript {
 
     /// A command as messages show it.
     pub(super) fn shown(&self, call: &Call<'_>) -> String {
-        super::script::shown(self.source.text.get(call.command.span.clone()).unwrap_or_default())
+        super::shell::shown(self.source.text.get(call.command.span.clone()).unwrap_or_default())
     }
 
     /// Whether it runs when the files are there: after installation, and triggers.
@@ -249,7 +249,7 @@ impl<'a> PackagedDriver<'a> {
     /// Its folder, or something in it, as messages show it.
     pub(super) fn shown(&self, path: &str) -> String {
         let full = if path.is_empty() { self.folder.clone() } else { format!("{}/{path}", self.folder) };
-        super::script::shown(&full)
+        super::shell::shown(&full)
     }
 
     /// The name of its folder.

@@ -1,7 +1,7 @@
 //! A Makefile of the driver's own that builds for the running kernel, because nobody tells it another.
 
 use super::{Tree, TreeRule};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::base::diagnostic::{Code, Diagnostic};
 
 pub(super) static RULE: TreeRule = TreeRule { code: &CODE, check };
 

@@ -1,7 +1,7 @@
 //! Arguments that dkms refuses.
 
-use super::script::{Scan, ScriptRule};
-use crate::diagnostic::{Code, Diagnostic};
+use super::scan::{Scan, ScriptRule};
+use crate::base::diagnostic::{Code, Diagnostic};
 
 pub(super) static RULE: ScriptRule = ScriptRule { code: &CODE, check };
 

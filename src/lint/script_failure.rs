@@ -1,9 +1,9 @@
 //! Commands whose failure becomes the package manager's.
 
 use super::calls::{self, Action};
-use super::script::{Scan, ScriptRule};
+use super::scan::{Scan, ScriptRule};
 use super::shell::Command;
-use crate::diagnostic::{Code, Diagnostic};
+use crate::base::diagnostic::{Code, Diagnostic};
 
 pub(super) static BUILD: ScriptRule = ScriptRule { code: &BUILD_CODE, check: check_build };
 pub(super) static ADD: ScriptRule = ScriptRule { code: &ADD_CODE, check: check_add };

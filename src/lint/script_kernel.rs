@@ -1,8 +1,8 @@
 //! A build that names no kernel.
 
 use super::calls::Action;
-use super::script::{Scan, ScriptRule};
-use crate::diagnostic::{Code, Diagnostic};
+use super::scan::{Scan, ScriptRule};
+use crate::base::diagnostic::{Code, Diagnostic};
 
 pub(super) static RULE: ScriptRule = ScriptRule { code: &CODE, check };
 

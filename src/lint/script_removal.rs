@@ -1,9 +1,9 @@
 //! What a removal takes away behind dkms's back, too late or too early.
 
 use super::calls::{self, Action};
-use super::script::{Scan, ScriptRule};
+use super::scan::{Scan, ScriptRule};
 use super::shell::{Command, Word};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::base::diagnostic::{Code, Diagnostic};
 
 pub(super) static STATE: ScriptRule = ScriptRule { code: &STATE_CODE, check: check_state };
 pub(super) static TOO_LATE: ScriptRule = ScriptRule { code: &LATE_CODE, check: check_late };

@@ -1002,6 +1002,13 @@ fn caller(seen: &Seen, calls: &BTreeMap<String, [bool; 4]>) -> [bool; 4] {
     [called, counts && !seen.guarded, last && seen.tail, seen.errexit || errexit]
 }
 
+/// Words of a script or of a package on one line, cut to what a message can hold.
+pub(super) fn shown(text: &str) -> String {
+    let words = text.replace("\\\n", " ").split_whitespace().collect::<Vec<_>>().join(" ").replace('`', "'");
+    let cut: String = words.chars().take(100).filter(|character| !character.is_control()).collect();
+    if cut.len() < words.len() { format!("{cut}…") } else { cut }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

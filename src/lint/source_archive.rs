@@ -1,7 +1,7 @@
 //! A dkms.conf that automake's `make dist` would leave out.
 
 use super::{Tree, TreeRule};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::base::diagnostic::{Code, Diagnostic};
 
 pub(super) static RULE: TreeRule = TreeRule { code: &CODE, check };
 

@@ -1,8 +1,8 @@
 //! A version in dkms.conf that the sources or the packaging contradict.
 
 use super::{Tree, TreeRule};
-use crate::diagnostic::{Code, Diagnostic};
-use crate::version::agree;
+use crate::base::diagnostic::{Code, Diagnostic};
+use crate::input::version::agree;
 
 pub(super) static RULE: TreeRule = TreeRule { code: &CODE, check };
 

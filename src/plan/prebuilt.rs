@@ -9,17 +9,17 @@ use super::{
     ForMoment, NO_KERNEL_RELATION, OTHER_MODULE_CODEC, Plan, Sibling, Values, base_name, base_of, depends,
     files, folder, scripts, skeleton, with_documents,
 };
-use crate::diagnostic::Diagnostic;
+use crate::base::diagnostic::Diagnostic;
 use crate::dkms::compare_versions;
 use crate::driver::Driver;
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::package::{
     Arch, Bound, Capability, Codec, Comparison, Content, Entry, EntryKind, Hardware, Module, Package, Payload,
     Relation, RelationKind, Role,
 };
-use crate::profile::{KernelVersions, MetaFollows, Offers, Prebuilt, Target};
-use crate::request::{Grouping, Request, Texts};
-use crate::template::Templates;
+use crate::plan::profile::{KernelVersions, MetaFollows, Offers, Prebuilt, Target};
+use crate::config::request::{Grouping, Request, Texts};
+use crate::plan::template::Templates;
 
 /// The modules of a driver for one kernel, ready to be packaged for one target.
 #[derive(Debug, Clone)]

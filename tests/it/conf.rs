@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kpkg::bash::ConfShell;
-use kpkg::machine::{self, Machine};
+use kpkg::driver::bash::ConfShell;
+use kpkg::kernel::machine::{self, Machine};
 use kpkg::output::Stop;
 use serde_json::Value;
 

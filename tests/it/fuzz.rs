@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use crate::support;
 use kpkg::dkms::{self, Conf, Inputs, ReadTree};
-use kpkg::kbuild;
-use kpkg::ko::KernelModule;
+use kpkg::driver::kbuild;
+use kpkg::kernel::ko::KernelModule;
 use object::{Architecture, Endianness};
 use support::Random;
 
@@ -364,7 +364,7 @@ fn the_reader_of_packages() {
             let input = out.join(format!("input.{name}"));
             fuzz_from(name, 300, &[fs::read(named(end)).unwrap()], |bytes| {
                 fs::write(&input, bytes).unwrap();
-                drop(kpkg::diff::diff(&input, &good));
+                drop(kpkg::inspect::diff::diff(&input, &good));
             });
             fs::remove_file(&input).unwrap();
         }

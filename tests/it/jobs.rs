@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use crate::support;
+use kpkg::build::jobs::BuildPlan;
 use kpkg::build::{self, Options, Prebuilt};
 use kpkg::input::Input;
-use kpkg::jobs::BuildPlan;
-use kpkg::machine::Machine;
+use kpkg::kernel::machine::Machine;
 use support::{Tree, kernel};
 
 const RELEASES: [&str; 2] = ["6.1.0-1-test", "6.12.0-2-test"];

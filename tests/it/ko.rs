@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use crate::support;
-use kpkg::ko::{KernelModule, Signature};
+use kpkg::kernel::ko::{KernelModule, Signature};
 use object::{Architecture, Endianness};
 use support::elf::Made;
 use support::{Tree, golden};

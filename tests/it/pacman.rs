@@ -180,11 +180,11 @@ fn what_was_written_is_read_back() {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let [deb, pacman] = ["greeter-dkms_1.2.0-1_all.deb", "greeter-dkms-1.2.0-1-any.pkg.tar.zst"]
         .map(|name| folder.path().join(name));
-    let differences = kpkg::diff::diff(&deb, &pacman).unwrap();
-    let others = differences.iter().filter(|one| one.section == kpkg::diff::Section::Files);
+    let differences = kpkg::inspect::diff::diff(&deb, &pacman).unwrap();
+    let others = differences.iter().filter(|one| one.section == kpkg::inspect::diff::Section::Files);
     let others: Vec<_> = others.map(|one| one.what.as_str()).collect();
     assert!(others.iter().all(|path| !path.starts_with("/usr/src")), "{others:?}");
-    let same = kpkg::diff::diff(&pacman, &pacman).unwrap();
+    let same = kpkg::inspect::diff::diff(&pacman, &pacman).unwrap();
     assert!(same.is_empty());
     let shown = Command::new(KPKG).arg("show").arg(&pacman).output().unwrap();
     let text = String::from_utf8_lossy(&shown.stdout);

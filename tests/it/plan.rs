@@ -9,15 +9,15 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::support;
+use kpkg::base::diagnostic::{Diagnostic, Severity};
 use kpkg::build::{self, Options, Prepared};
 use kpkg::config::Config;
-use kpkg::diagnostic::{Diagnostic, Severity};
+use kpkg::config::request::{self, Request};
 use kpkg::input::Input;
 use kpkg::package::{Bound, Codec, Package, RelationKind};
+use kpkg::plan::profile;
+use kpkg::plan::template::Templates;
 use kpkg::plan::{self, KernelModules, ReadyModule};
-use kpkg::profile;
-use kpkg::request::{self, Request};
-use kpkg::template::Templates;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use support::{CONF, Tree, golden};
@@ -331,7 +331,7 @@ fn packages_keep_the_rules_of_each_release() {
         for job in &prepared.packages {
             assert!(profile.reads.contains(&job.package.compression.codec), "{target}");
             let scripts: String = job.package.scripts.iter().map(|script| script.body.as_str()).collect();
-            let quoted = kpkg::template::shell_word(&profile.headers);
+            let quoted = kpkg::plan::template::shell_word(&profile.headers);
             assert!(
                 scripts.is_empty() || scripts.contains(&format!("headers={quoted}")),
                 "{target}: the message names {}",
@@ -678,7 +678,7 @@ fn a_pre_release_sorts_before_its_release_and_behind_the_one_before() {
 }
 
 /// The dkms.conf of the package of the toy, with another one in its tree, for a version.
-fn packaged_conf(conf: &str, version: &str) -> Result<String, Vec<kpkg::diagnostic::Diagnostic>> {
+fn packaged_conf(conf: &str, version: &str) -> Result<String, Vec<kpkg::base::diagnostic::Diagnostic>> {
     let tree = support::Tree::with_conf(conf);
     tree.file("Makefile", "obj-m := toy.o\nall:\n\tmake -C $(KDIR) M=$(CURDIR)\n");
     let options =

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support;
-use kpkg::diagnostic::Severity;
+use kpkg::base::diagnostic::Severity;
 use kpkg::dkms::{self, Conf, Exclusive, Fact, Facts, Inputs, Release, Supported, Verdict};
 use support::Tree;
 

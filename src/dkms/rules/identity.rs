@@ -5,7 +5,7 @@
 use super::super::derive::MODULE_ARRAYS;
 use super::super::{Fact, Facts, Value, codes, marker};
 use super::{Checker, bad_path_part};
-use crate::diagnostic::Diagnostic;
+use crate::base::diagnostic::Diagnostic;
 
 impl Checker<'_> {
     pub(super) fn check_identity(&mut self, facts: &Facts) {

@@ -6,7 +6,7 @@ use super::super::derive::EXCLUSIVE;
 use super::super::shell::{extended, refusal};
 use super::super::{Fact, Facts, codes};
 use super::Checker;
-use crate::diagnostic::Severity;
+use crate::base::diagnostic::Severity;
 
 impl Checker<'_> {
     pub(super) fn check_regex(&mut self, name: &str, index: usize, fact: &Fact<String>) {

@@ -13,7 +13,7 @@ use super::codes;
 use super::derive::Seen;
 use super::supported::{Extent, Supported};
 use super::{Conf, Evaluation, Facts, Value};
-use crate::diagnostic::{Code, Diagnostic, Place, Severity};
+use crate::base::diagnostic::{Code, Diagnostic, Place, Severity};
 
 /// Derives the facts and checks them for every dkms; see [`facts_for`].
 #[must_use]

@@ -8,7 +8,7 @@ use super::super::derive::{Location, location};
 use super::super::supported::Extent;
 use super::super::{Fact, Facts, ModuleFacts, codes, marker, tree_path};
 use super::{Checker, bad_path_part};
-use crate::diagnostic::Severity;
+use crate::base::diagnostic::Severity;
 
 impl Checker<'_> {
     pub(super) fn check_modules(&mut self, facts: &Facts) {

@@ -7,7 +7,7 @@ use super::super::supported::Extent;
 use super::super::versions::compare_versions;
 use super::super::{Fact, codes};
 use super::Checker;
-use crate::diagnostic::{Diagnostic, Edit, Place, Severity};
+use crate::base::diagnostic::{Diagnostic, Edit, Place, Severity};
 
 impl Checker<'_> {
     pub(super) fn check_dead(&mut self) {

@@ -5,7 +5,7 @@
 use super::super::supported::Extent;
 use super::super::{Fact, Facts, codes};
 use super::Checker;
-use crate::diagnostic::{Diagnostic, Edit, Severity};
+use crate::base::diagnostic::{Diagnostic, Edit, Severity};
 
 impl Checker<'_> {
     pub(super) fn check_switches(&mut self) {

@@ -13,8 +13,8 @@ mod write;
 use std::path::Path;
 
 use super::{Contents, Exchange, Family, Format, ReadPackage, TOO_LARGE, UNSPEAKABLE_SCRIPT};
-use crate::diagnostic::Diagnostic;
-use crate::error::{Error, Result};
+use crate::base::diagnostic::Diagnostic;
+use crate::base::error::{Error, Result};
 use crate::output::Output;
 use crate::package::{Codec, Package, Payload, Version};
 use read::read;

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::super::{Contents, ENTRIES, ReadPackage, ReadScript, TEXT, take_entry};
 use super::spell::script_name;
 use crate::archive;
-use crate::beneath::open_regular;
+use crate::base::beneath::open_regular;
 use crate::package::{Bound, Capability, Comparison, Relation, RelationKind, When};
 
 /// The scripts of a control archive, deb(5).

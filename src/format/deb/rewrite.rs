@@ -13,8 +13,8 @@ use super::super::{ENTRIES, Exchange, TEXT};
 use super::read::{ArMember, SUMS, members};
 use super::write::ar_padding;
 use crate::archive::{self, Part, Reader, TarEntry, Tapped};
-use crate::beneath::open_regular;
-use crate::error::{Error, Result};
+use crate::base::beneath::open_regular;
+use crate::base::error::{Error, Result};
 use crate::output::{Means, Output, Scratch};
 
 /// Writes it; the names of its members that held signatures (debsigs(1)), which are left out when anything else changes.

@@ -16,9 +16,9 @@ use super::spell::{CONFLICTS, architecture, description, relation_text, relation
 use super::values::is_known as is_known_field;
 use super::write::{changelog_text, date, triggers_text};
 use crate::archive::{self, Tapped};
-use crate::beneath::open_regular;
-use crate::diagnostic::Diagnostic;
-use crate::error::{Error, Result};
+use crate::base::beneath::open_regular;
+use crate::base::diagnostic::Diagnostic;
+use crate::base::error::{Error, Result};
 use crate::output::{Output, Scratch};
 use crate::package::{
     Arch, Codec, Compression, Content, Entry, EntryKind, Package, RelationKind, Role, Source, Version,

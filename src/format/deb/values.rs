@@ -3,7 +3,7 @@
 
 use super::super::unspeakable_value;
 use super::spell::is_name;
-use crate::diagnostic::Diagnostic;
+use crate::base::diagnostic::Diagnostic;
 use crate::package::{Arch, Bound, Capability, Comparison, Package, Relation, RelationKind};
 
 /// Why there is no such relation, in words; nothing where there is.

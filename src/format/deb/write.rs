@@ -10,7 +10,7 @@ use super::super::folders_above;
 use super::super::item::{Item, ItemKind};
 use super::spell::{CONFLICTS, architecture, description, modaliases, relations, script_name, spelled};
 use crate::archive::{self, Compressor, Md5s, Member, TAR_END, Tapped};
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::output::Means;
 use crate::package::{Change, Package, Payload, RelationKind, wrapped};
 

@@ -10,8 +10,8 @@ mod write;
 use std::path::Path;
 
 use super::{Contents, Exchange, Family, Format, ReadPackage, UNSPEAKABLE_SCRIPT};
-use crate::diagnostic::Diagnostic;
-use crate::error::{Error, Result};
+use crate::base::diagnostic::Diagnostic;
+use crate::base::error::{Error, Result};
 use crate::output::Output;
 use crate::package::{Package, Version};
 

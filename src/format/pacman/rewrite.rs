@@ -11,8 +11,8 @@ use super::super::{ENTRIES, Exchange, TEXT};
 use super::read::{MTREE as MOST, unquoted};
 use super::write::{Digests, Hashers, MTREE};
 use crate::archive::{self, Part, Reader, TarEntry};
-use crate::beneath::open_regular;
-use crate::error::{Error, Result};
+use crate::base::beneath::open_regular;
+use crate::base::error::{Error, Result};
 use crate::output::{Means, Output};
 use crate::package::Content;
 

@@ -12,7 +12,7 @@ use super::super::folders_above;
 use super::super::item::{Item, ItemKind};
 use super::spell::{FIELDS, architecture, capability, version};
 use crate::archive::{self, Compressor, Reader, TAR_END};
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::output::{Means, Output};
 use crate::package::{Entry, EntryKind, Package, When};
 

@@ -18,8 +18,8 @@ use std::path::Path;
 
 use super::{Contents, Exchange, Family, Format, ReadPackage, TOO_LARGE, UNSPEAKABLE_SCRIPT};
 use crate::archive;
-use crate::diagnostic::Diagnostic;
-use crate::error::{Error, Result};
+use crate::base::diagnostic::Diagnostic;
+use crate::base::error::{Error, Result};
 use crate::output::Output;
 use crate::package::{Package, Payload, Version};
 use payload::write_payload;

@@ -9,7 +9,7 @@ use sha2::Sha256;
 
 use super::write::{Digests, FileDigest, entries, hexadecimal};
 use crate::archive::{self, Blind, Compressor, Sha256s, Tapped};
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::output::{Means, Stream};
 use crate::package::{Entry, EntryKind, Package};
 

@@ -14,8 +14,8 @@ use super::super::{Contents, ReadPackage, ReadFile, ReadScript, kind_of};
 use super::LARGEST_HEADER;
 use super::cpio::read_cpio;
 use crate::archive;
-use crate::beneath::open_regular;
-use crate::error::{Error, Result};
+use crate::base::beneath::open_regular;
+use crate::base::error::{Error, Result};
 use crate::package::{Bound, Capability, Comparison, Relation, RelationKind, When};
 
 /// Reads an `.rpm`: the header by the `rpm` crate, the payload entry by entry.

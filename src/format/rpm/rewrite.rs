@@ -19,8 +19,8 @@ use super::header::{IMMUTABLE, SIGNATURES, Tags};
 use super::payload::{cpio_padding, digits};
 use super::read::{LEAD, hex, read, read_headers};
 use crate::archive::{self, Blind, Compressor, Part, Reader, Same, Tapped};
-use crate::beneath::open_regular;
-use crate::error::{Error, Result};
+use crate::base::beneath::open_regular;
+use crate::base::error::{Error, Result};
 use crate::output::{Means, Output, Scratch};
 use crate::package::{Codec, Compression};
 

@@ -19,8 +19,8 @@ use super::write::{
     payload_tags,
 };
 use crate::archive::{self, Compressor, Sha256s, Tapped};
-use crate::diagnostic::Diagnostic;
-use crate::error::{Error, Result};
+use crate::base::diagnostic::Diagnostic;
+use crate::base::error::{Error, Result};
 use crate::output::{Means, Output, Scratch, Stream};
 use crate::package::{
     Arch, Codec, Compression, Content, Entry, EntryKind, Package, Relation, RelationKind, Role, Script,

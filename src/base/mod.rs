@@ -1,0 +1,9 @@
+//! What every room stands on: errors and findings, keys, and folders in which somebody else may have made anything.
+//!
+//! Must not know what kpkg is for.
+
+pub mod beneath;
+pub mod diagnostic;
+pub mod error;
+pub mod key;
+pub mod temporary;

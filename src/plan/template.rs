@@ -1,0 +1,333 @@
+//! Renders the texts that end up inside packages; the only user of Handlebars.
+//!
+//! Strict: a misspelt name is an error with line and column. Every value is quoted for the language it lands in; only the helper
+//! `raw` inserts text as it is, and only text of the packager's own may be given to it.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use handlebars::template::TemplateElement;
+use handlebars::{
+    Context, Handlebars, Helper, HelperResult, Output as Out, RenderContext, RenderErrorReason, Template,
+    TemplateError,
+};
+use serde::Serialize;
+
+use crate::base::error::{Error, Result};
+
+/// The templates that are built in: name (path below `templates/` without `.hbs`), text.
+const TEMPLATES: &[(&str, &str)] = &[
+    ("deb/dkms/copyright.txt", include_str!("../../templates/deb/dkms/copyright.txt.hbs")),
+    ("deb/dkms/postinst", include_str!("../../templates/deb/dkms/postinst.hbs")),
+    ("deb/dkms/postrm", include_str!("../../templates/deb/dkms/postrm.hbs")),
+    ("deb/dkms/prerm", include_str!("../../templates/deb/dkms/prerm.hbs")),
+    ("deb/source/format.txt", include_str!("../../templates/deb/source/format.txt.hbs")),
+    ("deb/source/install-source", include_str!("../../templates/deb/source/install-source.hbs")),
+    ("deb/source/lintian-overrides.txt", include_str!("../../templates/deb/source/lintian-overrides.txt.hbs")),
+    ("deb/source/rules.txt", include_str!("../../templates/deb/source/rules.txt.hbs")),
+    ("deb/source/watch.txt", include_str!("../../templates/deb/source/watch.txt.hbs")),
+    ("dkms/build", include_str!("../../templates/dkms/build.hbs")),
+    ("dkms/forget", include_str!("../../templates/dkms/forget.hbs")),
+    ("dkms/freeze", include_str!("../../templates/dkms/freeze.hbs")),
+    ("dkms/leave", include_str!("../../templates/dkms/leave.hbs")),
+    ("dkms/needs", include_str!("../../templates/dkms/needs.hbs")),
+    ("dkms/remove", include_str!("../../templates/dkms/remove.hbs")),
+    ("dkms/kernels", include_str!("../../templates/dkms/kernels.hbs")),
+    ("dkms/stash", include_str!("../../templates/dkms/stash.hbs")),
+    ("dkms/state", include_str!("../../templates/dkms/state.hbs")),
+    ("deb/prebuilt/copyright.txt", include_str!("../../templates/deb/prebuilt/copyright.txt.hbs")),
+    ("deb/initramfs/renew", include_str!("../../templates/deb/initramfs/renew.hbs")),
+    ("deb/prebuilt/postinst", include_str!("../../templates/deb/prebuilt/postinst.hbs")),
+    ("deb/prebuilt/postrm", include_str!("../../templates/deb/prebuilt/postrm.hbs")),
+    ("prebuilt/forget", include_str!("../../templates/prebuilt/forget.hbs")),
+    ("prebuilt/index", include_str!("../../templates/prebuilt/index.hbs")),
+    ("initramfs/ours", include_str!("../../templates/initramfs/ours.hbs")),
+    ("deb/initramfs/later", include_str!("../../templates/deb/initramfs/later.hbs")),
+    ("initramfs/mark", include_str!("../../templates/initramfs/mark.hbs")),
+    ("initramfs/marked", include_str!("../../templates/initramfs/marked.hbs")),
+    ("initramfs/marks", include_str!("../../templates/initramfs/marks.hbs")),
+    ("rpm/initramfs/pending", include_str!("../../templates/rpm/initramfs/pending.hbs")),
+    ("prebuilt/state", include_str!("../../templates/prebuilt/state.hbs")),
+    ("pacman/readme.txt", include_str!("../../templates/pacman/readme.txt.hbs")),
+    ("rpm/source/spec.txt", include_str!("../../templates/rpm/source/spec.txt.hbs")),
+    ("rpm/kmod/build-modules", include_str!("../../templates/rpm/kmod/build-modules.hbs")),
+    ("rpm/kmod/spec.txt", include_str!("../../templates/rpm/kmod/spec.txt.hbs")),
+    ("rpm/initramfs/belongs", include_str!("../../templates/rpm/initramfs/belongs.hbs")),
+    ("rpm/initramfs/renew", include_str!("../../templates/rpm/initramfs/renew.hbs")),
+    ("rpm/prebuilt/post", include_str!("../../templates/rpm/prebuilt/post.hbs")),
+    ("rpm/prebuilt/posttrans", include_str!("../../templates/rpm/prebuilt/posttrans.hbs")),
+    ("rpm/prebuilt/postun", include_str!("../../templates/rpm/prebuilt/postun.hbs")),
+    ("rpm/prebuilt/readme.txt", include_str!("../../templates/rpm/prebuilt/readme.txt.hbs")),
+    ("rpm/dkms/readme.txt", include_str!("../../templates/rpm/dkms/readme.txt.hbs")),
+    ("rpm/dkms/posttrans", include_str!("../../templates/rpm/dkms/posttrans.hbs")),
+    ("rpm/dkms/pre", include_str!("../../templates/rpm/dkms/pre.hbs")),
+    ("rpm/dkms/postun", include_str!("../../templates/rpm/dkms/postun.hbs")),
+    ("rpm/dkms/preun", include_str!("../../templates/rpm/dkms/preun.hbs")),
+];
+
+/// All templates: ours, and the user's in the place of those of the same name.
+///
+/// A name that ends in `.txt` is running text, every other one is a POSIX shell script: that is the language its values are quoted
+/// for.
+pub struct Templates {
+    texts: BTreeMap<String, Text>,
+    /// Those that were parsed, as reading all takes longer than most runs.
+    parsed: RefCell<Parsed>,
+}
+
+/// A template as it was written.
+struct Text {
+    text: Cow<'static, str>,
+    /// The file, where it is the user's.
+    path: Option<PathBuf>,
+}
+
+struct Parsed {
+    shell: Handlebars<'static>,
+    text: Handlebars<'static>,
+}
+
+impl Parsed {
+    fn registry(&mut self, name: &str) -> &mut Handlebars<'static> {
+        if is_text(name) { &mut self.text } else { &mut self.shell }
+    }
+}
+
+impl std::fmt::Debug for Templates {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.list()).finish()
+    }
+}
+
+impl Templates {
+    /// The built-in templates; `overrides` are the user's: name, path, text.
+    ///
+    /// An override that does not parse is an error with its place; a name that replaces nothing may still be a partial.
+    pub fn new(overrides: &[(String, PathBuf, String)]) -> Result<Self> {
+        let own = |(name, text): &(&str, &'static str)| {
+            ((*name).to_owned(), Text { text: Cow::Borrowed(text), path: None })
+        };
+        let users = |(name, path, text): &(String, PathBuf, String)| {
+            (name.clone(), Text { text: Cow::Owned(text.clone()), path: Some(path.clone()) })
+        };
+        let texts = TEMPLATES.iter().map(own).chain(overrides.iter().map(users)).collect();
+        let parsed = Parsed { shell: registry(shell_word), text: registry(plain_text) };
+        let templates = Self { texts, parsed: RefCell::new(parsed) };
+        for (name, ..) in overrides {
+            templates.parse(name)?;
+        }
+        Ok(templates)
+    }
+
+    /// Parses a template and the partials that it uses.
+    fn parse(&self, name: &str) -> Result<()> {
+        let Some(Text { text, .. }) = self.texts.get(name) else { return Ok(()) };
+        let mut parsed = self.parsed.borrow_mut();
+        let registry = parsed.registry(name);
+        if registry.has_template(name) {
+            return Ok(());
+        }
+        register(registry, name, text).map_err(|error| {
+            Error::usage(format!("the template `{}` cannot be read: {}", self.place(name), error.reason()))
+        })?;
+        drop(parsed);
+        for (at, _) in text.match_indices('>') {
+            let (before, behind) = text.split_at(at);
+            if !before.ends_with("{{") && !before.ends_with("{{#") && !before.ends_with("{{~") {
+                continue;
+            }
+            let end = |next: char| next.is_whitespace() || "}~(".contains(next);
+            let partial = behind[1..].trim_start().split(end).next().unwrap_or_default();
+            // a name that is computed may be any
+            let any = partial.is_empty();
+            for name in self.texts.keys().filter(|name| any || *name == partial) {
+                self.parse(name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The file of a template.
+    fn place(&self, name: &str) -> String {
+        let path = self.texts.get(name).and_then(|text| text.path.as_ref());
+        path.map_or_else(|| format!("{name}.hbs"), |path| path.display().to_string())
+    }
+
+    /// The names, and the file of those that the user replaced.
+    pub fn list(&self) -> impl Iterator<Item = (&str, Option<&Path>)> {
+        self.texts.iter().map(|(name, text)| (name.as_str(), text.path.as_deref()))
+    }
+
+    /// The names and texts.
+    pub fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.texts.iter().map(|(name, text)| (name.as_str(), text.text.as_ref()))
+    }
+
+    pub fn render(&self, name: &str, values: &impl Serialize) -> Result<String> {
+        self.parse(name)?;
+        self.parsed.borrow_mut().registry(name).render(name, values).map_err(|error| {
+            let place = self.place(name);
+            let line = error.line_no.map(|line| format!(":{line}")).unwrap_or_default();
+            let column = error.column_no.map(|column| format!(":{column}")).unwrap_or_default();
+            Error::usage(format!(
+                "the template `{place}{line}{column}` cannot be rendered: {}",
+                error.reason()
+            ))
+            .hint("`kpkg show --templates` lists the templates; their values are those of `kpkg show --json`")
+        })
+    }
+}
+
+fn is_text(name: &str) -> bool {
+    name.ends_with(".txt")
+}
+
+fn registry(escape: fn(&str) -> String) -> Handlebars<'static> {
+    let mut registry = Handlebars::new();
+    registry.set_strict_mode(true);
+    registry.set_prevent_indent(true);
+    registry.register_escape_fn(escape);
+    registry.register_helper("raw", Box::new(raw));
+    registry
+}
+
+/// Parses a template as far as it has expressions. What stands behind the line of the last one, mostly a large script, is text as it is.
+fn register(registry: &mut Handlebars<'_>, name: &str, text: &str) -> std::result::Result<(), TemplateError> {
+    let last = text.rfind("}}").map_or(0, |at| at + 2);
+    let head = text[last..].find('\n').map_or(text.len(), |end| last + end + 1);
+    // `~}}` takes away blanks and newlines behind it
+    let head = if text[..last].ends_with("~}}") { text.len() } else { head };
+    registry.register_template_string(name, &text[..head])?;
+    if let Some(template) = registry.get_template(name).filter(|_| head < text.len()) {
+        let mut template = template.clone();
+        template.elements.push(TemplateElement::RawString(text[head..].to_owned()));
+        // a place for each element; that of a text is never asked for
+        template.mapping.extend(Template::compile("x")?.mapping);
+        registry.register_template(name, template);
+    }
+    Ok(())
+}
+
+/// Inserts a text as it is; empty for an absent one.
+fn raw(
+    helper: &Helper<'_>,
+    _: &Handlebars<'_>,
+    _: &Context,
+    _: &mut RenderContext<'_, '_>,
+    out: &mut dyn Out,
+) -> HelperResult {
+    let value = helper.param(0).ok_or(RenderErrorReason::ParamNotFoundForIndex("raw", 0))?.value();
+    if let Some(text) = value.as_str() {
+        out.write(text)?;
+    }
+    Ok(())
+}
+
+/// One word for a POSIX shell, whatever the value holds (XCU 2.2.2, single quotes).
+#[must_use]
+pub fn shell_word(value: &str) -> String {
+    format!("'{}'", value.replace('\'', r"'\''"))
+}
+
+/// Control characters, which could begin another line or field, become blanks.
+fn plain_text(value: &str) -> String {
+    value.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Values {
+        value: &'static str,
+    }
+
+    fn render(template: &str, value: &'static str) -> Result<String> {
+        let overrides = vec![("t".to_owned(), PathBuf::from("t.hbs"), template.to_owned())];
+        Templates::new(&overrides).unwrap().render("t", &Values { value })
+    }
+
+    #[test]
+    fn a_value_is_one_shell_word() {
+        assert_eq!(render("n={{value}}", "it's $(id) & \"x\"").unwrap(), r#"n='it'\''s $(id) & "x"'"#);
+        assert_eq!(render("{{raw value}}", "a & b").unwrap(), "a & b");
+    }
+
+    #[test]
+    fn a_misspelt_name_is_an_error_with_its_place() {
+        let error = render("x\n  {{valu}}", "").unwrap_err().to_string();
+        assert!(error.contains("t.hbs:2:"), "{error}");
+    }
+
+    #[test]
+    fn every_built_in_template_parses_with_its_partials() {
+        let templates = Templates::new(&[]).unwrap();
+        for (name, text) in TEMPLATES {
+            templates.parse(name).unwrap();
+            for (at, _) in text.match_indices("{{>") {
+                let partial = text[at + 3..].trim_start().split(['}', ' ']).next().unwrap();
+                assert!(
+                    templates.parsed.borrow_mut().registry(name).has_template(partial),
+                    "{name}: {partial}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn text_behind_the_last_expression_stays_as_it_is() {
+        for text in [
+            "",
+            "x",
+            "x\n\n",
+            "{{value}}",
+            "{{value}}\n\n  y\n",
+            "{{value}} {\n}} \n z",
+            "{{#if value}}\n a\n{{/if}}\n\n b\n",
+            "  {{#if value}}\n a\n  {{/if}}   \n b",
+            "{{value~}}\n\n  y\n",
+            "{{! a comment }}\ny\n",
+            "a {{value}} \\ \n \\ b",
+        ] {
+            let whole = registry(plain_text).render_template(text, &Values { value: "v" });
+            let mut registry = registry(plain_text);
+            register(&mut registry, "t.txt", text).unwrap();
+            assert_eq!(registry.render("t.txt", &Values { value: "v" }).unwrap(), whole.unwrap(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_partial_may_have_a_computed_name() {
+        let overrides = [("t", "{{> (lookup this \"value\")}}"), ("other", "found")]
+            .map(|(name, text)| (name.to_owned(), PathBuf::from(name), text.to_owned()));
+        let templates = Templates::new(&overrides).unwrap();
+        assert_eq!(templates.render("t", &Values { value: "other" }).unwrap(), "found");
+        assert!(templates.parsed.borrow_mut().registry("dkms/leave").has_template("dkms/leave"));
+    }
+
+    #[test]
+    fn every_built_in_template_is_listed() {
+        fn walk(folder: &Path, root: &Path, names: &mut Vec<String>) {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    walk(&path, root, names);
+                } else {
+                    let name = path.strip_prefix(root).unwrap().to_str().unwrap();
+                    names.push(name.strip_suffix(".hbs").unwrap().to_owned());
+                }
+            }
+        }
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+        let mut names = Vec::new();
+        walk(&root, &root, &mut names);
+        names.sort();
+        let listed: Vec<_> = TEMPLATES.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let mut sorted = listed.clone();
+        sorted.sort();
+        assert_eq!(names, sorted);
+    }
+}
