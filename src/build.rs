@@ -521,7 +521,15 @@ fn said_beside(folder: &Path, conf: &Path) -> Result<Option<find::Said>> {
 }
 
 /// The findings of this layer.
-const CODES: &[&Code] = &[&TWO_CONFIGS];
+const CODES: &[&Code] = &[&TWO_CONFIGS, &IDLE_OPTION];
+
+/// For the program, which knows where options come from.
+pub(crate) const IDLE_OPTION: Code = Code {
+    id: "K0142",
+    title: "an option of the environment does nothing in this run",
+    explanation: "A variable such as KPKG_SIGN is set for all runs, and this one has nothing that it is about. On the command\n\
+                  line such an option is an error: who asks for something there wants it done.",
+};
 
 const TWO_CONFIGS: Code = Code {
     id: "K0132",

@@ -7,6 +7,7 @@ mod check;
 mod completions;
 mod diff;
 mod explain;
+mod given;
 mod init;
 mod json;
 mod kernels;
@@ -16,13 +17,16 @@ mod session;
 mod setup;
 mod show;
 mod sign;
+mod targets;
 mod text;
+mod words;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches, Parser, Subcommand};
 
-use arguments::When;
+use arguments::Manner;
+use given::Given;
 use session::Session;
 
 use crate::dkms;
@@ -70,6 +74,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// The kernels that modules can be compiled for, and headers that are kept without being installed
     Kernels(kernels::KernelsArgs),
+    /// The releases that packages can be made for
+    Targets(targets::TargetsArgs),
     /// Print the completions for a shell
     Completions(completions::CompletionsArgs),
     /// Print a man page
@@ -77,17 +83,19 @@ enum Command {
 }
 
 impl Command {
-    /// Whether programs read what it prints, and its colours.
-    fn manner(&self) -> (bool, When) {
+    /// How it speaks.
+    fn manner(&self) -> Manner {
         match self {
-            Self::Build(args) => (args.json, args.package.color),
-            Self::Show(args) => (args.json, args.package.color),
-            Self::Check(args) => (args.json, args.color),
-            Self::Diff(args) => (args.json, args.color),
-            Self::Init(args) => (args.json, args.color),
-            Self::Explain(args) => (args.json, When::Never),
-            Self::Kernels(args) => (args.json, When::Auto),
-            Self::Completions(_) | Self::Man(_) => (false, When::Never),
+            Self::Build(args) => args.manner,
+            Self::Show(args) => args.manner,
+            Self::Check(args) => args.manner,
+            Self::Diff(args) => args.manner,
+            Self::Init(args) => args.manner,
+            Self::Explain(args) => args.manner,
+            Self::Kernels(args) => args.manner,
+            Self::Targets(args) => args.manner,
+            Self::Completions(args) => args.manner,
+            Self::Man(args) => args.manner,
         }
     }
 }
@@ -102,13 +110,16 @@ pub fn main() -> ExitCode {
             usual(panic);
         }
     }));
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let parsed = words::command().try_get_matches_from(words::given()).and_then(|matches| {
+        let cli = Cli::from_arg_matches(&matches)?;
+        Ok((cli, Given::of(&matches)))
+    });
+    let (cli, given) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return session::refuse(&error),
     };
     let command = cli.command.unwrap_or(Command::Build(cli.build));
-    let (json, color) = command.manner();
-    let session = Session::new(json, color);
+    let session = Session::new(command.manner(), given);
     let ended = session.listen().and_then(|()| match &command {
         Command::Build(args) => build::run(args, &session),
         Command::Show(args) => show::run(args, &session),
@@ -117,6 +128,7 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::run(args, &session),
         Command::Explain(args) => explain::run(args, &session),
         Command::Kernels(args) => kernels::run(args, &session),
+        Command::Targets(args) => targets::run(args, &session),
         Command::Completions(args) => completions::run(args, &session),
         Command::Man(args) => man::run(args, &session),
     });

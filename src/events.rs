@@ -63,6 +63,8 @@ pub enum Event {
     InstalledKernel(InstalledKernel),
     /// Headers that are kept without being installed (`kernels`).
     HeaderPackage(HeaderPackage),
+    /// What packages can be made for (`targets`).
+    Target(Target),
     /// The run failed; the last line.
     Error(Failure),
     /// A signal ended the run; the last line.
@@ -743,6 +745,23 @@ pub struct HeaderPackage {
     pub digest: String,
     /// `kept`, `added`, `removed`.
     pub state: String,
+}
+
+/// A release of a distribution, or all of a family.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Target {
+    /// As `--target` takes it.
+    pub name: String,
+    /// Other names that it takes, such as a codename.
+    pub aliases: Vec<String>,
+    /// Its name for people.
+    pub title: String,
+    /// Its kind of packages, by the format that is installed.
+    pub family: String,
+    /// The version of dkms that it ships, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dkms: Option<String>,
 }
 
 /// Why a run failed.

@@ -1,10 +1,12 @@
 //! Files and folders that end with their maker. Each is locked as long as somebody works there (`flock(2)`), so that the next run can
 //! tell and remove those whose maker was killed.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 use tempfile::NamedTempFile;
@@ -13,6 +15,30 @@ use crate::base::beneath;
 
 /// How they are called.
 const PREFIX: &str = ".kpkg-";
+
+/// What this process works in; nothing once it all has gone.
+static ALIVE: Mutex<Option<BTreeSet<PathBuf>>> = Mutex::new(Some(BTreeSet::new()));
+
+fn note(path: &Path) -> io::Result<()> {
+    if let Some(alive) = ALIVE.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        alive.insert(path.to_owned());
+        return Ok(());
+    }
+    // whoever ends the process has been here
+    remove(path);
+    Err(io::ErrorKind::Interrupted.into())
+}
+
+/// Removes all that this process works in, for who ends it in the midst of its work; there is nothing new from then on.
+pub fn remove_all() {
+    let alive = ALIVE.lock().unwrap_or_else(PoisonError::into_inner).take();
+    alive.into_iter().flatten().for_each(|path| remove(&path));
+}
+
+fn remove(path: &Path) {
+    // what cannot be removed is in nobody's way
+    let _left = fs::remove_file(path).or_else(|_| beneath::remove(path));
+}
 
 /// A folder that goes with all that is in it.
 #[derive(Debug)]
@@ -27,6 +53,7 @@ impl TemporaryFolder {
         sweep(parent);
         loop {
             let path = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent)?.keep();
+            note(&path)?;
             if let Some(lock) = locked(&path)? {
                 return Ok(Self { path, _lock: lock });
             }
@@ -41,8 +68,10 @@ impl TemporaryFolder {
 
 impl Drop for TemporaryFolder {
     fn drop(&mut self) {
-        // what cannot be removed is in nobody's way
         let _left = beneath::remove(&self.path);
+        if let Some(alive) = ALIVE.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            alive.remove(&self.path);
+        }
     }
 }
 
@@ -51,6 +80,7 @@ pub fn file(parent: &Path) -> io::Result<NamedTempFile> {
     sweep(parent);
     loop {
         let file = tempfile::Builder::new().prefix(PREFIX).tempfile_in(parent)?;
+        note(file.path())?;
         // a file system without locks has no sweepers either
         let _unlocked = flock(file.as_file(), FlockOperation::LockExclusive);
         if is_at(file.as_file(), file.path()) {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use crate::base::diagnostic::Severity;
 use crate::build;
 use crate::config::Initramfs;
 use crate::config::request;
@@ -36,7 +37,7 @@ pub(super) struct PackageArgs {
     #[arg(short, long, value_name = "OUT", default_value = "dist", env = "KPKG_OUTPUT")]
     pub(super) output: PathBuf,
     /// The driver's version, instead of the one in dkms.conf
-    #[arg(long, value_name = "VERSION", env = "KPKG_DRIVER_VERSION")]
+    #[arg(long, value_name = "VERSION", hide_short_help = true, env = "KPKG_DRIVER_VERSION")]
     pub(super) driver_version: Option<String>,
     /// The revision of the packages [default: 1]
     #[arg(long, value_name = "RELEASE", env = "KPKG_RELEASE")]
@@ -46,17 +47,19 @@ pub(super) struct PackageArgs {
     pub(super) compression: Option<String>,
     /// When the initramfs of a kernel is made anew after its modules have changed [default: auto, where it holds one of that name;
     /// always, where dkms.conf asks for it]
-    #[arg(long, value_name = "WHEN", env = "KPKG_INITRAMFS")]
+    #[arg(long, value_name = "WHEN", hide_short_help = true, env = "KPKG_INITRAMFS")]
     pub(super) initramfs: Option<InitramfsWhen>,
-    /// Colours in messages
-    #[arg(long, value_name = "WHEN", default_value = "auto", env = "KPKG_COLOR")]
-    pub(super) color: When,
 }
 
 impl PackageArgs {
     /// The driver's folder.
     pub(super) fn folder(&self) -> &Path {
         self.folder.as_deref().unwrap_or(Path::new("."))
+    }
+
+    /// The dkms.conf, where it stands in the place of its folder.
+    pub(super) fn conf_as_folder(&self) -> Option<&Path> {
+        self.folder.as_deref().filter(|path| path.file_name() == Some("dkms.conf".as_ref()) && path.is_file())
     }
 
     /// The options of the library, without what the environment adds.
@@ -73,7 +76,7 @@ impl PackageArgs {
             formats,
             targets: self.target.clone(),
             output: self.output.clone(),
-            dkms_conf: self.dkms_conf.clone(),
+            dkms_conf: self.dkms_conf.clone().or_else(|| self.conf_as_folder().map(Path::to_owned)),
             all: self.all,
             driver_version: self.driver_version.clone(),
             request: request::CommandLine {
@@ -94,7 +97,13 @@ pub(super) struct CompileArgs {
     #[arg(short, long, value_name = "N", env = "KPKG_JOBS")]
     pub(super) jobs: Option<usize>,
     /// How long one build may take, in seconds
-    #[arg(long, value_name = "SECONDS", default_value = "3600", env = "KPKG_TIMEOUT")]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "3600",
+        hide_short_help = true,
+        env = "KPKG_TIMEOUT"
+    )]
     pub(super) timeout: u64,
 }
 
@@ -126,23 +135,29 @@ pub(super) struct MachineArgs {
     /// A kernel release, as `uname -r` prints it there
     #[arg(short, long, value_name = "KVER", value_delimiter = ',', env = "KPKG_KERNEL")]
     pub(super) kernel: Vec<String>,
-    /// A folder of kernel headers: what /lib/modules/KVER/build leads to
-    #[arg(long, visible_alias = "headers", value_name = "DIR", env = "KPKG_KERNEL_HEADERS")]
+    /// Kernel headers: a folder such as /lib/modules/KVER/build leads to; with --prebuilt also packages, and folders of them
+    #[arg(
+        long,
+        visible_alias = "headers",
+        value_name = "PATH",
+        value_delimiter = ',',
+        env = "KPKG_KERNEL_HEADERS"
+    )]
     pub(super) kernel_headers: Vec<PathBuf>,
     /// The architecture, as `uname -m` prints it there
-    #[arg(long, value_name = "ARCH", env = "KPKG_ARCH")]
+    #[arg(long, value_name = "ARCH", hide_short_help = true, env = "KPKG_ARCH")]
     pub(super) arch: Option<String>,
     /// The number that `nproc` prints there
-    #[arg(long, value_name = "N", env = "KPKG_PROCESSORS")]
+    #[arg(long, value_name = "N", hide_short_help = true, env = "KPKG_PROCESSORS")]
     pub(super) processors: Option<u32>,
     /// The number that `getconf _NPROCESSORS_ONLN` prints there
-    #[arg(long, value_name = "N", env = "KPKG_ONLINE_PROCESSORS")]
+    #[arg(long, value_name = "N", hide_short_help = true, env = "KPKG_ONLINE_PROCESSORS")]
     pub(super) online_processors: Option<u32>,
     /// The os-release file of the machine
-    #[arg(long, value_name = "FILE", env = "KPKG_OS_RELEASE")]
+    #[arg(long, value_name = "FILE", hide_short_help = true, env = "KPKG_OS_RELEASE")]
     pub(super) os_release: Option<PathBuf>,
     /// The version of dkms; without it, a current one
-    #[arg(long, value_name = "VERSION", env = "KPKG_DKMS_VERSION")]
+    #[arg(long, value_name = "VERSION", hide_short_help = true, env = "KPKG_DKMS_VERSION")]
     pub(super) dkms_version: Option<String>,
 }
 
@@ -157,6 +172,40 @@ impl MachineArgs {
             online_processors: self.online_processors,
             os_release: self.os_release.clone(),
             dkms_version: self.dkms_version.clone(),
+        }
+    }
+}
+
+/// How a run speaks; every verb has these, and they may stand before it.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Output")]
+pub(super) struct Manner {
+    /// Only errors and warnings on standard error
+    #[arg(short, long, global = true, env = "KPKG_QUIET", action = clap::ArgAction::SetTrue)]
+    pub(super) quiet: bool,
+    /// Also notes on standard error
+    #[arg(short, long, global = true, env = "KPKG_VERBOSE", action = clap::ArgAction::SetTrue)]
+    pub(super) verbose: bool,
+    /// JSON lines on standard output, for programs
+    #[arg(long, global = true, env = "KPKG_JSON", action = clap::ArgAction::SetTrue)]
+    pub(super) json: bool,
+    /// Colours in messages
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", env = "KPKG_COLOR")]
+    pub(super) color: When,
+}
+
+impl Manner {
+    /// For those who cannot be asked, as the arguments are no arguments.
+    pub(super) const PROGRAMS: Self = Self { quiet: false, verbose: false, json: true, color: When::Never };
+
+    /// The least that is worth telling, where notes are `usual` or not.
+    pub(super) fn least(self, usual: Severity) -> Severity {
+        if self.verbose {
+            Severity::Note
+        } else if self.quiet {
+            Severity::Warning
+        } else {
+            usual
         }
     }
 }

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::arguments::{CompileArgs, MachineArgs, PackageArgs};
+use super::arguments::{CompileArgs, MachineArgs, Manner, PackageArgs};
 use super::progress::CompileProgress;
 use super::session::{self, Ended, Session};
 use super::{json, setup, sign, text};
-use crate::base::diagnostic::Severity;
+use crate::base::diagnostic::{Diagnostic, Severity};
 use crate::base::error::{Error, Result};
 use crate::build::trial::{self, Trial};
 use crate::build::{self, Artifact, Prepared};
@@ -25,33 +25,15 @@ pub(super) struct BuildArgs {
     /// What the packages are made of.
     #[command(flatten)]
     pub(super) package: PackageArgs,
-    /// Modules instead of source.
-    #[command(flatten)]
-    pub(super) prebuilt: PrebuiltArgs,
-    /// The machines that they are for.
-    #[command(flatten)]
-    pub(super) machine: MachineArgs,
-    /// The release that .dsc packages are uploaded for, such as unstable or noble [default: the target's]
-    #[arg(long, value_name = "NAME", env = "KPKG_DISTRIBUTION")]
-    pub(super) distribution: Option<String>,
-    /// Write a .buildinfo beside the .changes: what the source package was made by
-    #[arg(long, env = "KPKG_BUILDINFO", action = clap::ArgAction::SetTrue)]
-    pub(super) buildinfo: bool,
-    /// Sign .dsc and .changes by gpg with this key: its id, or a file that holds the secret key
-    #[arg(long, value_name = "KEY", conflicts_with = "sign_command", env = "KPKG_SIGN")]
-    pub(super) sign: Option<String>,
-    /// Sign them with a command, which reads the text and writes it with a signature around it
-    #[arg(long, value_name = "COMMAND", env = "KPKG_SIGN_COMMAND")]
-    pub(super) sign_command: Option<String>,
     /// A folder whose templates replace the built-in ones of the same name
-    #[arg(long, value_name = "DIR", env = "KPKG_TEMPLATES")]
+    #[arg(long, value_name = "DIR", hide_short_help = true, env = "KPKG_TEMPLATES")]
     pub(super) templates: Option<PathBuf>,
     /// How many threads may compress; the packages are the same with any number [default: one for each processor, at most 8]
-    #[arg(long, value_name = "N", env = "KPKG_THREADS")]
+    #[arg(long, value_name = "N", hide_short_help = true, env = "KPKG_THREADS")]
     pub(super) threads: Option<NonZeroU32>,
     /// How much memory they may take together, such as 512M: fewer threads are used, and it is an error when one takes more [default: a
     /// quarter of the machine's, and always one thread]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, env = "KPKG_MEMORY")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, hide_short_help = true, env = "KPKG_MEMORY")]
     pub(super) memory: Option<u64>,
     /// Before anything is written, build the source as dkms does on a target: for each --kernel, or for all whose headers are at hand;
     /// a driver that does not build is not packaged
@@ -60,15 +42,36 @@ pub(super) struct BuildArgs {
     /// Decide and check everything, print the paths, write nothing
     #[arg(long, env = "KPKG_DRY_RUN", action = clap::ArgAction::SetTrue)]
     pub(super) dry_run: bool,
-    /// Only errors and warnings on standard error
-    #[arg(short, long, env = "KPKG_QUIET", action = clap::ArgAction::SetTrue)]
-    pub(super) quiet: bool,
-    /// Also notes on standard error
-    #[arg(short, long, env = "KPKG_VERBOSE", action = clap::ArgAction::SetTrue)]
-    pub(super) verbose: bool,
-    /// JSON lines on standard output instead of paths
-    #[arg(long, env = "KPKG_JSON", action = clap::ArgAction::SetTrue)]
-    pub(super) json: bool,
+    /// Modules instead of source.
+    #[command(flatten)]
+    pub(super) prebuilt: PrebuiltArgs,
+    /// The machines that they are for.
+    #[command(flatten)]
+    pub(super) machine: MachineArgs,
+    /// What uploads take.
+    #[command(flatten)]
+    pub(super) source: SourceArgs,
+    /// How the run speaks.
+    #[command(flatten)]
+    pub(super) manner: Manner,
+}
+
+/// What belongs to source packages that are uploaded.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Source packages")]
+pub(super) struct SourceArgs {
+    /// The release that .dsc packages are uploaded for, such as unstable or noble [default: the target's]
+    #[arg(long, value_name = "NAME", env = "KPKG_DISTRIBUTION")]
+    pub(super) distribution: Option<String>,
+    /// Write a .buildinfo beside the .changes: what the source package was made by
+    #[arg(long, hide_short_help = true, env = "KPKG_BUILDINFO", action = clap::ArgAction::SetTrue)]
+    pub(super) buildinfo: bool,
+    /// Sign .dsc and .changes by gpg with this key: its id, or a file that holds the secret key
+    #[arg(long, value_name = "KEY", conflicts_with = "sign_command", env = "KPKG_SIGN")]
+    pub(super) sign: Option<String>,
+    /// Sign them with a command, which reads the text and writes it with a signature around it
+    #[arg(long, value_name = "COMMAND", hide_short_help = true, env = "KPKG_SIGN_COMMAND")]
+    pub(super) sign_command: Option<String>,
 }
 
 /// How modules are compiled.
@@ -83,13 +86,13 @@ pub(super) struct PrebuiltArgs {
     #[arg(long, env = "KPKG_COMBINE", action = clap::ArgAction::SetTrue)]
     pub(super) combine: bool,
     /// Packages of debug information too
-    #[arg(long, env = "KPKG_DEBUG", action = clap::ArgAction::SetTrue)]
+    #[arg(long, hide_short_help = true, env = "KPKG_DEBUG", action = clap::ArgAction::SetTrue)]
     pub(super) debug: bool,
     /// Build and package for the other kernels when one fails
     #[arg(long, env = "KPKG_KEEP_GOING", action = clap::ArgAction::SetTrue)]
     pub(super) keep_going: bool,
     /// Build the driver with all rights of the user who runs kpkg, instead of in a sandbox
-    #[arg(long, env = "KPKG_NO_SANDBOX", action = clap::ArgAction::SetTrue)]
+    #[arg(long, hide_short_help = true, env = "KPKG_NO_SANDBOX", action = clap::ArgAction::SetTrue)]
     pub(super) no_sandbox: bool,
     /// What builds may use.
     #[command(flatten)]
@@ -105,7 +108,7 @@ impl BuildArgs {
                 |name: &String| format::formats().any(|format| format.is_source && format.name == *name);
             options.formats.retain(|name| !source(name) || self.package.format.contains(name));
         }
-        options.request.distribution.clone_from(&self.distribution);
+        options.request.distribution.clone_from(&self.source.distribution);
         if self.prebuilt.combine {
             options.request.grouping = Grouping::All;
         }
@@ -118,29 +121,26 @@ impl BuildArgs {
         }
         options
     }
-
-    /// The least that is worth telling.
-    fn least(&self) -> Severity {
-        if self.verbose { Severity::Note } else { Severity::Warning }
-    }
 }
 
 pub(super) fn run(args: &BuildArgs, session: &Session) -> Ended {
     let options = options(args, session)?;
+    let idle = idle(args, &options, session)?;
     let input = setup::open(&args.package, session)?;
-    let progress = CompileProgress::new(session, "Compiling", args.quiet);
+    let progress = CompileProgress::new(session, "Compiling", args.manner.quiet);
     let drivers = build::prepare(&input, &options, &|event| progress.tell(event));
     progress.end();
     let drivers = drivers?;
     if args.check_build && !builds(&drivers, &input, options, args, session)? {
         return Ok(1);
     }
-    let least = args.least();
+    let least = args.manner.least(Severity::Warning);
+    session.tell(&idle, least);
     let (mut lines, mut code, mut packaged) = (String::new(), 0, 0);
     for prepared in &drivers {
         session.tell(&prepared.diagnostics, least);
         packaged += prepared.packages.len();
-        if args.quiet && !session.json {
+        if args.manner.quiet && !session.json {
             session.say(&text::failures_text(&prepared.kernels));
         }
         if let Some(failure) = prepared.failure() {
@@ -180,8 +180,8 @@ pub(super) fn run(args: &BuildArgs, session: &Session) -> Ended {
 
 fn options(args: &BuildArgs, session: &Session) -> Result<build::Options> {
     let mut options = setup::options(args.options(), args.templates.as_deref(), session)?;
-    options.request.made_on = args.buildinfo.then(|| session::ARCH.to_owned());
-    options.signer = match (&args.sign, &args.sign_command) {
+    options.request.made_on = args.source.buildinfo.then(|| session::ARCH.to_owned());
+    options.signer = match (&args.source.sign, &args.source.sign_command) {
         (Some(key), _) => Some(sign::with_key(key)),
         (None, Some(command)) => Some(sign::with_command(command)),
         (None, None) => None,
@@ -192,6 +192,31 @@ fn options(args: &BuildArgs, session: &Session) -> Result<build::Options> {
     }
     options.prebuilt = prebuilt(args)?;
     Ok(options)
+}
+
+/// What was asked for and has nothing to do in this run: an error, or notes about the environment.
+fn idle(args: &BuildArgs, options: &build::Options, session: &Session) -> Result<Vec<Diagnostic>> {
+    let mut notes = Vec::new();
+    let mut idle = |names: &[&str], why, hint| -> Result<()> {
+        notes.extend(session.given.idle(names, why, hint)?);
+        Ok(())
+    };
+    let uploaded = |name: &String| format::formats().any(|format| format.is_uploaded && format.name == *name);
+    if !options.formats.iter().any(uploaded) {
+        let names = ["sign", "sign_command", "buildinfo", "distribution"];
+        idle(&names, "none of the formats is uploaded to an archive", "add `--format dsc`, or leave it out")?;
+    }
+    if options.prebuilt.is_none() {
+        let names = ["combine", "debug", "keep_going", "no_sandbox"];
+        idle(&names, "no modules are compiled to be packaged", "add `--prebuilt`, or leave it out")?;
+        if !args.check_build {
+            let names =
+                ["jobs", "timeout", "arch", "processors", "online_processors", "os_release", "dkms_version"];
+            let hint = "add `--prebuilt` or `--check-build`, or leave it out";
+            idle(&names, "nothing is built, and dkms.conf is packaged for every machine", hint)?;
+        }
+    }
+    Ok(notes)
 }
 
 /// What is compiled, where modules are asked for.
@@ -228,10 +253,10 @@ fn builds(
     let has_failed = findings.iter().any(|finding| finding.severity == Severity::Error);
     if session.json {
         let _unheard = trials.iter().flat_map(json::trial).try_for_each(|event| session.event(event));
-    } else if !args.quiet {
+    } else if !args.manner.quiet {
         session.say(&text::trials_text(&trials));
     }
-    let least = args.least();
+    let least = args.manner.least(Severity::Warning);
     if has_failed {
         for prepared in drivers {
             session.tell(&prepared.diagnostics, least);
@@ -247,7 +272,7 @@ fn builds(
 /// Builds the source of packages that are not written yet.
 fn try_source(drivers: &[Prepared], args: &BuildArgs, session: &Session) -> Result<Vec<Trial>> {
     let options = setup::trial(args.machine.options(), &args.prebuilt.compile, session)?;
-    let progress = CompileProgress::new(session, "Building", args.quiet);
+    let progress = CompileProgress::new(session, "Building", args.manner.quiet);
     let trials = trial::run(&trial::planned(drivers, &options)?, &options, &|event| progress.tell(event));
     progress.end();
     trials
@@ -255,7 +280,7 @@ fn try_source(drivers: &[Prepared], args: &BuildArgs, session: &Session) -> Resu
 
 /// Writes the packages of a driver, with progress on a terminal and a summary at the end.
 fn write(prepared: &Prepared, args: &BuildArgs, session: &Session) -> Result<Vec<Artifact>> {
-    let is_silent = args.quiet || session.json;
+    let is_silent = args.manner.quiet || session.json;
     let progress = session.is_terminal() && !is_silent;
     let artifacts = prepared.write(&mut |job| {
         if progress {

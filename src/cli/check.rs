@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::arguments::{CompileArgs, MachineArgs, When};
+use super::arguments::{CompileArgs, MachineArgs, Manner};
 use super::progress::CompileProgress;
 use super::session::{self, Ended, Session};
 use super::{json, setup, text};
@@ -44,15 +44,9 @@ pub(super) struct CheckArgs {
     /// What counts as an error too
     #[arg(long, value_name = "WHAT", env = "KPKG_DENY")]
     pub(super) deny: Option<Deny>,
-    /// Also notes
-    #[arg(short, long, env = "KPKG_VERBOSE", action = clap::ArgAction::SetTrue)]
-    pub(super) verbose: bool,
-    /// JSON lines
-    #[arg(long, env = "KPKG_JSON", action = clap::ArgAction::SetTrue)]
-    pub(super) json: bool,
-    /// Colours in messages
-    #[arg(long, value_name = "WHEN", default_value = "auto", env = "KPKG_COLOR")]
-    pub(super) color: When,
+    /// How the run speaks.
+    #[command(flatten)]
+    pub(super) manner: Manner,
     /// What builds may use.
     #[command(flatten)]
     pub(super) compile: CompileArgs,
@@ -83,11 +77,29 @@ impl CheckArgs {
 
 pub(super) fn run(args: &CheckArgs, session: &Session) -> Ended {
     let options = setup::options(args.options(), None, session)?;
+    let idle = if args.build {
+        Vec::new()
+    } else {
+        let names =
+            ["jobs", "timeout", "arch", "processors", "online_processors", "os_release", "dkms_version"];
+        session.given.idle(&names, "nothing is built", "add `--build`, or leave it out")?
+    };
     let trial = trial_options(args, session)?;
-    let (mut findings, mut trials, mut trouble) = (Vec::new(), Vec::new(), None);
+    // of each path, and what is of none
+    let mut checked = vec![(None, idle)];
+    let (mut trials, mut trouble, mut code) = (Vec::new(), None, 0);
     for path in &args.paths {
         let revision = args.revision.as_deref();
-        findings.extend(check::check(path, revision, &session::scratch(), &options)?);
+        match check::check(path, revision, &session::scratch(), &options) {
+            Ok(found) => checked.push((Some(path), found)),
+            // of several each is told
+            Err(error) if args.paths.len() > 1 && error.kind() != Kind::Interrupted => {
+                session.tell_error(&error);
+                code = code.max(session::exit_code(error.kind()));
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        }
         let Some(trial) = &trial else { continue };
         let progress = CompileProgress::new(session, "Building", false);
         let built = check::build_source(path, revision, &options, trial, &|event| progress.tell(event));
@@ -102,22 +114,33 @@ pub(super) fn run(args: &CheckArgs, session: &Session) -> Ended {
         }
     }
     for trial in &mut trials {
-        findings.append(&mut trial.findings);
+        checked.push((None, std::mem::take(&mut trial.findings)));
         trouble = trouble.or(trial.lacking.take());
     }
+    let mut findings: Vec<_> = checked.iter().flat_map(|(_, findings)| findings.iter().cloned()).collect();
     let fixed = if args.fix { check::fix(&findings)?.into_iter().cloned().collect() } else { Vec::new() };
     findings.retain(|finding| !fixed.contains(finding));
-    let least = if args.verbose { Severity::Note } else { Severity::Warning };
-    let shown: Vec<_> = findings.iter().filter(|finding| finding.severity >= least).cloned().collect();
+    let least = args.manner.least(Severity::Warning);
+    let is_shown = |finding: &Diagnostic| finding.severity >= least && !fixed.contains(finding);
+    let shown = |findings: &[Diagnostic]| -> Vec<_> {
+        findings.iter().filter(|finding| is_shown(finding)).cloned().collect()
+    };
     if session.json {
-        let events = trials.iter().flat_map(json::trial).chain(shown.iter().map(json::finding));
+        let found = shown(&findings);
+        let events = trials.iter().flat_map(json::trial).chain(found.iter().map(json::finding));
         events.into_iter().try_for_each(|event| session.event(event))?;
     } else {
-        // standard output is what decides about colours here
-        let found = text::findings(&shown, session.colored_output());
-        session.print_text(&(text::trials_text(&trials) + &found))?;
+        let mut text = text::trials_text(&trials);
+        for (path, findings) in &checked {
+            let found = shown(findings);
+            if let Some(path) = path.filter(|_| args.paths.len() > 1 && !found.is_empty()) {
+                text.push_str(&format!("{}:\n", path.display()));
+            }
+            // standard output is what decides about colours here
+            text.push_str(&text::findings(&found, session.colored_output()));
+        }
+        session.print_text(&text)?;
     }
-    let mut code = 0;
     if let Some(error) = &trouble {
         session.tell_error(error);
         code = session::exit_code(error.kind());

@@ -3,6 +3,7 @@
 use clap::{Args, CommandFactory};
 
 use super::Cli;
+use super::arguments::Manner;
 use super::session::{Ended, Session};
 
 /// The arguments of `completions`.
@@ -10,6 +11,9 @@ use super::session::{Ended, Session};
 pub(super) struct CompletionsArgs {
     /// The shell
     shell: clap_complete::Shell,
+    /// How the run speaks.
+    #[command(flatten)]
+    pub(super) manner: Manner,
 }
 
 pub(super) fn run(args: &CompletionsArgs, session: &Session) -> Ended {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::arguments::When;
+use super::arguments::Manner;
 use super::session::{Ended, Session};
 use super::{json, text};
 use crate::base::error::Error;
@@ -23,12 +23,9 @@ pub(super) struct DiffArgs {
     /// Another one
     #[arg(value_name = "NEW")]
     pub(super) new: PathBuf,
-    /// JSON lines
-    #[arg(long, env = "KPKG_JSON", action = clap::ArgAction::SetTrue)]
-    pub(super) json: bool,
-    /// Colours in messages
-    #[arg(long, value_name = "WHEN", default_value = "auto", env = "KPKG_COLOR")]
-    pub(super) color: When,
+    /// How the run speaks.
+    #[command(flatten)]
+    pub(super) manner: Manner,
 }
 
 /// As diff(1) does, 1 means that there is a difference, and 2 trouble of any kind.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::arguments::When;
+use super::arguments::Manner;
 use super::json;
 use super::session::{self, Ended, Session};
 use crate::base::diagnostic::Severity;
@@ -29,12 +29,9 @@ pub(super) struct InitArgs {
     /// Print the first of the files that would be written, write nothing
     #[arg(long, env = "KPKG_DRY_RUN", action = clap::ArgAction::SetTrue)]
     pub(super) dry_run: bool,
-    /// JSON lines
-    #[arg(long, env = "KPKG_JSON", action = clap::ArgAction::SetTrue)]
-    pub(super) json: bool,
-    /// Colours in messages
-    #[arg(long, value_name = "WHEN", default_value = "auto", env = "KPKG_COLOR")]
-    pub(super) color: When,
+    /// How the run speaks.
+    #[command(flatten)]
+    pub(super) manner: Manner,
 }
 
 pub(super) fn run(args: &InitArgs, session: &Session) -> Ended {
@@ -53,7 +50,7 @@ pub(super) fn run(args: &InitArgs, session: &Session) -> Ended {
     if findings.iter().any(|finding| finding.severity == Severity::Error) {
         return Err(Error::diagnostics(findings).into());
     }
-    session.tell(&findings, Severity::Note);
+    session.tell(&findings, args.manner.least(Severity::Note));
     if !args.dry_run {
         build::write_new(&files)?;
     }

@@ -17,6 +17,7 @@ use crate::inspect::diff;
 use crate::kernel::headers;
 use crate::kernel::ko;
 use crate::package;
+use crate::plan::profile::Target;
 
 fn path(path: &Path) -> String {
     path.to_string_lossy().into_owned()
@@ -81,6 +82,17 @@ pub(super) fn artifact(artifact: &Artifact) -> Event {
 /// How compiling went for a kernel.
 pub(super) fn kernel(driver: &str, found: &build::ForKernel) -> Event {
     Event::Kernel(result(driver, &found.kernel, &found.outcome, events::Outcome::Packaged))
+}
+
+/// What packages can be made for.
+pub(super) fn target(target: &Target) -> Event {
+    Event::Target(events::Target {
+        name: target.name.clone(),
+        aliases: target.aliases.clone(),
+        title: target.title.clone(),
+        family: target.family.clone(),
+        dkms: target.dkms.clone(),
+    })
 }
 
 fn result(

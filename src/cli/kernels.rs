@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+use super::arguments::Manner;
 use super::session::{self, Ended, Session};
 use super::{json, text};
 use crate::base::error::Result;
@@ -15,9 +16,9 @@ pub(super) struct KernelsArgs {
     /// What to do
     #[command(subcommand)]
     pub(super) action: KernelsAction,
-    /// JSON lines
-    #[arg(long, global = true, env = "KPKG_JSON", action = clap::ArgAction::SetTrue)]
-    pub(super) json: bool,
+    /// How the run speaks.
+    #[command(flatten)]
+    pub(super) manner: Manner,
 }
 
 /// What to do about kernels.

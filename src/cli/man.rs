@@ -3,6 +3,7 @@
 use clap::{Args, CommandFactory};
 
 use super::Cli;
+use super::arguments::Manner;
 use super::session::{Ended, Session};
 use crate::base::error::Error;
 
@@ -11,6 +12,9 @@ use crate::base::error::Error;
 pub(super) struct ManArgs {
     /// The command it is about; without it, kpkg itself
     command: Option<String>,
+    /// How the run speaks.
+    #[command(flatten)]
+    pub(super) manner: Manner,
 }
 
 pub(super) fn run(args: &ManArgs, session: &Session) -> Ended {

@@ -8,18 +8,22 @@
     reason = "this is the place for it; streams belong to the run"
 )]
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::arguments::When;
+use super::arguments::{Manner, When};
+use super::given::Given;
 use super::{json, text};
 use crate::base::diagnostic::{Diagnostic, Severity};
 use crate::base::error::{Error, Kind, Result};
+use crate::base::temporary;
 use crate::events::{Event, Line};
 use crate::kernel::machine::{self, Machine};
 use crate::output::Stop;
@@ -47,19 +51,38 @@ pub(super) struct Session {
     pub stop: Stop,
     /// Whether programs read standard output.
     pub json: bool,
-    color: When,
+    /// The arguments, and where they come from.
+    pub given: Given,
+    manner: Manner,
     signal: Arc<AtomicUsize>,
 }
 
 impl Session {
-    pub(super) fn new(json: bool, color: When) -> Self {
-        Self { stop: Stop::default(), json, color, signal: Arc::new(AtomicUsize::new(0)) }
+    pub(super) fn new(manner: Manner, given: Given) -> Self {
+        Self {
+            stop: Stop::default(),
+            json: manner.json,
+            given,
+            manner,
+            signal: Arc::new(AtomicUsize::new(0)),
+        }
     }
 
-    /// Listens to signals: the first one asks to stop, so that nothing half-written stays; a second one ends the process at once.
+    /// Listens to signals: the first one asks to stop, so that nothing half-written stays, and ends what has not stopped soon; a second one
+    /// ends the process at once.
     pub(super) fn listen(&self) -> Result<(), End> {
         let register = || {
+            let (mut heard, hears) = UnixStream::pair()?;
+            let (json, signalled) = (self.json, Arc::clone(&self.signal));
+            std::thread::Builder::new().stack_size(64 << 10).spawn(move || {
+                if heard.read_exact(&mut [0]).is_ok() {
+                    std::thread::sleep(PATIENCE);
+                    temporary::remove_all();
+                    std::process::exit(i32::from(interrupted(json, &signalled)));
+                }
+            })?;
             for signal in [SIGINT, SIGTERM] {
+                signal_hook::low_level::pipe::register(signal, hears.try_clone()?)?;
                 let number = usize::try_from(signal).unwrap_or_default();
                 signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, self.stop.flag())?;
                 signal_hook::flag::register_usize(signal, Arc::clone(&self.signal), number)?;
@@ -75,13 +98,7 @@ impl Session {
         match ended {
             Ok(code) => ExitCode::from(code),
             Err(End::Unheard) => ExitCode::from(128 + 13),
-            Err(End::Error(_)) if self.stop.is_set() => {
-                let signal = u8::try_from(self.signal.load(Ordering::Relaxed)).unwrap_or(2);
-                if self.json {
-                    let _unheard = self.event(json::interrupted(signal));
-                }
-                ExitCode::from(128 + signal)
-            }
+            Err(End::Error(_)) if self.stop.is_set() => ExitCode::from(interrupted(self.json, &self.signal)),
             Err(End::Error(error)) => {
                 self.tell_error(&error);
                 ExitCode::from(exit_code(error.kind()))
@@ -157,12 +174,24 @@ impl Session {
     }
 
     fn colored_on(&self, is_terminal: bool) -> bool {
-        match self.color {
+        match self.manner.color {
             When::Always => true,
             When::Never => false,
             When::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none(),
         }
     }
+}
+
+/// How long what was asked to stop may take for it: a codec that has a large block in hand looks at nothing else meanwhile.
+const PATIENCE: Duration = Duration::from_millis(600);
+
+/// The last event of a run that a signal ended, and its exit code.
+fn interrupted(is_for_programs: bool, signal: &AtomicUsize) -> u8 {
+    let signal = u8::try_from(signal.load(Ordering::Relaxed)).unwrap_or(2);
+    if is_for_programs {
+        let _unheard = io::stdout().write_all(Line::text(json::interrupted(signal)).as_bytes());
+    }
+    128 + signal
 }
 
 /// Arguments that are none, or a question for help: clap's words, unless programs read the answer.
@@ -173,7 +202,7 @@ pub(super) fn refuse(error: &clap::Error) -> ExitCode {
     }
     let said = error.render().to_string();
     let said = said.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-    let session = Session::new(true, When::Never);
+    let session = Session::new(Manner::PROGRAMS, Given::default());
     session.end(Err(Error::usage(said).hint("`kpkg --help` lists the arguments").into()))
 }
 

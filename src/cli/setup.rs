@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::arguments::{CompileArgs, PackageArgs};
 use super::session::{self, Session};
-use crate::base::error::Result;
+use super::words;
+use crate::base::error::{Error, Result};
 use crate::build::{self, trial};
 use crate::input::Input;
 use crate::kernel;
@@ -29,7 +30,18 @@ pub(super) fn options(
 
 /// The driver's folder, archive or commit.
 pub(super) fn open(args: &PackageArgs, session: &Session) -> Result<Input> {
-    Input::open(args.folder(), args.revision.as_deref(), &session::scratch(), &session.stop)
+    let given = args.folder();
+    let folder = if args.conf_as_folder().is_some() {
+        given.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    } else {
+        given
+    };
+    let word = given.to_str().filter(|name| !given.exists() && !name.contains('/'));
+    if let Some(verb) = word.and_then(words::nearest_verb) {
+        let hint = format!("did you mean `kpkg {verb}`? As an argument it is the folder of a driver");
+        return Err(Error::usage("there is no folder").at(given).hint(hint));
+    }
+    Input::open(folder, args.revision.as_deref(), &session::scratch(), &session.stop)
 }
 
 /// How modules are compiled.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::arguments::{MachineArgs, PackageArgs};
+use super::arguments::{MachineArgs, Manner, PackageArgs};
 use super::session::{self, Ended, Session};
 use super::{json, setup, text};
 use crate::base::diagnostic::Severity;
@@ -16,29 +16,31 @@ use crate::kernel::machine::{self, Machine};
 
 /// The arguments of `show`.
 #[derive(Debug, Args)]
-#[allow(clippy::option_option, reason = "a flag with a value that may be left out")]
 pub(super) struct ShowArgs {
     /// What the packages are made of.
     #[command(flatten)]
     pub(super) package: PackageArgs,
-    /// The machines that dkms.conf is read for.
-    #[command(flatten)]
-    pub(super) machine: MachineArgs,
     /// Who reads dkms.conf: kpkg itself, which runs nothing, or the real bash in a sandbox, for each --kernel
     #[arg(long, value_name = "SHELL", default_value = "own", env = "KPKG_CONF_SHELL")]
     pub(super) conf_shell: Shell,
-    /// Driver and plan as JSON; with --dkms-conf and no DIR, the directives as dkms sees them
-    #[arg(long, group = "what")]
-    pub(super) json: bool,
     /// The maintainer scripts of every package
-    #[arg(long, group = "what")]
+    #[arg(long, env = "KPKG_SCRIPTS", action = clap::ArgAction::SetTrue)]
     pub(super) scripts: bool,
     /// The files of every package, and what of the tree is left out and why
-    #[arg(long, group = "what")]
+    #[arg(long, conflicts_with = "scripts", env = "KPKG_FILES", action = clap::ArgAction::SetTrue)]
     pub(super) files: bool,
-    /// List the templates; with a folder, those that its templates replace too
-    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, env = "KPKG_TEMPLATES")]
-    pub(super) templates: Option<Option<PathBuf>>,
+    /// List the templates, and what replaces them
+    #[arg(long, conflicts_with_all = ["scripts", "files"], env = "KPKG_LIST_TEMPLATES", action = clap::ArgAction::SetTrue)]
+    pub(super) list_templates: bool,
+    /// A folder whose templates replace the built-in ones of the same name
+    #[arg(long, value_name = "DIR", hide_short_help = true, env = "KPKG_TEMPLATES")]
+    pub(super) templates: Option<PathBuf>,
+    /// The machines that dkms.conf is read for.
+    #[command(flatten)]
+    pub(super) machine: MachineArgs,
+    /// How the run speaks.
+    #[command(flatten)]
+    pub(super) manner: Manner,
 }
 
 /// Who reads dkms.conf.
@@ -69,15 +71,19 @@ pub(super) fn run(args: &ShowArgs, session: &Session) -> Ended {
         if session.json {
             session.event(json::modules(&file))?;
         } else {
-            session.print_text(&text::modules_text(&file))?;
+            let text = match &file.package {
+                Some(package) if args.scripts => text::package_scripts_text(package),
+                Some(package) if args.files => text::package_files_text(package),
+                _ => text::modules_text(&file),
+            };
+            session.print_text(&text)?;
         }
         return Ok(0);
     }
-    let templates = args.templates.as_ref().and_then(Option::as_deref);
     let options = build::Options {
         machines: machines(args)?,
         conf_shell: args.conf_shell.conf_shell(),
-        ..setup::options(args.package.options(), templates, session)?
+        ..setup::options(args.package.options(), args.templates.as_deref(), session)?
     };
     let input = setup::open(&args.package, session)?;
     let prepared = build::prepare(&input, &options, &|_| ())?;
@@ -88,12 +94,12 @@ pub(super) fn run(args: &ShowArgs, session: &Session) -> Ended {
     }
     let mut shown = String::new();
     for prepared in &prepared {
-        session.tell(&prepared.diagnostics, Severity::Note);
+        session.tell(&prepared.diagnostics, args.manner.least(Severity::Note));
         shown.push_str(&if args.scripts {
             text::scripts_text(prepared)
         } else if args.files {
             text::files_text(prepared)
-        } else if args.templates.is_some() {
+        } else if args.list_templates {
             text::templates_text(prepared)
         } else {
             text::plan_text(prepared)

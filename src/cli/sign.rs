@@ -2,14 +2,13 @@
 
 #![allow(clippy::disallowed_methods, reason = "it runs the programs that sign")]
 
-use std::fs::Permissions;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use crate::base::error::{Error, Result};
+use crate::base::temporary::TemporaryFolder;
 use crate::output::Signer;
 
 /// What a cleartext signature begins with (RFC 9580, 7).
@@ -51,14 +50,11 @@ fn gpg(home: Option<&Path>) -> Command {
 }
 
 /// A folder of gpg's that holds nothing but the key of a file, and goes with it.
-struct Home(tempfile::TempDir);
+struct Home(TemporaryFolder);
 
 impl Home {
     fn with(file: &Path) -> Result<Self> {
-        let home = tempfile::Builder::new()
-            .prefix("kpkg-gpg-")
-            .permissions(Permissions::from_mode(0o700))
-            .tempdir()
+        let home = TemporaryFolder::new(&std::env::temp_dir())
             .map_err(|error| Error::io("cannot make a folder for the key in", std::env::temp_dir(), error))?;
         let home = Self(home);
         let mut command = gpg(Some(home.0.path()));

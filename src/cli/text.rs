@@ -10,12 +10,14 @@ use crate::build::{self, Artifact, Prepared};
 use crate::compile::Outcome;
 use crate::dkms::{Evaluation, Value as Directive, Verdict};
 use crate::driver::{ForKernel, Origin};
+use crate::format::{ReadFile, ReadPackage, ReadScript};
 use crate::input::source::LeftOut;
 use crate::inspect::ModuleFile;
 use crate::inspect::diff::{Difference, Section};
 use crate::kernel::headers::HeaderPackage;
 use crate::kernel::ko::{KernelModule, Symbol};
 use crate::package::{Content, Entry, EntryKind, Package, Payload};
+use crate::plan::profile::Target;
 
 /// `5.2 KiB`, `17 B`.
 pub(super) fn size(bytes: u64) -> String {
@@ -508,6 +510,37 @@ pub(super) fn scripts_text(prepared: &Prepared) -> String {
         }
     }
     text
+}
+
+/// What packages can be made for: a line each.
+pub(super) fn targets_text(targets: &[Target]) -> String {
+    let line = |target: &Target| {
+        let names = [std::slice::from_ref(&target.name), &target.aliases].concat().join(", ");
+        let dkms = target.dkms.as_ref().map(|version| format!(", dkms {version}")).unwrap_or_default();
+        format!("{names:<24} {:<4} {}{dkms}\n", target.family, target.title)
+    };
+    targets.iter().map(line).collect()
+}
+
+/// The scripts of a finished package.
+pub(super) fn package_scripts_text(package: &ReadPackage) -> String {
+    let script = |script: &ReadScript| {
+        format!("# ---- {}: {}\n{}\n", package.name, script.name, script.text.trim_end())
+    };
+    package.scripts.iter().map(script).collect()
+}
+
+/// The files of a finished package.
+pub(super) fn package_files_text(package: &ReadPackage) -> String {
+    let line = |file: &ReadFile| {
+        let (size, suffix) = match &file.kind {
+            EntryKind::Directory => (0, "/".to_owned()),
+            EntryKind::Symlink { target } => (target.len() as u64, format!(" -> {target}")),
+            EntryKind::File { content, .. } => (content.size(), String::new()),
+        };
+        format!("{:04o} {size:>9} {}{suffix}\n", file.mode, file.path)
+    };
+    package.files.iter().map(line).collect()
 }
 
 /// The files of every package, and what of the tree is left out and why.

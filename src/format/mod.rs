@@ -23,6 +23,8 @@ pub struct Format {
     pub name: &'static str,
     /// Whether its packages are built by others first.
     pub is_source: bool,
+    /// Whether it is made to be uploaded to an archive: signed, for a release, and with a description of what made it.
+    pub is_uploaded: bool,
     /// What it is, for who has to ask for it by name; nothing: it belongs to all that a user may ask for at once.
     pub special: Option<&'static str>,
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::base::temporary;
 use crate::output::Written;
 use crate::package::{Content, Entry, EntryKind, Package};
 
@@ -81,7 +82,7 @@ impl Finished {
             && fs::create_dir_all(&self.folder).is_ok()
         {
             // whole or not at all, so that a later run reads no half of it
-            let _ignored = tempfile::NamedTempFile::new_in(&self.folder)
+            let _ignored = temporary::file(&self.folder)
                 .and_then(|file| fs::write(file.path(), text).map(|()| file))
                 .map(|file| file.persist(path));
         }

@@ -32,6 +32,9 @@ pub struct Target {
     /// As the user may write it: `debian-12`, or a profile without a release.
     #[serde(skip)]
     pub name: String,
+    /// Other names that the user may write, such as the release's codename.
+    #[serde(skip)]
+    pub aliases: Vec<String>,
     /// For people.
     pub title: String,
     /// The kind of packages it takes, by the format that is installed.
@@ -416,7 +419,8 @@ impl<'a> Profiles<'a> {
 
     fn unknown(&self, name: &str) -> Error {
         let names = self.names();
-        let nearest = names.iter().min_by_key(|known| strsim::damerau_levenshtein(known, name));
+        let aliases = self.layers.iter().flat_map(|layer| &layer.aliases);
+        let nearest = names.iter().chain(aliases).min_by_key(|known| strsim::damerau_levenshtein(known, name));
         let hint =
             nearest.map(|nearest| format!("did you mean `{nearest}`? all targets: {}", names.join(", ")));
         Error::usage(format!("there is no target `{name}`")).hint(hint.unwrap_or_default())
@@ -434,6 +438,7 @@ impl<'a> Profiles<'a> {
             target.title = format!("{} {release}", target.title);
         }
         target.dkms.clone_from(&layer.dkms);
+        target.aliases.clone_from(&layer.aliases);
         Ok(target)
     }
 

@@ -15,7 +15,7 @@ use handlebars::{
 };
 use serde::Serialize;
 
-use crate::base::error::{Error, Result};
+use crate::base::error::{self, Error, Result};
 
 /// The templates that are built in: name (path below `templates/` without `.hbs`), text.
 const TEMPLATES: &[(&str, &str)] = &[
@@ -104,7 +104,7 @@ impl std::fmt::Debug for Templates {
 impl Templates {
     /// The built-in templates; `overrides` are the user's: name, path, text.
     ///
-    /// An override that does not parse is an error with its place; a name that replaces nothing may still be a partial.
+    /// An override that does not parse is an error with its place, and so is one that replaces nothing and is no partial of another.
     pub fn new(overrides: &[(String, PathBuf, String)]) -> Result<Self> {
         let own = |(name, text): &(&str, &'static str)| {
             ((*name).to_owned(), Text { text: Cow::Borrowed(text), path: None })
@@ -115,7 +115,15 @@ impl Templates {
         let texts = TEMPLATES.iter().map(own).chain(overrides.iter().map(users)).collect();
         let parsed = Parsed { shell: registry(shell_word), text: registry(plain_text) };
         let templates = Self { texts, parsed: RefCell::new(parsed) };
-        for (name, ..) in overrides {
+        for (name, path, _) in overrides {
+            let is_known = TEMPLATES.iter().any(|(known, _)| known == name);
+            let is_partial = overrides.iter().any(|(_, _, text)| names_partial(text, name));
+            if !is_known && !is_partial {
+                let known: Vec<_> = TEMPLATES.iter().map(|(known, _)| *known).collect();
+                let near = error::nearest(name, &known).map(|name| format!("did you mean `{name}`? "));
+                let hint = format!("{}`kpkg show --list-templates` lists them", near.unwrap_or_default());
+                return Err(Error::usage(format!("there is no template `{name}`:")).at(path).hint(hint));
+            }
             templates.parse(name)?;
         }
         Ok(templates)
@@ -175,9 +183,15 @@ impl Templates {
                 "the template `{place}{line}{column}` cannot be rendered: {}",
                 error.reason()
             ))
-            .hint("`kpkg show --templates` lists the templates; their values are those of `kpkg show --json`")
+            .hint("`kpkg show --list-templates` lists the templates; their values are those of `kpkg show --json`")
         })
     }
+}
+
+/// Whether a text takes the partial of that name in.
+fn names_partial(text: &str, name: &str) -> bool {
+    let words = text.split(|next: char| next.is_whitespace() || "{}~#>".contains(next));
+    text.contains('>') && words.into_iter().any(|word| word == name)
 }
 
 fn is_text(name: &str) -> bool {

@@ -218,7 +218,8 @@ fn the_packagers_own_scripts_stand_around_ours() {
 fn a_template_of_the_same_name_replaces_ours() {
     let tree = Tree::toy();
     tree.file("mine/deb/dkms/postrm.hbs", "#!/bin/sh\n# {{driver.name}}\n");
-    let list = String::from_utf8(tree.kpkg(&["show", "--templates=mine"]).stdout).unwrap();
+    let list =
+        String::from_utf8(tree.kpkg(&["show", "--list-templates", "--templates=mine"]).stdout).unwrap();
     assert!(
         list.contains("deb/dkms/postrm.hbs  (mine/deb/dkms/postrm.hbs)")
             && list.contains("deb/dkms/prerm.hbs  (built in)")

@@ -142,6 +142,9 @@ fn every_verb_has_events() {
     assert!(matches!(found.as_slice(), [Event::Explanation(told)] if told.code == "K0203"), "{found:?}");
     let (found, _) = events(&tree, &["kernels", "list", "--json"]);
     assert!(found.iter().all(|event| matches!(event, Event::InstalledKernel(_))), "{found:?}");
+    let (found, _) = events(&tree, &["--json", "targets"]);
+    let bookworm = |event: &Event| matches!(event, Event::Target(target) if target.name == "debian-12" && target.aliases == ["bookworm"]);
+    assert!(found.iter().any(bookworm) && found.len() > 10, "{found:?}");
     let bare = Tree::empty();
     bare.file("Makefile", "obj-m := toy.o\n");
     bare.file("toy.c", "MODULE_VERSION(\"1.0\");\n");

@@ -38,3 +38,4 @@ mod strict;
 mod tidy;
 mod trees;
 mod trial;
+mod usage;

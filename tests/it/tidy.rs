@@ -42,7 +42,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("use object::", &["kernel/ko"]),
     ("clap", &["cli"]),
     ("std::process", &["cli", "main", "sandbox"]),
-    ("std::env::", &["cli/session", "cli/sign"]),
+    ("std::env::", &["cli/session", "cli/sign", "cli/words"]),
     ("SystemTime::now", &[]),
     ("Instant::now", &[]),
     ("brush_parser", &["dkms/shell"]),

@@ -23,6 +23,7 @@ impl Family for Pacman {
         &[Format {
             name: "pacman",
             is_source: false,
+            is_uploaded: false,
             special: Some("source-only packages that pacman installs"),
         }]
     }

@@ -44,11 +44,12 @@ impl Family for Rpm {
 
     fn formats(&self) -> &'static [Format] {
         &[
-            Format { name: "rpm", is_source: false, special: None },
-            Format { name: "srpm", is_source: true, special: None },
+            Format { name: "rpm", is_source: false, is_uploaded: false, special: None },
+            Format { name: "srpm", is_source: true, is_uploaded: false, special: None },
             Format {
                 name: "kmod",
                 is_source: true,
+                is_uploaded: false,
                 special: Some("a source package of modules for kmodtool and akmods"),
             },
         ]

@@ -1,0 +1,135 @@
+//! The words of a command line before clap reads them: what may stand elsewhere is put where clap expects it.
+//!
+//! Must not know what an argument means.
+
+#![allow(clippy::disallowed_methods, reason = "arguments and environment are read here")]
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use clap::builder::{BoolishValueParser, Resettable};
+use clap::{ArgAction, Command, CommandFactory};
+
+use super::Cli;
+use crate::base::error::nearest;
+
+/// The program's command: a variable of the environment that is empty is none, and a flag's may be 1, 0, yes, no and the like.
+pub(super) fn command() -> Command {
+    // a short help fits a screen; the long one and the manual have the variables
+    let is_short = std::env::args_os().take_while(|word| word != "--").any(|word| word == "-h");
+    with_environment(Cli::command(), is_short)
+}
+
+fn with_environment(command: Command, is_short: bool) -> Command {
+    let names: Vec<String> = command.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+    let command = command.mut_args(|argument| {
+        let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+        let is_unset = argument.get_env().is_some_and(is_empty);
+        let argument = if is_unset { argument.env(Resettable::Reset) } else { argument };
+        let argument = argument.hide_env(is_short);
+        match argument.get_action() {
+            ArgAction::SetTrue => argument.value_parser(BoolishValueParser::new()),
+            _ => argument,
+        }
+    });
+    names
+        .into_iter()
+        .fold(command, |command, name| command.mut_subcommand(name, |verb| with_environment(verb, is_short)))
+}
+
+/// The verb that a word is nearly, where it is near.
+pub(super) fn nearest_verb(word: &str) -> Option<String> {
+    let verbs: Vec<String> =
+        Cli::command().get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+    nearest(word, &verbs).filter(|_| word.len() > 2)
+}
+
+/// The words of this run.
+pub(super) fn given() -> Vec<OsString> {
+    let verbs: Vec<String> =
+        Cli::command().get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+    arranged(std::env::args_os().collect(), &verbs)
+}
+
+/// How the run speaks, in short and long.
+const MANNER: [&str; 5] = ["-q", "--quiet", "-v", "--verbose", "--json"];
+
+/// Puts the verb first where only words about the manner stand before it, and repeats `--kernel-headers` before each package that a
+/// shell's pattern gave.
+fn arranged(words: Vec<OsString>, verbs: &[String]) -> Vec<OsString> {
+    let mut words = words.into_iter();
+    let mut arranged: Vec<OsString> = words.next().into_iter().collect();
+    let rest: Vec<OsString> = words.collect();
+    let mut at = 0;
+    while let Some(word) = rest.get(at).and_then(|word| word.to_str()) {
+        at += match word {
+            "--color" => 2,
+            word if MANNER.contains(&word)
+                || word.starts_with("--color=")
+                || word == "-qv"
+                || word == "-vq" =>
+            {
+                1
+            }
+            _ => break,
+        };
+    }
+    let is_verb = |word: &OsString| verbs.iter().any(|verb| word == verb.as_str());
+    let mut rest = rest;
+    if at > 0 && rest.get(at).is_some_and(is_verb) {
+        rest[..=at].rotate_right(1);
+    }
+    let mut is_list = false;
+    let mut rest = rest.into_iter();
+    while let Some(word) = rest.next() {
+        if word == "--" {
+            arranged.push(word);
+            arranged.extend(rest);
+            break;
+        }
+        let is_package = Path::new(&word).extension().is_some_and(|end| end == "deb" || end == "rpm");
+        if is_list && is_package {
+            arranged.push("--kernel-headers".into());
+        } else {
+            is_list = false;
+        }
+        let begins = word == "--kernel-headers" || word == "--headers";
+        arranged.push(word);
+        if begins && let Some(first) = rest.next() {
+            is_list = true;
+            arranged.push(first);
+        }
+    }
+    arranged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_stand_where_they_are_expected() {
+        let verbs = ["show".to_owned(), "check".to_owned()];
+        for (given, expected) in [
+            ("kpkg -q show x", "kpkg show -q x"),
+            ("kpkg --json --color never check", "kpkg check --json --color never"),
+            ("kpkg --color=never -v show", "kpkg show --color=never -v"),
+            ("kpkg -q x show", "kpkg -q x show"),
+            ("kpkg -f deb show", "kpkg -f deb show"),
+            ("kpkg show -q", "kpkg show -q"),
+            ("kpkg", "kpkg"),
+            (
+                "kpkg --kernel-headers a.deb b.deb c.rpm DIR d.deb",
+                "kpkg --kernel-headers a.deb --kernel-headers b.deb --kernel-headers c.rpm DIR d.deb",
+            ),
+            ("kpkg --kernel-headers folder a.deb", "kpkg --kernel-headers folder --kernel-headers a.deb"),
+            ("kpkg --headers a.deb -k x b.deb", "kpkg --headers a.deb -k x b.deb"),
+            ("kpkg --headers a.deb -- b.deb", "kpkg --headers a.deb -- b.deb"),
+        ] {
+            let words = given.split(' ').map(OsString::from).collect();
+            let arranged = arranged(words, &verbs);
+            let text: Vec<_> = arranged.iter().map(|word| word.to_str().unwrap()).collect();
+            assert_eq!(text.join(" "), expected);
+        }
+    }
+}

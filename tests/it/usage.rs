@@ -1,0 +1,194 @@
+//! A command line without surprises: what is asked for is done or refused, and who asks to stop is heard.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::support;
+use support::{Random, Tree};
+
+/// Exit code and standard error.
+fn said(tree: &Tree, words: &[&str]) -> (Option<i32>, String) {
+    let output = tree.kpkg(words);
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn nothing_asked_for_is_silently_not_done() {
+    let tree = Tree::toy();
+    tree.file("templates/deb/dkms/postints.hbs", "x");
+    for (words, expected) in [
+        (&["--sign", "someone", "-f", "rpm"][..], "`--sign` does nothing here"),
+        (&["--sign-command", "cat"], "`--sign-command` does nothing here"),
+        (&["--buildinfo", "-f", "deb"], "`--buildinfo` does nothing here"),
+        (&["--distribution", "noble"], "`--distribution` does nothing here"),
+        (&["--combine"], "`--combine` does nothing here"),
+        (&["--keep-going"], "`--keep-going` does nothing here"),
+        (&["--debug"], "`--debug` does nothing here"),
+        (&["--timeout", "5"], "`--timeout` does nothing here"),
+        (&["-j", "5"], "`--jobs` does nothing here"),
+        (&["--os-release", "/nope"], "`--os-release` does nothing here"),
+        (&["--templates", "templates"], "there is no template `deb/dkms/postints`"),
+        (&["check", "--timeout", "5"], "`--timeout` does nothing here"),
+    ] {
+        let (code, text) = said(&tree, words);
+        assert_eq!(code, Some(2), "{words:?}: {text}");
+        assert!(text.contains(expected), "{words:?}: {text}");
+        assert_eq!(tree.names("dist"), [""; 0], "{words:?}");
+    }
+    // from the environment it may be for another run
+    let mut command = tree.command(&["-v", "-f", "rpm"]);
+    let output = command.env("KPKG_SIGN", "someone").env("KPKG_COMBINE", "1").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("note[K0142]: KPKG_SIGN does nothing here"), "{text}");
+    assert!(text.contains("note[K0142]: KPKG_COMBINE does nothing here"), "{text}");
+    // off is off
+    let output = tree.command(&["-v", "-f", "rpm"]).env("KPKG_COMBINE", "0").output().unwrap();
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("K0142"));
+}
+
+/// What a run prints.
+fn printed(tree: &Tree, words: &[&str]) -> String {
+    let output = tree.kpkg(words);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+#[test]
+fn how_a_run_speaks_may_stand_before_the_verb_or_behind_it() {
+    let tree = Tree::toy();
+    for words in [
+        ["-q", "show", "-f", "deb"],
+        ["show", "-q", "-f", "deb"],
+        ["--json", "show", "-f", "deb"],
+        ["show", "-f", "deb", "--json"],
+        ["--color=never", "check", "-v", "."],
+        ["-v", "check", ".", "--json"],
+    ] {
+        let output = tree.kpkg(&words);
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(
+        printed(&tree, &["--json", "show", "-f", "deb"]),
+        printed(&tree, &["show", "-f", "deb", "--json"])
+    );
+}
+
+#[test]
+fn the_environment_says_yes_and_no_and_nothing() {
+    let tree = Tree::toy();
+    let runs = |name: &str, value: &str, words: &[&str]| {
+        let output = tree.command(words).env(name, value).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned(), output.stderr.is_empty())
+    };
+    for (value, is_quiet) in
+        [("1", true), ("yes", true), ("true", true), ("0", false), ("no", false), ("", false)]
+    {
+        let (code, _, silent) = runs("KPKG_QUIET", value, &["-f", "deb"]);
+        assert_eq!((code, silent), (Some(0), is_quiet), "{value}");
+    }
+    assert_eq!(runs("KPKG_QUIET", "perhaps", &["-f", "deb"]).0, Some(2));
+    for name in
+        ["KPKG_FORMAT", "KPKG_TARGET", "KPKG_COMPRESSION", "KPKG_SIGN", "KPKG_TEMPLATES", "KPKG_OUTPUT"]
+    {
+        assert_eq!(runs(name, "", &["-f", "deb", "--dry-run"]).0, Some(0), "{name} is empty");
+    }
+    assert_eq!(
+        runs("KPKG_SCRIPTS", "1", &["show", "-f", "deb"]).1,
+        printed(&tree, &["show", "-f", "deb", "--scripts"])
+    );
+    assert_eq!(
+        runs("KPKG_JSON", "1", &["show", "-f", "deb"]).1,
+        printed(&tree, &["show", "-f", "deb", "--json"])
+    );
+}
+
+#[test]
+fn what_was_nearly_meant_is_said() {
+    let tree = Tree::toy();
+    for (words, expected) in [
+        (&["buidl"][..], "did you mean `kpkg build`?"),
+        (&["chekc"], "did you mean `kpkg check`?"),
+        (&["--target", "bokworm"], "did you mean `bookworm`?"),
+    ] {
+        let (code, text) = said(&tree, words);
+        assert!(code == Some(2) && text.contains(expected), "{words:?}: {text}");
+    }
+    let list = printed(&tree, &["targets"]);
+    for line in ["debian-12, bookworm      deb  Debian 12, dkms 3.0.10", "ubuntu-24.04, noble"] {
+        assert!(list.contains(line), "{list}");
+    }
+    for (one, other) in [("bookworm", "debian-12"), ("noble", "ubuntu-24.04")] {
+        let plan = |target: &str| printed(&tree, &["show", "--target", target]);
+        assert_eq!(plan(one), plan(other));
+    }
+    let codes = printed(&tree, &["explain"]);
+    assert!(codes.lines().count() > 80 && codes.contains("K0203  "), "{codes}");
+    let short = printed(&tree, &["-h"]);
+    assert!(
+        short.lines().count() <= 60 && !short.contains("env:"),
+        "{} lines\n{short}",
+        short.lines().count()
+    );
+}
+
+#[test]
+fn a_dkms_conf_stands_for_its_folder_and_a_package_shows_what_it_holds() {
+    let tree = Tree::toy();
+    let all = printed(&tree, &["dkms.conf", "-q"]);
+    assert_eq!(all, "dist/toy-dkms_1.0-1_all.deb\ndist/toy-dkms-1.0-1.noarch.rpm\n");
+    assert_eq!(printed(&tree, &["show", "dkms.conf", "-f", "deb"]), printed(&tree, &["show", "-f", "deb"]));
+    for (package, script) in
+        [("dist/toy-dkms_1.0-1_all.deb", "postinst"), ("dist/toy-dkms-1.0-1.noarch.rpm", "%posttrans")]
+    {
+        let scripts = printed(&tree, &["show", package, "--scripts"]);
+        assert!(scripts.contains(&format!("# ---- toy-dkms: {script}\n")), "{package}");
+        let files = printed(&tree, &["show", package, "--files"]);
+        assert!(files.contains("/usr/src/toy-1.0/dkms.conf\n"), "{files}");
+    }
+}
+
+#[test]
+fn of_several_paths_each_is_checked() {
+    let tree = Tree::empty();
+    for name in ["one", "two"] {
+        tree.file(&format!("{name}/dkms.conf"), support::CONF)
+            .file(&format!("{name}/Makefile"), "obj-m := toy.o\n");
+    }
+    tree.file("two/postinst", "").file("one/toy.c", "").file("bad/dkms.conf", "PACKAGE_VERSION=1\n");
+    let output = tree.kpkg(&["check", "one", "nowhere", "bad", "two", "-v"]);
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(err.contains("no folder") && err.contains("nowhere"), "{err}");
+    assert!(out.contains("two:\n") && out.contains("bad:\n"), "{out}\n{err}");
+    assert_ne!(output.status.code(), Some(0));
+}
+
+#[test]
+fn who_asks_to_stop_is_heard_within_a_second() {
+    // one block of xz, in which nobody looks up for long
+    let mut random = Random(7);
+    let words: Vec<u8> =
+        (0..9_000_000_u32).flat_map(|_| [b"static"[random.below(6)], b"int  x"[random.below(6)]]).collect();
+    let tree = Tree::toy();
+    tree.file("large.h", words);
+    for (format, signal, code) in [("deb", "INT", 130), ("rpm", "TERM", 143)] {
+        let mut child = tree
+            .command(&["-f", format, "--compression", "xz:9"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(1500));
+        assert!(child.try_wait().unwrap().is_none(), "it takes longer");
+        let begin = Instant::now();
+        std::process::Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
+        let output = child.wait_with_output().unwrap();
+        // a second, and what a busy machine adds
+        assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+        eprintln!("{format}: {} ms", begin.elapsed().as_millis());
+        assert_eq!(output.status.code(), Some(code));
+        assert_eq!(tree.names("dist"), [""; 0]);
+        assert!(output.stdout.is_empty());
+    }
+}
