@@ -72,7 +72,7 @@ enum Command {
     Init(init::InitArgs),
     /// Tell more about a finding
     Explain(explain::ExplainArgs),
-    /// The kernels that modules can be compiled for, and headers that are kept without being installed
+    /// The kernels that modules can be compiled for, and headers that are kept
     Kernels(kernels::KernelsArgs),
     /// The releases that packages can be made for
     Targets(targets::TargetsArgs),

@@ -40,7 +40,7 @@ pub(super) struct PackageArgs {
     #[arg(long, value_name = "VERSION", hide_short_help = true, env = "KPKG_DRIVER_VERSION")]
     pub(super) driver_version: Option<String>,
     /// The revision of the packages [default: 1]
-    #[arg(long, value_name = "RELEASE", env = "KPKG_RELEASE")]
+    #[arg(long, value_name = "RELEASE", hide_short_help = true, env = "KPKG_RELEASE")]
     pub(super) release: Option<String>,
     /// The compression: none, gzip, xz or zstd, and a level
     #[arg(long, value_name = "CODEC[:LEVEL]", env = "KPKG_COMPRESSION")]
@@ -94,7 +94,7 @@ impl PackageArgs {
 #[derive(Debug, Args)]
 pub(super) struct CompileArgs {
     /// How many compilers may run at once [default: one for each processor]
-    #[arg(short, long, value_name = "N", env = "KPKG_JOBS")]
+    #[arg(short, long, value_name = "N", hide_short_help = true, env = "KPKG_JOBS")]
     pub(super) jobs: Option<usize>,
     /// How long one build may take, in seconds
     #[arg(
@@ -190,7 +190,14 @@ pub(super) struct Manner {
     #[arg(long, global = true, env = "KPKG_JSON", action = clap::ArgAction::SetTrue)]
     pub(super) json: bool,
     /// Colours in messages
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", env = "KPKG_COLOR")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_short_help = true,
+        env = "KPKG_COLOR"
+    )]
     pub(super) color: When,
 }
 

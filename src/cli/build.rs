@@ -61,13 +61,19 @@ pub(super) struct BuildArgs {
 #[command(next_help_heading = "Source packages")]
 pub(super) struct SourceArgs {
     /// The release that .dsc packages are uploaded for, such as unstable or noble [default: the target's]
-    #[arg(long, value_name = "NAME", env = "KPKG_DISTRIBUTION")]
+    #[arg(long, value_name = "NAME", hide_short_help = true, env = "KPKG_DISTRIBUTION")]
     pub(super) distribution: Option<String>,
     /// Write a .buildinfo beside the .changes: what the source package was made by
     #[arg(long, hide_short_help = true, env = "KPKG_BUILDINFO", action = clap::ArgAction::SetTrue)]
     pub(super) buildinfo: bool,
     /// Sign .dsc and .changes by gpg with this key: its id, or a file that holds the secret key
-    #[arg(long, value_name = "KEY", conflicts_with = "sign_command", env = "KPKG_SIGN")]
+    #[arg(
+        long,
+        value_name = "KEY",
+        conflicts_with = "sign_command",
+        hide_short_help = true,
+        env = "KPKG_SIGN"
+    )]
     pub(super) sign: Option<String>,
     /// Sign them with a command, which reads the text and writes it with a signature around it
     #[arg(long, value_name = "COMMAND", hide_short_help = true, env = "KPKG_SIGN_COMMAND")]
@@ -83,13 +89,13 @@ pub(super) struct PrebuiltArgs {
     #[arg(long, env = "KPKG_PREBUILT", action = clap::ArgAction::SetTrue)]
     pub(super) prebuilt: bool,
     /// One package for all kernels, instead of one for each
-    #[arg(long, env = "KPKG_COMBINE", action = clap::ArgAction::SetTrue)]
+    #[arg(long, hide_short_help = true, env = "KPKG_COMBINE", action = clap::ArgAction::SetTrue)]
     pub(super) combine: bool,
     /// Packages of debug information too
     #[arg(long, hide_short_help = true, env = "KPKG_DEBUG", action = clap::ArgAction::SetTrue)]
     pub(super) debug: bool,
     /// Build and package for the other kernels when one fails
-    #[arg(long, env = "KPKG_KEEP_GOING", action = clap::ArgAction::SetTrue)]
+    #[arg(long, hide_short_help = true, env = "KPKG_KEEP_GOING", action = clap::ArgAction::SetTrue)]
     pub(super) keep_going: bool,
     /// Build the driver with all rights of the user who runs kpkg, instead of in a sandbox
     #[arg(long, hide_short_help = true, env = "KPKG_NO_SANDBOX", action = clap::ArgAction::SetTrue)]

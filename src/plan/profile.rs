@@ -275,7 +275,6 @@ pub struct Shipped {
     pub dkms: Option<String>,
 }
 
-#[cfg(any(test, feature = "internals"))]
 /// The names of all targets: each profile, and each of its releases.
 #[must_use]
 pub fn target_names() -> Vec<String> {
