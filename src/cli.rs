@@ -13,6 +13,7 @@ mod json;
 mod kernels;
 mod man;
 mod progress;
+mod report;
 mod session;
 mod setup;
 mod show;

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::arguments::{CompileArgs, MachineArgs, Manner};
 use super::progress::CompileProgress;
+use super::report::{self, Told};
 use super::session::{self, Ended, Session};
 use super::{json, setup, text};
 use crate::base::diagnostic::{Diagnostic, Severity};
@@ -44,6 +45,9 @@ pub(super) struct CheckArgs {
     /// What counts as an error too
     #[arg(long, value_name = "WHAT", env = "KPKG_DENY")]
     pub(super) deny: Option<Deny>,
+    /// For whom findings are written: people, or a review at GitHub or GitLab, where they appear at their lines, or whoever reads SARIF
+    #[arg(long, value_name = "FORM", default_value = "text", conflicts_with = "json", env = "KPKG_REPORT")]
+    pub(super) report: Report,
     /// How the run speaks.
     #[command(flatten)]
     pub(super) manner: Manner,
@@ -53,6 +57,19 @@ pub(super) struct CheckArgs {
     /// The machines that it is built for.
     #[command(flatten)]
     pub(super) machine: MachineArgs,
+}
+
+/// The form of findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Report {
+    /// For people
+    Text,
+    /// Workflow commands, a line each
+    Github,
+    /// A code quality report
+    Gitlab,
+    /// SARIF 2.1.0
+    Sarif,
 }
 
 /// What `check` takes for an error.
@@ -129,6 +146,19 @@ pub(super) fn run(args: &CheckArgs, session: &Session) -> Ended {
         let found = shown(&findings);
         let events = trials.iter().flat_map(json::trial).chain(found.iter().map(json::finding));
         events.into_iter().try_for_each(|event| session.event(event))?;
+    } else if args.report != Report::Text {
+        let of = |(path, findings): &(Option<&PathBuf>, Vec<Diagnostic>)| {
+            let path = path.cloned();
+            shown(findings).into_iter().map(move |finding| (path.clone(), finding)).collect::<Vec<_>>()
+        };
+        let all: Vec<_> = checked.iter().flat_map(of).collect();
+        let told: Vec<_> = all.iter().map(|(path, finding)| Told::new(finding, path.as_deref())).collect();
+        let text = match args.report {
+            Report::Text | Report::Github => report::github(&told),
+            Report::Gitlab => report::gitlab(&told),
+            Report::Sarif => report::sarif(&told),
+        };
+        session.print(text.as_bytes())?;
     } else {
         let mut text = text::trials_text(&trials);
         for (path, findings) in &checked {

@@ -165,6 +165,26 @@ fn of_several_paths_each_is_checked() {
 }
 
 #[test]
+fn findings_appear_at_the_lines_of_a_review() {
+    let tree = Tree::empty();
+    tree.file(
+        "a driver/dkms.conf",
+        format!("{}PRE_BUILD=\"none.sh, 100%\"\nREMAKE_INITRD=yes\n", support::CONF),
+    );
+    tree.file("a driver/Makefile", "obj-m := toy.o\n").file("a driver/toy.c", "");
+    for form in ["github", "gitlab", "sarif"] {
+        let output = tree.kpkg(&["check", "a driver", "-v", "--report", form]);
+        let text = String::from_utf8(output.stdout).unwrap().replace(env!("CARGO_PKG_VERSION"), "[VERSION]");
+        if form != "github" {
+            assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{text}");
+        }
+        support::golden(&format!("cli/report-{form}.txt"), &text);
+        assert_eq!(output.status.code(), tree.kpkg(&["check", "a driver"]).status.code());
+    }
+    assert_eq!(said(&tree, &["check", "--json", "--report", "sarif"]).0, Some(2));
+}
+
+#[test]
 fn who_asks_to_stop_is_heard_within_a_second() {
     // one block of xz, in which nobody looks up for long
     let mut random = Random(7);
