@@ -17,7 +17,7 @@ use crate::base::error::{Error, Result};
 use crate::output::Means;
 use crate::package::{Codec, Compression, Content, Entry, EntryKind};
 pub use again::{Contents, Part, Same, codec_of, compression_of, exchange_tar};
-pub use compress::{Compressor, gzip};
+pub use compress::{Compressor, gzip, least_memory};
 pub use md5::Md5s;
 pub use sha256::Sha256s;
 

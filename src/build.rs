@@ -7,14 +7,15 @@ pub mod jobs;
 pub mod packaged;
 pub mod trial;
 
-use std::collections::BTreeMap;
 use std::fs;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::driver::bash::{self, ConfShell};
+use crate::archive;
 use crate::base::beneath;
 use crate::compile::{self, Before, Event, Failure, FinishedModule, Outcome};
 use crate::config::{self, Config, SourceConfig};
@@ -31,7 +32,7 @@ use jobs::BuildPlan;
 use crate::kernel::{self, Kernel};
 use crate::lint;
 use crate::kernel::machine::Machine;
-use crate::output::{self, Dir, Means, Output, Signer, Stop, Written};
+use crate::output::{self, Dir, Means, MemoryLimit, Output, Signer, Stop, Written};
 use crate::package::Package;
 use crate::driver::packaging::{self, Companion, Evidence, Files, Own};
 use crate::plan::{self, KernelModules, ReadyModule, Sibling};
@@ -835,37 +836,92 @@ impl Prepared {
         })
     }
 
-    /// Writes the artifacts, one package after the other; `begin` is told what comes next.
-    pub fn write(&self, begin: &mut dyn FnMut(&PlannedPackage)) -> Result<Vec<Artifact>> {
-        let mut folders: BTreeMap<&Path, Dir> = BTreeMap::new();
-        let mut artifacts = Vec::new();
-        for planned in &self.packages {
-            begin(planned);
-            let format = planned.format;
-            let there =
-                self.finished.as_ref().and_then(|known| known.find(format, &planned.package, &planned.folder));
-            let is_fresh = there.is_none();
-            let written = if let Some(there) = there {
-                there
-            } else {
-                let out = folders.entry(&planned.folder).or_insert_with(|| {
-                    Dir::new(&planned.folder, self.means.clone()).with_signer(self.signer.clone())
-                });
-                let before = out.written().len();
-                planned.family.write(&planned.package, out as &mut dyn Output)?;
-                out.written()[before..].to_vec()
-            };
-            if let (Some(known), true) = (&self.finished, is_fresh) {
-                known.remember(format, &planned.package, &written);
+    /// Writes the artifacts, packages side by side where the machine and the limits allow it; `begin` is told of each that begins.
+    pub fn write(&self, begin: &(dyn Fn(&PlannedPackage) + Sync)) -> Result<Vec<Artifact>> {
+        let (side_by_side, means) = self.shared_means();
+        let writer = Writer { finished: self.finished.as_ref(), signer: self.signer.as_ref(), means, begin };
+        let packages = &self.packages;
+        let next = AtomicUsize::new(0);
+        let results: Vec<_> = self.packages.iter().map(|_| Mutex::new(None)).collect();
+        let work = || {
+            while let Some((planned, place)) = {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                packages.get(index).zip(results.get(index))
+            } {
+                let result = writer.write(planned);
+                if result.is_err() {
+                    // nothing begins that the user would not get
+                    next.store(packages.len(), Ordering::Relaxed);
+                }
+                *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
             }
-            artifacts.extend(written.into_iter().map(|written| Artifact {
-                written,
-                is_fresh,
-                target: planned.target.name.clone(),
-                format: format.to_owned(),
-            }));
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..side_by_side {
+                // where no more threads are to be had, those that are do it
+                if std::thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                    break;
+                }
+            }
+            work();
+        });
+        let results = results.into_iter().map(|place| place.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let written = results.flatten().collect::<Result<Vec<_>>>()?;
+        self.means.stop.check()?;
+        Ok(written.into_iter().flatten().collect())
+    }
+
+    /// How many packages are written at once, and what each may use.
+    fn shared_means(&self) -> (usize, Means) {
+        let many = self.packages.len().min(self.means.threads.get() as usize).max(1);
+        let compressions = self.packages.iter().map(|planned| planned.package.compression);
+        let least = compressions.map(archive::least_memory).max().unwrap_or_default();
+        let share = |limit: u64, many: usize| limit / many as u64;
+        let (limit, strict) = match self.means.memory {
+            MemoryLimit::Gentle(limit) => (limit, false),
+            MemoryLimit::Strict(limit) => (limit, true),
+        };
+        let many = (1..=many).rev().find(|many| share(limit, *many) >= least).unwrap_or(1);
+        let memory = share(limit, many);
+        let memory = if strict { MemoryLimit::Strict(memory) } else { MemoryLimit::Gentle(memory) };
+        // more threads than processors would only be in each other's way
+        let threads = u32::try_from(many).ok().and_then(|many| NonZeroU32::new(self.means.threads.get() / many));
+        (many, Means { memory, threads: threads.unwrap_or(NonZeroU32::MIN), ..self.means.clone() })
+    }
+}
+
+/// Who writes packages.
+struct Writer<'a> {
+    finished: Option<&'a Finished>,
+    signer: Option<&'a Signer>,
+    means: Means,
+    begin: &'a (dyn Fn(&PlannedPackage) + Sync),
+}
+
+impl Writer<'_> {
+    /// Writes the artifacts of a package, unless they are there.
+    fn write(&self, planned: &PlannedPackage) -> Result<Vec<Artifact>> {
+        (self.begin)(planned);
+        let PlannedPackage { package, folder, format, .. } = planned;
+        let there = self.finished.and_then(|known| known.find(format, package, folder));
+        let is_fresh = there.is_none();
+        let written = if let Some(there) = there {
+            there
+        } else {
+            let mut out = Dir::new(folder, self.means.clone()).with_signer(self.signer.cloned());
+            planned.family.write(package, &mut out as &mut dyn Output)?;
+            out.written().to_vec()
+        };
+        if let (Some(known), true) = (self.finished, is_fresh) {
+            known.remember(format, package, &written);
         }
-        Ok(artifacts)
+        let artifact = |written| Artifact {
+            written,
+            is_fresh,
+            target: planned.target.name.clone(),
+            format: (*format).to_owned(),
+        };
+        Ok(written.into_iter().map(artifact).collect())
     }
 }
 

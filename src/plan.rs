@@ -22,12 +22,12 @@ use crate::base::diagnostic::{Code, Diagnostic, Severity};
 use crate::dkms::compare_versions;
 use crate::driver::{Driver, Limits};
 use crate::base::error::{Error, Result};
-use crate::package::{
+use crate::package::{Codec, 
     Arch, Bound, Capability, Change, Comparison, Compression, Content, Entry, EntryKind, Package, Payload,
     Relation, RelationKind, Role, Script, Version, When,
 };
 use profile::{Document, Names, Target};
-use crate::config::request::{Request, Texts};
+use crate::config::request::{AskedCompression, Request, Texts};
 use crate::input::source::{SourceFile, SourceKind};
 use template::Templates;
 
@@ -439,7 +439,11 @@ fn compression(
     usual: Compression,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Compression {
-    let Some(asked) = request.compression else { return usual };
+    let asked = match request.compression {
+        None => return usual,
+        Some(AskedCompression::Fastest) => return fastest(target),
+        Some(AskedCompression::This(asked)) => asked,
+    };
     if !target.reads.contains(&asked.codec) {
         let text = format!("not every release of {} reads {}", target.title, asked.codec.name());
         let names: Vec<_> = target.reads.iter().map(|codec| codec.name()).collect();
@@ -449,6 +453,13 @@ fn compression(
         );
     }
     asked
+}
+
+/// The fastest codec of those that a target reads, at its fastest.
+fn fastest(target: &Target) -> Compression {
+    let by_speed = [Codec::Zstd, Codec::Gzip, Codec::Xz];
+    let codec = by_speed.into_iter().find(|codec| target.reads.contains(codec)).unwrap_or(Codec::None);
+    Compression { codec, level: *codec.levels().start() }
 }
 
 // ---- templates --------------------------------------------------------------------------------------------------------------

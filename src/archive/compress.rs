@@ -132,6 +132,13 @@ impl Shape {
     }
 }
 
+/// The most memory that compressing anything so takes on one thread, in bytes.
+#[must_use]
+pub fn least_memory(compression: Compression) -> u64 {
+    let Shape { base, thread, .. } = Shape::of(compression, u64::MAX / 2);
+    base + thread
+}
+
 /// One block on one thread where that is enough; else the multi-threaded encoder, whose output depends on the block size and not on the
 /// thread count.
 fn xz_stream(level: u32, shape: &Shape, threads: u32) -> io::Result<liblzma::stream::Stream> {

@@ -26,7 +26,7 @@ pub(super) struct PackageArgs {
     #[arg(long = "ref", value_name = "REF", env = "KPKG_REF")]
     pub(super) revision: Option<String>,
     /// Every driver of a folder that has several
-    #[arg(long, conflicts_with = "dkms_conf", env = "KPKG_ALL", action = clap::ArgAction::SetTrue)]
+    #[arg(long, conflicts_with = "dkms_conf", hide_short_help = true, env = "KPKG_ALL", action = clap::ArgAction::SetTrue)]
     pub(super) all: bool,
     #[arg(short, long, value_name = "FORMAT", value_delimiter = ',', env = "KPKG_FORMAT", help = formats())]
     pub(super) format: Vec<String>,
@@ -45,6 +45,9 @@ pub(super) struct PackageArgs {
     /// The compression: none, gzip, xz or zstd, and a level
     #[arg(long, value_name = "CODEC[:LEVEL]", env = "KPKG_COMPRESSION")]
     pub(super) compression: Option<String>,
+    /// Compress as fast as the targets can read
+    #[arg(long, conflicts_with = "compression", env = "KPKG_FAST", action = clap::ArgAction::SetTrue)]
+    pub(super) fast: bool,
     /// When the initramfs of a kernel is made anew after its modules have changed [default: auto, where it holds one of that name;
     /// always, where dkms.conf asks for it]
     #[arg(long, value_name = "WHEN", hide_short_help = true, env = "KPKG_INITRAMFS")]
@@ -82,6 +85,7 @@ impl PackageArgs {
             request: request::CommandLine {
                 release: self.release.clone(),
                 compression: self.compression.clone(),
+                fast: self.fast,
                 initramfs: self.initramfs.map(InitramfsWhen::initramfs),
                 ..request::CommandLine::default()
             },

@@ -288,7 +288,7 @@ fn try_source(drivers: &[Prepared], args: &BuildArgs, session: &Session) -> Resu
 fn write(prepared: &Prepared, args: &BuildArgs, session: &Session) -> Result<Vec<Artifact>> {
     let is_silent = args.manner.quiet || session.json;
     let progress = session.is_terminal() && !is_silent;
-    let artifacts = prepared.write(&mut |job| {
+    let artifacts = prepared.write(&|job| {
         if progress {
             session.say_over(&format!(" Packaging {} for {} ", job.package.name, job.target.name));
         }

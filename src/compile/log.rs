@@ -13,7 +13,11 @@ const LARGEST: u64 = 64 << 20;
 
 /// A line of a log in which a compiler, make or a script reports an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said(String);
+pub struct Said {
+    line: String,
+    /// What the line begins with where it is about a file of the source, and what stands for it where people read it.
+    home: Option<(String, String)>,
+}
 
 /// How much a line says; what says more comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,25 +66,38 @@ impl Said {
                 break;
             }
         }
-        best.map(|(_, line)| Self(line))
+        best.map(|(_, line)| Self { line, home: None })
     }
 
     /// A line that something else said.
     #[cfg(test)]
     pub(super) fn new(line: &str) -> Self {
-        Self(line.to_owned())
+        Self { line: line.to_owned(), home: None }
     }
 
     /// The whole line.
     pub(super) fn line(&self) -> &str {
-        &self.0
+        &self.line
+    }
+
+    /// With the place that a reader knows, where it is about a file that `is_source` says is one.
+    pub(super) fn at_home(self, build: &str, root: &Path, is_source: impl Fn(&str) -> bool) -> Self {
+        let file = self.line.trim_start().strip_prefix(build).and_then(|rest| rest.split(':').next());
+        let root = root.strip_prefix(".").unwrap_or(root).display().to_string();
+        let root = if root.is_empty() { root } else { format!("{root}/") };
+        let home = file.filter(|file| is_source(file)).map(|_| (build.to_owned(), root));
+        Self { home, ..self }
     }
 }
 
 /// The sentence: the line, or the text of `$(error …)` in it.
 impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(refusal(&self.0).unwrap_or_else(|| self.0.trim()))
+        let said = refusal(&self.line).unwrap_or_else(|| self.line.trim());
+        match &self.home {
+            Some((build, root)) => f.write_str(&said.replacen(build.as_str(), root, 1)),
+            None => f.write_str(said),
+        }
     }
 }
 

@@ -19,6 +19,8 @@ pub struct CommandLine {
     pub release: Option<String>,
     /// `--compression`.
     pub compression: Option<String>,
+    /// `--fast`.
+    pub fast: bool,
     /// `--initramfs`.
     pub initramfs: Option<Initramfs>,
     /// `--combine`.
@@ -49,7 +51,7 @@ pub struct Request {
     /// The revision.
     pub release: String,
     /// Instead of the target's.
-    pub compression: Option<Compression>,
+    pub compression: Option<AskedCompression>,
     /// The policy.
     pub on_build_failure: OnBuildFailure,
     /// In addition to the target's.
@@ -83,6 +85,14 @@ fn as_text<S: serde::Serializer>(value: &impl std::fmt::Debug, serializer: S) ->
     serializer.collect_str(&format_args!("{value:?}"))
 }
 
+/// How the user wants packages compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum AskedCompression {
+    This(Compression),
+    /// As fast as the target reads.
+    Fastest,
+}
+
 /// Texts around one of our scripts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Texts {
@@ -109,7 +119,11 @@ impl Request {
         Ok(Self {
             package_name: own.package_name.or_else(|| config.driver.package_name.clone()),
             release: checked_release(config, release.unwrap_or_else(|| "1".to_owned()))?,
-            compression: compression.as_deref().map(parse_compression).transpose()?,
+            compression: match compression.as_deref() {
+                _ if options.fast => Some(AskedCompression::Fastest),
+                Some(text) => Some(AskedCompression::This(parse_compression(text)?)),
+                None => None,
+            },
             on_build_failure: config.packaging.on_build_failure.unwrap_or_default(),
             build_depends: parse_build_depends(config, &own.relations)?,
             initramfs: options.initramfs.or(config.packaging.initramfs).or(config.prebuilt.initramfs),

@@ -185,6 +185,40 @@ fn findings_appear_at_the_lines_of_a_review() {
 }
 
 #[test]
+fn fast_is_the_fastest_codec_that_a_target_reads() {
+    let tree = Tree::toy();
+    for (target, codec) in
+        [("debian-11", "gzip level 1"), ("debian-12", "zstd level 1"), ("rhel-8", "zstd level 1")]
+    {
+        let text = printed(&tree, &["show", "--fast", "--json", "--target", target]);
+        let plan: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let compression = &plan["packages"][0]["package"]["compression"];
+        let found = format!("{} level {}", compression["codec"].as_str().unwrap(), compression["level"]);
+        assert_eq!(found, codec, "{target}");
+    }
+    assert_eq!(said(&tree, &["--fast", "--compression", "xz"]).0, Some(2));
+}
+
+/// Packages that are written at once are those that are written one after the other.
+#[test]
+fn side_by_side_changes_no_byte() {
+    let tree = Tree::toy();
+    let targets = "debian-11,debian-12,rhel-9,fedora-42";
+    for (folder, threads) in [("one", "1"), ("several", "4")] {
+        let words = ["--target", targets, "--threads", threads, "-o", folder, "-q"];
+        let lines = printed(&tree, &words).replace(folder, "OUT");
+        support::golden("cli/side-by-side.txt", &lines);
+    }
+    for target in targets.split(',') {
+        for name in tree.names(&format!("one/{target}")) {
+            let read =
+                |folder: &str| std::fs::read(tree.path().join(folder).join(target).join(&name)).unwrap();
+            assert!(read("one") == read("several"), "{target}/{name}");
+        }
+    }
+}
+
+#[test]
 fn who_asks_to_stop_is_heard_within_a_second() {
     // one block of xz, in which nobody looks up for long
     let mut random = Random(7);
