@@ -327,7 +327,18 @@ pub fn write_new(files: &[NewFile]) -> Result<()> {
 
 /// Reads the drivers of `input`, one unless all are asked for, and decides everything; with [`Options::prebuilt`] it compiles them.
 pub fn prepare(input: &Input, options: &Options, tell: Tell<'_>) -> Result<Vec<Prepared>> {
+    prepare_telling(input, options, tell, &|_| ())
+}
+
+/// The same; `early` is told what there is to say about the drivers before anything is compiled. It stands in the results, too.
+pub fn prepare_telling(
+    input: &Input,
+    options: &Options,
+    tell: Tell<'_>,
+    early: &dyn Fn(&[Diagnostic]),
+) -> Result<Vec<Prepared>> {
     let (given, drivers) = read(input, options, tell)?;
+    early(&without_repetition(drivers.iter().flat_map(|read| read.findings.iter().cloned()).collect()));
     let outcomes = given.compile_all(&drivers.iter().map(|read| &read.driver).collect::<Vec<_>>())?;
     let siblings: Vec<_> = drivers.iter().map(|read| Sibling::of(&read.driver)).collect();
     let mut prepared = Vec::new();
@@ -399,7 +410,7 @@ fn read<'a>(
     )?;
     let findings = [input.diagnostics.clone(), findings].concat();
     let kernels =
-        options.prebuilt.as_ref().map(|prebuilt| kernels(prebuilt, &options.means.stop)).transpose()?;
+        options.prebuilt.as_ref().map(|prebuilt| kernels(prebuilt, &aims, &options.means.stop)).transpose()?;
     let supported = supported(&aims)?;
     // a part of the folder is the source: what says how it is packaged may lie beside it
     let whole = found
@@ -438,8 +449,16 @@ fn read<'a>(
 }
 
 /// The kernels to compile for.
-fn kernels(prebuilt: &Prebuilt, stop: &Stop) -> Result<Vec<Kernel>> {
+fn kernels(prebuilt: &Prebuilt, aims: &[Aim], stop: &Stop) -> Result<Vec<Kernel>> {
     let cache = header_cache(&prebuilt.cache);
+    let mut header_packages: Vec<_> = aims
+        .iter()
+        .map(|aim| &aim.target.headers)
+        // what depends on a flavour that is not known is no name
+        .filter(|name| name.contains("%k") && !name.contains("%f"))
+        .cloned()
+        .collect();
+    header_packages.dedup();
     let wanted = kernel::Wanted {
         kernels: &prebuilt.kernels,
         headers: &prebuilt.headers,
@@ -447,6 +466,7 @@ fn kernels(prebuilt: &Prebuilt, stop: &Stop) -> Result<Vec<Kernel>> {
         arch: &prebuilt.arch,
         root: Path::new("/"),
         cache: &cache,
+        header_packages: &header_packages,
     };
     kernel::select(&wanted, stop)
 }

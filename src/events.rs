@@ -65,6 +65,8 @@ pub enum Event {
     HeaderPackage(HeaderPackage),
     /// What packages can be made for (`targets`).
     Target(Target),
+    /// What would be compiled and packaged (`--prebuilt --dry-run`).
+    Job(Job),
     /// The run failed; the last line.
     Error(Failure),
     /// A signal ended the run; the last line.
@@ -745,6 +747,28 @@ pub struct HeaderPackage {
     pub digest: String,
     /// `kept`, `added`, `removed`.
     pub state: String,
+}
+
+/// A driver for a target, in a format, for a kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Job {
+    /// `PACKAGE_NAME`, as dkms has it.
+    pub driver: String,
+    /// `PACKAGE_VERSION`, as dkms has it.
+    pub version: String,
+    /// The name of the target.
+    pub target: String,
+    /// As `--format` takes it.
+    pub format: String,
+    /// The release that is compiled for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
+    /// Why nothing would be compiled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
+    /// SHA-256 of all that decides about the packages, in hexadecimal digits; every machine computes the same.
+    pub key: String,
 }
 
 /// A release of a distribution, or all of a family.

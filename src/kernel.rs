@@ -94,6 +94,8 @@ pub struct Wanted<'a> {
     pub root: &'a Path,
     /// Unpacked packages.
     pub cache: &'a Cache,
+    /// The packages that hold a kernel's headers where modules are for, with `%k` for its release.
+    pub header_packages: &'a [String],
 }
 
 impl Kernel {
@@ -361,8 +363,12 @@ impl Sources<'_> {
                 format!("did you mean `{nearest}`?")
             }
             _ => {
-                "install them, or give their packages, which need not be installed: `--kernel-headers FILE…`"
-                    .to_owned()
+                let names: Vec<_> =
+                    self.wanted.header_packages.iter().map(|name| name.replace("%k", release)).collect();
+                let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(" or ")) };
+                format!(
+                    "install them{names}, or give their packages, which need not be installed: `--kernel-headers FILE…`"
+                )
             }
         };
         Error::usage(format!("there are no headers of the kernel `{release}`")).hint(hint)
@@ -771,6 +777,7 @@ mod tests {
             arch: "x86_64",
             root,
             cache: &cache,
+            header_packages: &[],
         };
         select(&wanted, &Stop::default())
     }

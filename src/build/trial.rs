@@ -219,6 +219,7 @@ fn wanted<'a>(build: &'a Prebuilt, kernels: &'a [String], cache: &'a Cache) -> k
         arch: &build.arch,
         root: Path::new("/"),
         cache,
+        header_packages: &[],
     }
 }
 

@@ -1,5 +1,6 @@
 //! `kpkg build`, which is also what happens without a verb.
 
+use std::cell::RefCell;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
@@ -134,17 +135,31 @@ pub(super) fn run(args: &BuildArgs, session: &Session) -> Ended {
     let idle = idle(args, &options, session)?;
     let input = setup::open(&args.package, session)?;
     let progress = CompileProgress::new(session, "Compiling", args.manner.quiet);
-    let drivers = build::prepare(&input, &options, &|event| progress.tell(event));
+    let least = args.manner.least(Severity::Warning);
+    // what takes long comes behind what there is to say
+    let told = RefCell::new(Vec::new());
+    let early = |findings: &[Diagnostic]| {
+        if options.prebuilt.is_some() {
+            session.tell(findings, least);
+            told.borrow_mut().extend_from_slice(findings);
+        }
+    };
+    if args.dry_run && options.prebuilt.is_some() {
+        return dry_run(&input, &options, args, session);
+    }
+    let drivers = build::prepare_telling(&input, &options, &|event| progress.tell(event), &early);
     progress.end();
     let drivers = drivers?;
+    let told = told.into_inner();
     if args.check_build && !builds(&drivers, &input, options, args, session)? {
         return Ok(1);
     }
-    let least = args.manner.least(Severity::Warning);
     session.tell(&idle, least);
     let (mut lines, mut code, mut packaged) = (String::new(), 0, 0);
     for prepared in &drivers {
-        session.tell(&prepared.diagnostics, least);
+        let new: Vec<_> =
+            prepared.diagnostics.iter().filter(|finding| !told.contains(finding)).cloned().collect();
+        session.tell(&new, least);
         packaged += prepared.packages.len();
         if args.manner.quiet && !session.json {
             session.say(&text::failures_text(&prepared.kernels));
@@ -182,6 +197,19 @@ pub(super) fn run(args: &BuildArgs, session: &Session) -> Ended {
         printed?;
     }
     Ok(code)
+}
+
+/// What would be compiled, and packaged of it; nothing is.
+fn dry_run(input: &Input, options: &build::Options, args: &BuildArgs, session: &Session) -> Ended {
+    let plan = build::plan(input, options)?;
+    if session.json {
+        plan.jobs.iter().map(json::job).try_for_each(|event| session.event(event))?;
+        return Ok(0);
+    }
+    if !args.manner.quiet {
+        session.say(&text::jobs_text(&plan));
+    }
+    Ok(0)
 }
 
 fn options(args: &BuildArgs, session: &Session) -> Result<build::Options> {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::base::diagnostic::{Code, Diagnostic, Severity};
 use crate::base::error::{Error, Kind};
+use crate::build::jobs::Job;
 use crate::build::trial::Trial;
 use crate::build::{self, Artifact, NewFile, Prepared};
 use crate::compile;
@@ -82,6 +83,19 @@ pub(super) fn artifact(artifact: &Artifact) -> Event {
 /// How compiling went for a kernel.
 pub(super) fn kernel(driver: &str, found: &build::ForKernel) -> Event {
     Event::Kernel(result(driver, &found.kernel, &found.outcome, events::Outcome::Packaged))
+}
+
+/// What would be compiled and packaged.
+pub(super) fn job(job: &Job) -> Event {
+    Event::Job(events::Job {
+        driver: job.driver.clone(),
+        version: job.version.clone(),
+        target: job.target.clone(),
+        format: job.format.clone(),
+        kernel: job.kernel.as_ref().map(|kernel| kernel.release.clone()),
+        skipped: job.skipped.clone(),
+        key: job.key.clone(),
+    })
 }
 
 /// What packages can be made for.

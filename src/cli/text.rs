@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use crate::base::diagnostic::{Code, Diagnostic, Severity, is_hidden};
 use crate::base::error::Error;
+use crate::build::jobs::{BuildPlan, Job};
 use crate::build::trial::{self, Trial, Tried};
 use crate::build::{self, Artifact, Prepared};
 use crate::compile::Outcome;
@@ -510,6 +511,19 @@ pub(super) fn scripts_text(prepared: &Prepared) -> String {
         }
     }
     text
+}
+
+/// What would be compiled and packaged.
+pub(super) fn jobs_text(plan: &BuildPlan) -> String {
+    let line = |job: &Job| {
+        let what = format!("{} {} for {}, as {}", job.driver, job.version, job.target, job.format);
+        let kernel = job.kernel.as_ref().map(|kernel| kernel.release.as_str()).unwrap_or_default();
+        match &job.skipped {
+            None => format!("Would compile {what}, for {kernel}\n"),
+            Some(why) => format!("Would leave {what}, for {kernel}: {why}\n"),
+        }
+    };
+    plan.jobs.iter().map(line).collect()
 }
 
 /// What packages can be made for: a line each.

@@ -218,6 +218,51 @@ fn side_by_side_changes_no_byte() {
     }
 }
 
+/// A driver and headers of a kernel, whose build leaves a mark.
+fn with_kernel() -> Tree {
+    let tree = Tree::empty();
+    support::kernel::driver(&tree);
+    support::kernel::headers(&tree, "headers", support::kernel::RELEASE);
+    tree
+}
+
+#[test]
+fn a_dry_run_compiles_nothing_and_says_what_it_would() {
+    let tree = with_kernel();
+    let run = |more: &[&str]| {
+        let words = ["driver", "--prebuilt", "--dry-run", "--kernel-headers", "headers", "-f", "deb,rpm"];
+        let mut command = tree.command(&[&words[..], more].concat());
+        command.env("KPKG_CACHE", tree.path().join("cache")).env("PATH", "/usr/bin:/bin").output().unwrap()
+    };
+    let output = run(&[]);
+    assert!(output.status.success() && output.stdout.is_empty());
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "Would compile toy 1.0 for deb, as deb, for 6.1.0-1-toy\nWould compile toy 1.0 for rpm, as rpm, for 6.1.0-1-toy\n"
+    );
+    assert_eq!(String::from_utf8_lossy(&run(&["--json"]).stdout).matches("\"reason\":\"job\"").count(), 2);
+    assert_eq!((tree.names("dist"), tree.names("cache/builds")), (vec![], vec![]));
+}
+
+#[test]
+fn what_there_is_to_say_comes_before_compiling_and_once() {
+    let tree = with_kernel();
+    tree.file("driver/dkms.conf", format!("{}PRE_BUILD=none.sh\n", support::kernel::CONF));
+    tree.file("headers/Makefile", "all:\n\tfalse\n");
+    let mut command = tree.command(&["driver", "--prebuilt", "--kernel-headers", "headers", "-f", "deb"]);
+    let output =
+        command.env("KPKG_CACHE", tree.path().join("cache")).env("PATH", "/usr/bin:/bin").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    let (warning, compiling) = (text.find("K0103"), text.find(" Compiling "));
+    assert!(warning.is_some() && warning < compiling, "{text}");
+    assert_eq!(text.matches("warning[K0103]").count(), 1, "{text}");
+    // and where headers are missing, their packages
+    let mut command = tree.command(&["driver", "--prebuilt", "-k", "6.99.0-9-x", "-f", "deb"]);
+    let output = command.env("KPKG_CACHE", tree.path().join("cache")).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("install them (linux-headers-6.99.0-9-x), or give their packages"), "{text}");
+}
+
 #[test]
 fn who_asks_to_stop_is_heard_within_a_second() {
     // one block of xz, in which nobody looks up for long
