@@ -10,36 +10,36 @@ pub mod trial;
 use std::fs;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::driver::bash::{self, ConfShell};
 use crate::archive;
 use crate::base::beneath;
-use crate::compile::{self, Before, Event, Failure, FinishedModule, Outcome};
-use crate::config::{self, Config, SourceConfig};
 use crate::base::diagnostic::{Code, Diagnostic, Place, Severity, SourceText};
-use crate::dkms::{self, ConfFile, Evaluation, Release, Supported};
-use crate::driver::{self, Driver};
 use crate::base::error::{Error, Result};
+use crate::compile::{self, Before, Event, Failure, FinishedModule, Outcome};
+use crate::config::request::{self, Request};
+use crate::config::{self, Config, SourceConfig};
+use crate::dkms::{self, ConfFile, Evaluation, Release, Supported};
+use crate::driver::bash::{self, ConfShell};
 use crate::driver::find::{self, Found};
-use crate::output::finished::Finished;
+use crate::driver::packaging::{self, Companion, Evidence, Files, Own};
+use crate::driver::{self, Driver};
 use crate::format::{self, Family, Format};
-use crate::kernel::headers::{Cache, HeaderPackage};
+use crate::input::source::{self, Moved, SourceFile};
 use crate::input::{self, Input};
-use jobs::BuildPlan;
+use crate::kernel::headers::{Cache, HeaderPackage};
+use crate::kernel::machine::Machine;
 use crate::kernel::{self, Kernel};
 use crate::lint;
-use crate::kernel::machine::Machine;
+use crate::output::finished::Finished;
 use crate::output::{self, Dir, Means, MemoryLimit, Output, Signer, Stop, Written};
 use crate::package::Package;
-use crate::driver::packaging::{self, Companion, Evidence, Files, Own};
-use crate::plan::{self, KernelModules, ReadyModule, Sibling};
 use crate::plan::profile::{self, Target};
-use crate::config::request::{self, Request};
-use crate::input::source::{self, Moved, SourceFile};
 use crate::plan::template::Templates;
+use crate::plan::{self, KernelModules, ReadyModule, Sibling};
+use jobs::BuildPlan;
 
 /// What the command line of `kpkg build` says, as a value; nothing is asked of the environment.
 #[derive(Debug, Clone, Default)]
@@ -357,11 +357,12 @@ pub fn plan(input: &Input, options: &Options) -> Result<BuildPlan> {
     // how many processors this machine has is no business of a plan
     let mut options = options.clone();
     if let Some(prebuilt) = &mut options.prebuilt {
-        prebuilt.machine = Machine { processors: Some(1), online_processors: Some(1), ..prebuilt.machine.clone() };
+        prebuilt.machine =
+            Machine { processors: Some(1), online_processors: Some(1), ..prebuilt.machine.clone() };
     }
     let options = &options;
     let (given, drivers) = read(input, options, &|_| ())?;
-    let templates = Templates::new(&read_templates(options.templates.as_deref())?)?;
+    let templates = self::templates(options.templates.as_deref())?;
     let digests = drivers.iter().map(|read| compile::source_digest(&read.driver, &options.means.stop));
     let digests: Vec<String> = digests.collect::<Result<_>>()?;
     let of = |index: usize| (&drivers[index].driver, digests[index].as_str());
@@ -372,7 +373,8 @@ pub fn plan(input: &Input, options: &Options) -> Result<BuildPlan> {
         for Aim { target, format, .. } in settings.aims.iter() {
             let request = Request::new(&options.request, &settings.config, &target.family, &read_script)?;
             let source = &digests[index];
-            let aim = jobs::Aim { driver, source, others: &others, target, format: format.name, request: &request };
+            let aim =
+                jobs::Aim { driver, source, others: &others, target, format: format.name, request: &request };
             let kernels = given.kernels.as_deref();
             jobs.extend(jobs::of(&aim, kernels, &given.compile_options(), &templates)?);
         }
@@ -389,15 +391,20 @@ struct OfDriver {
 }
 
 /// Reads the drivers of `input`, and what is to be made of them.
-fn read<'a>(
-    input: &'a Input,
-    options: &'a Options,
-    tell: Tell<'a>,
-) -> Result<(Given<'a>, Vec<OfDriver>)> {
+fn read<'a>(input: &'a Input, options: &'a Options, tell: Tell<'a>) -> Result<(Given<'a>, Vec<OfDriver>)> {
     let folder = input.folder.as_path();
     let config = Arc::new(read_config(folder)?);
     let aims: Arc<[Aim]> = aims(options, &config)?.into();
     let map = moves(&config.source)?;
+    if let Some(root) = &config.source.root
+        && let Err(error) = find::named_root(folder, root)
+    {
+        return Err(config.refuse(
+            root,
+            error.to_string(),
+            "name a folder below the one that kpkg.toml lies in",
+        ));
+    }
     let (found, findings) = find::find(
         folder,
         &find::Search {
@@ -409,8 +416,11 @@ fn read<'a>(
         },
     )?;
     let findings = [input.diagnostics.clone(), findings].concat();
-    let kernels =
-        options.prebuilt.as_ref().map(|prebuilt| kernels(prebuilt, &aims, &options.means.stop)).transpose()?;
+    let kernels = options
+        .prebuilt
+        .as_ref()
+        .map(|prebuilt| kernels(prebuilt, &aims, &options.means.stop))
+        .transpose()?;
     let supported = supported(&aims)?;
     // a part of the folder is the source: what says how it is packaged may lie beside it
     let whole = found
@@ -738,9 +748,19 @@ fn prepare_driver(
     outcomes: Vec<Outcome>,
 ) -> Result<Prepared> {
     let options = given.options;
-    let OfDriver { found, settings: Settings { config, aims, scripts }, driver, findings: mut diagnostics } = read;
+    let OfDriver { found, settings: Settings { config, aims, scripts }, driver, findings: mut diagnostics } =
+        read;
     diagnostics.extend(given.of_packaging(&found, &driver, &config));
-    let templates = Templates::new(&read_templates(options.templates.as_deref())?)?;
+    let is_own = |name: &&String| {
+        let same = |one: &str, other: &str| one.replace('-', "_") == other.replace('-', "_");
+        driver.modules_unknown || driver.modules.iter().any(|module| same(&module.name, name))
+    };
+    if let Some(name) = config.modules.options.keys().find(|name| !is_own(name)).filter(|_| given.is_alone) {
+        let names: Vec<_> = driver.modules.iter().map(|module| module.name.as_str()).collect();
+        let hint = format!("the driver's are {}", names.join(", "));
+        return Err(config.refuse(name, format!("`{name}` is no module of {}", driver.name), &hint));
+    }
+    let templates = self::templates(options.templates.as_deref())?;
     let releases = given.kernels.iter().flatten().map(|kernel| kernel.release.clone());
     let kernels: Vec<_> =
         releases.zip(outcomes).map(|(kernel, outcome)| ForKernel { kernel, outcome }).collect();
@@ -885,7 +905,8 @@ impl Prepared {
             }
             work();
         });
-        let results = results.into_iter().map(|place| place.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let results =
+            results.into_iter().map(|place| place.into_inner().unwrap_or_else(PoisonError::into_inner));
         let written = results.flatten().collect::<Result<Vec<_>>>()?;
         self.means.stop.check()?;
         Ok(written.into_iter().flatten().collect())
@@ -905,7 +926,8 @@ impl Prepared {
         let memory = share(limit, many);
         let memory = if strict { MemoryLimit::Strict(memory) } else { MemoryLimit::Gentle(memory) };
         // more threads than processors would only be in each other's way
-        let threads = u32::try_from(many).ok().and_then(|many| NonZeroU32::new(self.means.threads.get() / many));
+        let threads =
+            u32::try_from(many).ok().and_then(|many| NonZeroU32::new(self.means.threads.get() / many));
         (many, Means { memory, threads: threads.unwrap_or(NonZeroU32::MIN), ..self.means.clone() })
     }
 }
@@ -1035,7 +1057,10 @@ fn aims(options: &Options, config: &Config) -> Result<Vec<Aim>> {
     }
     let mut aims: Vec<Aim> = Vec::new();
     for name in named {
-        let target = profile::target(name)?;
+        let target = profile::target(name).map_err(|error| {
+            let hint = error.hint_text().unwrap_or_default().to_owned();
+            if options.targets.is_empty() { config.refuse(name, error.to_string(), &hint) } else { error }
+        })?;
         let wanted: Vec<_> = writers.iter().filter(|(family, _)| family.name() == target.family).collect();
         if wanted.is_empty() && !options.targets.is_empty() {
             return Err(Error::usage(format!(
@@ -1097,6 +1122,13 @@ fn read_script(folder: &Path, path: &str) -> Result<String> {
             .at(&path));
     }
     beneath::read_text(&path, LARGEST_TEXT).map_err(cannot_read)
+}
+
+/// The templates of a run: the built-in ones, and what replaces them.
+fn templates(folder: Option<&Path>) -> Result<Templates> {
+    let templates = Templates::new(&read_templates(folder)?)?;
+    templates.check_names()?;
+    Ok(templates)
 }
 
 /// Every `.hbs` file below a folder: its name there without the ending, its path, its text.

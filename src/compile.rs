@@ -25,18 +25,18 @@ use sha2::{Digest, Sha256};
 
 use crate::base::beneath::{self, Folder};
 use crate::base::diagnostic::{Code, Diagnostic};
+use crate::base::error::{Error, Kind, Result};
+use crate::base::key::Key;
+use crate::base::temporary::{self, TemporaryFolder};
 use crate::dkms::{self, Decision, Inputs, ReadTree, Verdict};
 use crate::driver::Driver;
-use crate::base::error::{Error, Kind, Result};
-use crate::kernel::{Kernel, PartKind};
-use crate::base::key::Key;
+use crate::input::source::SourceKind;
 use crate::kernel::ko::KernelModule;
 use crate::kernel::machine::{Machine, stand_ins, uname_of_another_kernel};
+use crate::kernel::symvers::Symvers;
+use crate::kernel::{Kernel, PartKind};
 use crate::output::Stop;
 use crate::sandbox::{Ended, Limits, Sandbox, run_outside};
-use crate::input::source::SourceKind;
-use crate::kernel::symvers::Symvers;
-use crate::base::temporary::{self, TemporaryFolder};
 
 /// What the sandbox runs, behind its assignments.
 const BUILD: &str = include_str!("compile/build.bash");
@@ -677,8 +677,10 @@ impl Builder<'_> {
         }
         fs::create_dir(dkms.join("build")).map_err(cannot_write)?;
         symlink(&tree, dkms.join("source")).map_err(cannot_write)?;
-        let machine =
-            Machine { processors: u32::try_from(self.compilers).ok(), ..machine(kernel, &Machine::default()) };
+        let machine = Machine {
+            processors: u32::try_from(self.compilers).ok(),
+            ..machine(kernel, &Machine::default())
+        };
         let limits = Limits { time: self.options.timeout, output: 1 << 20, processor: None, memory: None };
         let run = Run { task, uname, inputs: &machine.inputs(), limits };
         let folders = Folders { work, source: &source, dkms: &dkms, log: &log, tmp: &tmp, home: &home };

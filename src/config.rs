@@ -37,6 +37,8 @@ pub struct Config {
     pub files: FilesConfig,
     /// What is set for its modules.
     pub modules: ModulesConfig,
+    /// The version of this file's form, 1; without it, 1.
+    pub schema: Option<u32>,
     /// What its packages need, offer and exclude, beside what the distribution wants.
     pub relations: RelationsConfig,
     /// Scripts of the packager's own, around ours.
@@ -377,6 +379,20 @@ impl Config {
         let mut config: Self = toml::from_str(text)
             .map_err(|error| bad(&source, error.span(), error.message(), nearest_in(error.message(), &[])))?;
         config.driver.check(&source)?;
+        if let Some(schema) = config.schema.filter(|schema| *schema != 1) {
+            let message = format!("schema {schema} is one of another version of kpkg; this one knows 1");
+            return Err(bad(&source, span_of_key(&source.text, "schema"), &message, None));
+        }
+        for pattern in config.source.exclude.iter().chain(&config.source.include) {
+            let unclosed = pattern.rfind('[').is_some_and(|at| !pattern[at..].contains(']'));
+            if unclosed && !pattern.contains("\\[") {
+                let message = format!("`{}` is no pattern: its `[` has no end", pattern.escape_debug());
+                let span = DeTable::parse(&source.text)
+                    .ok()
+                    .and_then(|table| span_in_table(table.get_ref(), pattern));
+                return Err(bad(&source, span, &message, None));
+            }
+        }
         for format in config.format.keys() {
             if !formats.contains(&format.as_str()) {
                 let message = format!("unknown format `{format}`, expected one of {}", formats.join(", "));
@@ -418,6 +434,12 @@ impl Config {
         text.push('\n');
         text
     }
+}
+
+/// The place of a key at the top.
+fn span_of_key(text: &str, name: &str) -> Option<Range<usize>> {
+    let table = DeTable::parse(text).ok()?;
+    table.get_ref().keys().find(|key| key.get_ref() == name).map(Spanned::span)
 }
 
 /// The place of a text among the keys and values of a table.

@@ -26,19 +26,19 @@ use conf::{GIVEN_VERSION, OWN_VERSION, PackagedConf, Reader, Reading, Wanted};
 use replaced::{Marked, Replacement};
 use tree::Tree;
 
-use bash::ConfShell;
-use crate::config::Config;
 use crate::base::diagnostic::{Code, Diagnostic, Edit, Place, Severity};
-use crate::dkms::{self, Conf, ConfFile, Decision, Fact, Facts, Inputs, ReadTree};
 use crate::base::error::{Error, Result};
-use find::Found;
-use infer::Inferred;
+use crate::config::Config;
+use crate::dkms::{self, Conf, ConfFile, Decision, Fact, Facts, Inputs, ReadTree};
 use crate::input::Input;
-use layout::Layout;
-use crate::kernel::machine::Machine;
-use crate::output::Stop;
 use crate::input::source::{self, LeftOut, SourceFile, SourceKind};
 use crate::input::version::{self, Claims};
+use crate::kernel::machine::Machine;
+use crate::output::Stop;
+use bash::ConfShell;
+use find::Found;
+use infer::Inferred;
+use layout::Layout;
 
 /// What a vendor ships.
 #[derive(Debug, Clone, Serialize)]
@@ -840,7 +840,11 @@ impl Inferred {
 }
 
 /// The dkms.conf that `kpkg init` writes for a tree without one, and findings about it.
-pub fn init(input: &Input, config: &Config, options: &Surroundings) -> Result<(PathBuf, String, Vec<Diagnostic>)> {
+pub fn init(
+    input: &Input,
+    config: &Config,
+    options: &Surroundings,
+) -> Result<(PathBuf, String, Vec<Diagnostic>)> {
     let selected = source::Filter {
         exclude: config.source.exclude.clone(),
         include: config.source.include.clone(),

@@ -11,9 +11,8 @@ use std::path::{Path, PathBuf};
 
 use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::error::{Error, Result};
-use crate::output::Stop;
 use crate::base::temporary::TemporaryFolder;
-
+use crate::output::Stop;
 
 /// The findings of this layer.
 pub const CODES: &[&Code] = &[&SUBMODULE];

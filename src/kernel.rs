@@ -17,13 +17,13 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::base::beneath::Folder;
-use crate::dkms::{ReadTree, compare_versions};
 use crate::base::error::{Error, Result};
-use headers::{Cache, HeaderPackage};
 use crate::base::key::Key;
-use machine::{Headers, checked_release};
+use crate::dkms::{ReadTree, compare_versions};
 use crate::output::Stop;
 use crate::package::Codec;
+use headers::{Cache, HeaderPackage};
+use machine::{Headers, checked_release};
 
 /// A kernel, with everything that building for it takes.
 #[derive(Debug, Clone)]
@@ -131,7 +131,8 @@ impl Kernel {
 
     /// The parts that its build folder leads to; there may be others on a machine, of other kernels.
     fn own_parts(&self) -> Vec<&Part> {
-        let mut ways: Vec<PathBuf> = included(&self.headers).iter().map(|path| Path::new("/").join(path)).collect();
+        let mut ways: Vec<PathBuf> =
+            included(&self.headers).iter().map(|path| Path::new("/").join(path)).collect();
         ways.push(format!("/usr/lib/modules/{}/build", self.release).into());
         let mut own = BTreeSet::new();
         while let Some(way) = ways.pop() {
@@ -345,7 +346,8 @@ impl Sources<'_> {
                     continue;
                 }
                 let candidates = self.cached.iter().filter(|other| other.name == *name);
-                let fits = |other: &HeaderPackage| (other.version == package.version, self.given.contains(other));
+                let fits =
+                    |other: &HeaderPackage| (other.version == package.version, self.given.contains(other));
                 chosen.extend(candidates.max_by(|one, other| {
                     fits(one).cmp(&fits(other)).then_with(|| compare_versions(&one.version, &other.version))
                 }));
@@ -365,7 +367,8 @@ impl Sources<'_> {
             _ => {
                 let names: Vec<_> =
                     self.wanted.header_packages.iter().map(|name| name.replace("%k", release)).collect();
-                let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(" or ")) };
+                let names =
+                    if names.is_empty() { String::new() } else { format!(" ({})", names.join(" or ")) };
                 format!(
                     "install them{names}, or give their packages, which need not be installed: `--kernel-headers FILE…`"
                 )

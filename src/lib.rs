@@ -109,6 +109,42 @@ rooms! {
     sandbox
 }
 
+// rustfmt looks into no macro: the same for it, which no compiler sees
+#[cfg(any())]
+mod archive;
+#[cfg(any())]
+mod base;
+#[cfg(any())]
+mod build;
+#[cfg(any())]
+mod compile;
+#[cfg(any())]
+mod config;
+#[cfg(any())]
+mod dkms;
+#[cfg(any())]
+mod driver;
+#[cfg(any())]
+mod events;
+#[cfg(any())]
+mod format;
+#[cfg(any())]
+mod input;
+#[cfg(any())]
+mod inspect;
+#[cfg(any())]
+mod kernel;
+#[cfg(any())]
+mod lint;
+#[cfg(any())]
+mod output;
+#[cfg(any())]
+mod package;
+#[cfg(any())]
+mod plan;
+#[cfg(any())]
+mod sandbox;
+
 #[doc(hidden)]
 pub mod cli;
 

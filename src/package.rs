@@ -411,9 +411,7 @@ pub enum Content {
     /// Text made by the plan.
     Text(String),
     /// In the package that was read.
-    Packaged {
-        size: u64,
-    },
+    Packaged { size: u64 },
 }
 
 fn path_text<S: serde::Serializer>(path: &Arc<Path>, serializer: S) -> std::result::Result<S::Ok, S::Error> {
@@ -574,9 +572,13 @@ impl Capability {
         let (name, bound) = match words.as_slice() {
             [name] => (*name, None),
             [name, sign, version] if is_word(version) => {
+                // those of Debian, and of rpm
                 let comparison = match *sign {
-                    ">=" => Comparison::AtLeast,
+                    "<<" | "<" => Comparison::Less,
+                    "<=" => Comparison::AtMost,
                     "=" => Comparison::Equal,
+                    ">=" => Comparison::AtLeast,
+                    ">>" | ">" => Comparison::Greater,
                     _ => return None,
                 };
                 (*name, Some((comparison, Bound::Native((*version).to_owned()))))
@@ -606,7 +608,16 @@ mod tests {
         assert_eq!(parse("gcc | c-compiler").map(|relation| relation.any_of.len()), Some(2));
         let bound = Some((Comparison::AtLeast, Bound::Native("3.0".to_owned())));
         assert_eq!(parse("dkms >= 3.0").map(|relation| relation.any_of[0].bound.clone()), Some(bound));
-        for bad in ["", "a b", "a >= ", "a < 1", "a, b", "a |", "a\u{7f}", "a`id`"] {
+        for (text, comparison) in [
+            ("a << 1", Comparison::Less),
+            ("a < 1", Comparison::Less),
+            ("a <= 1", Comparison::AtMost),
+            ("a >> 1", Comparison::Greater),
+        ] {
+            let found = parse(text).and_then(|relation| relation.any_of[0].bound.clone());
+            assert_eq!(found, Some((comparison, Bound::Native("1".to_owned()))), "{text}");
+        }
+        for bad in ["", "a b", "a >= ", "a >>> 1", "a, b", "a |", "a\u{7f}", "a`id`"] {
             assert!(parse(bad).is_none(), "{bad:?}");
         }
     }

@@ -17,18 +17,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::config::{Initramfs, OnBuildFailure};
 use crate::base::diagnostic::{Code, Diagnostic, Severity};
+use crate::base::error::{Error, Result};
+use crate::config::request::{AskedCompression, Request, Texts};
+use crate::config::{Initramfs, OnBuildFailure};
 use crate::dkms::compare_versions;
 use crate::driver::{Driver, Limits};
-use crate::base::error::{Error, Result};
-use crate::package::{Codec, 
-    Arch, Bound, Capability, Change, Comparison, Compression, Content, Entry, EntryKind, Package, Payload,
-    Relation, RelationKind, Role, Script, Version, When,
+use crate::input::source::{SourceFile, SourceKind};
+use crate::package::{
+    Arch, Bound, Capability, Change, Codec, Comparison, Compression, Content, Entry, EntryKind, Package,
+    Payload, Relation, RelationKind, Role, Script, Version, When,
 };
 use profile::{Document, Names, Target};
-use crate::config::request::{AskedCompression, Request, Texts};
-use crate::input::source::{SourceFile, SourceKind};
 use template::Templates;
 
 /// The packages for one target, and what there is to say about them.

@@ -187,12 +187,7 @@ impl Contents for Sizes<'_> {
 }
 
 /// Copies a tar; how many bytes it has then.
-fn copy_tar(
-    reader: impl Read,
-    most: usize,
-    contents: &mut dyn Contents,
-    out: &mut dyn Write,
-) -> Result<u64> {
+fn copy_tar(reader: impl Read, most: usize, contents: &mut dyn Contents, out: &mut dyn Write) -> Result<u64> {
     let mut counted = Counted { reader, count: 0 };
     // what was read of entries, and what was written of them
     let (mut old, mut new) = (0, 0);

@@ -88,10 +88,7 @@ impl Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Edit {
     /// Other text in the place of a range.
-    Replace {
-        place: Place,
-        text: String,
-    },
+    Replace { place: Place, text: String },
     /// A file becomes executable.
     MakeExecutable(PathBuf),
 }

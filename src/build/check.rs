@@ -8,18 +8,18 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::build::{self, Prepared};
 use crate::base::diagnostic::{Diagnostic, Edit, Place};
+use crate::base::error::{Error, Kind, Result};
+use crate::build::trial::{self, Trial};
+use crate::build::{self, Prepared};
 use crate::dkms::{self, ConfFile};
 use crate::driver;
-use crate::base::error::{Error, Kind, Result};
 use crate::driver::find;
 use crate::format;
 use crate::input::Input;
+use crate::input::source::SourceKind;
 use crate::lint::{self, PackagingFile};
 use crate::output;
-use crate::input::source::SourceKind;
-use crate::build::trial::{self, Trial};
 
 /// What is found at `path`; an error is about the path, not about what is in it.
 pub fn check(

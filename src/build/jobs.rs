@@ -6,14 +6,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::error::Result;
+use crate::base::key::Key;
 use crate::compile::{self, Compiling};
+use crate::config::request::Request;
 use crate::dkms::Verdict;
 use crate::driver::Driver;
-use crate::base::error::Result;
 use crate::kernel::Kernel;
-use crate::base::key::Key;
 use crate::plan::profile::Target;
-use crate::config::request::Request;
 use crate::plan::template::Templates;
 
 /// The name and version of this shape.

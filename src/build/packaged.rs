@@ -10,12 +10,12 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::error::{Error, Result};
+use crate::base::temporary::TemporaryFolder;
 use crate::format::{self, Contents};
+use crate::input::source::{SourceFile, SourceKind};
+use crate::input::unpack::{BYTES, ENTRIES};
 use crate::output::Stop;
 use crate::package::{Content, Entry, EntryKind, Package, Payload};
-use crate::input::source::{SourceFile, SourceKind};
-use crate::base::temporary::TemporaryFolder;
-use crate::input::unpack::{BYTES, ENTRIES};
 
 /// Where sources lie on a target, with slashes.
 const SOURCES: &str = "/usr/src/";

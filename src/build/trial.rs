@@ -5,18 +5,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::driver::bash::ConfShell;
+use crate::base::diagnostic::{Code, Diagnostic, Severity};
+use crate::base::error::{Error, Kind, Result};
+use crate::build::packaged::{self, PackagedSource};
 use crate::build::{self, Prebuilt, Prepared, Progress, Tell};
 use crate::compile::{self, Before, Blame, Event, Failure, Fault, FaultFacts, Guess, Manner, Outcome, Stage};
-use crate::base::diagnostic::{Code, Diagnostic, Severity};
 use crate::dkms::Verdict;
+use crate::driver::bash::ConfShell;
 use crate::driver::{self, Driver};
-use crate::base::error::{Error, Kind, Result};
 use crate::kernel::headers::Cache;
-use crate::kernel::{self, Kernel};
 use crate::kernel::machine::Machine;
+use crate::kernel::{self, Kernel};
 use crate::output::Stop;
-use crate::build::packaged::{self, PackagedSource};
 use crate::plan::profile;
 
 /// The findings of this layer.

@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 use super::BuiltModule;
 use crate::archive;
 use crate::base::error::{Error, Result};
-use crate::package::Codec;
 use crate::base::temporary;
+use crate::package::Codec;
 
 /// A module as it is packaged.
 pub struct FinishedModule {

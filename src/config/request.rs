@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::base::error::{Error, Result};
 use crate::config::{
     Around, Config, FilesConfig, Initramfs, ModulesConfig, OnBuildFailure, RelationsConfig, ScriptsConfig,
 };
-use crate::base::error::{Error, Result};
 use crate::package::{Arch, Codec, Compression, Relation, RelationKind, When};
 
 /// What the command line says; each counts instead of `kpkg.toml`.
@@ -121,7 +121,14 @@ impl Request {
             release: checked_release(config, release.unwrap_or_else(|| "1".to_owned()))?,
             compression: match compression.as_deref() {
                 _ if options.fast => Some(AskedCompression::Fastest),
-                Some(text) => Some(AskedCompression::This(parse_compression(text)?)),
+                Some(text) => {
+                    let given = options.compression.is_some();
+                    let placed = |error: Error| {
+                        let hint = error.hint_text().unwrap_or_default().to_owned();
+                        if given { error } else { config.refuse(text, error.to_string(), &hint) }
+                    };
+                    Some(AskedCompression::This(parse_compression(text).map_err(placed)?))
+                }
                 None => None,
             },
             on_build_failure: config.packaging.on_build_failure.unwrap_or_default(),
@@ -221,7 +228,11 @@ fn parse_relations(config: &Config, own: &RelationsConfig) -> Result<Vec<Relatio
 fn parse_relation(config: &Config, kind: RelationKind, text: &str) -> Result<Relation> {
     Relation::parse(kind, text).ok_or_else(|| {
         let message = format!("`{}` is no relation", text.escape_debug());
-        config.refuse(text, message, "write `name`, `name >= version` or `one | other`")
+        config.refuse(
+            text,
+            message,
+            "write `name`, `name >= version` (or `<<`, `<=`, `=`, `>>`) or `one | other`",
+        )
     })
 }
 
@@ -317,7 +328,10 @@ mod tests {
         let request = |options: &CommandLine, format| Request::new(options, &config, format, &read).unwrap();
         assert_eq!(request(&CommandLine::default(), "rpm").release, "2");
         assert_eq!(request(&CommandLine::default(), "deb").release, "3");
-        assert_eq!(request(&CommandLine { release: Some("4".into()), ..CommandLine::default() }, "deb").release, "4");
+        assert_eq!(
+            request(&CommandLine { release: Some("4".into()), ..CommandLine::default() }, "deb").release,
+            "4"
+        );
         assert_eq!(request(&CommandLine::default(), "deb").relations.len(), 2);
         assert_eq!(request(&CommandLine::default(), "rpm").relations.len(), 1);
     }

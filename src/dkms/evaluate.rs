@@ -11,7 +11,7 @@ use super::codes;
 use super::directives::{VARIABLES, may_mean_a_directive};
 use super::host::{DKMS, Host};
 use super::shell::{
-    self, Data, Ends, Finding, Flow, MAYBE, ShellOptions, Remark, Shell, Sink, State, UNKNOWN, Variable,
+    self, Data, Ends, Finding, Flow, MAYBE, Remark, Shell, ShellOptions, Sink, State, UNKNOWN, Variable,
     is_unknown, os_release_field, reaches_on, unknown,
 };
 use super::versions::is_at_least;

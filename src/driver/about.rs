@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::Module;
 use super::tree::{Tree, read_start, text_of};
-use crate::config::Config;
 use crate::base::error::Result;
+use crate::config::Config;
 
 /// What a driver says about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -44,7 +44,7 @@ impl About {
         Ok(Self {
             summary: checked_line(config, "summary", said.summary.as_deref())?,
             description: checked_text(config, "description", said.description.as_deref())?,
-            license: checked_line(config, "license", said.license.as_deref())?
+            license: checked_license(config, checked_line(config, "license", said.license.as_deref())?)?
                 .or_else(|| license(&sources))
                 .or_else(|| declared_license(tree))
                 .or_else(|| papers.license()),
@@ -71,6 +71,32 @@ impl About {
             homepage: checked_line(config, "homepage", said.homepage.as_deref())?,
         })
     }
+}
+
+/// Names with `AND`, `OR` and `WITH` between them, as SPDX has them, however they are written.
+fn checked_license(config: &Config, license: Option<String>) -> Result<Option<String>> {
+    let Some(text) = &license else { return Ok(None) };
+    let spaced = text.replace('(', " ( ").replace(')', " ) ");
+    let (mut depth, mut wants_name, mut is_good) = (0_i32, true, true);
+    for word in spaced.split_whitespace() {
+        let is_operator = ["and", "or", "with"].iter().any(|known| word.eq_ignore_ascii_case(known));
+        let is_name = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.+:/_".contains(&byte));
+        match word {
+            "(" => depth += 1,
+            ")" => depth -= 1,
+            _ if is_operator => {}
+            _ => is_good = is_good && is_name,
+        }
+        let begins = word == "(" || !is_operator && word != ")";
+        is_good = is_good && depth >= 0 && begins == wants_name;
+        wants_name = word == "(" || is_operator;
+    }
+    if is_good && depth == 0 && !wants_name {
+        return Ok(license);
+    }
+    let message = format!("`{}` is no licence", text.escape_debug());
+    let hint = "write an SPDX expression, such as `GPL-2.0-only` or `GPL-2.0-only OR BSD-3-Clause`";
+    Err(config.refuse(text, message, hint))
 }
 
 /// One line, without blanks around it: some formats take them away.

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::dkms::{self, Conf, Directive, Evaluation, Inputs, Value};
 use crate::base::error::{Error, Result};
+use crate::dkms::{self, Conf, Directive, Evaluation, Inputs, Value};
 use crate::kernel::machine::{Machine, stand_ins};
 use crate::output::Stop;
 use crate::sandbox::{Limits, Sandbox};

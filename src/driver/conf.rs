@@ -11,18 +11,18 @@ use super::{
     BAD_VERSION, CONF_NAME, FOREIGN_TAGS, ForKernel, NORMALISED, NOT_THERE, PER_KERNEL, TOLD_KERNEL,
     USED_BEFORE, VERSION_FROM, assign,
 };
-use crate::driver::bash::{self, ConfShell};
 use crate::base::diagnostic::{Diagnostic, Severity};
-use crate::dkms::{self, Conf, ConfFile, Evaluation, Fact, Facts, Inputs, Supported};
 use crate::base::error::{Error, Result};
+use crate::dkms::{self, Conf, ConfFile, Evaluation, Fact, Facts, Inputs, Supported};
+use crate::driver::bash::{self, ConfShell};
 use crate::driver::find::Found;
-use crate::input::Input;
 use crate::driver::kbuild::Use;
 use crate::driver::layout::{self, Layout};
-use crate::kernel::machine::Machine;
-use crate::output::Stop;
+use crate::input::Input;
 use crate::input::source::LeftOut;
 use crate::input::version::Claims;
+use crate::kernel::machine::Machine;
+use crate::output::Stop;
 
 fn checked_version(version: String) -> Result<String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._+~:-".contains(&byte);

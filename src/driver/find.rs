@@ -9,8 +9,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::base::diagnostic::{Code, Diagnostic, Severity};
-use crate::dkms::{self, Conf, ConfFile, Facts, Inputs, ReadTree};
 use crate::base::error::{Error, Result};
+use crate::dkms::{self, Conf, ConfFile, Facts, Inputs, ReadTree};
 use crate::driver::kbuild::{self, Kbuild, join};
 use crate::driver::layout::{self, Lack, Layout};
 use crate::driver::packaging::{self, Files};
@@ -245,7 +245,7 @@ pub fn inside(folder: &Path, below: &Path, path: &str) -> Option<String> {
     Some(if parts.is_empty() { ".".to_owned() } else { parts.join("/") })
 }
 
-fn named_root(folder: &Path, root: &str) -> Result<PathBuf> {
+pub(crate) fn named_root(folder: &Path, root: &str) -> Result<PathBuf> {
     let inside = Path::new(root).components().all(|part| matches!(part, std::path::Component::Normal(_)));
     let path = below(folder, root.trim_end_matches('/'));
     if (inside || root == ".") && path.is_dir() {

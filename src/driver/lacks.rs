@@ -11,9 +11,9 @@ use super::{ABOUT_BYTES, DEAD_HOOK, MISSING_PATCH};
 use crate::base::diagnostic::{Code, Diagnostic, Place, SourceText};
 use crate::dkms::{Conf, Facts, HookKind, ReadTree, SOME_KERNEL};
 use crate::driver::find::{self, Found};
-use crate::input::Input;
 use crate::driver::kbuild::{self, Given, is_below, join};
 use crate::driver::layout::{self, Header, Lack, Layout};
+use crate::input::Input;
 use crate::input::source::{self, LeftOut};
 
 pub(super) const NOTHING_THERE: Code = Code {

@@ -254,7 +254,10 @@ pub fn rewrite(path: &Path, exchange: &Exchange, out: &mut dyn Output) -> Result
     let mut several = SeveralNames::default();
     let Some(found) = open(path, &mut several)? else { return Ok(None) };
     if let Some(name) = exchange.files.keys().find(|path| several.0.contains(*path)) {
-        let text = format!("`{}` is one of several names of a file, which cannot be exchanged in", name.escape_debug());
+        let text = format!(
+            "`{}` is one of several names of a file, which cannot be exchanged in",
+            name.escape_debug()
+        );
         return Err(Error::usage(text).at(path));
     }
     let is_file = |file: &&ReadFile| matches!(file.kind, EntryKind::File { .. });

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::archive;
 use crate::base::error::{Error, Result};
-use crate::format::{self, Contents, ReadPackage, ReadFile};
+use crate::format::{self, Contents, ReadFile, ReadPackage};
 use crate::kernel::ko::{KernelModule, is_module};
 
 /// How many bytes of content a package may have: more than any driver, and an end for archives that only pretend.

@@ -17,9 +17,9 @@ use sha2::{Digest, Sha256};
 
 use crate::base::beneath::{self, Folder};
 use crate::base::error::{Error, Result};
+use crate::base::temporary::TemporaryFolder;
 use crate::format::{self, Contents, ReadPackage};
 use crate::output::Stop;
-use crate::base::temporary::TemporaryFolder;
 
 /// The most bytes that one package may unpack to.
 const LARGEST: u64 = 4 << 30;

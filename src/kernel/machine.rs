@@ -8,8 +8,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::base::beneath::open_regular;
-use crate::dkms::{self, Inputs, ReadTree};
 use crate::base::error::{Error, Result};
+use crate::dkms::{self, Inputs, ReadTree};
 
 /// What is known about a machine; what is absent is unknown to dkms.conf too.
 #[derive(Debug, Clone, Default)]

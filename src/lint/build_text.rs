@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::Tree;
 use super::calls;
 use super::shell::{self, Command};
-use super::Tree;
 use crate::base::diagnostic::{Code, Diagnostic, Place, Severity, SourceText};
 use crate::driver::layout::Run;
 

@@ -14,7 +14,7 @@ use super::scan::Kind;
 use super::shell::{self, Script};
 use crate::base::diagnostic::{Place, SourceText};
 use crate::dkms::{self, Conf, ConfFile, Facts, Inputs, ReadTree};
-use crate::format::{ReadPackage, ReadFile, ReadScript};
+use crate::format::{ReadFile, ReadPackage, ReadScript};
 
 /// How many dkms.conf files of a package are read as such.
 const CONFS: usize = 64;
@@ -207,12 +207,7 @@ fn may_run_more(text: &str) -> bool {
 }
 
 impl<'a> PackagedDriver<'a> {
-    fn new(
-        conf: Conf,
-        folder: &str,
-        files: &Arc<BTreeMap<&'a str, &'a ReadFile>>,
-        confs: &'a Confs,
-    ) -> Self {
+    fn new(conf: Conf, folder: &str, files: &Arc<BTreeMap<&'a str, &'a ReadFile>>, confs: &'a Confs) -> Self {
         let tree = PackageTree {
             folder: folder.to_owned(),
             files: Arc::clone(files),

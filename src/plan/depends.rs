@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{BUILT_AFTER_ITSELF, NO_DRIVER, UNKNOWN_ORDER, UNRELATED, base_of};
 use crate::base::diagnostic::{Code, Diagnostic};
+use crate::config::request::Request;
 use crate::driver::Driver;
 use crate::package::{Capability, Relation, RelationKind};
 use crate::plan::profile::Target;
-use crate::config::request::Request;
 
 /// A driver of the run, as the others see it.
 #[derive(Debug, Clone)]

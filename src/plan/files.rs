@@ -3,14 +3,14 @@
 //! Where they go is the target's to say.
 
 use super::{MISSING_FILE, content, folder, text_file};
-use crate::config::FileConfig;
 use crate::base::diagnostic::Diagnostic;
-use crate::driver::Driver;
 use crate::base::error::{Error, Result};
+use crate::config::FileConfig;
+use crate::config::request::Request;
+use crate::driver::Driver;
+use crate::input::source::{SourceFile, SourceKind};
 use crate::package::{Entry, EntryKind, Role};
 use crate::plan::profile::Target;
-use crate::config::request::Request;
-use crate::input::source::{SourceFile, SourceKind};
 
 /// Every file that kpkg.toml names under `[files]`, and those that say what it has under `[modules]`; `base` names the latter.
 pub(super) fn entries(driver: &Driver, target: &Target, request: &Request, base: &str) -> Result<Vec<Entry>> {

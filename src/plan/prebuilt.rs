@@ -10,15 +10,15 @@ use super::{
     files, folder, scripts, skeleton, with_documents,
 };
 use crate::base::diagnostic::Diagnostic;
+use crate::base::error::{Error, Result};
+use crate::config::request::{Grouping, Request, Texts};
 use crate::dkms::compare_versions;
 use crate::driver::Driver;
-use crate::base::error::{Error, Result};
 use crate::package::{
-    Arch, Bound, Capability, Codec, Comparison, Content, Entry, EntryKind, Hardware, Module, Package, Payload,
-    Relation, RelationKind, Role,
+    Arch, Bound, Capability, Codec, Comparison, Content, Entry, EntryKind, Hardware, Module, Package,
+    Payload, Relation, RelationKind, Role,
 };
 use crate::plan::profile::{KernelVersions, MetaFollows, Offers, Prebuilt, Target};
-use crate::config::request::{Grouping, Request, Texts};
 use crate::plan::template::Templates;
 
 /// The modules of a driver for one kernel, ready to be packaged for one target.
@@ -426,15 +426,24 @@ fn modules(kernels: &[KernelModules]) -> (Vec<Module>, Vec<Hardware>) {
 fn offers(patterns: &Offers, package: &Package) -> Vec<Capability> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._+~^".contains(&byte);
     let allowed = |next: char| next.is_ascii_alphanumeric() || "._:*?/-".contains(next);
-    let word = |alias: &str| alias.chars().map(|next| if allowed(next) { next } else { '_' }).collect::<String>();
+    let word =
+        |alias: &str| alias.chars().map(|next| if allowed(next) { next } else { '_' }).collect::<String>();
     let mut offers = Vec::new();
     for (module, hardware) in package.carries.iter().zip(&package.hardware) {
-        offers.extend(patterns.module.iter().map(|pattern| Capability::named(pattern.replace("{module}", &module.name))));
-        let version = module.version.clone().filter(|version| !version.is_empty() && version.bytes().all(is_plain));
+        offers.extend(
+            patterns
+                .module
+                .iter()
+                .map(|pattern| Capability::named(pattern.replace("{module}", &module.name))),
+        );
+        let version =
+            module.version.clone().filter(|version| !version.is_empty() && version.bytes().all(is_plain));
         let bound = version.map(|version| (Comparison::Equal, Bound::Native(version)));
         if let Some(pattern) = &patterns.hardware {
             let name = |alias: &String| pattern.replace("{alias}", &word(alias));
-            offers.extend(hardware.aliases.iter().map(|alias| Capability { name: name(alias), bound: bound.clone() }));
+            offers.extend(
+                hardware.aliases.iter().map(|alias| Capability { name: name(alias), bound: bound.clone() }),
+            );
         }
     }
     offers

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
@@ -419,7 +419,8 @@ impl<'a> Profiles<'a> {
     fn unknown(&self, name: &str) -> Error {
         let names = self.names();
         let aliases = self.layers.iter().flat_map(|layer| &layer.aliases);
-        let nearest = names.iter().chain(aliases).min_by_key(|known| strsim::damerau_levenshtein(known, name));
+        let nearest =
+            names.iter().chain(aliases).min_by_key(|known| strsim::damerau_levenshtein(known, name));
         let hint =
             nearest.map(|nearest| format!("did you mean `{nearest}`? all targets: {}", names.join(", ")));
         Error::usage(format!("there is no target `{name}`")).hint(hint.unwrap_or_default())

@@ -1,10 +1,10 @@
 //! Source packages: what a distribution's own builder makes the packages of.
 
-use crate::driver::Driver;
 use crate::base::error::{Error, Result};
+use crate::config::request::Request;
+use crate::driver::Driver;
 use crate::package::{Content, Entry, EntryKind, Package, Payload, Relation, RelationKind, Role, Source};
 use crate::plan::profile::{self, Target};
-use crate::config::request::Request;
 use crate::plan::template::Templates;
 
 use super::{Plan, SOURCE_TREE, Sibling, Values, base_name, source_folder};

@@ -25,7 +25,10 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("deb/dkms/prerm", include_str!("../../templates/deb/dkms/prerm.hbs")),
     ("deb/source/format.txt", include_str!("../../templates/deb/source/format.txt.hbs")),
     ("deb/source/install-source", include_str!("../../templates/deb/source/install-source.hbs")),
-    ("deb/source/lintian-overrides.txt", include_str!("../../templates/deb/source/lintian-overrides.txt.hbs")),
+    (
+        "deb/source/lintian-overrides.txt",
+        include_str!("../../templates/deb/source/lintian-overrides.txt.hbs"),
+    ),
     ("deb/source/rules.txt", include_str!("../../templates/deb/source/rules.txt.hbs")),
     ("deb/source/watch.txt", include_str!("../../templates/deb/source/watch.txt.hbs")),
     ("dkms/build", include_str!("../../templates/dkms/build.hbs")),
@@ -104,7 +107,7 @@ impl std::fmt::Debug for Templates {
 impl Templates {
     /// The built-in templates; `overrides` are the user's: name, path, text.
     ///
-    /// An override that does not parse is an error with its place, and so is one that replaces nothing and is no partial of another.
+    /// An override that does not parse is an error with its place; a name that replaces nothing may still be a partial.
     pub fn new(overrides: &[(String, PathBuf, String)]) -> Result<Self> {
         let own = |(name, text): &(&str, &'static str)| {
             ((*name).to_owned(), Text { text: Cow::Borrowed(text), path: None })
@@ -115,18 +118,26 @@ impl Templates {
         let texts = TEMPLATES.iter().map(own).chain(overrides.iter().map(users)).collect();
         let parsed = Parsed { shell: registry(shell_word), text: registry(plain_text) };
         let templates = Self { texts, parsed: RefCell::new(parsed) };
-        for (name, path, _) in overrides {
-            let is_known = TEMPLATES.iter().any(|(known, _)| known == name);
-            let is_partial = overrides.iter().any(|(_, _, text)| names_partial(text, name));
-            if !is_known && !is_partial {
-                let known: Vec<_> = TEMPLATES.iter().map(|(known, _)| *known).collect();
-                let near = error::nearest(name, &known).map(|name| format!("did you mean `{name}`? "));
-                let hint = format!("{}`kpkg show --list-templates` lists them", near.unwrap_or_default());
-                return Err(Error::usage(format!("there is no template `{name}`:")).at(path).hint(hint));
-            }
+        for (name, ..) in overrides {
             templates.parse(name)?;
         }
         Ok(templates)
+    }
+
+    /// Fails for an override that replaces nothing and is no partial of another.
+    pub fn check_names(&self) -> Result<()> {
+        for (name, Text { path, .. }) in self.texts.iter().filter(|(_, text)| text.path.is_some()) {
+            let is_known = TEMPLATES.iter().any(|(known, _)| known == name);
+            if is_known || self.texts.values().any(|other| names_partial(&other.text, name)) {
+                continue;
+            }
+            let known: Vec<_> = TEMPLATES.iter().map(|(known, _)| *known).collect();
+            let near = error::nearest(name, &known).map(|name| format!("did you mean `{name}`? "));
+            let hint = format!("{}`kpkg show --list-templates` lists them", near.unwrap_or_default());
+            let path = path.clone().unwrap_or_default();
+            return Err(Error::usage(format!("there is no template `{name}`:")).at(path).hint(hint));
+        }
+        Ok(())
     }
 
     /// Parses a template and the partials that it uses.
@@ -188,10 +199,14 @@ impl Templates {
     }
 }
 
-/// Whether a text takes the partial of that name in.
+/// Whether a text takes the partial of that name in; one whose name is computed may be any.
 fn names_partial(text: &str, name: &str) -> bool {
-    let words = text.split(|next: char| next.is_whitespace() || "{}~#>".contains(next));
-    text.contains('>') && words.into_iter().any(|word| word == name)
+    text.match_indices("{{").any(|(at, _)| {
+        let tag = text[at + 2..].trim_start_matches(['~', '#']);
+        let Some(partial) = tag.strip_prefix('>').map(str::trim_start) else { return false };
+        let end = partial.find(|next: char| next.is_whitespace() || "}~".contains(next));
+        partial.starts_with('(') || &partial[..end.unwrap_or(partial.len())] == name
+    })
 }
 
 fn is_text(name: &str) -> bool {

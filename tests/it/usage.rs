@@ -264,6 +264,49 @@ fn what_there_is_to_say_comes_before_compiling_and_once() {
 }
 
 #[test]
+fn what_is_wrong_in_kpkg_toml_has_its_place() {
+    for (text, place, words) in [
+        ("schema = 2", "1:1", "another version"),
+        ("[driver]\nmaintainer = \"nobody\"", "2:14", "is no maintainer"),
+        ("[driver]\nlicense = \"GPL zwei\"", "2:11", "is no licence"),
+        ("[driver]\nhomepage = \"no address\"", "2:12", "is no address"),
+        ("[relations]\nrequires = [\"a >>> 1\"]", "2:13", "is no relation"),
+        ("[packaging]\ntargets = [\"debian-99\"]", "2:12", "there is no target"),
+        ("[packaging]\ncompression = \"zip\"", "2:15", "is no codec"),
+        ("[packaging]\nrelease = \"1 2\"", "2:11", "is no release"),
+        ("[source]\nroot = \"nowhere\"", "2:8", "is no folder"),
+        ("[source]\nexclude = [\"[a\"]", "2:12", "is no pattern"),
+        ("[modules.options]\nnope = \"x=1\"", "2:1", "is no module of toy"),
+        ("[format.deb.fields]\ndepends = \"x\"", "2:1", "itself"),
+        ("[format.deb.fields]\nVERSION = \"x\"", "2:1", "itself"),
+        ("[format.rpm.fields]\nFoo = \"x\"", "2:1", "no field `Foo`"),
+    ] {
+        let tree = Tree::toy();
+        tree.file("kpkg.toml", format!("{text}\n"));
+        let (code, told) = said(&tree, &["-q"]);
+        assert_eq!(code, Some(2), "{text}: {told}");
+        assert!(told.contains(words) && told.contains("error[K0"), "{text}: {told}");
+        assert!(told.contains(&format!(" --> kpkg.toml:{place}\n")), "{text}: {told}");
+        assert_eq!(tree.names("dist"), [""; 0]);
+    }
+    let tree = Tree::toy();
+    let relations = "requires = [\"a << 1\", \"b <= 2\", \"c >> 3\", \"d = 4\"]";
+    let rest = "license = \"(GPL-2.0-only WITH Linux-syscall-note) OR MIT\"";
+    tree.file("kpkg.toml", format!("schema = 1\n[driver]\n{rest}\n[relations]\n{relations}\n"));
+    printed(&tree, &["-q"]);
+    let field = |package: &str, name: &str| {
+        let output = std::process::Command::new("dpkg-deb")
+            .args(["-f", package, name])
+            .current_dir(tree.path())
+            .output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    assert!(
+        field("dist/toy-dkms_1.0-1_all.deb", "Depends").contains("a (<< 1), b (<= 2), c (>> 3), d (= 4)")
+    );
+}
+
+#[test]
 fn who_asks_to_stop_is_heard_within_a_second() {
     // one block of xz, in which nobody looks up for long
     let mut random = Random(7);

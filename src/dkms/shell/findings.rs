@@ -21,9 +21,14 @@ pub(crate) enum Remark {
     /// A text that is run does not parse: its first line, and why.
     Syntax(String, String),
     /// This depends on the machine, and is not known.
-    Unknown { what: String, assigning: Option<String> },
+    Unknown {
+        what: String,
+        assigning: Option<String>,
+    },
     /// With `set -e`, a command that may fail may end the script.
-    MayEnd { assigning: Option<String> },
+    MayEnd {
+        assigning: Option<String>,
+    },
     /// Both ways of a condition are possible.
     Condition,
     /// This is taken as absent, since nobody mentioned it.

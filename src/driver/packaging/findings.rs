@@ -2,8 +2,8 @@
 
 use super::kpkg_toml::{files_lines, left_out, list, quoted};
 use super::{Companion, Own};
-use crate::config::{Config, RelationsConfig, ScriptsConfig};
 use crate::base::diagnostic::{Code, Diagnostic};
+use crate::config::{Config, RelationsConfig, ScriptsConfig};
 
 /// The findings of this layer.
 pub const CODES: &[&Code] = &[&COMPANIONS, &OWN];

@@ -12,7 +12,7 @@ use md5::{Digest, Md5};
 use super::super::{ENTRIES, Exchange, TEXT};
 use super::read::{ArMember, SUMS, members};
 use super::write::ar_padding;
-use crate::archive::{self, Part, Reader, TarEntry, Tapped};
+use crate::archive::{self, Part, Reader, Tapped, TarEntry};
 use crate::base::beneath::open_regular;
 use crate::base::error::{Error, Result};
 use crate::output::{Means, Output, Scratch};
@@ -65,11 +65,7 @@ pub(super) fn rewrite(path: &Path, exchange: &Exchange, out: &mut dyn Output) ->
 }
 
 /// A member's tar with other contents, compressed as it was, and how long that is.
-fn written(
-    stored: &Part,
-    contents: &mut dyn archive::Contents,
-    out: &dyn Output,
-) -> Result<(Scratch, u64)> {
+fn written(stored: &Part, contents: &mut dyn archive::Contents, out: &dyn Output) -> Result<(Scratch, u64)> {
     let means: &Means = out.means();
     let compression = archive::compression_of(stored, means)?;
     let counted = Tapped::new(out.scratch()?, archive::Blind);

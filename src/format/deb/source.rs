@@ -10,7 +10,7 @@ use md5::Md5;
 use sha1::Sha1;
 use sha2::Sha256;
 
-use super::super::{Contents, ENTRIES, ReadPackage, ReadFile, kind_of, unspeakable_value};
+use super::super::{Contents, ENTRIES, ReadFile, ReadPackage, kind_of, unspeakable_value};
 use super::read::{paragraph, relations as read_relations};
 use super::spell::{CONFLICTS, architecture, description, relation_text, relations, script_name, spelled};
 use super::values::is_known as is_known_field;

@@ -12,7 +12,8 @@ pub(super) fn modaliases(package: &Package) -> String {
     let module = |hardware: &Hardware| {
         let aliases: Vec<_> =
             hardware.aliases.iter().filter(|alias| !alias.contains([',', '(', ')', ' '])).cloned().collect();
-        (!aliases.is_empty()).then(|| format!("{}({})", hardware.module.replace('-', "_"), aliases.join(", ")))
+        (!aliases.is_empty())
+            .then(|| format!("{}({})", hardware.module.replace('-', "_"), aliases.join(", ")))
     };
     package.hardware.iter().filter_map(module).collect::<Vec<_>>().join(", ")
 }

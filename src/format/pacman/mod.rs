@@ -45,7 +45,13 @@ impl Family for Pacman {
 
     fn check(&self, package: &Package) -> Vec<Diagnostic> {
         let is_named = spell::is_name(&package.name);
-        let mut found = super::unspeakable_parts(self, "a package of pacman", package, is_named, spell::unspeakable_relation);
+        let mut found = super::unspeakable_parts(
+            self,
+            "a package of pacman",
+            package,
+            is_named,
+            spell::unspeakable_relation,
+        );
         found.extend(package.fields.keys().map(|name| {
             let message = format!("kpkg knows no field `{name}` of a package of pacman");
             super::unspeakable_value(name, message).hint("leave it out")

@@ -75,19 +75,23 @@ impl Others<'_> {
     fn prepare(&mut self, stored: Part, exchange: &Exchange, means: &Means) -> Result<()> {
         let unreadable = |error| Error::io("cannot read", "the package", error).as_usage();
         let (mut info, mut list, mut grown) = (Vec::new(), Vec::new(), 0);
-        archive::read_tar(archive::decompressed(stored).map_err(unreadable)?, ENTRIES, &mut |entry, content| {
-            match entry.name.as_str() {
-                INFO => drop(content.take(TEXT).read_to_end(&mut info)?),
-                MTREE => drop(content.take(MOST).read_to_end(&mut list)?),
-                _ => {
-                    if let Some(content) = exchange.files.get(&entry.path()) {
-                        let size = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
-                        grown += size(content.size()) - size(entry.size);
+        archive::read_tar(
+            archive::decompressed(stored).map_err(unreadable)?,
+            ENTRIES,
+            &mut |entry, content| {
+                match entry.name.as_str() {
+                    INFO => drop(content.take(TEXT).read_to_end(&mut info)?),
+                    MTREE => drop(content.take(MOST).read_to_end(&mut list)?),
+                    _ => {
+                        if let Some(content) = exchange.files.get(&entry.path()) {
+                            let size = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+                            grown += size(content.size()) - size(entry.size);
+                        }
                     }
                 }
-            }
-            Ok(())
-        })
+                Ok(())
+            },
+        )
         .map_err(unreadable)?;
         for (path, content) in &exchange.files {
             self.hold(&path[1..], Held::Content(content.clone()))?;

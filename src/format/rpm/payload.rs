@@ -96,13 +96,7 @@ pub(super) fn end_payload<W: Write>(mut cpio: Cpio<W>, files: Vec<FileDigest>) -
     Ok(Digests { files, payload, uncompressed, payload_size: stored.count, uncompressed_size })
 }
 
-fn cpio_header(
-    out: &mut dyn Write,
-    entry: &Entry,
-    index: usize,
-    stamp: u32,
-    large: bool,
-) -> io::Result<()> {
+fn cpio_header(out: &mut dyn Write, entry: &Entry, index: usize, stamp: u32, large: bool) -> io::Result<()> {
     let index = u32::try_from(index).map_err(io::Error::other)?;
     if large {
         out.write_all(b"07070X")?;

@@ -10,7 +10,7 @@ use digest::Digest;
 use rpm::{DependencyFlags, IndexSignatureTag, IndexTag, PackageMetadata};
 use sha2::Sha256;
 
-use super::super::{Contents, ReadPackage, ReadFile, ReadScript, kind_of};
+use super::super::{Contents, ReadFile, ReadPackage, ReadScript, kind_of};
 use super::LARGEST_HEADER;
 use super::cpio::read_cpio;
 use crate::archive;
@@ -36,7 +36,8 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<Re
     }
     let text = |value: std::result::Result<&str, rpm::Error>| value.unwrap_or_default().to_owned();
     let version = format!("{}-{}", text(metadata.get_version()), text(metadata.get_release()));
-    let mut found = ReadPackage { format: "rpm", name: text(metadata.get_name()), version, ..ReadPackage::default() };
+    let mut found =
+        ReadPackage { format: "rpm", name: text(metadata.get_name()), version, ..ReadPackage::default() };
     found.arch = text(metadata.get_arch());
     found.requires = metadata.get_requires().map_err(invalid)?.into_iter().map(|need| need.name).collect();
     found.format = if header.entry_is_present(IndexTag::RPMTAG_SOURCEPACKAGE) { "srpm" } else { "rpm" };
@@ -202,10 +203,7 @@ fn read_more(reader: &mut dyn Read, bytes: &mut Vec<u8>, count: u64) -> io::Resu
 }
 
 /// What [`ReadPackage`] keeps beside name, version and files.
-fn read_metadata(
-    metadata: &PackageMetadata,
-    found: &mut ReadPackage,
-) -> std::result::Result<(), rpm::Error> {
+fn read_metadata(metadata: &PackageMetadata, found: &mut ReadPackage) -> std::result::Result<(), rpm::Error> {
     let texts = [
         ("summary", metadata.get_summary()),
         ("description", metadata.get_description()),

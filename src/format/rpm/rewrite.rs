@@ -13,7 +13,7 @@ use rpm::{IndexSignatureTag as S, IndexTag as T};
 use sha1::Sha1;
 use sha2::{Sha256, Sha384, Sha512};
 
-use super::super::{Exchange, ReadPackage, Nobody};
+use super::super::{Exchange, Nobody, ReadPackage};
 use super::cpio::{CpioEntry, read_cpio};
 use super::header::{IMMUTABLE, SIGNATURES, Tags};
 use super::payload::{cpio_padding, digits};
@@ -173,8 +173,7 @@ fn signature_sizes(signature: &mut Tags, header: &[u8], written: Option<&Written
     signature.set_strings(S::RPMSIGTAG_SHA1 as u32, [hex(Sha1::digest(header))]);
     signature.set_strings(S::RPMSIGTAG_SHA256 as u32, [hex(Sha256::digest(header))]);
     let payload = written.map_or(stored.length(), |written| written.stored_size);
-    let mut sizes =
-        vec![(S::RPMSIGTAG_SIZE as u32, payload), (S::RPMSIGTAG_LONGSIZE as u32, payload)];
+    let mut sizes = vec![(S::RPMSIGTAG_SIZE as u32, payload), (S::RPMSIGTAG_LONGSIZE as u32, payload)];
     for (_, size) in &mut sizes {
         *size += header.len() as u64;
     }

@@ -13,8 +13,8 @@ use sha2::Sha256;
 use super::header::{Signature, Tags};
 use super::payload::{LARGEST_PLAIN_FILE, file_mode, is_large, payload_length};
 use super::spell::{
-    Dependency, EQUAL, SHELL, architecture, dependency, evr, interpreters, offers, own_for_machine,
-    rpmlib, script_tags, version,
+    Dependency, EQUAL, SHELL, architecture, dependency, evr, interpreters, offers, own_for_machine, rpmlib,
+    script_tags, version,
 };
 use crate::output::Stream;
 use crate::package::{Codec, Compression, Entry, EntryKind, Package, Payload, RelationKind, Role};
