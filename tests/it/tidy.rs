@@ -342,6 +342,22 @@ fn nothing_is_left_unfinished() {
 }
 
 #[test]
+fn the_readme_is_narrow_and_its_contents_are_there() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    for (number, line) in readme.lines().enumerate() {
+        assert!(line.chars().count() <= 120, "README.md:{} is longer than 120 columns", number + 1);
+    }
+    let word = |title: &str| {
+        let plain = title.to_lowercase().replace(' ', "-");
+        plain.chars().filter(|c| c.is_alphanumeric() || *c == '-').collect::<String>()
+    };
+    let anchors: BTreeSet<_> = readme.lines().filter_map(|line| line.strip_prefix("## ")).map(word).collect();
+    let linked: BTreeSet<_> =
+        readme.split("](#").skip(1).map(|rest| rest.split(')').next().unwrap().to_owned()).collect();
+    assert_eq!(linked, anchors, "the contents name each part");
+}
+
+#[test]
 fn codes_are_unique_and_explained() {
     let mut seen = BTreeSet::new();
     for code in kpkg::build::codes() {
