@@ -219,6 +219,12 @@ fn sources<'a>(wanted: &'a Wanted<'a>, stop: &Stop) -> Result<Sources<'a>> {
     for path in wanted.headers {
         if path.join("usr/src").is_dir() {
             roots.push(path.as_path());
+        } else if let packages = packages_in(path)
+            && !packages.is_empty()
+        {
+            for package in packages {
+                given.push(wanted.cache.add(&package, stop)?);
+            }
         } else if path.is_dir() {
             folders.push(path.as_path());
         } else {
@@ -227,6 +233,12 @@ fn sources<'a>(wanted: &'a Wanted<'a>, stop: &Stop) -> Result<Sources<'a>> {
     }
     let folders = named_folders(&folders, wanted.kernels)?;
     Ok(Sources { wanted, given, cached: wanted.cache.list()?, folders, roots })
+}
+
+/// The package files of a folder, sorted.
+fn packages_in(folder: &Path) -> Vec<PathBuf> {
+    let is_package = |name: &String| name.ends_with(".deb") || name.ends_with(".rpm");
+    children(folder).into_iter().filter(is_package).map(|name| folder.join(name)).collect()
 }
 
 /// Folders of headers with the kernel each is of.

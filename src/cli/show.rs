@@ -10,9 +10,11 @@ use super::{json, setup, text};
 use crate::base::diagnostic::Severity;
 use crate::base::error::{Error, Result};
 use crate::build;
+use crate::compile;
 use crate::driver::bash::ConfShell;
 use crate::inspect::inspect;
-use crate::kernel::machine::{self, Machine};
+use crate::kernel;
+use crate::kernel::machine::{self, Machine, Stated};
 
 /// The arguments of `show`.
 #[derive(Debug, Args)]
@@ -81,7 +83,7 @@ pub(super) fn run(args: &ShowArgs, session: &Session) -> Ended {
         return Ok(0);
     }
     let options = build::Options {
-        machines: machines(args)?,
+        machines: machines(args, session)?,
         conf_shell: args.conf_shell.conf_shell(),
         ..setup::options(args.package.options(), args.templates.as_deref(), session)?
     };
@@ -111,7 +113,7 @@ pub(super) fn run(args: &ShowArgs, session: &Session) -> Ended {
 
 /// A dkms.conf alone: what dkms reads from it.
 fn show_conf(path: &Path, args: &ShowArgs, session: &Session) -> Ended {
-    let machines = machines(args)?;
+    let machines = machines(args, session)?;
     let [machine] = machines.as_slice() else {
         let error = Error::usage("a dkms.conf alone is shown for one kernel");
         return Err(error.hint("name one `--kernel`, or the driver's folder for a table of kernels").into());
@@ -129,9 +131,35 @@ fn show_conf(path: &Path, args: &ShowArgs, session: &Session) -> Ended {
     Ok(0)
 }
 
+/// The machines of kernels that `--prebuilt` would compile for.
+fn of_kernels(stated: Stated, session: &Session) -> Result<Vec<Machine>> {
+    let cache = build::header_cache(&session::cache()?);
+    let arch = stated.arch.clone().unwrap_or_else(|| session::ARCH.to_owned());
+    let running = kernel::running();
+    let wanted = kernel::Wanted {
+        kernels: &stated.kernels,
+        headers: &stated.headers,
+        running: running.as_deref(),
+        arch: &arch,
+        root: Path::new("/"),
+        cache: &cache,
+        header_packages: &[],
+    };
+    let kernels = kernel::select(&wanted, &session.stop)?;
+    let rest = Stated { kernels: Vec::new(), headers: Vec::new(), ..stated };
+    let machine = machine::machines(&rest)?.into_iter().next().unwrap_or_default();
+    Ok(kernels.iter().map(|kernel| compile::machine(kernel, &machine)).collect())
+}
+
 /// The machines that dkms.conf is read for; the real bash needs all facts, so it gets those of this one where none are given.
-fn machines(args: &ShowArgs) -> Result<Vec<Machine>> {
-    let given = machine::machines(&args.machine.options())?;
+fn machines(args: &ShowArgs, session: &Session) -> Result<Vec<Machine>> {
+    let stated = args.machine.options();
+    let is_word = |kernel: &String| kernel == "all" || kernel == "running";
+    let given = if stated.kernels.iter().any(is_word) || stated.headers.iter().any(|path| path.is_file()) {
+        of_kernels(stated, session)?
+    } else {
+        machine::machines(&stated)?
+    };
     if args.conf_shell.conf_shell() == ConfShell::Own {
         return Ok(given);
     }

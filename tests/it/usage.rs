@@ -307,6 +307,31 @@ fn what_is_wrong_in_kpkg_toml_has_its_place() {
 }
 
 #[test]
+fn show_speaks_of_kernels_as_prebuilt_does_and_shells_offer_values() {
+    let tree = with_kernel();
+    tree.file("packages/x.deb", support::deb::package(&[("./usr/", tar::EntryType::Directory, "")]));
+    let run = |words: &[&str]| {
+        let output = tree.command(words).env("KPKG_CACHE", tree.path().join("cache")).output().unwrap();
+        let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+        (output.status.code(), text)
+    };
+    // whatever kernels this machine has
+    let (code, text) = run(&["show", "driver", "-k", "all", "-f", "deb"]);
+    assert!(
+        code == Some(0) && text.contains("  make -C /lib/modules/")
+            || text.contains("no kernel headers are installed"),
+        "{text}"
+    );
+    // each package of a folder is taken
+    let (code, text) = run(&["driver", "--prebuilt", "--kernel-headers", "packages", "-f", "deb"]);
+    assert!(code == Some(2) && !text.contains("is neither"), "{text}");
+    for (shell, value) in [("bash", "bookworm"), ("zsh", "ubuntu-24.04"), ("fish", "K0203")] {
+        let (code, text) = run(&["completions", shell]);
+        assert!(code == Some(0) && text.contains(value) && text.contains("srpm"), "{shell}");
+    }
+}
+
+#[test]
 fn who_asks_to_stop_is_heard_within_a_second() {
     // one block of xz, in which nobody looks up for long
     let mut random = Random(7);
