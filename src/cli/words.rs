@@ -51,11 +51,15 @@ pub(super) fn given() -> Vec<OsString> {
     arranged(std::env::args_os().collect(), &verbs)
 }
 
+fn is_package(word: &OsStr) -> bool {
+    Path::new(word).extension().is_some_and(|end| end == "deb" || end == "rpm")
+}
+
 /// How the run speaks, in short and long.
 const MANNER: [&str; 5] = ["-q", "--quiet", "-v", "--verbose", "--json"];
 
 /// Puts the verb first where only words about the manner stand before it, and repeats `--kernel-headers` before each package that a
-/// shell's pattern gave.
+/// shell's pattern gave; but for verbs whose arguments may be packages themselves.
 fn arranged(words: Vec<OsString>, verbs: &[String]) -> Vec<OsString> {
     let mut words = words.into_iter();
     let mut arranged: Vec<OsString> = words.next().into_iter().collect();
@@ -79,6 +83,8 @@ fn arranged(words: Vec<OsString>, verbs: &[String]) -> Vec<OsString> {
     if at > 0 && rest.get(at).is_some_and(is_verb) {
         rest[..=at].rotate_right(1);
     }
+    let verb = rest.first().filter(|word| is_verb(word)).and_then(|word| word.to_str());
+    let has_lists = matches!(verb, None | Some("build"));
     let mut is_list = false;
     let mut rest = rest.into_iter();
     while let Some(word) = rest.next() {
@@ -87,8 +93,7 @@ fn arranged(words: Vec<OsString>, verbs: &[String]) -> Vec<OsString> {
             arranged.extend(rest);
             break;
         }
-        let is_package = Path::new(&word).extension().is_some_and(|end| end == "deb" || end == "rpm");
-        if is_list && is_package {
+        if is_list && is_package(&word) {
             arranged.push("--kernel-headers".into());
         } else {
             is_list = false;
@@ -96,7 +101,7 @@ fn arranged(words: Vec<OsString>, verbs: &[String]) -> Vec<OsString> {
         let begins = word == "--kernel-headers" || word == "--headers";
         arranged.push(word);
         if begins && let Some(first) = rest.next() {
-            is_list = true;
+            is_list = has_lists && is_package(&first);
             arranged.push(first);
         }
     }
@@ -122,7 +127,9 @@ mod tests {
                 "kpkg --kernel-headers a.deb b.deb c.rpm DIR d.deb",
                 "kpkg --kernel-headers a.deb --kernel-headers b.deb --kernel-headers c.rpm DIR d.deb",
             ),
-            ("kpkg --kernel-headers folder a.deb", "kpkg --kernel-headers folder --kernel-headers a.deb"),
+            ("kpkg -v build --headers a.deb b.deb", "kpkg build -v --headers a.deb --kernel-headers b.deb"),
+            ("kpkg --kernel-headers folder a.deb", "kpkg --kernel-headers folder a.deb"),
+            ("kpkg check --kernel-headers a.deb b.deb", "kpkg check --kernel-headers a.deb b.deb"),
             ("kpkg --headers a.deb -k x b.deb", "kpkg --headers a.deb -k x b.deb"),
             ("kpkg --headers a.deb -- b.deb", "kpkg --headers a.deb -- b.deb"),
         ] {

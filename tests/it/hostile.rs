@@ -254,7 +254,6 @@ const KEYS: &[(&str, &str)] = &[
     ("driver", "substitute"),
     ("driver", "summary"),
     ("driver", "description"),
-    ("driver", "license"),
     ("driver", "copyright"),
     ("driver", "maintainer"),
     ("driver", "homepage"),
@@ -611,7 +610,7 @@ touch CANARY and much more of it that is so long that the line will be broken so
 \\%(touch CANARY) ${Newline}Depends: x #x .
 
 \\%(touch CANARY"""
-license = '%{lua:os.execute("touch CANARY")}'
+license = 'GPL-2.0-only'
 maintainer = "J ${Newline} %(touch CANARY) <j@example.org>"
 homepage = "https://example.org/%(touch${IFS}CANARY)"
 [files]

@@ -134,7 +134,7 @@ fn whatever_decides_is_in_the_key() {
         plan_of(tree, &options)
     };
     let tree = tree();
-    tree.file("templates/deb/dkms/readme.txt.hbs", "another\n");
+    tree.file("templates/deb/dkms/copyright.txt.hbs", "another\n");
     let (same, _) = other("a template", templates(&tree));
     assert_eq!(same, 0, "any template may be a part of any other");
 }

@@ -165,7 +165,7 @@ fn what_an_own_debian_folder_says_is_named_and_init_takes_it() {
         "understood: `suggests = [\"toy-tools\"]` under `[format.deb.relations]`",
         "understood: `maintainer = \"Jane Doe <jane@example.org>\"` under `[driver]`",
         "by hand: debian/toy-dkms.postinst runs udevadm: ",
-        "by hand: Conflicts: old-toy (<< 2)",
+        "understood: `conflicts = [\"old-toy << 2\"]` under `[format.deb.relations]`",
         "by hand: debian/toy-dkms.triggers",
         "by hand: debian/patches: fix.patch; ",
         "`kpkg init --from debian/`",
@@ -210,7 +210,7 @@ fn what_an_own_spec_says_is_named_and_init_takes_it() {
         "`modprobe = [\"rpm/toy.conf\"]`: rpm/toy.spec:18",
         "note[K0141]: `rpm/toy.spec` says what the packages do not have",
         "understood: `requires = [\"toy-firmware >= 2\"]` under `[format.rpm.relations]`",
-        "by hand: Obsoletes: old-toy < 2",
+        "understood: `replaces = [\"old-toy < 2\"]` under `[format.rpm.relations]`",
         "by hand: %post runs udevadm",
         "by hand: the patch fix.patch",
     ] {

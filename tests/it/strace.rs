@@ -8,13 +8,15 @@ use std::process::Command;
 use crate::support;
 use support::Tree;
 
-/// What the dynamic loader and the runtime read on their own: libraries, and how many processors may be used.
+/// What the dynamic loader and the runtime read on their own: libraries, how many processors may be used, and in the allocator of a thread
+/// how the machine gives memory.
 const LOADER: &[&str] = &[
     "/etc/ld.so.cache",
     "/lib/",
     "/lib64/",
     "/usr/lib/",
     "/proc/self/",
+    "/proc/sys/vm/overcommit_memory",
     "/sys/fs/cgroup/",
     "/sys/devices/system/cpu/",
 ];

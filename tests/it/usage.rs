@@ -269,6 +269,8 @@ fn what_is_wrong_in_kpkg_toml_has_its_place() {
         ("schema = 2", "1:1", "another version"),
         ("[driver]\nmaintainer = \"nobody\"", "2:14", "is no maintainer"),
         ("[driver]\nlicense = \"GPL zwei\"", "2:11", "is no licence"),
+        ("[driver]\nlicense = '%{lua:x()}'", "2:11", "is no licence"),
+        ("[driver]\nlicense = \"a\u{202a}b\"", "2:11", "is no licence"),
         ("[driver]\nhomepage = \"no address\"", "2:12", "is no address"),
         ("[relations]\nrequires = [\"a >>> 1\"]", "2:13", "is no relation"),
         ("[packaging]\ntargets = [\"debian-99\"]", "2:12", "there is no target"),
@@ -325,7 +327,7 @@ fn show_speaks_of_kernels_as_prebuilt_does_and_shells_offer_values() {
     // each package of a folder is taken
     let (code, text) = run(&["driver", "--prebuilt", "--kernel-headers", "packages", "-f", "deb"]);
     assert!(code == Some(2) && !text.contains("is neither"), "{text}");
-    for (shell, value) in [("bash", "bookworm"), ("zsh", "ubuntu-24.04"), ("fish", "K0203")] {
+    for (shell, value) in [("bash", "bookworm"), ("zsh", "ubuntu-24.04"), ("fish", "trixie")] {
         let (code, text) = run(&["completions", shell]);
         assert!(code == Some(0) && text.contains(value) && text.contains("srpm"), "{shell}");
     }
