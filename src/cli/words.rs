@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn words_stand_where_they_are_expected() {
-        let verbs = ["show".to_owned(), "check".to_owned()];
+        let verbs = ["show", "check", "build"].map(str::to_owned);
         for (given, expected) in [
             ("kpkg -q show x", "kpkg show -q x"),
             ("kpkg --json --color never check", "kpkg check --json --color never"),
