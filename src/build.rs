@@ -783,22 +783,24 @@ fn prepare_driver(
         let planned = match &given.kernels {
             None if format.is_source => {
                 let shape = target.sources.get(format.name).cloned().unwrap_or_default();
-                plan::plan_source(&driver, siblings, target, &shape, &request, &templates)?
+                plan::plan_source(&driver, siblings, target, &shape, &request, &templates)
             }
-            None => plan::plan(&driver, siblings, target, &request, &templates)?,
+            None => plan::plan(&driver, siblings, target, &request, &templates),
             Some(all) => {
                 let ready = ready(all, &kernels, target, request.debug)?;
                 if ready.is_empty() || stops {
                     continue;
                 }
-                plan::plan_prebuilt(&driver, siblings, target, &request, &ready, &templates)?
+                plan::plan_prebuilt(&driver, siblings, target, &request, &ready, &templates)
             }
         };
-        diagnostics.extend(planned.diagnostics);
+        let in_config = |finding| placed(finding, &config, &read_script);
+        let planned = planned.map_err(|error| error.map_findings(in_config))?;
+        diagnostics.extend(planned.diagnostics.into_iter().map(in_config));
         let folder = if several { options.output.join(&target.name) } else { options.output.clone() };
         for package in planned.packages {
             let found = family.check(&package).into_iter();
-            diagnostics.extend(found.map(|finding| placed(finding, &config, &read_script)));
+            diagnostics.extend(found.map(in_config));
             let artifacts = family.artifacts(&package).iter().map(|name| folder.join(name)).collect();
             packages.push(PlannedPackage {
                 target: target.clone(),

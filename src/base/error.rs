@@ -93,6 +93,13 @@ impl Error {
         self
     }
 
+    /// The same with its findings as `change` makes them.
+    #[must_use]
+    pub fn map_findings(mut self, change: impl Fn(Diagnostic) -> Diagnostic) -> Self {
+        self.diagnostics = self.diagnostics.into_iter().map(change).collect();
+        self
+    }
+
     /// What the program's exit code follows from.
     #[must_use]
     pub fn kind(&self) -> Kind {

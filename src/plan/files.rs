@@ -112,7 +112,8 @@ fn named<'a>(driver: &'a Driver, wanted: &FileConfig) -> Result<Vec<(&'a SourceF
     }
     if found.is_empty() {
         let finding =
-            Diagnostic::error(&MISSING_FILE, format!("there is no `{path}` in the packaged source"));
+            Diagnostic::error(&MISSING_FILE, format!("there is no `{path}` in the packaged source"))
+                .about(path);
         return Err(Error::diagnostics(vec![finding.hint("correct the path under `[files]` in kpkg.toml")]));
     }
     Ok(found)

@@ -281,6 +281,7 @@ fn what_is_wrong_in_kpkg_toml_has_its_place() {
         ("[modules.options]\nnope = \"x=1\"", "2:1", "is no module of toy"),
         ("[format.deb.fields]\ndepends = \"x\"", "2:1", "itself"),
         ("[format.deb.fields]\nVERSION = \"x\"", "2:1", "itself"),
+        ("[files]\nudev = [\"none.rules\"]", "2:9", "there is no `none.rules`"),
         ("[format.rpm.fields]\nFoo = \"x\"", "2:1", "no field `Foo`"),
     ] {
         let tree = Tree::toy();
