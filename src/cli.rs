@@ -111,7 +111,8 @@ pub fn main() -> ExitCode {
             usual(panic);
         }
     }));
-    let parsed = words::command().try_get_matches_from(words::given()).and_then(|matches| {
+    let (command, words) = words::read();
+    let parsed = command.try_get_matches_from(words).and_then(|matches| {
         let cli = Cli::from_arg_matches(&matches)?;
         Ok((cli, Given::of(&matches)))
     });

@@ -13,15 +13,24 @@ use clap::{ArgAction, Command, CommandFactory};
 use super::Cli;
 use crate::base::error::nearest;
 
-/// The program's command: a variable of the environment that is empty is none, and a flag's may be 1, 0, yes, no and the like.
-pub(super) fn command() -> Command {
+/// The program's command and the words of this run. A variable of the environment that is empty is none, and a flag's may be 1, 0, yes, no
+/// and the like.
+pub(super) fn read() -> (Command, Vec<OsString>) {
+    let command = Cli::command();
+    let words = arranged(std::env::args_os().collect(), &verbs(&command));
     // a short help fits a screen; the long one and the manual have the variables
-    let is_short = std::env::args_os().take_while(|word| word != "--").any(|word| word == "-h");
-    with_environment(Cli::command(), is_short)
+    let is_short = words.iter().take_while(|word| *word != "--").any(|word| word == "-h");
+    (with_environment(command, &words, is_short), words)
 }
 
-fn with_environment(command: Command, is_short: bool) -> Command {
-    let names: Vec<String> = command.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+fn verbs(command: &Command) -> Vec<String> {
+    command.get_subcommands().map(|verb| verb.get_name().to_owned()).collect()
+}
+
+/// The same for the verbs that are among the words; the others are not read.
+fn with_environment(command: Command, words: &[OsString], is_short: bool) -> Command {
+    let names = verbs(&command).into_iter().filter(|name| words.iter().any(|word| word == name.as_str()));
+    let names: Vec<String> = names.collect();
     let command = command.mut_args(|argument| {
         let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
         let is_unset = argument.get_env().is_some_and(is_empty);
@@ -32,23 +41,14 @@ fn with_environment(command: Command, is_short: bool) -> Command {
             _ => argument,
         }
     });
-    names
-        .into_iter()
-        .fold(command, |command, name| command.mut_subcommand(name, |verb| with_environment(verb, is_short)))
+    names.into_iter().fold(command, |command, name| {
+        command.mut_subcommand(name, |verb| with_environment(verb, words, is_short))
+    })
 }
 
 /// The verb that a word is nearly, where it is near.
 pub(super) fn nearest_verb(word: &str) -> Option<String> {
-    let verbs: Vec<String> =
-        Cli::command().get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
-    nearest(word, &verbs).filter(|_| word.len() > 2)
-}
-
-/// The words of this run.
-pub(super) fn given() -> Vec<OsString> {
-    let verbs: Vec<String> =
-        Cli::command().get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
-    arranged(std::env::args_os().collect(), &verbs)
+    nearest(word, &verbs(&Cli::command())).filter(|_| word.len() > 2)
 }
 
 fn is_package(word: &OsStr) -> bool {
