@@ -16,7 +16,7 @@ use std::path::Path;
 use crate::base::error::{Error, Result};
 use crate::output::Means;
 use crate::package::{Codec, Compression, Content, Entry, EntryKind};
-pub use again::{Contents, Part, Same, codec_of, compression_of, exchange_tar};
+pub use again::{Same, Stretch, Substitutes, compression_of, exchange_tar, stream_codec};
 pub use compress::{Compressor, gzip, least_memory};
 pub use md5::Md5s;
 pub use sha256::Sha256s;
@@ -38,18 +38,33 @@ pub fn decompressed<'a>(source: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>
     let (mut source, mut start) = (source, Vec::new());
     source.by_ref().take(XZ.len() as u64).read_to_end(&mut start)?;
     let source = io::BufReader::with_capacity(CHUNK, io::Cursor::new(start.clone()).chain(source));
-    Ok(if start.starts_with(&GZIP) {
-        Box::new(flate2::bufread::MultiGzDecoder::new(source))
-    } else if start.starts_with(&XZ) {
-        let stream = liblzma::stream::Stream::new_stream_decoder(256 << 20, liblzma::stream::CONCATENATED)?;
-        Box::new(liblzma::bufread::XzDecoder::new_stream(source, stream))
-    } else if start.starts_with(&ZSTD) {
-        let mut decoder = zstd::stream::read::Decoder::with_buffer(source)?;
-        decoder.window_log_max(27)?;
-        Box::new(decoder)
-    } else {
-        Box::new(source)
+    Ok(match codec_of(&start) {
+        Codec::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(source)),
+        Codec::Xz => {
+            let stream =
+                liblzma::stream::Stream::new_stream_decoder(256 << 20, liblzma::stream::CONCATENATED)?;
+            Box::new(liblzma::bufread::XzDecoder::new_stream(source, stream))
+        }
+        Codec::Zstd => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(source)?;
+            decoder.window_log_max(27)?;
+            Box::new(decoder)
+        }
+        Codec::None => Box::new(source),
     })
+}
+
+/// The codec of what begins so.
+fn codec_of(start: &[u8]) -> Codec {
+    if start.starts_with(&GZIP) {
+        Codec::Gzip
+    } else if start.starts_with(&XZ) {
+        Codec::Xz
+    } else if start.starts_with(&ZSTD) {
+        Codec::Zstd
+    } else {
+        Codec::None
+    }
 }
 
 /// Something that sees the bytes on their way: a digest.

@@ -10,14 +10,15 @@ pub mod trial;
 use std::fs;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::archive;
 use crate::base::beneath;
 use crate::base::diagnostic::{Code, Diagnostic, Place, Severity, SourceText};
 use crate::base::error::{Error, Result};
+use crate::base::threads::side_by_side;
 use crate::compile::{self, Before, Event, Failure, FinishedModule, Outcome};
 use crate::config::request::{self, Request};
 use crate::config::{self, Config, SourceConfig};
@@ -880,36 +881,18 @@ impl Prepared {
 
     /// Writes the artifacts, packages side by side where the machine and the limits allow it; `begin` is told of each that begins.
     pub fn write(&self, begin: &(dyn Fn(&PlannedPackage) + Sync)) -> Result<Vec<Artifact>> {
-        let (side_by_side, means) = self.shared_means();
+        let (many, means) = self.shared_means();
         let writer = Writer { finished: self.finished.as_ref(), signer: self.signer.as_ref(), means, begin };
         let packages = &self.packages;
-        let next = AtomicUsize::new(0);
-        let results: Vec<_> = self.packages.iter().map(|_| Mutex::new(None)).collect();
-        let work = || {
-            while let Some((planned, place)) = {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                packages.get(index).zip(results.get(index))
-            } {
-                let result = writer.write(planned);
-                if result.is_err() {
-                    // nothing begins that the user would not get
-                    next.store(packages.len(), Ordering::Relaxed);
-                }
-                *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..side_by_side {
-                // where no more threads are to be had, those that are do it
-                if std::thread::Builder::new().spawn_scoped(scope, work).is_err() {
-                    break;
-                }
-            }
-            work();
+        let has_failed = AtomicBool::new(false);
+        // after a failure nothing begins that the user would not get
+        let goes_on = || !has_failed.load(Ordering::Relaxed);
+        let results = side_by_side(packages.len(), many, &goes_on, &|index| {
+            let result = writer.write(&packages[index]);
+            has_failed.fetch_or(result.is_err(), Ordering::Relaxed);
+            result
         });
-        let results =
-            results.into_iter().map(|place| place.into_inner().unwrap_or_else(PoisonError::into_inner));
-        let written = results.flatten().collect::<Result<Vec<_>>>()?;
+        let written = results.into_iter().flatten().collect::<Result<Vec<_>>>()?;
         self.means.stop.check()?;
         Ok(written.into_iter().flatten().collect())
     }

@@ -12,8 +12,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bstr::ByteSlice;
@@ -28,6 +27,7 @@ use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::error::{Error, Kind, Result};
 use crate::base::key::Key;
 use crate::base::temporary::{self, TemporaryFolder};
+use crate::base::threads;
 use crate::dkms::{self, Decision, Inputs, ReadTree, Verdict};
 use crate::driver::Driver;
 use crate::input::source::SourceKind;
@@ -287,36 +287,16 @@ pub fn compile(
         options.manner == Manner::Packaged && options.os_release.is_none() && asks_distribution(driver);
     let compilers = (options.compilers / side_by_side).max(1);
     let builder = Builder { driver, before, options, source, compilers, asks_distribution };
-    let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let outcomes: Vec<Mutex<Outcome>> = kernels.iter().map(|_| Mutex::new(Outcome::NotTried)).collect();
-    let work = || {
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(kernel) = kernels.get(index) else { break };
-            if options.stop.is_set() || (failed.load(Ordering::Relaxed) > 0 && !options.keep_going) {
-                break;
-            }
-            let outcome = builder.outcome(index, kernel, &|| tell(Event::Begins(index)));
-            if matches!(outcome, Outcome::Failed(_)) {
-                failed.fetch_add(1, Ordering::Relaxed);
-            }
-            if let Ok(mut place) = outcomes[index].lock() {
-                *place = outcome;
-            }
-            tell(Event::Ends(index));
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..side_by_side {
-            // where no more threads are to be had, those that are do it
-            if std::thread::Builder::new().spawn_scoped(scope, work).is_err() {
-                break;
-            }
-        }
-        work();
+    let has_failed = AtomicBool::new(false);
+    let goes_on = || !options.stop.is_set() && (options.keep_going || !has_failed.load(Ordering::Relaxed));
+    let outcomes = threads::side_by_side(kernels.len(), side_by_side, &goes_on, &|index| {
+        let outcome = builder.outcome(index, &kernels[index], &|| tell(Event::Begins(index)));
+        has_failed.fetch_or(matches!(outcome, Outcome::Failed(_)), Ordering::Relaxed);
+        tell(Event::Ends(index));
+        outcome
     });
     options.stop.check()?;
-    Ok(outcomes.into_iter().map(|outcome| outcome.into_inner().unwrap_or(Outcome::NotTried)).collect())
+    Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::NotTried)).collect())
 }
 
 /// Adds to a key how modules are compiled, as far as that is not of the kernel.

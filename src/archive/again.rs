@@ -14,13 +14,13 @@ use crate::package::{Codec, Compression};
 
 /// A stretch of a file; each copy of it reads from its own place.
 #[derive(Debug, Clone)]
-pub struct Part {
+pub struct Stretch {
     file: Arc<File>,
     at: u64,
     end: u64,
 }
 
-impl Part {
+impl Stretch {
     /// So many bytes from a place on.
     #[must_use]
     pub fn new(file: &Arc<File>, at: u64, length: u64) -> Self {
@@ -39,7 +39,7 @@ impl Part {
     }
 }
 
-impl Read for Part {
+impl Read for Stretch {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = usize::try_from(self.end - self.at).unwrap_or(usize::MAX).min(buffer.len());
         let count = self.file.read_at(&mut buffer[..most], self.at)?;
@@ -50,8 +50,8 @@ impl Read for Part {
 
 /// With what a stream was compressed, where it is to be compressed again. The level stands nowhere in it: it is the one that gives the same
 /// bytes, the codec's usual one first, and that one too where none does, as with other programs' streams.
-pub fn compression_of(stream: &Part, means: &Means) -> Result<Compression> {
-    let codec = codec_of(stream).map_err(unreadable)?;
+pub fn compression_of(stream: &Stretch, means: &Means) -> Result<Compression> {
+    let codec = stream_codec(stream).map_err(unreadable)?;
     let length = io::copy(&mut decompressed(stream.clone()).map_err(unreadable)?, &mut io::sink());
     let length = length.map_err(unreadable)?;
     let usual = codec.default_level();
@@ -65,18 +65,10 @@ pub fn compression_of(stream: &Part, means: &Means) -> Result<Compression> {
 }
 
 /// Which codec a stream was compressed with.
-pub fn codec_of(stream: &Part) -> io::Result<Codec> {
+pub fn stream_codec(stream: &Stretch) -> io::Result<Codec> {
     let mut start = Vec::new();
     stream.clone().take(super::XZ.len() as u64).read_to_end(&mut start)?;
-    Ok(if start.starts_with(&super::GZIP) {
-        Codec::Gzip
-    } else if start.starts_with(&super::XZ) {
-        Codec::Xz
-    } else if start.starts_with(&super::ZSTD) {
-        Codec::Zstd
-    } else {
-        Codec::None
-    })
+    Ok(super::codec_of(&start))
 }
 
 fn unreadable(error: io::Error) -> Error {
@@ -88,7 +80,7 @@ fn unwritable(error: io::Error) -> Error {
 }
 
 /// Whether a stream, unpacked and compressed so, is the same again.
-fn gives(compression: Compression, stream: &Part, length: u64, means: &Means) -> Result<bool> {
+fn gives(compression: Compression, stream: &Stretch, length: u64, means: &Means) -> Result<bool> {
     let same = Same::new(io::BufReader::new(stream.clone()));
     let mut again = Compressor::new(same, compression, length, means)?;
     let copied = decompressed(stream.clone()).and_then(|mut reader| io::copy(&mut reader, &mut again));
@@ -130,7 +122,7 @@ impl<R: Read> Write for Same<R> {
 }
 
 /// Other contents for members of a tar.
-pub trait Contents {
+pub trait Substitutes {
     /// How many bytes a member shall have; nothing where it stays as it is.
     fn size(&self, entry: &TarEntry) -> Option<u64>;
 
@@ -141,7 +133,7 @@ pub trait Contents {
 /// No other contents at all.
 struct Unchanged;
 
-impl Contents for Unchanged {
+impl Substitutes for Unchanged {
     fn size(&self, _: &TarEntry) -> Option<u64> {
         None
     }
@@ -154,10 +146,10 @@ impl Contents for Unchanged {
 /// Writes a compressed tar again, with other contents: headers, order and what stands behind its end stay. Fails before a byte is written
 /// where it could not be written as it is, such as one with bytes where there is nothing to say.
 pub fn exchange_tar<W: Write>(
-    stored: &Part,
+    stored: &Stretch,
     compression: Compression,
     most: usize,
-    contents: &mut dyn Contents,
+    contents: &mut dyn Substitutes,
     out: W,
     means: &Means,
 ) -> Result<W> {
@@ -173,9 +165,9 @@ pub fn exchange_tar<W: Write>(
 }
 
 /// The sizes of other contents, without these.
-struct Sizes<'a>(&'a dyn Contents);
+struct Sizes<'a>(&'a dyn Substitutes);
 
-impl Contents for Sizes<'_> {
+impl Substitutes for Sizes<'_> {
     fn size(&self, entry: &TarEntry) -> Option<u64> {
         self.0.size(entry)
     }
@@ -187,7 +179,12 @@ impl Contents for Sizes<'_> {
 }
 
 /// Copies a tar; how many bytes it has then.
-fn copy_tar(reader: impl Read, most: usize, contents: &mut dyn Contents, out: &mut dyn Write) -> Result<u64> {
+fn copy_tar(
+    reader: impl Read,
+    most: usize,
+    contents: &mut dyn Substitutes,
+    out: &mut dyn Write,
+) -> Result<u64> {
     let mut counted = Counted { reader, count: 0 };
     // what was read of entries, and what was written of them
     let (mut old, mut new) = (0, 0);

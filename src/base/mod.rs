@@ -1,4 +1,4 @@
-//! What every room stands on: errors and findings, keys, and folders in which somebody else may have made anything.
+//! What every room stands on: errors and findings, keys, threads, and folders in which somebody else may have made anything.
 //!
 //! Must not know what kpkg is for.
 
@@ -7,3 +7,4 @@ pub mod diagnostic;
 pub mod error;
 pub mod key;
 pub mod temporary;
+pub mod threads;

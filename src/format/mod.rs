@@ -12,6 +12,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use crate::archive::TarEntry;
+use crate::base::beneath::open_regular;
 use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::error::{Error, Result};
 use crate::output::Output;
@@ -59,7 +60,7 @@ pub trait Family: Sync {
 
     fn write(&self, package: &Package, out: &mut dyn Output) -> Result<()>;
 
-    /// Writes a finished package again, under its name, with other contents where there are some: what it says of these follows, everything
+    /// Writes a finished package again, under its name, with other contents, of which there are some: what it says of these follows, everything
     /// else stays. Gives the names of the signatures that are void then and were left out.
     #[cfg_attr(not(feature = "internals"), allow(dead_code, reason = "for what changes finished packages"))]
     fn rewrite(&self, path: &Path, exchange: &Exchange, out: &mut dyn Output) -> Result<Vec<String>>;
@@ -225,6 +226,13 @@ fn take_entry(
     Ok(ReadFile { mode: entry.mode, owner: entry.owner, kind, checksum: checksum(&path), path })
 }
 
+/// Lines of which some are others now, by what they say; what is no text stays.
+fn with_lines(text: &[u8], other: impl Fn(&str) -> Option<String>) -> Vec<u8> {
+    let line = |line: &[u8]| Some(other(std::str::from_utf8(line).ok()?.trim_end_matches('\n'))? + "\n");
+    let lines = text.split_inclusive(|byte| *byte == b'\n');
+    lines.flat_map(|old| line(old).map_or_else(|| old.to_vec(), String::into_bytes)).collect()
+}
+
 /// How much of a script is read.
 const TEXT: u64 = 1 << 20;
 /// How many entries are read.
@@ -266,6 +274,13 @@ pub fn rewrite(path: &Path, exchange: &Exchange, out: &mut dyn Output) -> Result
     let lacking = exchange.files.keys().find(|path| !files.contains(path));
     if let Some(name) = lacking.or_else(|| exchange.scripts.keys().find(|name| !scripts.contains(name))) {
         return Err(Error::usage(format!("there is no `{}` to exchange in", name.escape_debug())).at(path));
+    }
+    if exchange.is_empty() {
+        let failed = |error| Error::io("cannot read the package", path, error);
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut file = open_regular(path).map_err(failed)?;
+        out.artifact(&name, &mut |stream| io::copy(&mut file, stream).map(drop).map_err(failed))?;
+        return Ok(Some(Vec::new()));
     }
     let Some(family) = for_format(found.format) else { return Ok(None) };
     family.rewrite(path, exchange, out).map(Some)

@@ -13,6 +13,7 @@ use kpkg::archive;
 use kpkg::format::{self, Contents, Exchange};
 use kpkg::output::{Dir, Means};
 use kpkg::package::{Content, EntryKind};
+use sha2::Digest;
 use support::{Tree, missing};
 
 /// Writes a package again into another folder; where it is, and what was void.
@@ -189,7 +190,7 @@ fn parts(package: &Path) -> Vec<(String, Vec<u8>)> {
         let header = end(96).next_multiple_of(8);
         let payload = end(header);
         // the one digest of the payload as it is stored
-        let digest = sha256::hex(&bytes[payload..]);
+        let digest = format!("{:x}", sha2::Sha256::digest(&bytes[payload..]));
         let text = String::from_utf8_lossy(&bytes[header..payload]).replace(&digest, "DIGEST");
         return vec![
             ("lead".to_owned(), bytes[..96].to_vec()),
@@ -210,15 +211,6 @@ fn parts(package: &Path) -> Vec<(String, Vec<u8>)> {
         members.push((name, unpacked(&bytes)));
     }
     members
-}
-
-mod sha256 {
-    pub fn hex(bytes: &[u8]) -> String {
-        let mut sha256 = kpkg::archive::Sha256s::default();
-        sha256.begin();
-        kpkg::archive::Tap::see(&mut sha256, bytes);
-        sha256.end().iter().map(|byte| format!("{byte:02x}")).collect()
-    }
 }
 
 /// Everything in it exchanged for itself, and compared.

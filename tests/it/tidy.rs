@@ -341,6 +341,16 @@ fn nothing_is_left_unfinished() {
     }
 }
 
+/// rustfmt follows no module of a macro: a room that it is not told of would never be formatted.
+#[test]
+fn rustfmt_is_told_of_every_room() {
+    let lib = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let list = lib.split("rooms! {\n").nth(1).unwrap().split('}').next().unwrap();
+    let rooms: Vec<_> = list.split_whitespace().collect();
+    let told = lib.split("#[cfg(any())]\nmod ").skip(1).map(|rest| rest.split(';').next().unwrap());
+    assert_eq!(told.collect::<Vec<_>>(), rooms);
+}
+
 #[test]
 fn the_readme_is_narrow_and_its_contents_are_there() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();

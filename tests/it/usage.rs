@@ -331,15 +331,15 @@ fn show_speaks_of_kernels_as_prebuilt_does_and_shells_offer_values() {
 
 #[test]
 fn who_asks_to_stop_is_heard_within_a_second() {
-    // one block of xz, in which nobody looks up for long
+    // two blocks of xz, each in the hands of a thread: whoever waits for them looks at nothing else
     let mut random = Random(7);
     let words: Vec<u8> =
-        (0..9_000_000_u32).flat_map(|_| [b"static"[random.below(6)], b"int  x"[random.below(6)]]).collect();
+        (0..13_500_000_u32).flat_map(|_| [b"static"[random.below(6)], b"int  x"[random.below(6)]]).collect();
     let tree = Tree::toy();
     tree.file("large.h", words);
     for (format, signal, code) in [("deb", "INT", 130), ("rpm", "TERM", 143)] {
         let mut child = tree
-            .command(&["-f", format, "--compression", "xz:9"])
+            .command(&["-f", format, "--compression", "xz:6", "--threads", "2"])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

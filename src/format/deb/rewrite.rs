@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use md5::{Digest, Md5};
 
-use super::super::{ENTRIES, Exchange, TEXT};
+use super::super::{ENTRIES, Exchange, TEXT, with_lines};
 use super::read::{ArMember, SUMS, members};
 use super::write::ar_padding;
-use crate::archive::{self, Part, Reader, Tapped, TarEntry};
+use crate::archive::{self, Reader, Stretch, Tapped, TarEntry};
 use crate::base::beneath::open_regular;
 use crate::base::error::{Error, Result};
 use crate::output::{Means, Output, Scratch};
@@ -24,7 +24,7 @@ pub(super) fn rewrite(path: &Path, exchange: &Exchange, out: &mut dyn Output) ->
     file.read_exact(&mut [0; 8]).map_err(unreadable)?;
     let members = members(&mut file).map_err(unreadable)?;
     let file = Arc::new(file);
-    let part = |member: &ArMember| Part::new(&file, member.at, member.size);
+    let part = |member: &ArMember| Stretch::new(&file, member.at, member.size);
     let named = |begin: &str| members.iter().position(|member| member.name().starts_with(begin));
     let (Some(control), Some(data)) = (named("control.tar"), named("data.tar")) else {
         return Err(Error::usage("is no binary package:").at(path));
@@ -35,12 +35,9 @@ pub(super) fn rewrite(path: &Path, exchange: &Exchange, out: &mut dyn Output) ->
     if !exchange.files.is_empty() {
         changed.insert(data, written(&part(&members[data]), &mut files, &*out)?);
     }
-    if !exchange.is_empty() {
-        let mut texts = control_texts(part(&members[control]), exchange, &files).map_err(unreadable)?;
-        changed.insert(control, written(&part(&members[control]), &mut texts, &*out)?);
-    }
-    let is_changed = !changed.is_empty();
-    let is_void = |member: &&ArMember| is_changed && member.name().starts_with("_gpg");
+    let mut texts = control_texts(part(&members[control]), exchange, &files).map_err(unreadable)?;
+    changed.insert(control, written(&part(&members[control]), &mut texts, &*out)?);
+    let is_void = |member: &&ArMember| member.name().starts_with("_gpg");
     let void = members.iter().filter(is_void).map(ArMember::name).collect();
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     out.artifact(&name, &mut |stream| {
@@ -65,7 +62,11 @@ pub(super) fn rewrite(path: &Path, exchange: &Exchange, out: &mut dyn Output) ->
 }
 
 /// A member's tar with other contents, compressed as it was, and how long that is.
-fn written(stored: &Part, contents: &mut dyn archive::Contents, out: &dyn Output) -> Result<(Scratch, u64)> {
+fn written(
+    stored: &Stretch,
+    contents: &mut dyn archive::Substitutes,
+    out: &dyn Output,
+) -> Result<(Scratch, u64)> {
     let means: &Means = out.means();
     let compression = archive::compression_of(stored, means)?;
     let counted = Tapped::new(out.scratch()?, archive::Blind);
@@ -88,7 +89,7 @@ struct Files<'a> {
     grown: i64,
 }
 
-impl archive::Contents for Files<'_> {
+impl archive::Substitutes for Files<'_> {
     fn size(&self, entry: &TarEntry) -> Option<u64> {
         Some(self.exchange.files.get(&entry.path())?.size())
     }
@@ -113,7 +114,7 @@ impl Texts {
     }
 }
 
-impl archive::Contents for Texts {
+impl archive::Substitutes for Texts {
     fn size(&self, entry: &TarEntry) -> Option<u64> {
         Some(self.of(entry)?.len() as u64)
     }
@@ -125,7 +126,7 @@ impl archive::Contents for Texts {
 }
 
 /// The scripts that are exchanged, and what the control archive says of files and sizes.
-fn control_texts(stored: Part, exchange: &Exchange, files: &Files<'_>) -> io::Result<Texts> {
+fn control_texts(stored: Stretch, exchange: &Exchange, files: &Files<'_>) -> io::Result<Texts> {
     let mut texts: BTreeMap<_, _> = BTreeMap::new();
     let (mut control, mut sums) = (Vec::new(), Vec::new());
     let mut grown = files.grown;
@@ -149,22 +150,16 @@ fn control_texts(stored: Part, exchange: &Exchange, files: &Files<'_>) -> io::Re
 
 /// The same fields with another `Installed-Size`, where there is one.
 fn with_size(control: &[u8], grown: i64) -> Vec<u8> {
-    let line = |line: &[u8]| {
-        let text = std::str::from_utf8(line).ok()?;
-        let size = text.strip_prefix("Installed-Size:")?.trim().parse::<i64>().ok()?;
-        Some(format!("Installed-Size: {}\n", (size + grown).max(0)).into_bytes())
-    };
-    let lines = control.split_inclusive(|byte| *byte == b'\n');
-    lines.flat_map(|old| line(old).filter(|_| grown != 0).unwrap_or_else(|| old.to_vec())).collect()
+    with_lines(control, |line| {
+        let size = line.strip_prefix("Installed-Size:").filter(|_| grown != 0)?.trim().parse::<i64>().ok()?;
+        Some(format!("Installed-Size: {}", (size + grown).max(0)))
+    })
 }
 
-/// The same lines of `md5sums` with other checksums.
+/// The same lines of `md5sums` with other checksums: the digits, two blanks, the path.
 fn with_sums(lines: &[u8], sums: &BTreeMap<String, String>) -> Vec<u8> {
-    let line = |line: &[u8]| {
-        // the digits, two blanks, the path, the end of the line
-        let path = std::str::from_utf8(line.get(34..)?).ok()?;
-        Some(format!("{}  {path}", sums.get(path.trim_end_matches('\n'))?).into_bytes())
-    };
-    let lines = lines.split_inclusive(|byte| *byte == b'\n');
-    lines.flat_map(|old| line(old).unwrap_or_else(|| old.to_vec())).collect()
+    with_lines(lines, |line| {
+        let path = line.get(34..)?;
+        Some(format!("{}  {path}", sums.get(path)?))
+    })
 }

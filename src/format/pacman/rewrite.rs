@@ -7,10 +7,10 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::super::{ENTRIES, Exchange, TEXT};
+use super::super::{ENTRIES, Exchange, TEXT, with_lines};
 use super::read::{MTREE as MOST, unquoted};
 use super::write::{Digests, Hashers, MTREE};
-use crate::archive::{self, Part, Reader, TarEntry};
+use crate::archive::{self, Reader, Stretch, TarEntry};
 use crate::base::beneath::open_regular;
 use crate::base::error::{Error, Result};
 use crate::output::{Means, Output};
@@ -22,13 +22,11 @@ const INSTALL: &str = ".INSTALL";
 pub(super) fn rewrite(path: &Path, exchange: &Exchange, out: &mut dyn Output) -> Result<()> {
     let unreadable = |error| Error::io("cannot read the package", path, error).as_usage();
     let file = Arc::new(open_regular(path).map_err(unreadable)?);
-    let stored = Part::rest(&file, 0).map_err(unreadable)?;
+    let stored = Stretch::rest(&file, 0).map_err(unreadable)?;
     let means = out.means().clone();
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut others = Others { members: BTreeMap::new(), reader: Reader::new(&means) };
-    if !exchange.is_empty() {
-        others.prepare(stored.clone(), exchange, &means).map_err(|error| error.at(path))?;
-    }
+    others.prepare(stored.clone(), exchange, &means).map_err(|error| error.at(path))?;
     let compression = archive::compression_of(&stored, &means)?;
     out.artifact(&name, &mut |stream| {
         archive::exchange_tar(&stored, compression, ENTRIES, &mut others, stream, &means).map(drop)
@@ -72,7 +70,7 @@ impl Held {
 
 impl Others<'_> {
     /// Takes what is exchanged, and what the package says of it.
-    fn prepare(&mut self, stored: Part, exchange: &Exchange, means: &Means) -> Result<()> {
+    fn prepare(&mut self, stored: Stretch, exchange: &Exchange, means: &Means) -> Result<()> {
         let unreadable = |error| Error::io("cannot read", "the package", error).as_usage();
         let (mut info, mut list, mut grown) = (Vec::new(), Vec::new(), 0);
         archive::read_tar(
@@ -120,9 +118,8 @@ impl Others<'_> {
 
     /// The list with other sizes and digests, mtree(5).
     fn listed(&self, list: &[u8]) -> Vec<u8> {
-        let line = |line: &[u8]| {
-            let text = std::str::from_utf8(line).ok()?.trim_end_matches('\n');
-            let path = unquoted(text.split(' ').next()?.strip_prefix("./")?);
+        with_lines(list, |line| {
+            let path = unquoted(line.split(' ').next()?.strip_prefix("./")?);
             let (held, Digests { md5, sha256 }) = self.members.get(&path)?;
             let word = |word: &str| match word.split_once('=') {
                 Some(("size", _)) => format!("size={}", held.size()),
@@ -130,11 +127,8 @@ impl Others<'_> {
                 Some(("sha256digest", _)) => format!("sha256digest={sha256}"),
                 _ => word.to_owned(),
             };
-            let words: Vec<_> = text.split(' ').map(word).collect();
-            Some(format!("{}\n", words.join(" ")).into_bytes())
-        };
-        let lines = list.split_inclusive(|byte| *byte == b'\n');
-        lines.flat_map(|old| line(old).unwrap_or_else(|| old.to_vec())).collect()
+            Some(line.split(' ').map(word).collect::<Vec<_>>().join(" "))
+        })
     }
 
     fn of(&self, entry: &TarEntry) -> Option<&(Held, Digests)> {
@@ -142,7 +136,7 @@ impl Others<'_> {
     }
 }
 
-impl archive::Contents for Others<'_> {
+impl archive::Substitutes for Others<'_> {
     fn size(&self, entry: &TarEntry) -> Option<u64> {
         Some(self.of(entry)?.0.size())
     }
@@ -158,10 +152,8 @@ impl archive::Contents for Others<'_> {
 
 /// The same description with another size of all files.
 fn with_size(info: &[u8], grown: i64) -> Vec<u8> {
-    let line = |line: &[u8]| {
-        let size = std::str::from_utf8(line).ok()?.strip_prefix("size = ")?.trim().parse::<i64>().ok()?;
-        Some(format!("size = {}\n", (size + grown).max(0)).into_bytes())
-    };
-    let lines = info.split_inclusive(|byte| *byte == b'\n');
-    lines.flat_map(|old| line(old).filter(|_| grown != 0).unwrap_or_else(|| old.to_vec())).collect()
+    with_lines(info, |line| {
+        let size = line.strip_prefix("size = ").filter(|_| grown != 0)?.trim().parse::<i64>().ok()?;
+        Some(format!("size = {}", (size + grown).max(0)))
+    })
 }

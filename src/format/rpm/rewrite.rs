@@ -18,7 +18,7 @@ use super::cpio::{CpioEntry, read_cpio};
 use super::header::{IMMUTABLE, SIGNATURES, Tags};
 use super::payload::{cpio_padding, digits};
 use super::read::{LEAD, hex, read, read_headers};
-use crate::archive::{self, Blind, Compressor, Part, Reader, Same, Tapped};
+use crate::archive::{self, Blind, Compressor, Reader, Same, Stretch, Tapped};
 use crate::base::beneath::open_regular;
 use crate::base::error::{Error, Result};
 use crate::output::{Means, Output, Scratch};
@@ -46,17 +46,10 @@ pub(super) fn rewrite(path: &Path, exchange: &Exchange, out: &mut dyn Output) ->
     let mut file = open_regular(path).map_err(unreadable)?;
     let (headers, at) = read_headers(&mut file).map_err(unreadable)?;
     let file = Arc::new(file);
-    let stored = Part::rest(&file, headers.len() as u64).map_err(unreadable)?;
+    let stored = Stretch::rest(&file, headers.len() as u64).map_err(unreadable)?;
     let means = out.means().clone();
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let failed = |error| Error::io("cannot write", &name, error);
-    if exchange.is_empty() {
-        out.artifact(&name, &mut |stream| {
-            let copied = stream.write_all(&headers).and_then(|()| io::copy(&mut stored.clone(), stream));
-            copied.map(drop).map_err(failed)
-        })?;
-        return Ok(Vec::new());
-    }
     let refused = |why: &str| Error::usage(format!("{why}:")).at(path);
     let (mut tags, mut signature) = parsed(&headers, at, exchange).map_err(refused)?;
     let mut payload = Payload {
@@ -169,7 +162,7 @@ fn sizes(tags: &mut Tags, found: &ReadPackage, exchange: &Exchange) -> bool {
 }
 
 /// The digests of the header and the sizes; false where they need more bits.
-fn signature_sizes(signature: &mut Tags, header: &[u8], written: Option<&Written>, stored: &Part) -> bool {
+fn signature_sizes(signature: &mut Tags, header: &[u8], written: Option<&Written>, stored: &Stretch) -> bool {
     signature.set_strings(S::RPMSIGTAG_SHA1 as u32, [hex(Sha1::digest(header))]);
     signature.set_strings(S::RPMSIGTAG_SHA256 as u32, [hex(Sha256::digest(header))]);
     let payload = written.map_or(stored.length(), |written| written.stored_size);
@@ -216,11 +209,11 @@ impl digest::Update for Any {
 }
 
 impl Payload<'_> {
-    fn written(&mut self, stored: &Part, level: Option<u32>, out: &dyn Output) -> Result<Written> {
+    fn written(&mut self, stored: &Stretch, level: Option<u32>, out: &dyn Output) -> Result<Written> {
         let unreadable = |error| Error::io("cannot read", "the package", error).as_usage();
         let failed = |error| Error::io("cannot write", "the package", error);
         let means: &Means = out.means();
-        let codec = archive::codec_of(stored).map_err(unreadable)?;
+        let codec = archive::stream_codec(stored).map_err(unreadable)?;
         let level = level.filter(|level| codec.levels().contains(level)).unwrap_or(codec.default_level());
         let cpio = || archive::decompressed(stored.clone()).map_err(unreadable);
         let mut same = Same::new(cpio()?);
