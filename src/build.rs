@@ -22,7 +22,7 @@ use crate::base::threads::side_by_side;
 use crate::compile::{self, Before, Event, Failure, FinishedModule, Outcome};
 use crate::config::request::{self, Request};
 use crate::config::{self, Config, SourceConfig};
-use crate::dkms::{self, ConfFile, Evaluation, Release, Supported};
+use crate::dkms::{self, ConfFile, Evaluation, Release, Supported, Verdict};
 use crate::driver::bash::{self, ConfShell};
 use crate::driver::find::{self, Found};
 use crate::driver::packaging::{self, Companion, Evidence, Files, Own};
@@ -328,7 +328,7 @@ pub fn write_new(files: &[NewFile]) -> Result<()> {
 
 /// Reads the drivers of `input`, one unless all are asked for, and decides everything; with [`Options::prebuilt`] it compiles them.
 pub fn prepare(input: &Input, options: &Options, tell: Tell<'_>) -> Result<Vec<Prepared>> {
-    prepare_telling(input, options, tell, &|_| ())
+    prepare_telling(input, options, tell, &mut |_| ())
 }
 
 /// The same; `early` is told what there is to say about the drivers before anything is compiled. It stands in the results, too.
@@ -336,15 +336,27 @@ pub fn prepare_telling(
     input: &Input,
     options: &Options,
     tell: Tell<'_>,
-    early: &dyn Fn(&[Diagnostic]),
+    early: &mut dyn FnMut(&[Diagnostic]),
 ) -> Result<Vec<Prepared>> {
     let (given, drivers) = read(input, options, tell)?;
     early(&without_repetition(drivers.iter().flat_map(|read| read.findings.iter().cloned()).collect()));
     let outcomes = given.compile_all(&drivers.iter().map(|read| &read.driver).collect::<Vec<_>>())?;
+    prepare_all(&given, drivers, Some(outcomes))
+}
+
+/// Decides about the packages of drivers, with what compiling came to; without that, as if every module will be built that dkms.conf
+/// says.
+fn prepare_all(
+    given: &Given<'_>,
+    drivers: Vec<OfDriver>,
+    outcomes: Option<Vec<Vec<Outcome>>>,
+) -> Result<Vec<Prepared>> {
     let siblings: Vec<_> = drivers.iter().map(|read| Sibling::of(&read.driver)).collect();
+    let mut outcomes = outcomes.map(Vec::into_iter);
     let mut prepared = Vec::new();
-    for (read, outcomes) in drivers.into_iter().zip(outcomes) {
-        prepared.push(prepare_driver(&given, read, &siblings, outcomes)?);
+    for read in drivers {
+        let of_driver = outcomes.as_mut().and_then(Iterator::next);
+        prepared.push(prepare_driver(given, read, &siblings, of_driver)?);
     }
     let packages = prepared.iter().flat_map(|prepared: &Prepared| &prepared.packages);
     let names: Vec<_> =
@@ -361,8 +373,20 @@ pub fn plan(input: &Input, options: &Options) -> Result<BuildPlan> {
         prebuilt.machine =
             Machine { processors: Some(1), online_processors: Some(1), ..prebuilt.machine.clone() };
     }
-    let options = &options;
+    let (given, drivers) = read(input, &options, &|_| ())?;
+    jobs(&given, &drivers)
+}
+
+/// The same with the packages that would come of it, whose modules are not there yet: of these the sizes and what they say of themselves
+/// are not known.
+pub fn foresee(input: &Input, options: &Options) -> Result<(BuildPlan, Vec<Prepared>)> {
     let (given, drivers) = read(input, options, &|_| ())?;
+    Ok((plan(input, options)?, prepare_all(&given, drivers, None)?))
+}
+
+/// The jobs of drivers.
+fn jobs(given: &Given<'_>, drivers: &[OfDriver]) -> Result<BuildPlan> {
+    let options = given.options;
     let templates = self::templates(options.templates.as_deref())?;
     let digests = drivers.iter().map(|read| compile::source_digest(&read.driver, &options.means.stop));
     let digests: Vec<String> = digests.collect::<Result<_>>()?;
@@ -397,14 +421,8 @@ fn read<'a>(input: &'a Input, options: &'a Options, tell: Tell<'a>) -> Result<(G
     let config = Arc::new(read_config(folder)?);
     let aims: Arc<[Aim]> = aims(options, &config)?.into();
     let map = moves(&config.source)?;
-    if let Some(root) = &config.source.root
-        && let Err(error) = find::named_root(folder, root)
-    {
-        return Err(config.refuse(
-            root,
-            error.to_string(),
-            "name a folder below the one that kpkg.toml lies in",
-        ));
+    if let Some(root) = &config.source.root {
+        find::named_root(folder, root).map_err(|error| config.placed(root, error))?;
     }
     let (found, findings) = find::find(
         folder,
@@ -461,7 +479,6 @@ fn read<'a>(input: &'a Input, options: &'a Options, tell: Tell<'a>) -> Result<(G
 
 /// The kernels to compile for.
 fn kernels(prebuilt: &Prebuilt, aims: &[Aim], stop: &Stop) -> Result<Vec<Kernel>> {
-    let cache = header_cache(&prebuilt.cache);
     let mut header_packages: Vec<_> = aims
         .iter()
         .map(|aim| &aim.target.headers)
@@ -470,16 +487,32 @@ fn kernels(prebuilt: &Prebuilt, aims: &[Aim], stop: &Stop) -> Result<Vec<Kernel>
         .cloned()
         .collect();
     header_packages.dedup();
-    let wanted = kernel::Wanted {
-        kernels: &prebuilt.kernels,
-        headers: &prebuilt.headers,
-        running: prebuilt.running.as_deref(),
-        arch: &prebuilt.arch,
-        root: Path::new("/"),
-        cache: &cache,
-        header_packages: &header_packages,
-    };
+    let cache = header_cache(&prebuilt.cache);
+    let wanted =
+        kernel::Wanted { header_packages: &header_packages, ..prebuilt.wanted(&prebuilt.kernels, &cache) };
     kernel::select(&wanted, stop)
+}
+
+/// The machines of the kernels that would be compiled for.
+pub fn machines(prebuilt: &Prebuilt, stop: &Stop) -> Result<Vec<Machine>> {
+    let cache = header_cache(&prebuilt.cache);
+    let kernels = kernel::select(&prebuilt.wanted(&prebuilt.kernels, &cache), stop)?;
+    Ok(kernels.iter().map(|kernel| compile::machine(kernel, &prebuilt.machine)).collect())
+}
+
+impl Prebuilt {
+    /// Which of `kernels` to look for, and where.
+    pub(crate) fn wanted<'a>(&'a self, kernels: &'a [String], cache: &'a Cache) -> kernel::Wanted<'a> {
+        kernel::Wanted {
+            kernels,
+            headers: &self.headers,
+            running: self.running.as_deref(),
+            arch: &self.arch,
+            root: Path::new("/"),
+            cache,
+            header_packages: &[],
+        }
+    }
 }
 
 /// The unpacked kernel headers below the folder for what is worth keeping.
@@ -717,8 +750,7 @@ fn ready(
             let values = |key: &str| module.module.values(key).map(str::to_owned).collect::<Vec<_>>();
             let unstripped = module.unstripped.as_ref().filter(|_| debug);
             let debug = unstripped.and_then(|path| {
-                let folder = shape.debug_folder.replace("{kernel}", &kernel.release);
-                let place = format!("{folder}/{}.ko.debug", module.name);
+                let place = shape.debug_place(&kernel.release, &module.name);
                 Some((path.clone(), fs::metadata(path).ok()?.len(), place))
             });
             modules.push(ReadyModule {
@@ -742,11 +774,43 @@ fn ready(
     Ok(ready)
 }
 
+/// The modules that will be built, as far as dkms.conf says it.
+fn expected(kernels: &[Kernel], driver: &Driver, target: &Target, debug: bool) -> Result<Vec<KernelModules>> {
+    let shape = target.prebuilt.as_ref().ok_or_else(|| target.without_prebuilt())?;
+    let mut expected = Vec::new();
+    for kernel in kernels {
+        let found = driver.kernels.iter().find(|found| found.kernel == kernel.release);
+        let Some(decision) = found.map(|found| &found.decision) else { continue };
+        if decision.verdict != Verdict::Builds {
+            continue;
+        }
+        let codec = shape.codec(kernel.codec);
+        let built = decision.modules.iter().filter(|module| module.verdict == Verdict::Builds);
+        let modules = built.filter_map(|module| module.name.as_ref()).map(|name| ReadyModule {
+            name: name.clone(),
+            file: PathBuf::new(),
+            size: 0,
+            suffix: codec.suffix(),
+            version: None,
+            aliases: Vec::new(),
+            debug: debug.then(|| (PathBuf::new(), 0, shape.debug_place(&kernel.release, name))),
+        });
+        expected.push(KernelModules {
+            kernel: kernel.release.clone(),
+            arch: kernel.arch.clone(),
+            kernel_codec: kernel.codec,
+            codec,
+            modules: modules.collect(),
+        });
+    }
+    Ok(expected)
+}
+
 fn prepare_driver(
     given: &Given<'_>,
     read: OfDriver,
     siblings: &[Sibling],
-    outcomes: Vec<Outcome>,
+    outcomes: Option<Vec<Outcome>>,
 ) -> Result<Prepared> {
     let options = given.options;
     let OfDriver { found, settings: Settings { config, aims, scripts }, driver, findings: mut diagnostics } =
@@ -763,6 +827,8 @@ fn prepare_driver(
     }
     let templates = self::templates(options.templates.as_deref())?;
     let releases = given.kernels.iter().flatten().map(|kernel| kernel.release.clone());
+    let is_compiled = outcomes.is_some();
+    let outcomes = outcomes.unwrap_or_default();
     let kernels: Vec<_> =
         releases.zip(outcomes).map(|(kernel, outcome)| ForKernel { kernel, outcome }).collect();
     for found in &kernels {
@@ -788,7 +854,11 @@ fn prepare_driver(
             }
             None => plan::plan(&driver, siblings, target, &request, &templates),
             Some(all) => {
-                let ready = ready(all, &kernels, target, request.debug)?;
+                let ready = if is_compiled {
+                    ready(all, &kernels, target, request.debug)?
+                } else {
+                    expected(all, &driver, target, request.debug)?
+                };
                 if ready.is_empty() || stops {
                     continue;
                 }
@@ -1042,10 +1112,8 @@ fn aims(options: &Options, config: &Config) -> Result<Vec<Aim>> {
     }
     let mut aims: Vec<Aim> = Vec::new();
     for name in named {
-        let target = profile::target(name).map_err(|error| {
-            let hint = error.hint_text().unwrap_or_default().to_owned();
-            if options.targets.is_empty() { config.refuse(name, error.to_string(), &hint) } else { error }
-        })?;
+        let target = profile::target(name)
+            .map_err(|error| if options.targets.is_empty() { config.placed(name, error) } else { error })?;
         let wanted: Vec<_> = writers.iter().filter(|(family, _)| family.name() == target.family).collect();
         if wanted.is_empty() && !options.targets.is_empty() {
             return Err(Error::usage(format!(

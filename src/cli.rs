@@ -14,6 +14,7 @@ mod kernels;
 mod man;
 mod progress;
 mod report;
+mod schema;
 mod session;
 mod setup;
 mod show;
@@ -63,11 +64,11 @@ struct Cli {
 enum Command {
     /// Write packages (this is what happens without a command)
     Build(build::BuildArgs),
-    /// Print the driver, the plan, and what will run as root on the target; or what a .ko, .deb or .rpm holds
+    /// Print the driver, the plan and what will run as root; or what a package or .ko holds
     Show(show::ShowArgs),
-    /// Look for what would hurt users later, in a driver's tree, a dkms.conf or a finished package
+    /// Look for what would hurt users later, in a tree, a dkms.conf or a package
     Check(check::CheckArgs),
-    /// Tell what differs between two packages: .deb, .rpm, .dsc or .src.rpm, also of different formats
+    /// Tell what differs between two packages, also of different formats
     Diff(diff::DiffArgs),
     /// Write a dkms.conf and a kpkg.toml for a driver that has none
     Init(init::InitArgs),
@@ -77,6 +78,8 @@ enum Command {
     Kernels(kernels::KernelsArgs),
     /// The releases that packages can be made for
     Targets(targets::TargetsArgs),
+    /// Print the JSON schema of kpkg.toml, or of the lines of --json
+    Schema(schema::SchemaArgs),
     /// Print the completions for a shell
     Completions(completions::CompletionsArgs),
     /// Print a man page
@@ -95,6 +98,7 @@ impl Command {
             Self::Explain(args) => args.manner,
             Self::Kernels(args) => args.manner,
             Self::Targets(args) => args.manner,
+            Self::Schema(args) => args.manner,
             Self::Completions(args) => args.manner,
             Self::Man(args) => args.manner,
         }
@@ -131,6 +135,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(args, &session),
         Command::Kernels(args) => kernels::run(args, &session),
         Command::Targets(args) => targets::run(args, &session),
+        Command::Schema(args) => schema::run(args, &session),
         Command::Completions(args) => completions::run(args, &session),
         Command::Man(args) => man::run(args, &session),
     });

@@ -239,7 +239,11 @@ pub struct RelationsConfig {
     pub suggests: Vec<String>,
     /// Cannot be installed at the same time.
     pub conflicts: Vec<String>,
-    /// Takes the place of an installed package, such as one of an earlier name.
+    /// Do not work beside it, though both may be unpacked (`Breaks`, Debian Policy 7.3); where a format does not tell these, as if it
+    /// conflicted.
+    pub breaks: Vec<String>,
+    /// Takes the place of an installed package, such as one of an earlier name; where `breaks` names the same, of its files only (Debian
+    /// Policy 7.6.1).
     pub replaces: Vec<String>,
     /// Is an answer to another package's need.
     pub provides: Vec<String>,
@@ -425,11 +429,17 @@ impl Config {
         }
     }
 
-    #[cfg(any(test, feature = "internals"))]
+    /// The same error, at the place of the text that it is about, where the file has it.
+    #[must_use]
+    pub fn placed(&self, text: &str, error: Error) -> Error {
+        self.refuse(text, error.to_string(), error.hint_text().unwrap_or_default())
+    }
+
     /// The JSON schema of the file.
     #[must_use]
     pub fn schema() -> String {
-        let schema = schemars::schema_for!(Self);
+        let mut schema = schemars::schema_for!(Self);
+        schema.insert("$id".to_owned(), "urn:kpkg:schema:kpkg.toml:1".into());
         let mut text = serde_json::to_string_pretty(schema.as_value()).unwrap_or_default();
         text.push('\n');
         text

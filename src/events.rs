@@ -333,7 +333,7 @@ pub struct Version {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Relation {
-    /// `requires`, `recommends`, `suggests`, `conflicts`, `replaces`, `provides`.
+    /// `requires`, `recommends`, `suggests`, `conflicts`, `breaks`, `replaces`, `provides`, `supplements`.
     pub kind: String,
     /// One of these.
     pub any_of: Vec<Capability>,
@@ -821,10 +821,10 @@ pub struct Interrupted {
     pub signal: u8,
 }
 
-#[cfg(any(test, feature = "internals"))]
 /// The JSON schema of a line: `events.schema.json`.
 #[must_use]
 pub fn schema() -> String {
-    let schema = schemars::schema_for!(Line);
+    let mut schema = schemars::schema_for!(Line);
+    schema.insert("$id".to_owned(), "urn:kpkg:schema:events:1".into());
     serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
 }

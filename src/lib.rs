@@ -8,9 +8,10 @@
 //! | say what would be made, to others | [`plan_folder`] | a [`BuildPlan`] of [`Job`]s with keys that every machine computes alike |
 //! | read a finished package | [`read_package`] | a [`ReadPackage`]: names, [`Relation`]s, scripts, files |
 //! | evaluate a dkms.conf | [`evaluate`] with [`Inputs`] | [`Facts`]; a value is known, absent or unknown |
+//! | read what `--json` prints | [`events::Line`] | an [`events::Event`] a line, version 1 of the contract |
 //!
 //! What can go wrong is an [`Error`]: its kind is the exit code of the program, and it has a place and a hint where there is one. Nothing
-//! prints, reads the environment or the clock, or runs a program; what an option does not give is not known. Each of the four has an
+//! prints, reads the environment or the clock, or runs a program; what an option does not give is not known. Each call has an
 //! example that is tried. These names change with a note in the changelog; everything else is the program's own, and seen with the feature
 //! `internals` only, which its tests use.
 //!
@@ -97,7 +98,6 @@ rooms! {
     config
     dkms
     driver
-    events
     format
     input
     inspect
@@ -125,8 +125,6 @@ mod dkms;
 #[cfg(any())]
 mod driver;
 #[cfg(any())]
-mod events;
-#[cfg(any())]
 mod format;
 #[cfg(any())]
 mod input;
@@ -147,6 +145,7 @@ mod sandbox;
 
 #[doc(hidden)]
 pub mod cli;
+pub mod events;
 
 pub use crate::api::{evaluate, package_folder, plan_folder, read_package};
 pub use crate::base::diagnostic::Diagnostic;

@@ -175,6 +175,8 @@ pub enum RelationKind {
     Suggests,
     /// Cannot be installed at the same time.
     Conflicts,
+    /// May be there, but not configured and working, at the same time; where a format does not tell these, as if it conflicted.
+    Breaks,
     /// Takes the place of an installed package, which goes.
     Replaces,
     /// Is an answer to another package's need.
@@ -516,6 +518,7 @@ impl RelationKind {
             Self::Recommends => "recommends",
             Self::Suggests => "suggests",
             Self::Conflicts => "conflicts",
+            Self::Breaks => "breaks",
             Self::Replaces => "replaces",
             Self::Provides => "provides",
             Self::Supplements => "supplements",

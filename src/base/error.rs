@@ -100,6 +100,17 @@ impl Error {
         self
     }
 
+    /// The same without findings that are told already, as long as others are left.
+    #[must_use]
+    pub fn without_findings(mut self, told: &[Diagnostic]) -> Self {
+        let rest: Vec<_> =
+            self.diagnostics.iter().filter(|finding| !told.contains(finding)).cloned().collect();
+        if !rest.is_empty() {
+            self.diagnostics = rest;
+        }
+        self
+    }
+
     /// What the program's exit code follows from.
     #[must_use]
     pub fn kind(&self) -> Kind {

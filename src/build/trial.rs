@@ -13,7 +13,6 @@ use crate::compile::{self, Before, Blame, Event, Failure, Fault, FaultFacts, Gue
 use crate::dkms::Verdict;
 use crate::driver::bash::ConfShell;
 use crate::driver::{self, Driver};
-use crate::kernel::headers::Cache;
 use crate::kernel::machine::Machine;
 use crate::kernel::{self, Kernel};
 use crate::output::Stop;
@@ -169,8 +168,8 @@ struct Chosen {
 fn choose(sources: &[Source], options: &Trying) -> Result<Chosen> {
     let build = &options.build;
     let cache = build::header_cache(&build.cache);
-    let select = |kernels: &[String]| kernel::select(&wanted(build, kernels, &cache), &options.stop);
-    let at_hand = kernel::at_hand(&wanted(build, &build.kernels, &cache), &options.stop)?;
+    let select = |kernels: &[String]| kernel::select(&build.wanted(kernels, &cache), &options.stop);
+    let at_hand = kernel::at_hand(&build.wanted(&build.kernels, &cache), &options.stop)?;
     let running = build.running.clone().unwrap_or_default();
     let (mut named, mut any) = (Vec::new(), Vec::new());
     for name in &build.kernels {
@@ -209,18 +208,6 @@ fn choose(sources: &[Source], options: &Trying) -> Result<Chosen> {
         return Err(no_headers(text, sources, release));
     }
     Ok(chosen)
-}
-
-fn wanted<'a>(build: &'a Prebuilt, kernels: &'a [String], cache: &'a Cache) -> kernel::Wanted<'a> {
-    kernel::Wanted {
-        kernels,
-        headers: &build.headers,
-        running: build.running.as_deref(),
-        arch: &build.arch,
-        root: Path::new("/"),
-        cache,
-        header_packages: &[],
-    }
 }
 
 /// Names the packages that would help.

@@ -96,6 +96,7 @@ impl PackageArgs {
 
 /// What builds may use.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Compiled modules")]
 pub(super) struct CompileArgs {
     /// How many compilers may run at once [default: one for each processor]
     #[arg(short, long, value_name = "N", hide_short_help = true, env = "KPKG_JOBS")]
@@ -104,11 +105,20 @@ pub(super) struct CompileArgs {
     #[arg(
         long,
         value_name = "SECONDS",
-        default_value = "3600",
+        default_value_t = TIMEOUT,
         hide_short_help = true,
         env = "KPKG_TIMEOUT"
     )]
     pub(super) timeout: u64,
+}
+
+/// How long a build may take, in seconds, where nobody says it.
+const TIMEOUT: u64 = 3600;
+
+impl Default for CompileArgs {
+    fn default() -> Self {
+        Self { jobs: None, timeout: TIMEOUT }
+    }
 }
 
 /// When an initramfs is made anew.
@@ -134,7 +144,7 @@ impl InitramfsWhen {
 
 /// The machines that dkms.conf is read for; what is not given is unknown to it.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Facts for dkms.conf")]
+#[command(next_help_heading = "Kernels and machines")]
 pub(super) struct MachineArgs {
     /// A kernel release, as `uname -r` prints it there
     #[arg(short, long, value_name = "KVER", value_delimiter = ',', env = "KPKG_KERNEL")]

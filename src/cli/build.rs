@@ -1,6 +1,5 @@
 //! `kpkg build`, which is also what happens without a verb.
 
-use std::cell::RefCell;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
@@ -12,6 +11,7 @@ use super::session::{self, Ended, Session};
 use super::{json, setup, sign, text};
 use crate::base::diagnostic::{Diagnostic, Severity};
 use crate::base::error::{Error, Result};
+use crate::build::jobs::BuildPlan;
 use crate::build::trial::{self, Trial};
 use crate::build::{self, Artifact, Prepared};
 use crate::config::request::Grouping;
@@ -46,6 +46,9 @@ pub(super) struct BuildArgs {
     /// Modules instead of source.
     #[command(flatten)]
     pub(super) prebuilt: PrebuiltArgs,
+    /// What builds may use.
+    #[command(flatten)]
+    pub(super) compile: CompileArgs,
     /// The machines that they are for.
     #[command(flatten)]
     pub(super) machine: MachineArgs,
@@ -101,9 +104,6 @@ pub(super) struct PrebuiltArgs {
     /// Build the driver with all rights of the user who runs kpkg, instead of in a sandbox
     #[arg(long, hide_short_help = true, env = "KPKG_NO_SANDBOX", action = clap::ArgAction::SetTrue)]
     pub(super) no_sandbox: bool,
-    /// What builds may use.
-    #[command(flatten)]
-    pub(super) compile: CompileArgs,
 }
 
 impl BuildArgs {
@@ -137,20 +137,21 @@ pub(super) fn run(args: &BuildArgs, session: &Session) -> Ended {
     let progress = CompileProgress::new(session, "Compiling", args.manner.quiet);
     let least = args.manner.least(Severity::Warning);
     // what takes long comes behind what there is to say
-    let told = RefCell::new(Vec::new());
-    let early = |findings: &[Diagnostic]| {
-        if options.prebuilt.is_some() {
+    let mut told = Vec::new();
+    let prepared = match &options.prebuilt {
+        None => build::prepare(&input, &options, &|_| ()),
+        Some(_) if args.dry_run => build::foresee(&input, &options).map(|(plan, drivers)| {
+            say_jobs(&plan, args, session);
+            drivers
+        }),
+        Some(_) => build::prepare_telling(&input, &options, &|event| progress.tell(event), &mut |findings| {
             session.tell(findings, least);
-            told.borrow_mut().extend_from_slice(findings);
-        }
+            told.extend_from_slice(findings);
+        }),
     };
-    if args.dry_run && options.prebuilt.is_some() {
-        return dry_run(&input, &options, args, session);
-    }
-    let drivers = build::prepare_telling(&input, &options, &|event| progress.tell(event), &early);
     progress.end();
-    let drivers = drivers?;
-    let told = told.into_inner();
+    let drivers = prepared.map_err(|error| error.without_findings(&told))?;
+    let is_prebuilt = options.prebuilt.is_some();
     if args.check_build && !builds(&drivers, &input, options, args, session)? {
         return Ok(1);
     }
@@ -172,7 +173,10 @@ pub(super) fn run(args: &BuildArgs, session: &Session) -> Ended {
             lines.extend(kernels.map(Line::text));
         }
         if args.dry_run && session.json {
-            lines.push_str(&Line::text(json::plan(prepared, &[])));
+            // of modules that are not compiled it is not known what they say of themselves: the jobs are told
+            if !is_prebuilt {
+                lines.push_str(&Line::text(json::plan(prepared, &[])));
+            }
         } else if args.dry_run {
             let paths = prepared.packages.iter().flat_map(|job| &job.artifacts);
             lines.extend(paths.map(|path| format!("{}\n", path.display())));
@@ -199,17 +203,13 @@ pub(super) fn run(args: &BuildArgs, session: &Session) -> Ended {
     Ok(code)
 }
 
-/// What would be compiled, and packaged of it; nothing is.
-fn dry_run(input: &Input, options: &build::Options, args: &BuildArgs, session: &Session) -> Ended {
-    let plan = build::plan(input, options)?;
+/// Says what would be compiled.
+fn say_jobs(plan: &BuildPlan, args: &BuildArgs, session: &Session) {
     if session.json {
-        plan.jobs.iter().map(json::job).try_for_each(|event| session.event(event))?;
-        return Ok(0);
+        let _unheard = plan.jobs.iter().map(json::job).try_for_each(|event| session.event(event));
+    } else if !args.manner.quiet {
+        session.say(&text::jobs_text(plan));
     }
-    if !args.manner.quiet {
-        session.say(&text::jobs_text(&plan));
-    }
-    Ok(0)
 }
 
 fn options(args: &BuildArgs, session: &Session) -> Result<build::Options> {
@@ -231,23 +231,19 @@ fn options(args: &BuildArgs, session: &Session) -> Result<build::Options> {
 /// What was asked for and has nothing to do in this run: an error, or notes about the environment.
 fn idle(args: &BuildArgs, options: &build::Options, session: &Session) -> Result<Vec<Diagnostic>> {
     let mut notes = Vec::new();
-    let mut idle = |names: &[&str], why, hint| -> Result<()> {
-        notes.extend(session.given.idle(names, why, hint)?);
-        Ok(())
-    };
     let uploaded = |name: &String| format::formats().any(|format| format.is_uploaded && format.name == *name);
     if !options.formats.iter().any(uploaded) {
-        let names = ["sign", "sign_command", "buildinfo", "distribution"];
-        idle(&names, "none of the formats is uploaded to an archive", "add `--format dsc`, or leave it out")?;
+        let why = "none of the formats is uploaded to an archive";
+        notes.extend(session.given.idle::<SourceArgs>(why, "add `--format dsc`, or leave it out")?);
     }
     if options.prebuilt.is_none() {
-        let names = ["combine", "debug", "keep_going", "no_sandbox"];
-        idle(&names, "no modules are compiled to be packaged", "add `--prebuilt`, or leave it out")?;
+        let why = "no modules are compiled to be packaged";
+        notes.extend(session.given.idle::<PrebuiltArgs>(why, "add `--prebuilt`, or leave it out")?);
         if !args.check_build {
-            let names =
-                ["jobs", "timeout", "arch", "processors", "online_processors", "os_release", "dkms_version"];
-            let hint = "add `--prebuilt` or `--check-build`, or leave it out";
-            idle(&names, "nothing is built, and dkms.conf is packaged for every machine", hint)?;
+            let why = "nothing is built, and dkms.conf is packaged for every machine";
+            let hint = "add `--prebuilt` to compile modules and package them, or `--check-build` to see whether the source builds";
+            notes.extend(session.given.idle::<CompileArgs>(why, hint)?);
+            notes.extend(session.given.idle::<MachineArgs>(why, hint)?);
         }
     }
     Ok(notes)
@@ -255,17 +251,11 @@ fn idle(args: &BuildArgs, options: &build::Options, session: &Session) -> Result
 
 /// What is compiled, where modules are asked for.
 fn prebuilt(args: &BuildArgs) -> Result<Option<build::Prebuilt>> {
-    let (wanted, facts) = (&args.prebuilt, args.machine.options());
+    let wanted = &args.prebuilt;
     if !wanted.prebuilt {
-        if args.check_build || facts.kernels.is_empty() && facts.headers.is_empty() {
-            return Ok(None);
-        }
-        return Err(Error::usage(
-            "kernels are given, and the packages carry source, which is built on the target",
-        )
-        .hint("add `--prebuilt` to compile for these kernels, or `--check-build` to see whether the source builds for them"));
+        return Ok(None);
     }
-    let prebuilt = setup::compiling(facts, &wanted.compile, wanted.keep_going)?;
+    let prebuilt = setup::compiling(args.machine.options(), &args.compile, wanted.keep_going)?;
     Ok(Some(build::Prebuilt { without_sandbox: wanted.no_sandbox, ..prebuilt }))
 }
 
@@ -305,7 +295,7 @@ fn builds(
 
 /// Builds the source of packages that are not written yet.
 fn try_source(drivers: &[Prepared], args: &BuildArgs, session: &Session) -> Result<Vec<Trial>> {
-    let options = setup::trial(args.machine.options(), &args.prebuilt.compile, session)?;
+    let options = setup::trial(args.machine.options(), &args.compile, session)?;
     let progress = CompileProgress::new(session, "Building", args.manner.quiet);
     let trials = trial::run(&trial::planned(drivers, &options)?, &options, &|event| progress.tell(event));
     progress.end();

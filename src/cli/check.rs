@@ -10,8 +10,8 @@ use super::report::{self, Told};
 use super::session::{self, Ended, Session};
 use super::{json, setup, text};
 use crate::base::diagnostic::{Diagnostic, Severity};
-use crate::base::error::{Error, Kind, Result};
-use crate::build::{self, check, trial};
+use crate::base::error::Kind;
+use crate::build::{self, check};
 
 /// The arguments of `check`.
 #[derive(Debug, Args)]
@@ -94,14 +94,15 @@ impl CheckArgs {
 
 pub(super) fn run(args: &CheckArgs, session: &Session) -> Ended {
     let options = setup::options(args.options(), None, session)?;
-    let idle = if args.build {
-        Vec::new()
+    let mut idle = Vec::new();
+    let mut trial = None;
+    if args.build {
+        trial = Some(setup::trial(args.machine.options(), &args.compile, session)?);
     } else {
-        let names =
-            ["jobs", "timeout", "arch", "processors", "online_processors", "os_release", "dkms_version"];
-        session.given.idle(&names, "nothing is built", "add `--build`, or leave it out")?
-    };
-    let trial = trial_options(args, session)?;
+        let (why, hint) = ("nothing is built", "add `--build` to build the source, or leave it out");
+        idle.extend(session.given.idle::<CompileArgs>(why, hint)?);
+        idle.extend(session.given.idle::<MachineArgs>(why, hint)?);
+    }
     // of each path, and what is of none
     let mut checked = vec![(None, idle)];
     let (mut trials, mut trouble, mut code) = (Vec::new(), None, 0);
@@ -184,17 +185,4 @@ pub(super) fn run(args: &CheckArgs, session: &Session) -> Ended {
         Severity::Note => false,
     };
     Ok(if findings.iter().any(bad) { 3 } else { code })
-}
-
-/// How `check` builds, where it does.
-fn trial_options(args: &CheckArgs, session: &Session) -> Result<Option<trial::Trying>> {
-    let facts = args.machine.options();
-    if args.build {
-        return setup::trial(facts, &args.compile, session).map(Some);
-    }
-    if facts.kernels.is_empty() && facts.headers.is_empty() {
-        return Ok(None);
-    }
-    Err(Error::usage("kernels are given, and nothing is built for them")
-        .hint("add `--build` to build the source for these kernels"))
 }

@@ -1,7 +1,7 @@
 //! Which arguments were given, and where: what does nothing in this run is never passed over in silence.
 
-use clap::ArgMatches;
 use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Command};
 
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Result};
@@ -23,9 +23,11 @@ impl Given {
     }
 
     /// Fails for one of these that stands on the command line; a note for each that the environment has. `why` says what it would take.
-    pub(super) fn idle(&self, names: &[&str], why: &str, hint: &str) -> Result<Vec<Diagnostic>> {
+    pub(super) fn idle<A: Args>(&self, why: &str, hint: &str) -> Result<Vec<Diagnostic>> {
+        let command = A::augment_args(Command::new(""));
+        let is_one = |id: &str| command.get_arguments().any(|argument| argument.get_id() == id);
         let mut notes = Vec::new();
-        for (id, source) in self.0.iter().filter(|(id, _)| names.contains(&id.as_str())) {
+        for (id, source) in self.0.iter().filter(|(id, _)| is_one(id)) {
             let option = id.replace('_', "-");
             match source {
                 ValueSource::CommandLine => {

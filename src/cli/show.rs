@@ -4,16 +4,14 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::arguments::{MachineArgs, Manner, PackageArgs};
+use super::arguments::{CompileArgs, MachineArgs, Manner, PackageArgs};
 use super::session::{self, Ended, Session};
 use super::{json, setup, text};
 use crate::base::diagnostic::Severity;
 use crate::base::error::{Error, Result};
 use crate::build;
-use crate::compile;
 use crate::driver::bash::ConfShell;
 use crate::inspect::inspect;
-use crate::kernel;
 use crate::kernel::machine::{self, Machine, Stated};
 
 /// The arguments of `show`.
@@ -25,6 +23,9 @@ pub(super) struct ShowArgs {
     /// Who reads dkms.conf: kpkg itself, which runs nothing, or the real bash in a sandbox, for each --kernel
     #[arg(long, value_name = "SHELL", default_value = "own", env = "KPKG_CONF_SHELL")]
     pub(super) conf_shell: Shell,
+    /// The packages of compiled modules that `kpkg --prebuilt` would write for these kernels; nothing is compiled
+    #[arg(long, env = "KPKG_PREBUILT", action = clap::ArgAction::SetTrue)]
+    pub(super) prebuilt: bool,
     /// The maintainer scripts of every package
     #[arg(long, env = "KPKG_SCRIPTS", action = clap::ArgAction::SetTrue)]
     pub(super) scripts: bool,
@@ -82,13 +83,15 @@ pub(super) fn run(args: &ShowArgs, session: &Session) -> Ended {
         }
         return Ok(0);
     }
-    let options = build::Options {
-        machines: machines(args, session)?,
-        conf_shell: args.conf_shell.conf_shell(),
-        ..setup::options(args.package.options(), args.templates.as_deref(), session)?
-    };
+    let options = setup::options(args.package.options(), args.templates.as_deref(), session)?;
     let input = setup::open(&args.package, session)?;
-    let prepared = build::prepare(&input, &options, &|_| ())?;
+    let options = build::Options { conf_shell: args.conf_shell.conf_shell(), ..options };
+    let prepared = if args.prebuilt {
+        let prebuilt = setup::compiling(args.machine.options(), &CompileArgs::default(), true)?;
+        build::foresee(&input, &build::Options { prebuilt: Some(prebuilt), ..options })?.1
+    } else {
+        build::prepare(&input, &build::Options { machines: machines(args, session)?, ..options }, &|_| ())?
+    };
     if session.json {
         let plans = prepared.iter().map(|prepared| json::plan(prepared, &prepared.diagnostics));
         plans.into_iter().try_for_each(|event| session.event(event))?;
@@ -133,22 +136,11 @@ fn show_conf(path: &Path, args: &ShowArgs, session: &Session) -> Ended {
 
 /// The machines of kernels that `--prebuilt` would compile for.
 fn of_kernels(stated: Stated, session: &Session) -> Result<Vec<Machine>> {
-    let cache = build::header_cache(&session::cache()?);
-    let arch = stated.arch.clone().unwrap_or_else(|| session::ARCH.to_owned());
-    let running = kernel::running();
-    let wanted = kernel::Wanted {
-        kernels: &stated.kernels,
-        headers: &stated.headers,
-        running: running.as_deref(),
-        arch: &arch,
-        root: Path::new("/"),
-        cache: &cache,
-        header_packages: &[],
-    };
-    let kernels = kernel::select(&wanted, &session.stop)?;
-    let rest = Stated { kernels: Vec::new(), headers: Vec::new(), ..stated };
-    let machine = machine::machines(&rest)?.into_iter().next().unwrap_or_default();
-    Ok(kernels.iter().map(|kernel| compile::machine(kernel, &machine)).collect())
+    let processors = stated.processors;
+    let mut prebuilt = setup::compiling(stated, &CompileArgs::default(), false)?;
+    // what nobody states is not known
+    prebuilt.machine.processors = processors;
+    build::machines(&prebuilt, &session.stop)
 }
 
 /// The machines that dkms.conf is read for; the real bash needs all facts, so it gets those of this one where none are given.

@@ -122,12 +122,11 @@ impl Request {
             compression: match compression.as_deref() {
                 _ if options.fast => Some(AskedCompression::Fastest),
                 Some(text) => {
-                    let given = options.compression.is_some();
-                    let placed = |error: Error| {
-                        let hint = error.hint_text().unwrap_or_default().to_owned();
-                        if given { error } else { config.refuse(text, error.to_string(), &hint) }
-                    };
-                    Some(AskedCompression::This(parse_compression(text).map_err(placed)?))
+                    let parsed = parse_compression(text).map_err(|error| match options.compression {
+                        Some(_) => error,
+                        None => config.placed(text, error),
+                    });
+                    Some(AskedCompression::This(parsed?))
                 }
                 None => None,
             },
@@ -213,6 +212,7 @@ fn parse_relations(config: &Config, own: &RelationsConfig) -> Result<Vec<Relatio
         (RelationKind::Recommends, &own.recommends),
         (RelationKind::Suggests, &own.suggests),
         (RelationKind::Conflicts, &own.conflicts),
+        (RelationKind::Breaks, &own.breaks),
         (RelationKind::Replaces, &own.replaces),
         (RelationKind::Provides, &own.provides),
     ];

@@ -251,7 +251,8 @@ pub(crate) fn named_root(folder: &Path, root: &str) -> Result<PathBuf> {
     if (inside || root == ".") && path.is_dir() {
         return Ok(if root == "." { folder.to_owned() } else { path });
     }
-    Err(Error::usage(format!("`{root}` under `root` in kpkg.toml is no folder of the driver's tree")))
+    Err(Error::usage(format!("`{root}` under `root` in kpkg.toml is no folder of the driver's tree"))
+        .hint("name a folder below the one that kpkg.toml lies in"))
 }
 
 /// The bytes of a file that is said to be a dkms.conf, as far as one may be long.

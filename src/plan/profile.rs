@@ -178,6 +178,12 @@ impl Prebuilt {
     pub fn codec(&self, of_kernel: Codec) -> Codec {
         if self.compressions.contains(&of_kernel) { of_kernel } else { Codec::None }
     }
+
+    /// Where the debug information of a module is installed.
+    #[must_use]
+    pub fn debug_place(&self, kernel: &str, module: &str) -> String {
+        format!("{}/{module}.ko.debug", self.debug_folder.replace("{kernel}", kernel))
+    }
 }
 
 /// Which kernel releases can stand behind `=` in a relation.

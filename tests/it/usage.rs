@@ -29,6 +29,8 @@ fn nothing_asked_for_is_silently_not_done() {
         (&["--os-release", "/nope"], "`--os-release` does nothing here"),
         (&["--templates", "templates"], "there is no template `deb/dkms/postints`"),
         (&["check", "--timeout", "5"], "`--timeout` does nothing here"),
+        (&["-k", "6.1.0-1-toy"], "`--kernel` does nothing here"),
+        (&["check", "-k", "6.1.0-1-toy"], "`--kernel` does nothing here"),
     ] {
         let (code, text) = said(&tree, words);
         assert_eq!(code, Some(2), "{words:?}: {text}");
@@ -42,6 +44,8 @@ fn nothing_asked_for_is_silently_not_done() {
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(text.contains("note[K0142]: KPKG_SIGN does nothing here"), "{text}");
     assert!(text.contains("note[K0142]: KPKG_COMBINE does nothing here"), "{text}");
+    let output = tree.command(&["-v", "-f", "rpm"]).env("KPKG_KERNEL", "6.1.0-1-toy").output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("note[K0142]: KPKG_KERNEL does nothing here"));
     // off is off
     let output = tree.command(&["-v", "-f", "rpm"]).env("KPKG_COMBINE", "0").output().unwrap();
     assert!(!String::from_utf8_lossy(&output.stderr).contains("K0142"));
@@ -230,18 +234,31 @@ fn with_kernel() -> Tree {
 fn a_dry_run_compiles_nothing_and_says_what_it_would() {
     let tree = with_kernel();
     let run = |more: &[&str]| {
-        let words = ["driver", "--prebuilt", "--dry-run", "--kernel-headers", "headers", "-f", "deb,rpm"];
+        let words = ["driver", "--prebuilt", "--kernel-headers", "headers", "-f", "deb,rpm"];
         let mut command = tree.command(&[&words[..], more].concat());
         command.env("KPKG_CACHE", tree.path().join("cache")).env("PATH", "/usr/bin:/bin").output().unwrap()
     };
-    let output = run(&[]);
-    assert!(output.status.success() && output.stdout.is_empty());
+    let output = run(&["--dry-run"]);
+    assert!(output.status.success());
     assert_eq!(
         String::from_utf8_lossy(&output.stderr),
-        "Would compile toy 1.0 for deb, as deb, for 6.1.0-1-toy\nWould compile toy 1.0 for rpm, as rpm, for 6.1.0-1-toy\n"
+        "Would compile toy 1.0 for deb, as deb, for 6.1.0-1-toy\nWould compile toy 1.0 for rpm, as rpm, for 6.1.0-1-toy\n\
+         warning[K0506]: kernel releases such as `6.1.0-1-toy` are no versions that RHEL 8 and later, Fedora, SUSE 15 and \
+         later can require\n\nfor more about a finding, run `kpkg explain K0506`\n"
     );
-    assert_eq!(String::from_utf8_lossy(&run(&["--json"]).stdout).matches("\"reason\":\"job\"").count(), 2);
+    let told = String::from_utf8_lossy(&run(&["--dry-run", "--json"]).stdout).into_owned();
+    assert_eq!(told.matches("\"reason\":\"job\"").count(), 2, "{told}");
+    assert_eq!(told.matches("\"reason\":\"finding\"").count(), 1, "{told}");
     assert_eq!((tree.names("dist"), tree.names("cache/builds")), (vec![], vec![]));
+    // and the paths are those that are written
+    let written = run(&[]);
+    assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&written.stdout));
+    // `show` has the scripts of these packages
+    let words = ["show", "driver", "--prebuilt", "--kernel-headers", "headers", "--scripts"];
+    let shown = tree.command(&words).env("KPKG_CACHE", tree.path().join("cache")).output().unwrap().stdout;
+    let shown = String::from_utf8(shown).unwrap();
+    assert!(shown.contains("toy-modules-6.1.0-1-toy") && shown.contains("depmod"), "{shown}");
 }
 
 #[test]
@@ -302,6 +319,48 @@ fn what_is_wrong_in_kpkg_toml_has_its_place() {
     for relation in ["a < 1", "b <= 2", "c > 3", "d = 4"] {
         assert!(relations.iter().any(|found| found == relation), "{relations:?}");
     }
+}
+
+#[test]
+fn what_breaks_is_told_where_a_format_can_tell_it() {
+    let tree = Tree::toy();
+    let relations = "breaks = [\"old << 2\", \"other\"]\nreplaces = [\"old << 2\", \"gone\"]";
+    tree.file("kpkg.toml", format!("[relations]\n{relations}\n"));
+    printed(&tree, &["-q", "-f", "deb,rpm"]);
+    let of = |file: &str| {
+        let package = kpkg::read_package(&tree.path().join(file)).unwrap().unwrap();
+        let line = |relation: &kpkg::Relation| format!("{} {relation}", relation.kind.name());
+        package.relations.iter().map(line).collect::<Vec<_>>()
+    };
+    let deb = of("dist/toy-dkms_1.0-1_all.deb");
+    let has = |all: &[String], line: &str| all.iter().any(|found| found == line);
+    for line in ["breaks old < 2", "breaks other", "replaces old < 2", "replaces gone", "conflicts gone"] {
+        assert!(has(&deb, line), "{line}: {deb:?}");
+    }
+    // of what is broken only files are taken over (Debian Policy 7.6.1)
+    assert!(!deb.iter().any(|line| line.starts_with("conflicts old")), "{deb:?}");
+    let rpm = of("dist/toy-dkms-1.0-1.noarch.rpm");
+    for line in ["conflicts old < 2", "conflicts other", "replaces old < 2", "replaces gone"] {
+        assert!(has(&rpm, line), "{line}: {rpm:?}");
+    }
+}
+
+#[test]
+fn a_schema_is_printed_and_named_where_init_writes() {
+    let tree = Tree::toy();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (words, file) in
+        [(&["schema"][..], "kpkg.schema.json"), (&["schema", "events"], "events.schema.json")]
+    {
+        let text = printed(&tree, words);
+        assert_eq!(text, std::fs::read_to_string(root.join(file)).unwrap());
+        assert!(text.contains("\"$id\": \"urn:kpkg:schema:"), "{words:?}");
+    }
+    // beside a dkms.conf that is there
+    assert_eq!(printed(&tree, &["init"]), "kpkg.toml\n");
+    let written = std::fs::read_to_string(tree.path().join("kpkg.toml")).unwrap();
+    assert!(written.starts_with("#:schema ./kpkg.schema.json\n"), "{written}");
+    printed(&tree, &["-q"]);
 }
 
 #[test]

@@ -4,8 +4,11 @@ use super::{Companion, Own};
 use crate::input::source::Moved;
 
 /// A `kpkg.toml` in which nothing counts.
-const HEAD: &str =
-    "# what dkms.conf has no place for; every key is optional, and `kpkg show` prints what they lead to\n";
+const HEAD: &str = "\
+#:schema ./kpkg.schema.json
+# what dkms.conf has no place for; every key is optional, and `kpkg show` prints what they lead to;
+# `kpkg schema >kpkg.schema.json` writes what editors complete and check it by
+";
 /// What is written where nothing is known: the key, and an example.
 const DRIVER: [(&str, &str); 4] = [
     ("maintainer", "Name <address@example.org>"),

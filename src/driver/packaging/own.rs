@@ -123,7 +123,8 @@ fn of_debian(files: &Files<'_>, folder: &str) -> Option<Own> {
         (["Depends", "Pre-Depends"], "requires"),
         (["Recommends", ""], "recommends"),
         (["Suggests", ""], "suggests"),
-        (["Conflicts", "Breaks"], "conflicts"),
+        (["Conflicts", ""], "conflicts"),
+        (["Breaks", ""], "breaks"),
         (["Replaces", ""], "replaces"),
         (["Provides", ""], "provides"),
     ] {

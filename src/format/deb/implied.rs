@@ -13,6 +13,7 @@ fn strength(kind: RelationKind) -> Option<u8> {
         RelationKind::Recommends => Some(2),
         RelationKind::Suggests => Some(1),
         RelationKind::Conflicts
+        | RelationKind::Breaks
         | RelationKind::Replaces
         | RelationKind::Provides
         | RelationKind::Supplements => None,

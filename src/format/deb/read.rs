@@ -147,7 +147,7 @@ const RELATIONS: [(&str, RelationKind); 9] = [
     ("Suggests", RelationKind::Suggests),
     ("Enhances", RelationKind::Supplements),
     ("Conflicts", RelationKind::Conflicts),
-    ("Breaks", RelationKind::Conflicts),
+    ("Breaks", RelationKind::Breaks),
     ("Replaces", RelationKind::Replaces),
     ("Provides", RelationKind::Provides),
 ];

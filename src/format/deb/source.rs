@@ -295,6 +295,7 @@ fn control_text(package: &Package, source: &Source) -> String {
         ("Suggests", relations(package, &[RelationKind::Suggests])),
         ("Enhances", relations(package, &[RelationKind::Supplements])),
         ("Conflicts", relations(package, CONFLICTS)),
+        ("Breaks", relations(package, &[RelationKind::Breaks])),
         ("Replaces", relations(package, &[RelationKind::Replaces])),
         ("Provides", relations(package, &[RelationKind::Provides])),
         ("Multi-Arch", extra("Multi-Arch")),

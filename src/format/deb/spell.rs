@@ -38,8 +38,18 @@ pub(super) const CONFLICTS: &[RelationKind] = &[RelationKind::Conflicts, Relatio
 
 /// The value of the field for these kinds.
 pub(super) fn relations(package: &Package, kinds: &[RelationKind]) -> String {
-    let list: Vec<_> = super::implied::kept(package, kinds).into_iter().map(relation_text).collect();
-    list.join(", ")
+    let is_broken = |relation: &Relation| {
+        let names = |other: &&Relation| {
+            other.kind == RelationKind::Breaks && other.any_of[0].name == relation.any_of[0].name
+        };
+        package.relations.iter().any(|other| names(&other))
+    };
+    // one that is broken loses files only (Policy 7.6.1)
+    let is_one = |relation: &&Relation| {
+        kinds != CONFLICTS || relation.kind != RelationKind::Replaces || !is_broken(relation)
+    };
+    let kept = super::implied::kept(package, kinds).into_iter().filter(is_one);
+    kept.map(relation_text).collect::<Vec<_>>().join(", ")
 }
 
 /// `a (>= 1) | b`.

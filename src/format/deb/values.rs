@@ -53,7 +53,7 @@ fn is_version(text: &str) -> bool {
 }
 
 /// What dpkg, the tools that build packages, and kpkg write themselves.
-const OWNED: [&str; 27] = [
+const OWNED: [&str; 28] = [
     "Package",
     "Version",
     "Architecture",
@@ -63,6 +63,7 @@ const OWNED: [&str; 27] = [
     "Recommends",
     "Suggests",
     "Conflicts",
+    "Breaks",
     "Replaces",
     "Provides",
     "Homepage",

@@ -147,6 +147,7 @@ pub(super) fn control_text(package: &Package, installed_size: u64) -> String {
         // the reverse of Recommends does not exist; the reverse of Suggests does
         ("Enhances", relations(package, &[Kind::Supplements])),
         ("Conflicts", relations(package, CONFLICTS)),
+        ("Breaks", relations(package, &[Kind::Breaks])),
         ("Replaces", relations(package, &[Kind::Replaces])),
         ("Provides", relations(package, &[Kind::Provides])),
         ("Section", extra("Section")),

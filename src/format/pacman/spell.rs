@@ -8,7 +8,7 @@ use crate::package::{Arch, Bound, Capability, Comparison, Relation, RelationKind
 /// The fields of `.PKGINFO` with relations, and their kinds; what is replaced has to go when the package is installed by itself, too.
 pub(super) const FIELDS: [(&str, &[RelationKind]); 5] = [
     ("replaces", &[RelationKind::Replaces]),
-    ("conflict", &[RelationKind::Conflicts, RelationKind::Replaces]),
+    ("conflict", &[RelationKind::Conflicts, RelationKind::Breaks, RelationKind::Replaces]),
     ("provides", &[RelationKind::Provides]),
     ("depend", &[RelationKind::Requires]),
     ("optdepend", &[RelationKind::Recommends, RelationKind::Suggests]),

@@ -86,7 +86,7 @@ fn operators(kind: RelationKind) -> &'static [&'static str] {
         RelationKind::Requires | RelationKind::Recommends | RelationKind::Suggests => {
             &["and", "or", "with", "without", "if"]
         }
-        RelationKind::Conflicts => &["and", "or", "with", "without", "unless"],
+        RelationKind::Conflicts | RelationKind::Breaks => &["and", "or", "with", "without", "unless"],
         RelationKind::Replaces | RelationKind::Provides | RelationKind::Supplements => INNER,
     }
 }

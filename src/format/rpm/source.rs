@@ -291,6 +291,7 @@ fn spec_text(package: &Package, source: &Source) -> String {
         (RelationKind::Recommends, "Recommends"),
         (RelationKind::Suggests, "Suggests"),
         (RelationKind::Conflicts, "Conflicts"),
+        (RelationKind::Breaks, "Conflicts"),
         (RelationKind::Replaces, "Obsoletes"),
         (RelationKind::Provides, "Provides"),
         (RelationKind::Supplements, "Supplements"),

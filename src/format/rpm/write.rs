@@ -292,7 +292,7 @@ pub(super) fn relations(tags: &mut Tags, package: &Package) {
         ([T::RPMTAG_REQUIRENAME, T::RPMTAG_REQUIREFLAGS, T::RPMTAG_REQUIREVERSION], requires),
         (
             [T::RPMTAG_CONFLICTNAME, T::RPMTAG_CONFLICTFLAGS, T::RPMTAG_CONFLICTVERSION],
-            of(RelationKind::Conflicts).collect(),
+            of(RelationKind::Conflicts).chain(of(RelationKind::Breaks)).collect(),
         ),
         (
             [T::RPMTAG_OBSOLETENAME, T::RPMTAG_OBSOLETEFLAGS, T::RPMTAG_OBSOLETEVERSION],
