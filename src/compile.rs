@@ -929,7 +929,7 @@ impl Builder<'_> {
             .cache
             .join(format!("failed-{}.log", place.file_name().unwrap_or_default().display()));
         let log = take(logs, Path::new(LOG), &kept, LARGEST_LOG).unwrap_or(false).then_some(kept);
-        let build = format!("/var/lib/dkms/{}/{}/build/", self.driver.name, self.driver.version);
+        let build = format!("/{}/{}/build/", self.driver.name, self.driver.version);
         let is_source = |path: &str| self.driver.tree.iter().any(|file| file.path == path);
         let compiler_error = log
             .as_deref()

@@ -386,7 +386,7 @@ impl Sources<'_> {
                 )
             }
         };
-        Error::usage(format!("there are no headers of the kernel `{release}`")).hint(hint)
+        Error::lacking(format!("there are no headers of the kernel `{release}`")).hint(hint)
     }
 }
 

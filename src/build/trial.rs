@@ -56,6 +56,8 @@ pub struct Trying {
 #[derive(Debug)]
 pub struct Source {
     packaged: PackagedSource,
+    /// Where a reader knows its files.
+    home: PathBuf,
     guesses: Vec<Guess>,
     left_out: Vec<String>,
     /// The packages that hold a kernel's headers, with the marks of profiles.
@@ -101,6 +103,7 @@ pub fn planned(drivers: &[Prepared], options: &Trying) -> Result<Vec<Source>> {
         if let Some(packaged) = found {
             sources.push(Source {
                 packaged,
+                home: prepared.root.clone(),
                 headers,
                 guesses: prepared.guesses.clone(),
                 left_out: prepared.driver.left_out.iter().map(|left| left.path.clone()).collect(),
@@ -122,7 +125,8 @@ pub fn finished(path: &Path, targets: &[String], options: &Trying) -> Result<Opt
     }
     let named: Vec<_> = targets.iter().map(|name| profile::target(name)).collect::<Result<_>>()?;
     let targets = if named.is_empty() { vec![profile::target(family)?] } else { named };
-    let source = |packaged| Source {
+    let source = |packaged: PackagedSource| Source {
+        home: Path::new("/usr/src").join(&packaged.name),
         packaged,
         headers: targets.iter().map(|target| target.headers.clone()).collect(),
         guesses: Vec::new(),
@@ -245,8 +249,12 @@ fn read(source: &Source, kernels: &[Kernel], options: &Trying) -> Result<Driver>
             stamp: Some(1_000_000_000),
             ..driver::Surroundings::default()
         };
-        Driver::as_packaged(&source.packaged.root, source.packaged.files.clone(), &options)
-            .map(|(driver, _)| driver)
+        Driver::as_packaged(&source.packaged.root, source.packaged.files.clone(), &options).map(
+            |(mut driver, _)| {
+                driver.origin.root.clone_from(&source.home);
+                driver
+            },
+        )
     };
     let driver = read(ConfShell::Own)?;
     // where something about the machine is asked that only it can answer, it is asked, as dkms does

@@ -169,7 +169,7 @@ pub(super) fn run(args: &BuildArgs, session: &Session) -> Ended {
             code = if prepared.packages.is_empty() { session::exit_code(failure.error.kind()) } else { 4 };
         }
         if session.json {
-            let kernels = prepared.kernels.iter().map(|found| json::kernel(&prepared.driver.name, found));
+            let kernels = prepared.kernels.iter().map(|found| json::kernel(prepared, found));
             lines.extend(kernels.map(Line::text));
         }
         if args.dry_run && session.json {

@@ -81,8 +81,10 @@ pub(super) fn artifact(artifact: &Artifact) -> Event {
 }
 
 /// How compiling went for a kernel.
-pub(super) fn kernel(driver: &str, found: &build::ForKernel) -> Event {
-    Event::Kernel(result(driver, &found.kernel, &found.outcome, events::Outcome::Packaged))
+pub(super) fn kernel(prepared: &Prepared, found: &build::ForKernel) -> Event {
+    let is_packaged = !prepared.packages.is_empty();
+    let success = if is_packaged { events::Outcome::Packaged } else { events::Outcome::Built };
+    Event::Kernel(result(&prepared.driver.name, &found.kernel, &found.outcome, success))
 }
 
 /// What would be compiled and packaged.

@@ -76,7 +76,7 @@ pub(super) fn summary(prepared: &Prepared, artifacts: &[Artifact]) -> String {
             artifact.target
         );
     }
-    text.push_str(&outcomes_text(&prepared.kernels));
+    text.push_str(&outcomes_text(prepared));
     if artifacts.is_empty() {
         return text;
     }
@@ -106,21 +106,22 @@ pub(super) fn visible(text: &str) -> String {
 }
 
 /// A table of the kernels that modules were compiled for.
-pub(super) fn outcomes_text(kernels: &[build::ForKernel]) -> String {
-    outcome_lines(&kernels.iter().collect::<Vec<_>>())
+fn outcomes_text(prepared: &Prepared) -> String {
+    let word = if prepared.packages.is_empty() { "built" } else { "packaged" };
+    outcome_lines(&prepared.kernels.iter().collect::<Vec<_>>(), word)
 }
 
 /// The same of those that failed: what a quiet run says as well.
 pub(super) fn failures_text(kernels: &[build::ForKernel]) -> String {
     let failed = |found: &&build::ForKernel| matches!(found.outcome, Outcome::Failed(_));
-    outcome_lines(&kernels.iter().filter(failed).collect::<Vec<_>>())
+    outcome_lines(&kernels.iter().filter(failed).collect::<Vec<_>>(), "built")
 }
 
-fn outcome_lines(kernels: &[&build::ForKernel]) -> String {
+fn outcome_lines(kernels: &[&build::ForKernel], success: &'static str) -> String {
     let width = kernels.iter().map(|found| found.kernel.len()).max().unwrap_or_default();
     let mut text = String::new();
     for found in kernels {
-        let (word, rest) = outcome_words(&found.outcome);
+        let (word, rest) = outcome_words(&found.outcome, success);
         let _infallible = writeln!(text, "    Kernel {:width$}  {word}: {rest}", found.kernel);
         if let Outcome::Failed(failure) = &found.outcome {
             let lines = failure.compiler_error.iter().map(ToString::to_string);
@@ -137,14 +138,14 @@ fn outcome_lines(kernels: &[&build::ForKernel]) -> String {
 /// Why a kernel was not tried.
 pub(super) const NOT_TRIED: &str = "another kernel failed before";
 
-fn outcome_words(outcome: &Outcome) -> (&'static str, String) {
+fn outcome_words(outcome: &Outcome, success: &'static str) -> (&'static str, String) {
     match outcome {
         Outcome::Built(built) => {
             let count = match built.modules.len() {
                 1 => "1 module".to_owned(),
                 count => format!("{count} modules"),
             };
-            ("packaged", format!("{count}, {}", if built.is_fresh { "compiled" } else { "compiled before" }))
+            (success, format!("{count}, {}", if built.is_fresh { "compiled" } else { "compiled before" }))
         }
         Outcome::Skipped(why) => ("skipped", why.clone()),
         Outcome::Failed(failure) => ("failed", failure.error.to_string()),
@@ -181,7 +182,7 @@ fn trial_words(tried: &Tried) -> (&'static str, String) {
             let names: Vec<_> = built.modules.iter().map(|module| module.name.as_str()).collect();
             ("built", names.join(", "))
         }
-        other => outcome_words(other),
+        other => outcome_words(other, "built"),
     }
 }
 

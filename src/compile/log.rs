@@ -80,12 +80,13 @@ impl Said {
         &self.line
     }
 
-    /// With the place that a reader knows, where it is about a file that `is_source` says is one.
+    /// With the place that a reader knows, where it is about a file that `is_source` says is one; the folder of the build ends in `build`.
     pub(super) fn at_home(self, build: &str, root: &Path, is_source: impl Fn(&str) -> bool) -> Self {
-        let file = self.line.trim_start().strip_prefix(build).and_then(|rest| rest.split(':').next());
+        let place = self.line.trim_start().split(':').next().unwrap_or_default();
+        let file = place.split_once(build).filter(|(_, file)| place.starts_with('/') && is_source(file));
         let root = root.strip_prefix(".").unwrap_or(root).display().to_string();
         let root = if root.is_empty() { root } else { format!("{root}/") };
-        let home = file.filter(|file| is_source(file)).map(|_| (build.to_owned(), root));
+        let home = file.map(|(above, _)| (format!("{above}{build}"), root));
         Self { home, ..self }
     }
 }

@@ -224,7 +224,7 @@ pub fn examine(tree: &dyn ReadTree, facts: &Facts) -> Layout {
         }
     }
     for patch in facts.patches.iter().filter_map(|patch| patch.file.known()) {
-        walk.makers.extend(walk.text(&format!("patches/{patch}")));
+        walk.makers.extend(walk.text(&format!("patches/{patch}")).map(|text| made_by_patch(&text)));
     }
     if facts.make.is_empty() {
         walk.kernel("", &Given::default(), "dkms");
@@ -808,6 +808,28 @@ fn may_make(text: &str, names: &[&str]) -> bool {
         || names.iter().any(|name| !name.is_empty() && text.contains(name))
 }
 
+/// What of a patch may make files: the names of those that it adds, and the lines that it adds to what is no source. One that it changes
+/// has to be there.
+fn made_by_patch(text: &str) -> String {
+    let (mut made, mut name, mut is_source) = (String::new(), "", false);
+    for line in text.lines() {
+        let added = match line.strip_prefix("+++ ") {
+            Some(path) => {
+                name = path.split('\t').next().unwrap_or(path);
+                is_source = [".c", ".h", ".S"].iter().any(|end| name.ends_with(end));
+                None
+            }
+            None if line.starts_with("@@ -0,0 ") => Some(name),
+            None => line
+                .strip_prefix("rename to ")
+                .or_else(|| line.strip_prefix("copy to "))
+                .or_else(|| line.strip_prefix('+').filter(|_| !is_source)),
+        };
+        made.extend(added.map(|text| format!("{text}\n")));
+    }
+    made
+}
+
 /// `NAME=value`, also with `:=` and `+=`.
 fn assignment(word: &str) -> Option<(&str, &str)> {
     let (name, value) = word.split_once('=')?;
@@ -923,6 +945,16 @@ mod tests {
     fn examined(lines: &str, files: &[(&'static str, &'static str)]) -> (Vec<Lack>, Vec<Lack>) {
         let layout = layout_of(lines, files);
         (layout.lacks, layout.doubts)
+    }
+
+    #[test]
+    fn a_patch_makes_what_it_adds_and_needs_what_it_changes() {
+        let patch =
+            |name: &str, hunk: &str| format!("--- a/x\n+++ b/{name}\t2024-01-01\n@@ {hunk} @@\n+toy.c\n");
+        assert_eq!(made_by_patch(&patch("toy.c", "-1,1 +1,2")), "");
+        assert_eq!(made_by_patch(&patch("Makefile", "-1,1 +1,2")), "toy.c\n");
+        assert_eq!(made_by_patch(&patch("toy.c", "-0,0 +1,1")), "b/toy.c\n");
+        assert_eq!(made_by_patch("rename from a.c\nrename to toy.c\n"), "toy.c\n");
     }
 
     fn layout_of(lines: &str, files: &[(&'static str, &'static str)]) -> Layout {

@@ -13,7 +13,7 @@ static CODE: Code = Code {
     explanation: "dkms made packages with mkdeb, mkdsc, mkbmdeb and mkrpm until version 2.8.7, from templates of its own or from\n\
                   NAME-dkms-mkdeb/, NAME-dkms-mkdsc/, NAME-dkms-mkbmdeb/ and NAME-dkms-mkrpm.spec in the tree. kpkg does not\n\
                   read them: its packages are described by dkms.conf and kpkg.toml. The finding lists what of the template\n\
-                  has a place in kpkg.toml, and what has to be moved by hand. MIGRATION.md has the whole way.",
+                  has a place in kpkg.toml, and what has to be moved by hand. The manual has the whole way.",
 };
 
 /// The templates, by how their names end: a folder with `debian/` in it, or a spec.

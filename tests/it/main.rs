@@ -24,6 +24,7 @@ mod kills;
 mod ko;
 mod limits;
 mod lint;
+mod manual;
 mod outside;
 mod packaging;
 mod pacman;

@@ -230,6 +230,8 @@ fn one_kernel_of_several_fails() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("6.1.0-3-toy  not tried: another kernel failed before"), "{text}");
+    // and nothing is packaged
+    assert!(text.contains("6.1.0-1-toy  built: 1 module, compiled\n"), "{text}");
     assert!(case.tree.names("out").is_empty());
     let output = case.run(&[&all[..], &["--keep-going"]].concat());
     let text = String::from_utf8_lossy(&output.stderr);
@@ -326,7 +328,7 @@ fn headers_in_packages_reach_nothing_outside() {
         );
         let output = case.run(&["--kernel-headers", &file, "-k", "6.1.0-1-x"]);
         let text = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{link}: {text}");
+        assert!(matches!(output.status.code(), Some(2 | 5)), "{link}: {text}");
         assert!(
             text.contains("are not whole") || text.contains("no headers of the kernel"),
             "{link}: {text}"
@@ -344,7 +346,7 @@ fn headers_that_cannot_be_used_are_told() {
         assert!(case.tree.names("out").is_empty());
     };
     let case = Case::new();
-    fails(&case, &["-k", "9.9.9-none"], 2, "there are no headers of the kernel `9.9.9-none`");
+    fails(&case, &["-k", "9.9.9-none"], 5, "there are no headers of the kernel `9.9.9-none`");
     fails(&case, &[], 2, "no kernel is named to build for");
     fails(&case, &["-k", "../x"], 2, "is no kernel release");
     fails(&case, &["--kernel-headers", "driver/toy.c"], 2, "is no .deb and no .rpm");
@@ -475,7 +477,7 @@ fn headers_in_packages_are_put_together_without_being_installed() {
     assert!(kernels(&["add", &own]).1.starts_with("linux-headers-toy 1 all"));
     assert_eq!(kernels(&["prune", "unknown"]).0, Some(2));
     assert!(kernels(&["prune", RELEASE]).1.starts_with("linux-headers-toy"));
-    assert_eq!(run(&["-k", RELEASE]).0, Some(2));
+    assert_eq!(run(&["-k", RELEASE]).0, Some(5));
     kernels(&["prune"]);
     assert!(case.tree.names("cache").is_empty());
     // damaged: the content of a file, then the package itself

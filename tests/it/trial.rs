@@ -63,7 +63,14 @@ fn a_driver_that_builds_has_no_finding() {
 fn what_fails_names_the_first_error_and_whose_fault_it_is() {
     let tree = toy();
     tree.file("kernel/Makefile", "all:\n\t@echo '$(M)/toy.c:3:1: error: no such thing'; exit 1\n");
-    fails(&tree, &["toy.c:3:1: error: no such thing", "the driver's code: the error is in `toy.c`", "log: "]);
+    fails(
+        &tree,
+        &[
+            "            driver/toy.c:3:1: error: no such thing",
+            "the driver's code: the error is in `toy.c`",
+            "log: ",
+        ],
+    );
     tree.file("kernel/Makefile", "all:\n\tmkdir $(M)/sub && cp $(M)/toy.bin $(M)/sub/toy.ko\n");
     fails(&tree, &["the build makes no `toy.ko`, but `sub/toy.ko`", "whose fault: the layout"]);
     tree.file(
