@@ -33,7 +33,7 @@ pub fn package_folder(folder: &Path, options: &Options) -> Result<(Vec<Artifact>
     let input = Input::open(folder, None, &options.output, &options.means.stop)?;
     let (mut artifacts, mut findings) = (Vec::new(), Vec::new());
     for prepared in build::prepare(&input, options, &|_| ())? {
-        artifacts.extend(prepared.write(&|_| ())?);
+        artifacts.extend(prepared.write()?);
         findings.extend(prepared.diagnostics);
     }
     Ok((artifacts, findings))

@@ -181,6 +181,7 @@ impl<'a> Reader<'a> {
             let bytes = &self.buffer[..got];
             tap.see(bytes);
             out.write_all(bytes).map_err(failed)?;
+            self.means.stop.moves(got);
             left -= got as u64;
             // fewer than asked for: the end of a regular file
             if left == 0 && got < want {

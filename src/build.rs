@@ -36,7 +36,7 @@ use crate::kernel::{self, Kernel};
 use crate::lint;
 use crate::output::finished::Finished;
 use crate::output::{self, Dir, Means, MemoryLimit, Output, Signer, Stop, Written};
-use crate::package::Package;
+use crate::package::{Content, Entry, EntryKind, Package};
 use crate::plan::profile::{self, Target};
 use crate::plan::template::Templates;
 use crate::plan::{self, KernelModules, ReadyModule, Sibling};
@@ -283,7 +283,7 @@ fn select_whole(input: &Input, config: &Config, options: &Options) -> Result<Vec
         exclude: config.source.exclude.clone(),
         include: config.source.include.clone(),
         output: Some(options.output.clone()),
-        interrupted: &|| options.means.stop.is_set(),
+        interrupted: &|met| options.means.stop.meets(met),
     };
     Ok(source::select(&input.folder, &selected)?.files)
 }
@@ -422,7 +422,7 @@ fn read<'a>(input: &'a Input, options: &'a Options, tell: Tell<'a>) -> Result<(G
     let aims: Arc<[Aim]> = aims(options, &config)?.into();
     let map = moves(&config.source)?;
     if let Some(root) = &config.source.root {
-        find::named_root(folder, root).map_err(|error| config.placed(root, error))?;
+        find::named_root(folder, root).map_err(|error| config.placed(root, &error))?;
     }
     let (found, findings) = find::find(
         folder,
@@ -949,10 +949,20 @@ impl Prepared {
         })
     }
 
-    /// Writes the artifacts, packages side by side where the machine and the limits allow it; `begin` is told of each that begins.
-    pub fn write(&self, begin: &(dyn Fn(&PlannedPackage) + Sync)) -> Result<Vec<Artifact>> {
+    /// The bytes of files that go into the packages.
+    pub fn bytes(&self) -> u64 {
+        let entries = self.packages.iter().flat_map(|job| job.package.payload.entries());
+        let size = |entry: &Entry| match &entry.kind {
+            EntryKind::File { content: Content::Disk { size, .. }, .. } => *size,
+            _ => 0,
+        };
+        entries.map(size).sum()
+    }
+
+    /// Writes the artifacts, packages side by side where the machine and the limits allow it.
+    pub fn write(&self) -> Result<Vec<Artifact>> {
         let (many, means) = self.shared_means();
-        let writer = Writer { finished: self.finished.as_ref(), signer: self.signer.as_ref(), means, begin };
+        let writer = Writer { finished: self.finished.as_ref(), signer: self.signer.as_ref(), means };
         let packages = &self.packages;
         let has_failed = AtomicBool::new(false);
         // after a failure nothing begins that the user would not get
@@ -992,13 +1002,11 @@ struct Writer<'a> {
     finished: Option<&'a Finished>,
     signer: Option<&'a Signer>,
     means: Means,
-    begin: &'a (dyn Fn(&PlannedPackage) + Sync),
 }
 
 impl Writer<'_> {
     /// Writes the artifacts of a package, unless they are there.
     fn write(&self, planned: &PlannedPackage) -> Result<Vec<Artifact>> {
-        (self.begin)(planned);
         let PlannedPackage { package, folder, format, .. } = planned;
         let there = self.finished.and_then(|known| known.find(format, package, folder));
         let is_fresh = there.is_none();
@@ -1113,7 +1121,7 @@ fn aims(options: &Options, config: &Config) -> Result<Vec<Aim>> {
     let mut aims: Vec<Aim> = Vec::new();
     for name in named {
         let target = profile::target(name)
-            .map_err(|error| if options.targets.is_empty() { config.placed(name, error) } else { error })?;
+            .map_err(|error| if options.targets.is_empty() { config.placed(name, &error) } else { error })?;
         let wanted: Vec<_> = writers.iter().filter(|(family, _)| family.name() == target.family).collect();
         if wanted.is_empty() && !options.targets.is_empty() {
             return Err(Error::usage(format!(

@@ -431,7 +431,7 @@ impl Config {
 
     /// The same error, at the place of the text that it is about, where the file has it.
     #[must_use]
-    pub fn placed(&self, text: &str, error: Error) -> Error {
+    pub fn placed(&self, text: &str, error: &Error) -> Error {
         self.refuse(text, error.to_string(), error.hint_text().unwrap_or_default())
     }
 

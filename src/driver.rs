@@ -330,7 +330,7 @@ impl Driver {
                 exclude: config.source.exclude.clone(),
                 include: config.source.include.clone(),
                 output: options.output.clone(),
-                interrupted: &|| options.stop.is_set(),
+                interrupted: &|met| options.stop.meets(met),
             },
         )?;
         let mut findings = std::mem::take(&mut selection.diagnostics);
@@ -849,7 +849,7 @@ pub fn init(
         exclude: config.source.exclude.clone(),
         include: config.source.include.clone(),
         output: options.output.clone(),
-        interrupted: &|| options.stop.is_set(),
+        interrupted: &|met| options.stop.meets(met),
     };
     let selection = source::select(&input.folder, &selected)?;
     let wanted = Wanted {

@@ -14,7 +14,7 @@ use std::num::NonZeroU32;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tempfile::{SpooledData, SpooledTempFile};
 
@@ -26,15 +26,43 @@ const BUFFER: usize = 128 * 1024;
 /// How much is moved from file to file at a time.
 const PIECE: u64 = 64 << 20;
 
-/// A stop flag that a signal handler may set; whoever writes or reads looks at it.
+/// A stop flag that a signal handler may set; whoever writes or reads looks at it, and leaves there how far it is.
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct Stop {
+    flag: Arc<AtomicBool>,
+    /// Entries of trees that were met, and bytes of files that went into packages.
+    done: Arc<[AtomicU64; 2]>,
+}
 
 impl Stop {
     /// The flag itself, for a signal handler.
     #[must_use]
     pub fn flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.flag)
+    }
+
+    /// Counts entries of a tree; whether somebody asked to stop.
+    #[must_use]
+    pub fn meets(&self, entries: usize) -> bool {
+        self.done[0].fetch_add(entries as u64, Ordering::Relaxed);
+        self.is_set()
+    }
+
+    /// How many entries of trees were met.
+    #[must_use]
+    pub fn met(&self) -> u64 {
+        self.done[0].load(Ordering::Relaxed)
+    }
+
+    /// Counts bytes of files that went into packages.
+    pub fn moves(&self, bytes: usize) {
+        self.done[1].fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// How many bytes of files went into packages.
+    #[must_use]
+    pub fn moved(&self) -> u64 {
+        self.done[1].load(Ordering::Relaxed)
     }
 
     /// Fails once the flag is set.
@@ -45,7 +73,7 @@ impl Stop {
     /// Whether somebody asked to stop.
     #[must_use]
     pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.flag.load(Ordering::Relaxed)
     }
 }
 

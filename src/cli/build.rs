@@ -2,11 +2,13 @@
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use bytesize::ByteSize;
 use clap::Args;
 
 use super::arguments::{CompileArgs, MachineArgs, Manner, PackageArgs};
-use super::progress::CompileProgress;
+use super::progress::{CompileProgress, Progress};
 use super::session::{self, Ended, Session};
 use super::{json, setup, sign, text};
 use crate::base::diagnostic::{Diagnostic, Severity};
@@ -138,17 +140,21 @@ pub(super) fn run(args: &BuildArgs, session: &Session) -> Ended {
     let least = args.manner.least(Severity::Warning);
     // what takes long comes behind what there is to say
     let mut told = Vec::new();
+    let mut reading = Some(Progress::reading(session, args.manner.quiet));
     let prepared = match &options.prebuilt {
         None => build::prepare(&input, &options, &|_| ()),
         Some(_) if args.dry_run => build::foresee(&input, &options).map(|(plan, drivers)| {
+            reading.take();
             say_jobs(&plan, args, session);
             drivers
         }),
         Some(_) => build::prepare_telling(&input, &options, &|event| progress.tell(event), &mut |findings| {
+            reading.take();
             session.tell(findings, least);
             told.extend_from_slice(findings);
         }),
     };
+    drop(reading);
     progress.end();
     let drivers = prepared.map_err(|error| error.without_findings(&told))?;
     let is_prebuilt = options.prebuilt.is_some();
@@ -182,13 +188,13 @@ pub(super) fn run(args: &BuildArgs, session: &Session) -> Ended {
             lines.extend(paths.map(|path| format!("{}\n", path.display())));
         } else {
             let artifacts = write(prepared, args, session)?;
-            lines.extend(artifacts.iter().map(|artifact| {
-                if session.json {
-                    Line::text(json::artifact(artifact))
-                } else {
-                    format!("{}\n", artifact.written.path.display())
-                }
-            }));
+            if session.json {
+                lines.extend(artifacts.iter().map(|artifact| Line::text(json::artifact(artifact))));
+            } else if args.manner.quiet || !session.is_seen_twice() {
+                // the summary has them, too
+                let paths = artifacts.iter().map(|artifact| artifact.written.path.display());
+                lines.extend(paths.map(|path| format!("{path}\n")));
+            }
         }
     }
     let printed = session.print(lines.as_bytes());
@@ -305,27 +311,23 @@ fn try_source(drivers: &[Prepared], args: &BuildArgs, session: &Session) -> Resu
 /// Writes the packages of a driver, with progress on a terminal and a summary at the end.
 fn write(prepared: &Prepared, args: &BuildArgs, session: &Session) -> Result<Vec<Artifact>> {
     let is_silent = args.manner.quiet || session.json;
-    let progress = session.is_terminal() && !is_silent;
-    let artifacts = prepared.write(&|job| {
-        if progress {
-            session.say_over(&format!(" Packaging {} for {} ", job.package.name, job.target.name));
-        }
-    });
-    if progress {
-        session.say_over("");
-    }
-    let artifacts = artifacts?;
+    let begun = session.elapsed();
+    let progress = Progress::packaging(session, is_silent, prepared.bytes());
+    let artifacts = prepared.write()?;
+    drop(progress);
     if !is_silent {
-        session.say(&text::summary(prepared, &artifacts));
+        let took = session.elapsed().saturating_sub(begun);
+        // where it is worth a word
+        let is_most = took > Duration::from_secs(2) && took * 2 > session.elapsed() && !args.package.fast;
+        session.say(&text::summary(prepared, &artifacts, is_most.then_some(took)));
     }
     Ok(artifacts)
 }
 
-/// Bytes, with `K`, `M` or `G` behind them for powers of 1024.
+/// Bytes, with `K`, `M` or `G` behind them for powers of 1024, as `xz --memlimit` takes them, or a unit such as `MiB` or `MB`.
 fn parse_size(text: &str) -> std::result::Result<u64, String> {
-    let units = [("K", 10), ("M", 20), ("G", 30)];
-    let with_unit = |(unit, shift): (&str, u32)| Some((text.strip_suffix(unit)?, shift));
-    let (number, shift) = units.into_iter().find_map(with_unit).unwrap_or((text, 0));
-    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
-    bytes.ok_or_else(|| "give bytes, or a number with K, M or G, such as 512M".to_owned())
+    let is_short = text.ends_with(['K', 'M', 'G']);
+    let with_unit = if is_short { format!("{text}iB") } else { text.to_owned() };
+    let size = with_unit.parse::<ByteSize>().map(|size| size.as_u64());
+    size.map_err(|_| "give bytes, or a number with K, M or G, such as 512M".to_owned())
 }

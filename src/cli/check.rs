@@ -167,8 +167,7 @@ pub(super) fn run(args: &CheckArgs, session: &Session) -> Ended {
             if let Some(path) = path.filter(|_| args.paths.len() > 1 && !found.is_empty()) {
                 text.push_str(&format!("{}:\n", path.display()));
             }
-            // standard output is what decides about colours here
-            text.push_str(&text::findings(&found, session.colored_output()));
+            text.push_str(&text::findings(&found));
         }
         session.print_text(&text)?;
     }

@@ -14,8 +14,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use anstream::stream::RawStream;
+use anstream::{AutoStream, ColorChoice};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::arguments::{Manner, When};
@@ -55,6 +57,7 @@ pub(super) struct Session {
     pub given: Given,
     manner: Manner,
     signal: Arc<AtomicUsize>,
+    begun: Instant,
 }
 
 impl Session {
@@ -65,6 +68,7 @@ impl Session {
             given,
             manner,
             signal: Arc::new(AtomicUsize::new(0)),
+            begun: Instant::now(),
         }
     }
 
@@ -112,7 +116,7 @@ impl Session {
             let findings = error.findings().iter().map(json::finding);
             let _unheard = findings.chain([json::error(error)]).try_for_each(|event| self.event(event));
         } else {
-            self.say(&text::error(error, self.colored()));
+            self.say(&text::error(error));
         }
     }
 
@@ -122,7 +126,7 @@ impl Session {
         if self.json {
             let _unheard = shown.iter().map(json::finding).try_for_each(|event| self.event(event));
         } else if !shown.is_empty() {
-            self.say(&text::findings(&shown, self.colored()));
+            self.say(&text::findings(&shown));
         }
     }
 
@@ -145,41 +149,46 @@ impl Session {
 
     /// A text for people, on standard output.
     pub(super) fn print_text(&self, shown: &str) -> Result<(), End> {
-        self.print(text::visible(shown).as_bytes())
+        let mut bytes = AutoStream::new(Vec::new(), self.colors(&io::stdout()));
+        let _infallible = bytes.write_all(text::visible(shown).as_bytes());
+        self.print(&bytes.into_inner())
     }
 
     /// A text for people, on standard error. Where that cannot be written to, nobody is left to be told.
     pub(super) fn say(&self, shown: &str) {
-        let _lost = io::stderr().write_all(text::visible(shown).as_bytes());
+        let mut bytes = AutoStream::new(Vec::new(), self.colors(&io::stderr()));
+        let _infallible = bytes.write_all(text::visible(shown).as_bytes());
+        let _lost = io::stderr().write_all(&bytes.into_inner());
     }
 
-    /// The same over the line that stands there.
-    pub(super) fn say_over(&self, shown: &str) {
-        let _lost = io::stderr().write_all(format!("\r\x1b[K{}", text::visible(shown)).as_bytes());
+    /// How long the run takes so far.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
     }
 
-    /// Whether standard error is a terminal.
+    /// Whether standard error is a terminal on which lines can be drawn over.
     pub(super) fn is_terminal(&self) -> bool {
-        io::stderr().is_terminal()
+        io::stderr().is_terminal() && std::env::var_os("TERM").is_some_and(|name| name != "dumb")
     }
 
-    /// Whether what goes to standard error has colours.
-    pub(super) fn colored(&self) -> bool {
-        self.colored_on(self.is_terminal())
+    /// Whether both streams are seen by the same eyes.
+    pub(super) fn is_seen_twice(&self) -> bool {
+        io::stderr().is_terminal() && io::stdout().is_terminal()
     }
 
-    /// Whether what goes to standard output has.
-    pub(super) fn colored_output(&self) -> bool {
-        self.colored_on(io::stdout().is_terminal())
-    }
-
-    fn colored_on(&self, is_terminal: bool) -> bool {
+    /// Whether a stream gets colours.
+    fn colors(&self, stream: &impl RawStream) -> ColorChoice {
         match self.manner.color {
-            When::Always => true,
-            When::Never => false,
-            When::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none(),
+            When::Always => ColorChoice::Always,
+            When::Never => ColorChoice::Never,
+            When::Auto => AutoStream::choice(stream),
         }
     }
+}
+
+/// Says a line without a style, from wherever it is noticed.
+pub(super) fn say_plainly(shown: &str) {
+    let _lost = io::stderr().write_all(text::visible(shown).as_bytes());
 }
 
 /// How long what was asked to stop may take for it: a codec that has a large block in hand looks at nothing else meanwhile.

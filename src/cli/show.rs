@@ -124,7 +124,7 @@ fn show_conf(path: &Path, args: &ShowArgs, session: &Session) -> Ended {
     let (evaluation, findings) =
         build::read_conf(path, machine, args.conf_shell.conf_shell(), &session.stop)?;
     if !findings.is_empty() {
-        session.say(&text::findings(&findings, session.colored()));
+        session.say(&text::findings(&findings));
     }
     if session.json {
         session.print(json::directives(&evaluation).as_bytes())?;

@@ -1,7 +1,11 @@
 //! What a run has to say, as text for people; returns strings and never prints.
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
+use std::fmt::{Display, Write};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use bytesize::ByteSize;
 
 use crate::base::diagnostic::{Code, Diagnostic, Severity, is_hidden};
 use crate::base::error::Error;
@@ -17,23 +21,30 @@ use crate::inspect::ModuleFile;
 use crate::inspect::diff::{Difference, Section};
 use crate::kernel::headers::HeaderPackage;
 use crate::kernel::ko::{KernelModule, Symbol};
-use crate::package::{Content, Entry, EntryKind, Package, Payload};
+use crate::package::{Compression, Content, Entry, EntryKind, Package, Payload};
 use crate::plan::profile::Target;
+
+/// What went well, what did not, and what is neither.
+const GOOD: Style = AnsiColor::BrightGreen.on_default().bold();
+const BAD: Style = AnsiColor::BrightRed.on_default().bold();
+const DOUBTFUL: Style = AnsiColor::BrightYellow.on_default().bold();
+/// The name of what follows.
+const NAME: Style = Style::new().bold();
+const HINT: Style = AnsiColor::BrightCyan.on_default().bold();
+
+/// A text in a style.
+fn styled(style: Style, text: impl Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// The first word of a line of a run's story.
+pub(super) fn label(style: Style, word: &str) -> String {
+    format!("{}{}", " ".repeat(10_usize.saturating_sub(word.len())), styled(style, word))
+}
 
 /// `5.2 KiB`, `17 B`.
 pub(super) fn size(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    #[allow(clippy::cast_precision_loss, reason = "one decimal is shown")]
-    let mut value = bytes as f64 / 1024.0;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    format!("{value:.1} {}", UNITS[unit])
+    ByteSize(bytes).display().iec().to_string()
 }
 
 /// The driver in one line: name, version, modules, licence, files.
@@ -59,19 +70,19 @@ fn origin_line(origin: &Origin) -> String {
     format!("{}, source {}, version from {}", origin.conf, origin.root.display(), origin.version)
 }
 
-/// The summary after a run, for standard error.
-pub(super) fn summary(prepared: &Prepared, artifacts: &[Artifact]) -> String {
-    let mut text = format!("    Driver {}\n", driver_line(prepared));
+/// The summary after a run, for standard error; `writing` is how long that took, where it was most of the run.
+pub(super) fn summary(prepared: &Prepared, artifacts: &[Artifact], writing: Option<Duration>) -> String {
+    let mut text = format!("{} {}\n", label(NAME, "Driver"), driver_line(prepared));
     let origin = &prepared.driver.origin;
     if !origin.is_usual() {
-        let _infallible = writeln!(text, "      From {}", origin_line(origin));
+        let _infallible = writeln!(text, "{} {}", label(NAME, "From"), origin_line(origin));
     }
     for artifact in artifacts {
         let path = artifact.written.path.display();
         let _infallible = writeln!(
             text,
-            "     {} {path}  {}  for {}",
-            if artifact.is_fresh { "Wrote" } else { " Kept" },
+            "{} {path}  {}  for {}",
+            label(GOOD, if artifact.is_fresh { "Wrote" } else { "Kept" }),
             size(artifact.written.size),
             artifact.target
         );
@@ -80,19 +91,33 @@ pub(super) fn summary(prepared: &Prepared, artifacts: &[Artifact]) -> String {
     if artifacts.is_empty() {
         return text;
     }
-    text.push_str("      Next `kpkg show --scripts` prints what runs as root when they are installed\n");
+    if let Some(time) = writing {
+        let mut codecs: Vec<_> =
+            prepared.packages.iter().map(|job| compression_text(job.package.compression)).collect();
+        codecs.sort_unstable();
+        codecs.dedup();
+        let (label, codecs, time) = (label(NAME, "Time"), codecs.join(", "), time.as_secs_f32());
+        let _infallible =
+            writeln!(text, "{label} {time:.1} s for compressing ({codecs}); `--fast` is for trying");
+    }
+    let next = label(HINT, "Next");
+    let _infallible =
+        writeln!(text, "{next} `kpkg show --scripts` prints what runs as root when they are installed");
     text
 }
 
 /// A text with nothing in it that a terminal would obey or that would change the order of what is read: but for line ends, tabs and
-/// colours, control characters and those that change the direction of writing are shown by their numbers.
+/// styles, control characters and those that change the direction of writing are shown by their numbers. Styles are those of this file and
+/// of findings, bold and the brighter colours: none that would hide a text.
 pub(super) fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(next) = rest.chars().next() {
         let colour = rest.strip_prefix("\x1b[").and_then(|tail| {
-            let end = tail.find(|other: char| !other.is_ascii_digit() && other != ';')?;
-            tail[end..].starts_with('m').then_some("\x1b[".len() + end + 1)
+            let (style, _) = tail.split_once('m')?;
+            let is_ours =
+                |number: &str| matches!(number, "0" | "1" | "33" | "91" | "92" | "93" | "94" | "96");
+            style.split(';').all(is_ours).then_some("\x1b[".len() + style.len() + 1)
         });
         let length = colour.unwrap_or(next.len_utf8());
         if colour.is_some() || !is_hidden(next) || matches!(next, '\n' | '\t') {
@@ -122,7 +147,8 @@ fn outcome_lines(kernels: &[&build::ForKernel], success: &'static str) -> String
     let mut text = String::new();
     for found in kernels {
         let (word, rest) = outcome_words(&found.outcome, success);
-        let _infallible = writeln!(text, "    Kernel {:width$}  {word}: {rest}", found.kernel);
+        let (label, word) = (label(NAME, "Kernel"), styled(outcome_style(&found.outcome), word));
+        let _infallible = writeln!(text, "{label} {:width$}  {word}: {rest}", found.kernel);
         if let Outcome::Failed(failure) = &found.outcome {
             let lines = failure.compiler_error.iter().map(ToString::to_string);
             let hint = failure.error.hint_text().map(|hint| format!("help: {hint}"));
@@ -133,6 +159,14 @@ fn outcome_lines(kernels: &[&build::ForKernel], success: &'static str) -> String
         }
     }
     text
+}
+
+fn outcome_style(outcome: &Outcome) -> Style {
+    match outcome {
+        Outcome::Built(_) => GOOD,
+        Outcome::Skipped(_) | Outcome::NotTried => DOUBTFUL,
+        Outcome::Failed(_) => BAD,
+    }
 }
 
 /// Why a kernel was not tried.
@@ -160,8 +194,8 @@ pub(super) fn trials_text(trials: &[Trial]) -> String {
     let mut text = String::new();
     for (trial, tried) in all() {
         let (word, rest) = trial_words(tried);
-        let _infallible =
-            writeln!(text, "     Build {:width$}  {} {word}: {rest}", tried.kernel, trial.driver);
+        let (label, word) = (label(NAME, "Build"), styled(outcome_style(&tried.outcome), word));
+        let _infallible = writeln!(text, "{label} {:width$}  {} {word}: {rest}", tried.kernel, trial.driver);
         if let Outcome::Failed(failure) = &tried.outcome {
             let whose = tried
                 .blame
@@ -208,23 +242,22 @@ pub(super) fn headers_text(installed: &[String], kept: &[HeaderPackage]) -> Stri
 }
 
 /// An error as text for a terminal.
-pub(super) fn error(error: &Error, color: bool) -> String {
+pub(super) fn error(error: &Error) -> String {
     if !error.findings().is_empty() {
-        return findings(error.findings(), color);
+        return findings(error.findings());
     }
-    let (bold, plain) = if color { ("\x1b[1m\x1b[91m", "\x1b[0m") } else { ("", "") };
-    let mut text = format!("{bold}error{plain}: {error}\n");
+    let mut text = format!("{}: {error}\n", styled(BAD, "error"));
     if let Some(hint) = error.hint_text() {
-        let _infallible = writeln!(text, "  = help: {hint}");
+        let _infallible = writeln!(text, "  = {}: {hint}", styled(HINT, "help"));
     }
     text
 }
 
 /// Findings as text for a terminal, and where to read on.
-pub(super) fn findings(findings: &[Diagnostic], color: bool) -> String {
+pub(super) fn findings(findings: &[Diagnostic]) -> String {
     let mut text = String::new();
     for finding in findings {
-        text.push_str(&finding.render(color));
+        text.push_str(&finding.render(true));
         text.push_str("\n\n");
     }
     if let Some(worst) = findings.iter().max_by_key(|finding| finding.severity) {
@@ -240,11 +273,16 @@ pub(super) fn check_summary(findings: &[Diagnostic], fixed: &[Diagnostic]) -> St
         1 => format!("1 {what}"),
         count => format!("{count} {what}s"),
     };
+    let shown = |severity, what, style| {
+        let count = count(severity);
+        let text = number(count, what);
+        if count > 0 { styled(style, text) } else { text }
+    };
     let mut text = format!(
         "{}, {}, {}",
-        number(count(Severity::Error), "error"),
-        number(count(Severity::Warning), "warning"),
-        number(count(Severity::Note), "note")
+        shown(Severity::Error, "error", BAD),
+        shown(Severity::Warning, "warning", DOUBTFUL),
+        shown(Severity::Note, "note", NAME)
     );
     if !fixed.is_empty() {
         let _infallible = write!(text, "; {} fixed", fixed.len());
@@ -262,7 +300,7 @@ pub(super) fn differences_text(differences: &[Difference]) -> String {
     for difference in differences {
         if section != Some(difference.section) {
             section = Some(difference.section);
-            let _infallible = writeln!(text, "{}", difference.section.name());
+            let _infallible = writeln!(text, "{}", styled(NAME, difference.section.name()));
         }
         let what = &difference.what;
         // the same name stands before the values of relations
@@ -271,11 +309,11 @@ pub(super) fn differences_text(differences: &[Difference]) -> String {
         } else {
             what.as_str()
         };
-        let sides = [("-", &difference.old), ("+", &difference.new)];
-        if sides.iter().all(|(_, side)| side.as_ref().is_none_or(|side| !side.contains('\n'))) {
-            for (sign, side) in sides {
+        let sides = [("-", BAD, &difference.old), ("+", GOOD, &difference.new)];
+        if sides.iter().all(|(.., side)| side.as_ref().is_none_or(|side| !side.contains('\n'))) {
+            for (sign, style, side) in sides {
                 if let Some(side) = side {
-                    let _infallible = writeln!(text, "  {sign} {what}: {side}");
+                    let _infallible = writeln!(text, "  {} {what}: {side}", styled(style, sign));
                 }
             }
             continue;
@@ -287,6 +325,11 @@ pub(super) fn differences_text(differences: &[Difference]) -> String {
         let _infallible = writeln!(text, "  {what}:");
         let lines = similar::TextDiff::from_lines(&old, &new);
         for line in lines.unified_diff().context_radius(2).to_string().lines() {
+            let line = match line.as_bytes().first() {
+                Some(b'-') => styled(BAD, line),
+                Some(b'+') => styled(GOOD, line),
+                _ => line.to_owned(),
+            };
             let _infallible = writeln!(text, "    {line}");
         }
     }
@@ -439,7 +482,13 @@ fn kernels_text(text: &mut String, kernels: &[ForKernel]) {
                 Some(Verdict::Excluded(_)) => "no",
                 Some(Verdict::Unknown(_)) => "?",
             };
-            let _infallible = write!(text, "  {mark:<width$}", width = name.len());
+            let style = match mark {
+                "yes" => GOOD,
+                "no" => BAD,
+                _ => DOUBTFUL,
+            };
+            let blank = " ".repeat(name.len().saturating_sub(mark.len()));
+            let _infallible = write!(text, "  {}{blank}", styled(style, mark));
         }
         while text.ends_with(' ') {
             text.pop();
@@ -467,7 +516,8 @@ fn kernels_text(text: &mut String, kernels: &[ForKernel]) {
 
 fn line(text: &mut String, name: &str, value: &str) {
     if !value.is_empty() {
-        let _infallible = writeln!(text, "{name:<12}{value}");
+        let blank = " ".repeat(12_usize.saturating_sub(name.len()));
+        let _infallible = writeln!(text, "{}{blank}{value}", styled(NAME, name));
     }
 }
 
@@ -496,7 +546,11 @@ fn package_text(text: &mut String, package: &Package) {
     line(text, "scripts", &scripts.join(", "));
     let entries = package.payload.entries();
     line(text, "payload", &format!("{} entries", entries.len()));
-    line(text, "compression", &format!("{}:{}", package.compression.codec.name(), package.compression.level));
+    line(text, "compression", &compression_text(package.compression));
+}
+
+fn compression_text(compression: Compression) -> String {
+    format!("{}:{}", compression.codec.name(), compression.level)
 }
 
 /// The scripts of every package.
@@ -506,8 +560,12 @@ pub(super) fn scripts_text(prepared: &Prepared) -> String {
         for script in &job.package.scripts {
             let _infallible = writeln!(
                 text,
-                "# ---- {} for {}: {:?}\n{}",
-                job.package.name, job.target.name, script.when, script.body
+                "{}\n{}",
+                styled(
+                    NAME,
+                    format_args!("# ---- {} for {}: {:?}", job.package.name, job.target.name, script.when)
+                ),
+                script.body
             );
         }
     }
@@ -611,8 +669,13 @@ mod tests {
     #[test]
     fn what_a_terminal_would_obey_is_shown() {
         assert_eq!(
-            super::visible("a\t\x1b[1;31mred\x1b[0m\x1b[2J\x1b]0;x\x07\r\u{202e}\u{9b}é\n"),
-            "a\t\x1b[1;31mred\x1b[0m\\u{1b}[2J\\u{1b}]0;x\\u{7}\\u{d}\\u{202e}\\u{9b}é\n"
+            super::visible("a\t\x1b[1;91mred\x1b[0m\x1b[2J\x1b]0;x\x07\r\u{202e}\u{9b}é\n"),
+            "a\t\x1b[1;91mred\x1b[0m\\u{1b}[2J\\u{1b}]0;x\\u{7}\\u{d}\\u{202e}\\u{9b}é\n"
+        );
+        // concealed, and black on black
+        assert_eq!(
+            super::visible("\x1b[8mx\x1b[30;40my\x1b[m\x1b[1;"),
+            "\\u{1b}[8mx\\u{1b}[30;40my\\u{1b}[m\\u{1b}[1;"
         );
     }
 }

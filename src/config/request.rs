@@ -124,7 +124,7 @@ impl Request {
                 Some(text) => {
                     let parsed = parse_compression(text).map_err(|error| match options.compression {
                         Some(_) => error,
-                        None => config.placed(text, error),
+                        None => config.placed(text, &error),
                     });
                     Some(AskedCompression::This(parsed?))
                 }

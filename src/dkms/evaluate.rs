@@ -74,7 +74,7 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> (Conf, Vec<Diagnostic>) {
     let source = Arc::new(SourceText { path: path.to_owned(), text: shown.into_owned() });
     let broken = |message: &str| shell::Script {
         parts: Vec::new(),
-        error: Some(shell::SyntaxError { at: 0, message: message.to_owned(), ends: Ends::Reader }),
+        error: Some(shell::SyntaxError { at: 0, caret: 0, message: message.to_owned(), ends: Ends::Reader }),
     };
     if bytes.len() > CONF {
         let message = format!("the file has {} bytes; at most {CONF} are read", bytes.len());
@@ -101,6 +101,13 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> (Conf, Vec<Diagnostic>) {
     byte_findings(&conf, bytes, &mut diagnostics);
     if let Some(error) = &conf.script.error {
         let end = conf.text[error.at..].find('\n').map_or(conf.text.len(), |end| error.at + end);
+        // bash goes no further than the line that the command begins in, though a quote of a later one may be what has no end
+        let (start, message) = if error.caret < end {
+            (error.caret, error.message.clone())
+        } else {
+            let (line, column) = conf.place(error.caret..error.caret).line_column();
+            (error.at, format!("{}, in line {line}, column {column}", error.message))
+        };
         let (code, text, hint) = match error.ends {
             Ends::Rest => (
                 &codes::SYNTAX,
@@ -118,8 +125,8 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> (Conf, Vec<Diagnostic>) {
                 "write it simpler",
             ),
         };
-        let finding = Diagnostic::error(code, format!("{text}: {}", error.message));
-        diagnostics.push(finding.at(conf.place(error.at..end)).hint(hint));
+        let finding = Diagnostic::error(code, format!("{text}: {message}"));
+        diagnostics.push(finding.at(conf.place(start..end)).hint(hint));
     }
     (conf, diagnostics)
 }

@@ -272,13 +272,13 @@ pub struct Filter<'a> {
     pub include: Vec<String>,
     /// kpkg's output folder, which is left out when it is inside the tree.
     pub output: Option<PathBuf>,
-    /// Whether somebody asked to stop; asked again and again.
-    pub interrupted: &'a dyn Fn() -> bool,
+    /// Whether somebody asked to stop; asked again and again, with the number of entries that were met since.
+    pub interrupted: &'a dyn Fn(usize) -> bool,
 }
 
 impl Default for Filter<'_> {
     fn default() -> Self {
-        Self { exclude: Vec::new(), include: Vec::new(), output: None, interrupted: &|| false }
+        Self { exclude: Vec::new(), include: Vec::new(), output: None, interrupted: &|_| false }
     }
 }
 
@@ -506,7 +506,7 @@ struct Walk<'a> {
     output: Option<Vec<u8>>,
     exclude: gix_ignore::Search,
     include: gix_ignore::Search,
-    interrupted: &'a dyn Fn() -> bool,
+    interrupted: &'a dyn Fn(usize) -> bool,
     contexts: Vec<Context>,
     files: Vec<SourceFile>,
     left_out: Vec<LeftOut>,
@@ -589,7 +589,7 @@ impl Walk<'_> {
 
     /// Reads a folder, takes its files, and prepares the walk through its folders; nothing when it is left out whole.
     fn open(&mut self, path: Vec<u8>, standing: Standing) -> Result<Option<Frame>> {
-        if (self.interrupted)() {
+        if (self.interrupted)(0) {
             return Err(Error::interrupted());
         }
         if let Some(rule) = standing.rule()
@@ -634,7 +634,7 @@ impl Walk<'_> {
         }
         let mut folders = Vec::new();
         for (count, entry) in entries.iter().enumerate() {
-            if count % ASK_EVERY == ASK_EVERY - 1 && (self.interrupted)() {
+            if count % ASK_EVERY == ASK_EVERY - 1 && (self.interrupted)(ASK_EVERY) {
                 return Err(Error::interrupted());
             }
             let path = join(&frame.path, &entry.name);
@@ -654,6 +654,7 @@ impl Walk<'_> {
                 }
             }
         }
+        (self.interrupted)(entries.len() % ASK_EVERY);
         frame.folders = folders.into_iter();
         Ok(Some(frame))
     }

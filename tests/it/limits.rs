@@ -111,7 +111,7 @@ fn a_file_that_grows_or_shrinks_before_it_is_read_ends_the_run() {
             let prepared = build::prepare(&input, &options, &|_| {}).unwrap();
             let file = OpenOptions::new().write(true).open(tree.path().join("data.h")).unwrap();
             file.set_len(length).unwrap();
-            let error = prepared[0].write(&|_| {}).unwrap_err().to_string();
+            let error = prepared[0].write().unwrap_err().to_string();
             assert!(error.contains("changed while it was read") && error.contains("data.h"), "{error}");
             let left = fs::read_dir(&out).map_or(0, Iterator::count);
             assert_eq!(left, 0, "{format}, {length} bytes");

@@ -36,6 +36,7 @@ mod rewrite;
 mod source;
 mod strace;
 mod strict;
+mod terminal;
 mod tidy;
 mod trees;
 mod trial;

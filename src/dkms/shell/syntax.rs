@@ -2,7 +2,9 @@
 //!
 //! Must not evaluate anything.
 
-use brush_parser::{ParserOptions, Token, ast, parse_tokens, uncached_tokenize_str};
+use brush_parser::{
+    ParseError, ParserOptions, Token, TokenizerError, ast, parse_tokens, uncached_tokenize_str,
+};
 
 /// A parsed text: the commands that bash would get to run.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub(crate) struct Part {
 pub(crate) struct SyntaxError {
     /// Byte offset.
     pub at: usize,
+    /// Byte offset of what is wrong, from `at` on.
+    pub caret: usize,
     /// What is wrong.
     pub message: String,
     /// What bash does about it.
@@ -63,10 +67,48 @@ struct Budget {
     visits: usize,
 }
 
+/// What is wrong with a text, and before which of its characters, where that is known.
+struct Complaint {
+    message: String,
+    character: Option<usize>,
+}
+
+impl From<TokenizerError> for Complaint {
+    fn from(error: TokenizerError) -> Self {
+        use TokenizerError as E;
+        let place = match &error {
+            E::UnterminatedSingleQuote(place)
+            | E::UnterminatedAnsiCQuote(place)
+            | E::UnterminatedDoubleQuote(place)
+            | E::UnterminatedBackquote(place)
+            | E::UnterminatedExtendedGlob(place) => Some(place),
+            _ => None,
+        };
+        // the place is shown by a caret
+        let ends = |text: &str| place.and_then(|place| Some(text.strip_suffix(&place.to_string())?.len()));
+        let message = error.to_string();
+        let end = ends(&message).unwrap_or(message.len());
+        let plain = message[..end].trim_end_matches(" at ").trim_end_matches(" near ").to_owned();
+        Self { message: plain, character: place.map(|place| place.index) }
+    }
+}
+
+impl From<ParseError> for Complaint {
+    fn from(error: ParseError) -> Self {
+        match error {
+            ParseError::ParsingNear(place) => {
+                Self { message: "syntax error".to_owned(), character: Some(place.index) }
+            }
+            ParseError::Tokenizing { inner, .. } => inner.into(),
+            error @ ParseError::ParsingAtEndOfInput => Self { message: error.to_string(), character: None },
+        }
+    }
+}
+
 /// Why a text does not parse.
 enum Failure {
     /// bash would not parse it either.
-    Syntax(String),
+    Syntax(Complaint),
     /// It is refused, unread.
     Refused,
 }
@@ -74,14 +116,14 @@ enum Failure {
 impl Budget {
     fn parse(&mut self, text: &str) -> Result<ast::Program, Failure> {
         let mut tokens = uncached_tokenize_str(text, &options().tokenizer_options())
-            .map_err(|error| Failure::Syntax(error.to_string()))?;
+            .map_err(|error| Failure::Syntax(error.into()))?;
         part_tokens(&mut tokens);
         let visits =
             tokens.len().saturating_mul(1_usize.checked_shl(doublings(&tokens)).unwrap_or(usize::MAX));
         self.visits = self.visits.checked_sub(visits).ok_or(Failure::Refused)?;
         let failure = match parse_tokens(&tokens, &options()) {
             Ok(program) => return Ok(program),
-            Err(error) => Failure::Syntax(error.to_string()),
+            Err(error) => Failure::Syntax(error.into()),
         };
         let Some(tokens) = rewritten(&tokens) else { return Err(failure) };
         self.visits = self.visits.checked_sub(visits).ok_or(Failure::Refused)?;
@@ -250,7 +292,7 @@ const REFUSED: &str = "it is nested too deeply to be read safely";
 pub(crate) fn parse(text: &str) -> Script {
     let refused = |at, parts| Script {
         parts,
-        error: Some(SyntaxError { at, message: REFUSED.to_owned(), ends: Ends::Reader }),
+        error: Some(SyntaxError { at, caret: at, message: REFUSED.to_owned(), ends: Ends::Reader }),
     };
     if let Err(at) = check_nesting(text) {
         return refused(at, Vec::new());
@@ -258,13 +300,22 @@ pub(crate) fn parse(text: &str) -> Script {
     let mut budget = Budget { visits: VISITS };
     let whole = |program| Script { parts: vec![Part { program, offset: 0, lines: 0 }], error: None };
     let mut hidden = masked(text, true);
-    let message = match budget.parse(hidden.as_deref().unwrap_or(text)) {
+    let first = hidden.as_deref().unwrap_or(text);
+    let Complaint { message, character } = match budget.parse(first) {
         Ok(program) => return whole(program),
-        Err(Failure::Syntax(message)) => message,
+        Err(Failure::Syntax(complaint)) => complaint,
         Err(Failure::Refused) => return refused(0, Vec::new()),
     };
+    let start = character.and_then(|index| Some(first.char_indices().nth(index)?.0));
+    let caret = start.map_or(0, |start| unmasked(&first[..start]).len());
     hidden = masked(text, false).or(hidden);
-    let Some(hidden) = hidden else { return parse_lines(text, message, &mut budget) };
+    let Some(hidden) = hidden else {
+        let mut script = parse_lines(text, message, &mut budget);
+        if let Some(error) = &mut script.error {
+            error.caret = error.at.max(caret);
+        }
+        return script;
+    };
     if let Ok(program) = budget.parse(&hidden) {
         return whole(program);
     }
@@ -272,6 +323,7 @@ pub(crate) fn parse(text: &str) -> Script {
     // what stands for a character is longer than the character
     if let Some(error) = &mut script.error {
         error.at = unmasked(&hidden[..error.at]).len();
+        error.caret = error.at.max(caret);
     }
     script
 }
@@ -295,7 +347,8 @@ fn parse_lines(text: &str, message: String, budget: &mut Budget) -> Script {
             }
             Err(Failure::Syntax(_)) => {}
             Err(Failure::Refused) => {
-                let error = SyntaxError { at: start, message: REFUSED.to_owned(), ends: Ends::Reader };
+                let error =
+                    SyntaxError { at: start, caret: start, message: REFUSED.to_owned(), ends: Ends::Reader };
                 return Script { parts, error: Some(error) };
             }
         }
@@ -305,7 +358,7 @@ fn parse_lines(text: &str, message: String, budget: &mut Budget) -> Script {
     }
     let in_substitution = ["$(", "<(", ">("].iter().any(|sign| text[start..].contains(sign));
     let ends = if in_substitution { Ends::Shell } else { Ends::Rest };
-    Script { parts, error: Some(SyntaxError { at: start, message, ends }) }
+    Script { parts, error: Some(SyntaxError { at: start, caret: start, message, ends }) }
 }
 
 /// The first command substitution that does not parse: bash reads it with the command that it stands in, run or not, and ends there.
@@ -321,7 +374,9 @@ pub(crate) fn misspelt_substitution(text: &str) -> Option<SyntaxError> {
             return None;
         }
         let error = parse(inside).error.or_else(|| misspelt_substitution(inside))?;
-        Some(SyntaxError { at: inner.start + error.at, ends: error.ends.max(Ends::Shell), ..error })
+        let place = |at: usize| inner.start + at;
+        let ends = error.ends.max(Ends::Shell);
+        Some(SyntaxError { at: place(error.at), caret: place(error.caret), ends, ..error })
     })
 }
 

@@ -600,7 +600,7 @@ fn what_vanishes_is_told_as_such() {
     assert_eq!(error.to_string(), "vanished while it was read: `x`");
     let tree = Tree::new(&["a/x", "b/y"]);
     let calls = Cell::new(0);
-    let remove = || {
+    let remove = |_| {
         calls.set(calls.get() + 1);
         if calls.get() == 2 {
             fs::remove_dir_all(tree.path("a")).unwrap();
@@ -615,7 +615,7 @@ fn what_vanishes_is_told_as_such() {
 #[test]
 fn it_stops_when_asked() {
     let tree = Tree::new(&["a/x"]);
-    let options = Filter { interrupted: &|| true, ..Filter::default() };
+    let options = Filter { interrupted: &|_| true, ..Filter::default() };
     let error = select(tree.0.path(), &options).unwrap_err();
     assert_eq!(error.kind(), crate::base::error::Kind::Interrupted);
 }

@@ -1,0 +1,143 @@
+//! What a user sees on a terminal of 50, 80 and 120 columns: colours, no path twice, and lines that move while something takes long.
+
+use std::fs::File;
+use std::io::Read;
+use std::num::NonZeroU16;
+use std::os::fd::OwnedFd;
+use std::process::{Child, Stdio};
+
+use rustix::pty::OpenptFlags;
+use rustix::termios::Winsize;
+
+use crate::support;
+use support::Tree;
+
+const ROWS: u16 = 60;
+
+fn size(cells: u16) -> NonZeroU16 {
+    NonZeroU16::new(cells).unwrap()
+}
+
+/// A terminal with a program in it.
+struct Terminal {
+    parser: vt100::Parser,
+    master: File,
+    child: Child,
+}
+
+impl Terminal {
+    fn run(tree: &Tree, columns: u16, words: &[&str]) -> Self {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+        let master = rustix::pty::openpt(flags).unwrap();
+        rustix::pty::grantpt(&master).unwrap();
+        rustix::pty::unlockpt(&master).unwrap();
+        let window = Winsize { ws_row: ROWS, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(&master, window).unwrap();
+        let name = rustix::pty::ptsname(&master, Vec::new()).unwrap();
+        let open = || -> OwnedFd {
+            File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap().into()
+        };
+        let mut command = tree.command(words);
+        command.stdin(Stdio::null()).stdout(open()).stderr(open());
+        command
+            .env("TERM", "xterm-256color")
+            .env("PATH", "/usr/bin:/bin")
+            .env("KPKG_CACHE", tree.path().join("cache"));
+        let child = command.spawn().unwrap();
+        Self { parser: vt100::Parser::new(size(ROWS), size(columns), 0), master: File::from(master), child }
+    }
+
+    /// Reads to the end; `see` is shown the screen after each piece.
+    fn finish(mut self, see: &mut dyn FnMut(&str)) -> (i32, vt100::Parser) {
+        let mut bytes = [0; 4096];
+        // no one has the other end any more when this fails
+        while let Ok(count) = self.master.read(&mut bytes) {
+            if count == 0 {
+                break;
+            }
+            self.parser.process(&bytes[..count]);
+            see(&self.parser.screen().contents());
+        }
+        (self.child.wait().unwrap().code().unwrap(), self.parser)
+    }
+}
+
+/// The screen at the end, for each width.
+fn screens(tree: &Tree, words: &[&str]) -> String {
+    let mut text = String::new();
+    for columns in [50, 80, 120] {
+        let (code, parser) = Terminal::run(tree, columns, words).finish(&mut |_| ());
+        let rows: Vec<_> = parser.screen().rows(0, columns).collect();
+        let rows = rows.join("\n");
+        text.push_str(&format!("---- {columns} columns, exit code {code}\n{}\n", rows.trim_end()));
+    }
+    text
+}
+
+#[test]
+fn a_terminal_shows_each_path_once_and_fits() {
+    let tree = Tree::toy();
+    support::golden("terminal/build.txt", &screens(&tree, &["-f", "deb,rpm"]));
+    support::golden("terminal/show.txt", &screens(&tree, &["show", "-k", "6.1.0-1-amd64", "-f", "deb"]));
+    tree.file("dkms.conf", "PACKAGE_NAME=toy\nPACKAGE_VERSION=1.0\nMAKE[0]=\"make\n");
+    support::golden("terminal/check.txt", &screens(&tree, &["check"]));
+}
+
+#[test]
+fn styles_follow_the_terminal_and_can_be_forbidden() {
+    let tree = Tree::toy();
+    let styles = |words: &[&str], variable: Option<(&str, &str)>| {
+        let mut terminal = tree.command(words);
+        terminal.envs(variable);
+        let output = terminal.output().unwrap();
+        [output.stdout, output.stderr].concat().contains(&0x1b)
+    };
+    assert!(!styles(&["-f", "deb"], None));
+    assert!(styles(&["-f", "deb", "--color", "always"], None));
+    assert!(styles(&["show", "--color", "always"], None));
+    assert!(!styles(&["show"], Some(("NO_COLOR", "1"))));
+    let (_, parser) = Terminal::run(&tree, 80, &["-f", "deb"]).finish(&mut |_| ());
+    let is_bold = (0..80).any(|column| parser.screen().cell(0, column).is_some_and(vt100::Cell::bold));
+    assert!(is_bold, "{}", parser.screen().contents());
+}
+
+#[test]
+fn what_takes_long_is_told_on_one_line_that_goes() {
+    for columns in [50, 80, 120] {
+        let tree = Tree::empty();
+        support::kernel::driver(&tree);
+        support::kernel::headers(&tree, "headers", support::kernel::RELEASE);
+        tree.file("headers/Makefile", format!("{}\tsleep 1\n", support::kernel::MAKEFILE));
+        let words = ["driver", "--prebuilt", "--kernel-headers", "headers", "-f", "deb"];
+        let mut seen = false;
+        let (code, parser) = Terminal::run(&tree, columns, &words).finish(&mut |screen| {
+            seen |= screen.contains(" Compiling 0/1 toy for 6.1.0-1-toy");
+            assert!(screen.matches("Compiling").count() <= 1, "{screen}");
+        });
+        let end = parser.screen().contents();
+        assert!(seen && code == 0, "{columns}: {end}");
+        assert!(!end.contains("Compiling") && end.contains("packaged: 1 module, compiled"), "{end}");
+    }
+}
+
+#[test]
+fn bytes_rate_and_time_left_are_told_while_packages_are_written() {
+    let tree = Tree::toy();
+    let mut random = support::Random(7);
+    let noise: Vec<u8> = (0..3 << 20).map(|_| random.next() as u8).collect();
+    for name in 0..4 {
+        tree.file(&format!("blob{name}.bin"), &noise);
+    }
+    for columns in [50, 80, 120] {
+        let mut seen = false;
+        let words = ["-f", "deb", "--compression", "xz:9", "--threads", "1", "-o", "out"];
+        let (code, parser) = Terminal::run(&tree, columns, &words).finish(&mut |screen| {
+            seen |= screen.lines().any(|line| {
+                line.starts_with(" Packaging ") && line.contains("MiB/12.00 MiB") && line.contains("MiB/s")
+            });
+            assert!(screen.matches("Packaging").count() <= 1, "{screen}");
+        });
+        let end = parser.screen().contents();
+        assert!(seen && code == 0 && !end.contains("Packaging"), "{columns}: {end}");
+    }
+}
