@@ -250,7 +250,7 @@ fn events() -> String {
         let about = event["description"].as_str().unwrap_or_default();
         let _infallible = write!(text, "\n## {reason}\n\n{}\n\n", one_line(about));
         let found = reference(event).map_or(event, |reference| definition(&schema, reference));
-        fields(&schema, found, &mut text, &mut kinds);
+        fields(found, &mut text, &mut kinds);
     }
     let mut told = BTreeSet::new();
     text.push_str("\n# Types\n");
@@ -259,7 +259,7 @@ fn events() -> String {
             let found = &schema["$defs"][&kind];
             let about = one_line(found["description"].as_str().unwrap_or_default());
             let _infallible = write!(text, "\n## {kind}\n\n{about}\n\n");
-            fields(&schema, found, &mut text, &mut kinds);
+            fields(found, &mut text, &mut kinds);
             kinds.retain(|kind| !told.contains(kind));
         }
     }
@@ -267,7 +267,7 @@ fn events() -> String {
 }
 
 /// The fields or the values of a type; `kinds` gets the types that they are of.
-fn fields(schema: &Value, found: &Value, text: &mut String, kinds: &mut BTreeSet<String>) {
+fn fields(found: &Value, text: &mut String, kinds: &mut BTreeSet<String>) {
     if let Some(values) = found["oneOf"].as_array() {
         for value in values {
             let about = one_line(value["description"].as_str().unwrap_or_default());
@@ -281,22 +281,22 @@ fn fields(schema: &Value, found: &Value, text: &mut String, kinds: &mut BTreeSet
     for (name, value) in
         found["properties"].as_object().into_iter().flatten().filter(|(name, _)| *name != "reason")
     {
-        let kind = event_type(schema, value, kinds);
+        let kind = event_type(value, kinds);
         let absent = if needed.contains(&name.as_str()) { "" } else { ", may be absent" };
         let about = one_line(value["description"].as_str().unwrap_or_default());
         let _infallible = writeln!(text, "| `{name}` | {kind}{absent} | {about} |");
     }
 }
 
-fn event_type(schema: &Value, value: &Value, kinds: &mut BTreeSet<String>) -> String {
+fn event_type(value: &Value, kinds: &mut BTreeSet<String>) -> String {
     if let Some(reference) = reference(value) {
         let name = reference.rsplit('/').next().unwrap();
         kinds.insert(name.to_owned());
         return format!("[{name}](#{})", name.to_lowercase());
     }
     match value["type"].as_str().or_else(|| value["type"][0].as_str()) {
-        Some("array") => format!("list of {}", event_type(schema, &value["items"], kinds)),
-        Some("object") => format!("map to {}", event_type(schema, &value["additionalProperties"], kinds)),
+        Some("array") => format!("list of {}", event_type(&value["items"], kinds)),
+        Some("object") => format!("map to {}", event_type(&value["additionalProperties"], kinds)),
         Some("integer") => "number".to_owned(),
         Some(other) => other.to_owned(),
         None => "any".to_owned(),

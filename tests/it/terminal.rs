@@ -124,7 +124,7 @@ fn what_takes_long_is_told_on_one_line_that_goes() {
 fn bytes_rate_and_time_left_are_told_while_packages_are_written() {
     let tree = Tree::toy();
     let mut random = support::Random(7);
-    let noise: Vec<u8> = (0..3 << 20).map(|_| random.next() as u8).collect();
+    let noise: Vec<u8> = (0..(3 << 20) / 8).flat_map(|_| random.next().to_le_bytes()).collect();
     for name in 0..4 {
         tree.file(&format!("blob{name}.bin"), &noise);
     }

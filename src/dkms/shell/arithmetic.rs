@@ -1,5 +1,8 @@
 //! Shell arithmetic (bash manual, "Shell Arithmetic"): 64-bit, wrapping, with unknown operands giving an unknown result.
 //!
+//! Not brush-parser's arithmetic, which gives a tree: bash evaluates while it reads, so that `((x=5, 3+))` sets `x` before it fails. And
+//! that parser recurses without a bound and keeps what it parsed in a cache of the process.
+//!
 //! Must not expand `$`: that happens before; must not recurse without limit.
 
 use super::state::{Data, MAYBE, UNKNOWN, is_unknown};
