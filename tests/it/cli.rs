@@ -249,6 +249,18 @@ fn explain_tells_more_and_completions_and_man_page_exist() {
     }
     assert!(String::from_utf8(tree.kpkg(&["man"]).stdout).unwrap().contains(".TH kpkg"));
     assert!(String::from_utf8(tree.kpkg(&["man", "show"]).stdout).unwrap().contains("scripts"));
+    // each page that a page names is one
+    let mut pages = vec![Vec::new()];
+    let mut count = 0;
+    while let Some(page) = pages.pop() {
+        let output = tree.kpkg(&[&["man"], &page[..]].concat());
+        assert!(output.status.success(), "{page:?}");
+        let text = String::from_utf8(output.stdout).unwrap().leak();
+        let named = text.lines().filter_map(|line| line.strip_prefix("kpkg\\-")?.strip_suffix("(1)"));
+        pages.extend(named.map(|name| name.split("\\-").collect()));
+        count += 1;
+    }
+    assert!(count > 12, "{count}");
 }
 
 #[test]
