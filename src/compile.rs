@@ -591,7 +591,7 @@ impl Builder<'_> {
 
     /// Builds in a new folder, which becomes the task's place when everything is there.
     fn compile(&self, task: Task<'_>) -> Result<(), Box<Failure>> {
-        check_programs(task.kernel)?;
+        check_programs(task.kernel, !task.decision.patches.is_empty())?;
         let cannot_write = |error| Error::io("cannot write to the cache", &self.options.cache, error);
         let work = TemporaryFolder::new(&self.options.cache).map_err(cannot_write)?;
         let first = match self.options.manner {
@@ -985,8 +985,8 @@ fn program_state(name: &str) -> String {
     format!("{} {} {}.{}", path.display(), metadata.len(), metadata.mtime(), metadata.mtime_nsec())
 }
 
-/// What every build takes, with the package to install for what is missing.
-fn check_programs(kernel: &Kernel) -> Result<()> {
+/// What a build takes, with the package to install for what is missing.
+fn check_programs(kernel: &Kernel, has_patches: bool) -> Result<()> {
     let compiler = &kernel.compiler;
     if program(&compiler.command).is_none() {
         // Debian's and Ubuntu's cross-style names are of the package without the machine
@@ -1001,9 +1001,8 @@ fn check_programs(kernel: &Kernel) -> Result<()> {
     }
     let binutils = if compiler.is_clang { "llvm-strip" } else { "strip" };
     let linker = if compiler.has_lld { "ld.lld" } else { "ld" };
-    for (name, package) in
-        [("make", "make"), ("bash", "bash"), (linker, "binutils"), (binutils, "binutils"), ("patch", "patch")]
-    {
+    let always = [("make", "make"), ("bash", "bash"), (linker, "binutils"), (binutils, "binutils")];
+    for (name, package) in always.into_iter().chain(has_patches.then_some(("patch", "patch"))) {
         if program(name).is_none() {
             let package = if compiler.is_clang && package == "binutils" { "llvm and lld" } else { package };
             return Err(Error::lacking(format!("building takes `{name}`, which is not here"))
