@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::Read;
 use std::num::NonZeroU16;
 use std::os::fd::OwnedFd;
-use std::process::{Child, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
@@ -140,4 +141,70 @@ fn bytes_rate_and_time_left_are_told_while_packages_are_written() {
         let end = parser.screen().contents();
         assert!(seen && code == 0 && !end.contains("Packaging"), "{columns}: {end}");
     }
+}
+
+/// The picture in README: a driver is packaged, then one line of its dkms.conf goes.
+#[test]
+fn the_picture_of_a_run_is_current() {
+    let tree = Tree::empty();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/greeter");
+    let copied = Command::new("cp").arg("-a").arg(&example).arg(tree.path()).status().unwrap();
+    assert!(copied.success());
+    let mut lines = Vec::new();
+    let mut show = |words: &[&str]| {
+        let typed: Vec<_> = ["$ kpkg"].iter().chain(words).copied().collect();
+        lines.push(format!("<tspan class=\"b\">{}</tspan>", typed.join(" ")));
+        let (_, parser) = Terminal::run(&tree, 84, words).finish(&mut |_| ());
+        let text = rows_as_svg(parser.screen());
+        lines.extend(text);
+        lines.push(String::new());
+    };
+    show(&["greeter"]);
+    let conf = std::fs::read_to_string(example.join("dkms.conf")).unwrap();
+    tree.file("greeter/dkms.conf", conf.replace("AUTOINSTALL=\"yes\"\n", ""));
+    show(&["check", "greeter"]);
+    lines.pop();
+    let height = lines.len() * 18 + 24;
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 760 {height}\" font-family=\"monospace\" font-size=\"14\">\n\
+         <style>.b{{font-weight:bold}}.c9{{fill:#ff6b68}}.c10{{fill:#7ee787}}.c3,.c11{{fill:#e3b341}}.c12{{fill:#79c0ff}}.c14{{fill:#76e3ea}}</style>\n\
+         <rect width=\"760\" height=\"{height}\" rx=\"8\" fill=\"#161b22\"/>\n<text fill=\"#e6edf3\" xml:space=\"preserve\">\n"
+    );
+    for (number, line) in lines.iter().enumerate() {
+        svg.push_str(&format!("<tspan x=\"16\" y=\"{}\">{line}</tspan>\n", number * 18 + 26));
+    }
+    svg.push_str("</text>\n</svg>\n");
+    support::golden("../../docs/src/run.svg", &svg);
+}
+
+/// The rows of a screen down to the last that is not empty, with a class for each style.
+fn rows_as_svg(screen: &vt100::Screen) -> Vec<String> {
+    let (rows, columns) = screen.size();
+    let mut lines = Vec::new();
+    for row in 0..rows.get() {
+        let (mut line, mut open) = (String::new(), String::new());
+        for column in 0..columns.get() {
+            let Some(cell) = screen.cell(row, column) else { continue };
+            let color = match cell.fgcolor() {
+                vt100::Color::Idx(index) => format!(" c{index}"),
+                _ => String::new(),
+            };
+            let class = format!("{}{color}", if cell.bold() { "b" } else { "" });
+            if class != open {
+                line.push_str(if open.is_empty() { "" } else { "</tspan>" });
+                if !class.is_empty() {
+                    line.push_str(&format!("<tspan class=\"{}\">", class.trim()));
+                }
+                open = class;
+            }
+            let text = if cell.contents().is_empty() { " " } else { cell.contents() };
+            line.push_str(&text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"));
+        }
+        line.push_str(if open.is_empty() { "" } else { "</tspan>" });
+        lines.push(line.trim_end().to_owned());
+    }
+    while lines.last().is_some_and(String::is_empty) {
+        lines.pop();
+    }
+    lines
 }
