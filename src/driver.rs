@@ -415,13 +415,12 @@ impl Driver {
         findings.extend(of_marked);
         let conf_text = packaged.rewritten.or(inferred_conf.as_ref().map(|made| made.text.clone()));
         rewritten.extend(conf_text.map(|text| (CONF_NAME.to_owned(), text)));
-        let shown = file.conf.source().path.display();
-        let origin = inferred_conf.as_ref().map_or_else(|| shown.to_string(), Inferred::origin);
+        let origin = file.conf.source().path.display().to_string();
         let driver = Self {
             name,
             version,
             about,
-            conf: packaged.conf.shown_as(Path::new(&origin)),
+            conf: packaged.conf.clone(),
             origin: Origin {
                 conf: origin,
                 root: input.shown(&found.root),
@@ -566,7 +565,8 @@ fn conf_file(
         findings.extend(is_doubtful.then(|| conf::found_version(says, &made.claims)));
         findings.extend(conf::foreign_tags(&made.claims));
     }
-    let file = ConfFile::new(find::below(&found.root, CONF_NAME), made.text.clone().into_bytes());
+    // no file that could be looked for
+    let file = ConfFile::new(made.origin().into(), made.text.clone().into_bytes());
     Ok((file, Some(made)))
 }
 

@@ -328,6 +328,8 @@ fn write(prepared: &Prepared, args: &BuildArgs, session: &Session) -> Result<Vec
 fn parse_size(text: &str) -> std::result::Result<u64, String> {
     let is_short = text.ends_with(['K', 'M', 'G']);
     let with_unit = if is_short { format!("{text}iB") } else { text.to_owned() };
-    let size = with_unit.parse::<ByteSize>().map(|size| size.as_u64());
-    size.map_err(|_| "give bytes, or a number with K, M or G, such as 512M".to_owned())
+    let size = with_unit.parse::<ByteSize>().ok().map(|size| size.as_u64());
+    // what is larger than all numbers is taken for the largest
+    let size = size.filter(|bytes| *bytes < u64::MAX);
+    size.ok_or_else(|| "give bytes, or a number with K, M or G, such as 512M".to_owned())
 }

@@ -44,7 +44,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("std::process", &["cli", "main", "sandbox"]),
     ("std::env::", &["cli/session", "cli/sign", "cli/words"]),
     ("SystemTime::now", &[]),
-    ("Instant::now", &[]),
+    ("Instant::now", &["cli/session"]),
     ("brush_parser", &["dkms/shell"]),
     ("jiff", &["format/deb", "format/rpm", "input/unpack", "input/version", "plan"]),
 ];

@@ -346,6 +346,17 @@ fn what_breaks_is_told_where_a_format_can_tell_it() {
 }
 
 #[test]
+fn a_caret_never_points_into_a_file_that_is_not_there() {
+    let tree = Tree::empty();
+    tree.file("toy/Makefile", "obj-m := toy.o\n").file("toy/toy.c", "MODULE_VERSION(\"1.0\");\n");
+    tree.file("toy/kpkg.toml", "[driver]\nmodules = [\"nope\"]\n");
+    let (code, text) = said(&tree, &["toy"]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("--> a dkms.conf made from `Makefile`:"), "{text}");
+    assert!(!text.contains("> toy/dkms.conf") && !text.contains("> dkms.conf"), "{text}");
+}
+
+#[test]
 fn a_schema_is_printed_and_named_where_init_writes() {
     let tree = Tree::toy();
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
