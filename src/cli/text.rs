@@ -607,6 +607,8 @@ pub(super) fn package_scripts_text(package: &ReadPackage) -> String {
 pub(super) fn package_files_text(package: &ReadPackage) -> String {
     let line = |file: &ReadFile| {
         let (size, suffix) = match &file.kind {
+            // the root has no name
+            EntryKind::Directory if file.path == "/" => (0, String::new()),
             EntryKind::Directory => (0, "/".to_owned()),
             EntryKind::Symlink { target } => (target.len() as u64, format!(" -> {target}")),
             EntryKind::File { content, .. } => (content.size(), String::new()),
