@@ -19,7 +19,7 @@ use crate::base::beneath;
 use crate::base::diagnostic::{Code, Diagnostic, Place, Severity, SourceText};
 use crate::base::error::{Error, Result};
 use crate::base::threads::side_by_side;
-use crate::compile::{self, Before, Event, Failure, FinishedModule, Outcome};
+use crate::compile::{self, Before, Event, Failure, FinishedModule, Outcome, Signing};
 use crate::config::request::{self, Request};
 use crate::config::{self, Config, SourceConfig};
 use crate::dkms::{self, ConfFile, Evaluation, Release, Supported, Verdict};
@@ -40,6 +40,7 @@ use crate::package::{Content, Entry, EntryKind, Package};
 use crate::plan::profile::{self, Target};
 use crate::plan::template::Templates;
 use crate::plan::{self, KernelModules, ReadyModule, Sibling};
+use crate::sign::{Accepted, ModuleSigners};
 use jobs::BuildPlan;
 
 /// What the command line of `kpkg build` says, as a value; nothing is asked of the environment.
@@ -98,6 +99,17 @@ pub struct Prebuilt {
     pub keep_going: bool,
     /// Whether drivers are built with all rights of the user, instead of in the sandbox.
     pub without_sandbox: bool,
+    /// Who signs the modules.
+    pub signers: Option<Arc<ModuleSigners>>,
+}
+
+impl Prebuilt {
+    /// How modules are signed for a kernel; an error where that would refuse what these sign.
+    fn signing(&self, kernel: &Kernel) -> Result<Option<Signing<'_>>> {
+        let Some(signers) = self.signers.as_deref() else { return Ok(None) };
+        let accepted = Accepted { hash: kernel.signature_hash.clone(), has_ecdsa: kernel.has_ecdsa };
+        Ok(Some(Signing { signers, hash: signers.hash_for(&kernel.release, &accepted)? }))
+    }
 }
 
 /// Something that happened while modules were compiled: to which kernel, and how many of how many are done.
@@ -391,6 +403,8 @@ fn jobs(given: &Given<'_>, drivers: &[OfDriver]) -> Result<BuildPlan> {
     let digests = drivers.iter().map(|read| compile::source_digest(&read.driver, &options.means.stop));
     let digests: Vec<String> = digests.collect::<Result<_>>()?;
     let of = |index: usize| (&drivers[index].driver, digests[index].as_str());
+    let signers = options.prebuilt.as_ref().and_then(|prebuilt| prebuilt.signers.as_ref());
+    let signed = signers.map(|signers| signers.identity());
     let mut jobs = Vec::new();
     for (index, OfDriver { driver, settings, .. }) in drivers.iter().enumerate() {
         let others: Vec<_> = (0..drivers.len()).filter(|other| *other != index).map(of).collect();
@@ -398,8 +412,15 @@ fn jobs(given: &Given<'_>, drivers: &[OfDriver]) -> Result<BuildPlan> {
         for Aim { target, format, .. } in settings.aims.iter() {
             let request = Request::new(&options.request, &settings.config, &target.family, &read_script)?;
             let source = &digests[index];
-            let aim =
-                jobs::Aim { driver, source, others: &others, target, format: format.name, request: &request };
+            let aim = jobs::Aim {
+                driver,
+                source,
+                others: &others,
+                target,
+                format: format.name,
+                request: &request,
+                signed: signed.as_deref(),
+            };
             let kernels = given.kernels.as_deref();
             jobs.extend(jobs::of(&aim, kernels, &given.compile_options(), &templates)?);
         }
@@ -438,7 +459,11 @@ fn read<'a>(input: &'a Input, options: &'a Options, tell: Tell<'a>) -> Result<(G
     let kernels = options
         .prebuilt
         .as_ref()
-        .map(|prebuilt| kernels(prebuilt, &aims, &options.means.stop))
+        .map(|prebuilt| {
+            let kernels = kernels(prebuilt, &aims, &options.means.stop)?;
+            kernels.iter().try_for_each(|kernel| prebuilt.signing(kernel).map(drop))?;
+            Ok(kernels)
+        })
         .transpose()?;
     let supported = supported(&aims)?;
     // a part of the folder is the source: what says how it is packaged may lie beside it
@@ -738,15 +763,17 @@ fn ready(
     outcomes: &[ForKernel],
     target: &Target,
     debug: bool,
+    prebuilt: &Prebuilt,
 ) -> Result<Vec<KernelModules>> {
     let shape = target.prebuilt.as_ref().ok_or_else(|| target.without_prebuilt())?;
     let mut ready = Vec::new();
     for (kernel, found) in kernels.iter().zip(outcomes) {
         let Outcome::Built(built) = &found.outcome else { continue };
         let codec = shape.codec(kernel.codec);
+        let signing = prebuilt.signing(kernel)?;
         let mut modules = Vec::new();
         for module in &built.modules {
-            let FinishedModule { file, size, suffix } = compile::finish(module, codec)?;
+            let FinishedModule { file, size, suffix } = compile::finish(module, codec, signing)?;
             let values = |key: &str| module.module.values(key).map(str::to_owned).collect::<Vec<_>>();
             let unstripped = module.unstripped.as_ref().filter(|_| debug);
             let debug = unstripped.and_then(|path| {
@@ -827,7 +854,7 @@ fn prepare_driver(
     }
     let templates = self::templates(options.templates.as_deref())?;
     let releases = given.kernels.iter().flatten().map(|kernel| kernel.release.clone());
-    let is_compiled = outcomes.is_some();
+    let compiled_by = options.prebuilt.as_ref().filter(|_| outcomes.is_some());
     let outcomes = outcomes.unwrap_or_default();
     let kernels: Vec<_> =
         releases.zip(outcomes).map(|(kernel, outcome)| ForKernel { kernel, outcome }).collect();
@@ -854,10 +881,9 @@ fn prepare_driver(
             }
             None => plan::plan(&driver, siblings, target, &request, &templates),
             Some(all) => {
-                let ready = if is_compiled {
-                    ready(all, &kernels, target, request.debug)?
-                } else {
-                    expected(all, &driver, target, request.debug)?
+                let ready = match compiled_by {
+                    Some(prebuilt) => ready(all, &kernels, target, request.debug, prebuilt)?,
+                    None => expected(all, &driver, target, request.debug)?,
                 };
                 if ready.is_empty() || stops {
                     continue;

@@ -21,6 +21,7 @@ mod show;
 mod sign;
 mod targets;
 mod text;
+mod verify;
 mod words;
 
 use std::process::ExitCode;
@@ -61,6 +62,7 @@ struct Cli {
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "a run has one of them")]
 enum Command {
     /// Write packages (this is what happens without a command)
     Build(build::BuildArgs),
@@ -70,6 +72,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Tell what differs between two packages, also of different formats
     Diff(diff::DiffArgs),
+    /// Tell who signed the modules of finished files, and whether that still holds
+    Verify(verify::VerifyArgs),
     /// Write a dkms.conf and a kpkg.toml for a driver that has none
     Init(init::InitArgs),
     /// Tell more about a finding
@@ -94,6 +98,7 @@ impl Command {
             Self::Show(args) => args.manner,
             Self::Check(args) => args.manner,
             Self::Diff(args) => args.manner,
+            Self::Verify(args) => args.manner,
             Self::Init(args) => args.manner,
             Self::Explain(args) => args.manner,
             Self::Kernels(args) => args.manner,
@@ -131,6 +136,7 @@ pub fn main() -> ExitCode {
         Command::Show(args) => show::run(args, &session),
         Command::Check(args) => check::run(args, &session),
         Command::Diff(args) => diff::run(args, &session),
+        Command::Verify(args) => verify::run(args, &session),
         Command::Init(args) => init::run(args, &session),
         Command::Explain(args) => explain::run(args, &session),
         Command::Kernels(args) => kernels::run(args, &session),

@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 
 use bstr::ByteSlice;
 pub use fault::{Blame, Facts as FaultFacts, Fault, Guess, fault};
-pub use finish::{FinishedModule, finish};
+pub use finish::{FinishedModule, Signing, finish};
 pub use log::Said;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

@@ -55,6 +55,8 @@ pub enum Event {
     Modules(ModuleFile),
     /// What differs between two packages (`diff`).
     Difference(Difference),
+    /// What the signature of a module is worth (`verify`).
+    Verification(Verification),
     /// A file that `init` wrote or would write.
     File(WrittenFile),
     /// What a code means (`explain`).
@@ -681,6 +683,20 @@ pub struct Signature {
     pub kind: String,
     /// In bytes.
     pub size: u32,
+}
+
+/// What the signature of a module is worth.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Verification {
+    /// The file that was given.
+    pub file: String,
+    /// The module, in it.
+    pub path: String,
+    /// `good`, `unknown-key`, `wrong`, `unsigned`.
+    pub verdict: String,
+    /// Who signed, as the signatures say themselves.
+    pub signers: Vec<String>,
 }
 
 /// A difference between two packages.

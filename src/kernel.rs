@@ -42,6 +42,10 @@ pub struct Kernel {
     pub compiler: Compiler,
     /// How its own modules are compressed.
     pub codec: Codec,
+    /// The digest that it certainly has for signatures of modules: `CONFIG_MODULE_SIG_HASH`.
+    pub signature_hash: Option<String>,
+    /// Whether it judges ECDSA signatures: `CONFIG_CRYPTO_ECDSA=y`.
+    pub has_ecdsa: bool,
     /// Changes whenever its headers do.
     pub identity: String,
     /// The unpacked packages that they come from; none where they lie on this machine.
@@ -601,6 +605,8 @@ impl Layout {
             arch: own,
             compiler: config.compiler(),
             codec: config.codec(),
+            signature_hash: config.value("CONFIG_MODULE_SIG_HASH").map(str::to_owned),
+            has_ecdsa: config.has("CONFIG_CRYPTO_ECDSA"),
             is_installed: packages.is_empty() && headers.is_at_home(release),
             parts: self
                 .entries

@@ -60,6 +60,7 @@
 //! | [`output`] | folder or memory; [`output::finished`], artifacts of earlier runs that are still there |
 //! | [`package`] | the plan's types; depends on nothing |
 //! | [`sandbox`] | where programs run and can do no harm |
+//! | [`sign`] | keys, certificates, and signatures of kernel modules |
 //! | [`base`] | [`base::diagnostic`], findings with code, place and hint; [`base::error`]; [`base::key`], digests of all that decides; [`base::beneath`] and [`base::temporary`], folders in which somebody else may have made anything |
 //!
 //! # What must stay true
@@ -107,6 +108,7 @@ rooms! {
     package
     plan
     sandbox
+    sign
 }
 
 // rustfmt looks into no macro: the same for it, which no compiler sees
@@ -142,6 +144,8 @@ mod package;
 mod plan;
 #[cfg(any())]
 mod sandbox;
+#[cfg(any())]
+mod sign;
 
 #[doc(hidden)]
 pub mod cli;

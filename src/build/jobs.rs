@@ -76,6 +76,8 @@ pub(crate) struct Aim<'a> {
     pub(crate) target: &'a Target,
     pub(crate) format: &'a str,
     pub(crate) request: &'a Request,
+    /// Who signs the modules, where somebody does.
+    pub(crate) signed: Option<&'a str>,
 }
 
 /// The jobs of an aim: one for each kernel, or one for its source.
@@ -91,6 +93,7 @@ pub(crate) fn of(
     key.json(aim.target)?;
     key.add(&aim.target.name);
     key.json(aim.request)?;
+    key.add(aim.signed.unwrap_or_default());
     for (name, text) in templates.texts() {
         key.add(name);
         key.add(text);

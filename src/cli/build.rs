@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -10,7 +11,8 @@ use clap::Args;
 use super::arguments::{CompileArgs, MachineArgs, Manner, PackageArgs};
 use super::progress::{CompileProgress, Progress};
 use super::session::{self, Ended, Session};
-use super::{json, setup, sign, text};
+use super::sign::{self, ModuleSignArgs};
+use super::{json, setup, text};
 use crate::base::diagnostic::{Diagnostic, Severity};
 use crate::base::error::{Error, Result};
 use crate::build::jobs::BuildPlan;
@@ -106,6 +108,9 @@ pub(super) struct PrebuiltArgs {
     /// Build the driver with all rights of the user who runs kpkg, instead of in a sandbox
     #[arg(long, hide_short_help = true, env = "KPKG_NO_SANDBOX", action = clap::ArgAction::SetTrue)]
     pub(super) no_sandbox: bool,
+    /// Who signs the modules.
+    #[command(flatten)]
+    pub(super) sign: ModuleSignArgs,
 }
 
 impl BuildArgs {
@@ -262,7 +267,8 @@ fn prebuilt(args: &BuildArgs) -> Result<Option<build::Prebuilt>> {
         return Ok(None);
     }
     let prebuilt = setup::compiling(args.machine.options(), &args.compile, wanted.keep_going)?;
-    Ok(Some(build::Prebuilt { without_sandbox: wanted.no_sandbox, ..prebuilt }))
+    let signers = sign::module_signers(&wanted.sign)?.map(Arc::new);
+    Ok(Some(build::Prebuilt { without_sandbox: wanted.no_sandbox, signers, ..prebuilt }))
 }
 
 /// Whether the source of packages that are not written yet builds; tells what came of it.

@@ -15,6 +15,7 @@ use crate::driver;
 use crate::events::{self, Event};
 use crate::inspect;
 use crate::inspect::diff;
+use crate::inspect::verify::{Verdict as SignatureVerdict, Verified};
 use crate::kernel::headers;
 use crate::kernel::ko;
 use crate::package;
@@ -85,6 +86,22 @@ pub(super) fn kernel(prepared: &Prepared, found: &build::ForKernel) -> Event {
     let is_packaged = !prepared.packages.is_empty();
     let success = if is_packaged { events::Outcome::Packaged } else { events::Outcome::Built };
     Event::Kernel(result(&prepared.driver.name, &found.kernel, &found.outcome, success))
+}
+
+/// What a module's signature is worth.
+pub(super) fn verification(file: &Path, one: &Verified) -> Event {
+    let verdict = match one.verdict {
+        SignatureVerdict::Good => "good",
+        SignatureVerdict::UnknownKey => "unknown-key",
+        SignatureVerdict::Wrong => "wrong",
+        SignatureVerdict::Unsigned => "unsigned",
+    };
+    Event::Verification(events::Verification {
+        file: path(file),
+        path: one.path.clone(),
+        verdict: verdict.to_owned(),
+        signers: one.signers.clone(),
+    })
 }
 
 /// What would be compiled and packaged.

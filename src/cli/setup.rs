@@ -67,6 +67,7 @@ pub(super) fn compiling(
         timeout: Duration::from_secs(args.timeout),
         keep_going,
         without_sandbox: false,
+        signers: None,
     })
 }
 

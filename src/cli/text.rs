@@ -19,10 +19,12 @@ use crate::format::{ReadFile, ReadPackage, ReadScript};
 use crate::input::source::LeftOut;
 use crate::inspect::ModuleFile;
 use crate::inspect::diff::{Difference, Section};
+use crate::inspect::verify::{Verdict as SignatureVerdict, Verified};
 use crate::kernel::headers::HeaderPackage;
 use crate::kernel::ko::{KernelModule, Symbol};
 use crate::package::{Compression, Content, Entry, EntryKind, Package, Payload};
 use crate::plan::profile::Target;
+use crate::sign::hash::Hash;
 
 /// What went well, what did not, and what is neither.
 const GOOD: Style = AnsiColor::BrightGreen.on_default().bold();
@@ -336,6 +338,22 @@ pub(super) fn differences_text(differences: &[Difference]) -> String {
     text
 }
 
+/// What modules' signatures are worth, a line each.
+pub(super) fn verified_text(verified: &[Verified]) -> String {
+    let line = |one: &Verified| {
+        let (style, word) = match one.verdict {
+            SignatureVerdict::Good => (GOOD, "good"),
+            SignatureVerdict::UnknownKey => (DOUBTFUL, "unknown key"),
+            SignatureVerdict::Wrong => (BAD, "wrong"),
+            SignatureVerdict::Unsigned => (BAD, "unsigned"),
+        };
+        let by = one.signers.iter().map(|name| shown(name)).collect::<Vec<_>>().join(", ");
+        let by = if by.is_empty() { by } else { format!(", by {by}") };
+        format!("{}: {}{by}\n", shown(&one.path), styled(style, word))
+    };
+    verified.iter().map(line).collect()
+}
+
 /// The answer of `kpkg explain`.
 pub(super) fn explanation(code: &Code) -> String {
     format!("{}: {}\n\n{}\n", code.id, code.title, code.explanation)
@@ -422,7 +440,13 @@ fn module_text(text: &mut String, path: &str, module: &KernelModule) {
         }
     }
     let signed = module.signature.as_ref();
-    let signed = signed.map_or("none".to_owned(), |found| format!("{}, {} bytes", found.kind, found.size));
+    let signed = signed.map_or("none".to_owned(), |found| {
+        let by = found.message.signatures.iter().map(|one| {
+            let hash = one.hash.map_or("an unknown digest", Hash::name);
+            format!(", {hash} by {}", shown(&one.signer()))
+        });
+        format!("{}, {} bytes{}", found.kind, found.size, by.collect::<String>())
+    });
     line(text, "signature", &signed);
     let crc = |symbol: &Symbol| symbol.crc.map_or("          ".to_owned(), |crc| format!("{crc:#010x}"));
     for export in &module.exports {

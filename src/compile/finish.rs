@@ -12,6 +12,8 @@ use crate::archive;
 use crate::base::error::{Error, Result};
 use crate::base::temporary;
 use crate::package::Codec;
+use crate::sign::ModuleSigners;
+use crate::sign::hash::Hash;
 
 /// A module as it is packaged.
 pub struct FinishedModule {
@@ -22,35 +24,49 @@ pub struct FinishedModule {
     pub suffix: &'static str,
 }
 
-/// Finishes a module, unless that was done before.
-pub fn finish(module: &BuiltModule, codec: Codec) -> Result<FinishedModule> {
+/// Who signs a module, and over which digest.
+#[derive(Clone, Copy)]
+pub struct Signing<'a> {
+    pub signers: &'a ModuleSigners,
+    pub hash: Hash,
+}
+
+/// Finishes a module, unless that was done before: it is signed, where somebody signs, and then compressed.
+pub fn finish(module: &BuiltModule, codec: Codec, signing: Option<Signing<'_>>) -> Result<FinishedModule> {
     let suffix = codec.suffix();
-    let file = PathBuf::from(format!("{}{suffix}", module.path.display()));
-    let failed = |error| Error::io("cannot compress the module to", &file, error);
-    let size = if codec == Codec::None {
-        fs::metadata(&file).map_err(failed)?.len()
-    } else {
-        compress(&module.path, &file, codec).map_err(failed)?
-    };
+    let mut file = module.path.clone();
+    if let Some(Signing { signers, hash }) = signing {
+        let manner = format!("{} {}", hash.name(), signers.identity());
+        let id = format!("{:x}", Sha256::digest(&manner));
+        let signed = PathBuf::from(format!("{}.signed-{}", file.display(), &id[..16]));
+        kept(&file, &signed, &manner, |bytes| signers.sign(bytes, hash, &module.name))?;
+        file = signed;
+    }
+    if codec != Codec::None {
+        let packed = PathBuf::from(format!("{}{suffix}", file.display()));
+        let failed = |error| Error::io("cannot compress the module to", &packed, error);
+        kept(&file, &packed, codec.name(), |bytes| archive::compressed_module(bytes, codec).map_err(failed))?;
+        file = packed;
+    }
+    let size = fs::metadata(&file).map_err(|error| Error::io("cannot read", &file, error))?.len();
     Ok(FinishedModule { file, size, suffix })
 }
 
-/// Compresses a module; how many bytes it has then.
-fn compress(module: &Path, file: &Path, codec: Codec) -> io::Result<u64> {
-    let bytes = fs::read(module)?;
+/// Makes a file of another one, unless it is there and is what was made of this very one in this manner.
+fn kept(from: &Path, file: &Path, manner: &str, make: impl FnOnce(&[u8]) -> Result<Vec<u8>>) -> Result<()> {
+    let bytes = fs::read(from).map_err(|error| Error::io("cannot read", from, error))?;
     let digest = |bytes: &[u8]| format!("{:x}", Sha256::digest(bytes));
     // everything that decides about the result, and the result
-    let statement = |packed: &[u8]| format!("{} {} {}\n", digest(&bytes), codec.name(), digest(packed));
+    let statement = |made: &[u8]| format!("{} {manner} {}\n", digest(&bytes), digest(made));
     let note = PathBuf::from(format!("{}.sum", file.display()));
-    if let (Ok(packed), Ok(stated)) = (fs::read(file), fs::read_to_string(&note))
-        && stated == statement(&packed)
+    if let (Ok(made), Ok(stated)) = (fs::read(file), fs::read_to_string(&note))
+        && stated == statement(&made)
     {
-        return Ok(packed.len() as u64);
+        return Ok(());
     }
-    let packed = archive::compressed_module(&bytes, codec)?;
-    place(file, &packed)?;
-    place(&note, statement(&packed).as_bytes())?;
-    Ok(packed.len() as u64)
+    let made = make(&bytes)?;
+    let placed = place(file, &made).and_then(|()| place(&note, statement(&made).as_bytes()));
+    placed.map_err(|error| Error::io("cannot write", file, error))
 }
 
 /// Writes a file in one step.
@@ -68,28 +84,31 @@ mod tests {
     fn what_is_no_longer_what_was_finished_is_finished_again() {
         let folder = tempfile::tempdir().unwrap();
         let (module, file) = (folder.path().join("a.ko"), folder.path().join("a.ko.xz"));
+        let make = || kept(&module, &file, "twice", |bytes| Ok([bytes, bytes].concat())).unwrap();
         fs::write(&module, "module").unwrap();
-        let size = compress(&module, &file, Codec::Xz).unwrap();
+        make();
         let good = fs::read(&file).unwrap();
-        assert_eq!(size, good.len() as u64);
+        assert_eq!(good, b"modulemodule");
         // used again
         let made = || fs::metadata(&file).unwrap().modified().unwrap();
         let before = made();
-        assert_eq!(compress(&module, &file, Codec::Xz).unwrap(), size);
+        make();
         assert_eq!(made(), before);
         // truncated, changed, without its note
         for bad in [&good[..good.len() / 2], b"else", b""] {
             fs::write(&file, bad).unwrap();
-            assert_eq!(compress(&module, &file, Codec::Xz).unwrap(), size);
+            make();
             assert_eq!(fs::read(&file).unwrap(), good);
         }
         fs::remove_file(folder.path().join("a.ko.xz.sum")).unwrap();
         fs::write(&file, "else").unwrap();
-        compress(&module, &file, Codec::Xz).unwrap();
+        make();
         assert_eq!(fs::read(&file).unwrap(), good);
-        // another module
+        // another module, another manner
         fs::write(&module, "another").unwrap();
-        compress(&module, &file, Codec::Xz).unwrap();
-        assert_ne!(fs::read(&file).unwrap(), good);
+        make();
+        assert_eq!(fs::read(&file).unwrap(), b"anotheranother");
+        kept(&module, &file, "once", |bytes| Ok(bytes.to_vec())).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"another");
     }
 }

@@ -10,6 +10,7 @@ use object::{Object, ObjectSection, ObjectSymbol, SectionIndex, SymbolSection};
 use serde::{Deserialize, Serialize};
 
 use crate::archive;
+use crate::sign::{self, module::FoundMessage};
 
 /// The largest module that is read, uncompressed: 256 MiB.
 pub const LARGEST: u64 = 256 << 20;
@@ -59,12 +60,15 @@ pub struct Export {
 }
 
 /// A signature behind the ELF file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {
     /// `PKCS#7`, `X.509` or `PGP`.
     pub kind: String,
     /// Bytes.
     pub size: u32,
+    /// What it holds.
+    #[serde(skip)]
+    pub message: FoundMessage,
 }
 
 impl KernelModule {
@@ -269,5 +273,7 @@ fn signature(bytes: &[u8]) -> Option<Signature> {
         2 => "PKCS#7",
         _ => return None,
     };
-    Some(Signature { kind: kind.to_owned(), size: u32::from_be_bytes([*a, *b, *c, *d]) })
+    let (plain, message) = sign::module::cut(bytes);
+    let message = message.and_then(|message| FoundMessage::parse(message, plain)).unwrap_or_default();
+    Some(Signature { kind: kind.to_owned(), size: u32::from_be_bytes([*a, *b, *c, *d]), message })
 }

@@ -33,6 +33,7 @@ mod prebuilt;
 mod random_conf;
 mod random_packages;
 mod rewrite;
+mod sign;
 mod source;
 mod strace;
 mod strict;

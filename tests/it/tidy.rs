@@ -13,7 +13,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("build", &["*"]),
     ("cli", &["*"]),
-    ("compile", &["archive", "base", "dkms", "driver", "input", "kernel", "output", "package", "sandbox"]),
+    (
+        "compile",
+        &["archive", "base", "dkms", "driver", "input", "kernel", "output", "package", "sandbox", "sign"],
+    ),
     ("config", &["base", "package"]),
     ("dkms", &["base", "dkms/shell"]),
     ("dkms/shell", &[]),
@@ -21,13 +24,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("events", &[]),
     ("format", &["archive", "base", "output", "package"]),
     ("input", &["archive", "base", "output"]),
-    ("inspect", &["archive", "base", "format", "kernel"]),
-    ("kernel", &["archive", "base", "dkms", "format", "output", "package"]),
+    ("inspect", &["archive", "base", "format", "kernel", "sign"]),
+    ("kernel", &["archive", "base", "dkms", "format", "output", "package", "sign"]),
     ("lint", &["base", "dkms", "driver", "format", "input"]),
     ("output", &["base", "package"]),
     ("package", &[]),
     ("plan", &["base", "config", "dkms", "driver", "input", "package"]),
     ("sandbox", &["base", "output"]),
+    ("sign", &["base"]),
 ];
 
 /// Rooms whose files go in circles: an interpreter is one.

@@ -1,0 +1,402 @@
+//! Signed modules: what kpkg writes is what the kernel's own sign-file and openssl write, and is judged as openssl judges it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use kpkg::sign::certificate::Certificate;
+use kpkg::sign::hash::Hash;
+use kpkg::sign::module::{FoundMessage, cut};
+use kpkg::sign::{Accepted, ModuleSigners};
+
+use crate::support;
+use support::Tree;
+
+const MODULE: &[u8] = b"\x7fELF what is no module, as nobody looks into it";
+
+fn openssl(tree: &Tree, words: &[&str]) -> bool {
+    let Ok(output) = Command::new("openssl").current_dir(tree.path()).args(words).output() else {
+        support::missing("openssl");
+        return false;
+    };
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    true
+}
+
+/// A key and a certificate of it: `NAME.key`, `NAME.crt`; whether there is an openssl.
+fn pair(tree: &Tree, name: &str, algorithm: &[&str]) -> bool {
+    let (key, certificate) = (format!("{name}.key"), format!("{name}.crt"));
+    openssl(tree, &[&["genpkey", "-out", &key], algorithm].concat())
+        && openssl(
+            tree,
+            &[
+                "req",
+                "-new",
+                "-x509",
+                "-key",
+                &key,
+                "-out",
+                &certificate,
+                "-days",
+                "3650",
+                "-subj",
+                &format!("/O=test/CN={name}"),
+            ],
+        )
+}
+
+const RSA_2048: &[&str] = &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"];
+const RSA_4096: &[&str] = &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:4096"];
+const P256: &[&str] = &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
+const P384: &[&str] = &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"];
+
+fn signers(tree: &Tree, names: &[&str], embeds: bool) -> ModuleSigners {
+    let path = |name: &&str, end: &str| tree.path().join(format!("{name}.{end}"));
+    let keys: Vec<PathBuf> = names.iter().map(|name| path(name, "key")).collect();
+    let certificates: Vec<PathBuf> = names.iter().map(|name| path(name, "crt")).collect();
+    ModuleSigners::read(&keys, &certificates, embeds).unwrap()
+}
+
+/// The message that openssl makes.
+fn cms(tree: &Tree, names: &[&str], hash: Hash, embeds: bool) -> Vec<u8> {
+    tree.file("module", MODULE);
+    let files: Vec<_> = names.iter().map(|name| (format!("{name}.crt"), format!("{name}.key"))).collect();
+    let mut words = vec![
+        "cms",
+        "-sign",
+        "-binary",
+        "-noattr",
+        "-in",
+        "module",
+        "-outform",
+        "DER",
+        "-out",
+        "message",
+        "-md",
+        hash.name(),
+    ];
+    if !embeds {
+        words.push("-nocerts");
+    }
+    for (certificate, key) in &files {
+        words.extend(["-signer", certificate, "-inkey", key]);
+    }
+    openssl(tree, &words);
+    fs::read(tree.path().join("message")).unwrap()
+}
+
+#[test]
+fn messages_are_those_of_openssl() {
+    let tree = Tree::empty();
+    if !pair(&tree, "a", RSA_2048) || !pair(&tree, "b", RSA_4096) {
+        return;
+    }
+    for names in [&["a"][..], &["b"], &["a", "b"], &["b", "a"]] {
+        for hash in [Hash::Sha256, Hash::Sha384, Hash::Sha512, Hash::Sha3_256, Hash::Sha3_512] {
+            for embeds in [false, true] {
+                let signed = signers(&tree, names, embeds).sign(MODULE, hash, "x").unwrap();
+                let (plain, message) = cut(&signed);
+                assert_eq!(plain, MODULE);
+                assert_eq!(
+                    message.unwrap(),
+                    cms(&tree, names, hash, embeds),
+                    "{names:?} {} {embeds}",
+                    hash.name()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn modules_are_those_of_the_kernels_own_program() {
+    let tree = Tree::empty();
+    let programs =
+        fs::read_dir("/usr/lib").unwrap().flatten().map(|entry| entry.path().join("scripts/sign-file"));
+    let Some(program) = programs.into_iter().find(|path| path.is_file()) else {
+        return support::missing("sign-file (of linux-kbuild)");
+    };
+    if !pair(&tree, "a", RSA_2048) {
+        return;
+    }
+    tree.file("module", MODULE);
+    for hash in [Hash::Sha256, Hash::Sha512] {
+        let status = Command::new(&program)
+            .current_dir(tree.path())
+            .args([hash.name(), "a.key", "a.crt", "module", "module.signed"])
+            .status()
+            .unwrap();
+        assert!(status.success());
+        let theirs = fs::read(tree.path().join("module.signed")).unwrap();
+        assert!(signers(&tree, &["a"], false).sign(MODULE, hash, "x").unwrap() == theirs, "{}", hash.name());
+        // what is signed already is signed anew, not once more
+        assert!(signers(&tree, &["a"], false).sign(&theirs, hash, "x").unwrap() == theirs);
+    }
+}
+
+#[test]
+fn curves_sign_always_the_same_and_openssl_agrees() {
+    let tree = Tree::empty();
+    if !pair(&tree, "c", P256) || !pair(&tree, "d", P384) {
+        return;
+    }
+    tree.file("module", MODULE);
+    for (name, hash) in [("c", Hash::Sha256), ("d", Hash::Sha384), ("d", Hash::Sha512), ("c", Hash::Sha512)] {
+        let signed = signers(&tree, &[name], true).sign(MODULE, hash, "x").unwrap();
+        assert!(signed == signers(&tree, &[name], true).sign(MODULE, hash, "x").unwrap());
+        tree.file("message", cut(&signed).1.unwrap());
+        let certificate = format!("{name}.crt");
+        openssl(
+            &tree,
+            &[
+                "cms",
+                "-verify",
+                "-binary",
+                "-inform",
+                "DER",
+                "-in",
+                "message",
+                "-content",
+                "module",
+                "-CAfile",
+                &certificate,
+                "-purpose",
+                "any",
+                "-out",
+                "/dev/null",
+            ],
+        );
+    }
+}
+
+#[test]
+fn a_signature_is_judged_by_its_certificate() {
+    let tree = Tree::empty();
+    if !pair(&tree, "a", RSA_2048) || !pair(&tree, "c", P256) {
+        return;
+    }
+    let certificate = |name: &str| Certificate::read(&tree.path().join(format!("{name}.crt"))).unwrap();
+    let signed = signers(&tree, &["a", "c"], false).sign(MODULE, Hash::Sha256, "x").unwrap();
+    let (plain, message) = cut(&signed);
+    let found = FoundMessage::parse(message.unwrap(), plain).unwrap();
+    assert_eq!(found.signatures.len(), 2);
+    for signature in &found.signatures {
+        let (of, other) = if signature.is_of(&certificate("a")) { ("a", "c") } else { ("c", "a") };
+        assert!(signature.is_of(&certificate(of)) && signature.fits(&certificate(of)));
+        assert!(!signature.is_of(&certificate(other)) && !signature.fits(&certificate(other)));
+        assert_eq!((signature.hash, signature.has_attributes), (Some(Hash::Sha256), false));
+    }
+    let of_another = FoundMessage::parse(message.unwrap(), b"another").unwrap();
+    assert!(
+        of_another.signatures.iter().all(|one| !one.fits(&certificate("a")) && !one.fits(&certificate("c")))
+    );
+    // every cut and every changed byte is read to an end
+    let message = message.unwrap();
+    for at in 0..message.len() {
+        let _none = FoundMessage::parse(&message[..at], plain);
+        let mut changed = message.to_vec();
+        changed[at] ^= 0x55;
+        if let Some(found) = FoundMessage::parse(&changed, plain) {
+            let good = found
+                .signatures
+                .iter()
+                .filter(|one| one.fits(&certificate("a")) || one.fits(&certificate("c")));
+            assert!(good.count() <= 2);
+        }
+    }
+    // a key and the certificate of another
+    let wrong =
+        ModuleSigners::read(&[tree.path().join("a.key")], &[tree.path().join("c.crt")], false).unwrap();
+    assert!(wrong.sign(MODULE, Hash::Sha256, "x").unwrap_err().to_string().contains("does not fit"));
+}
+
+#[test]
+fn keys_come_in_every_usual_form() {
+    let tree = Tree::empty();
+    if !pair(&tree, "a", RSA_2048) || !pair(&tree, "c", P384) {
+        return;
+    }
+    let same = |key: &str, certificate: &str, name: &str| {
+        let given = ModuleSigners::read(&[tree.path().join(key)], &[tree.path().join(certificate)], false);
+        let given =
+            given.unwrap_or_else(|error| panic!("{key}: {error}")).sign(MODULE, Hash::Sha256, "x").unwrap();
+        assert!(given == signers(&tree, &[name], false).sign(MODULE, Hash::Sha256, "x").unwrap(), "{key}");
+    };
+    openssl(&tree, &["rsa", "-in", "a.key", "-traditional", "-out", "pkcs1.pem"]);
+    openssl(&tree, &["pkcs8", "-topk8", "-nocrypt", "-in", "a.key", "-outform", "DER", "-out", "pkcs8.der"]);
+    openssl(&tree, &["x509", "-in", "a.crt", "-outform", "DER", "-out", "a.der"]);
+    openssl(&tree, &["ec", "-in", "c.key", "-out", "sec1.pem"]);
+    openssl(&tree, &["pkcs8", "-topk8", "-in", "a.key", "-passout", "pass:x", "-out", "locked.pem"]);
+    same("pkcs1.pem", "a.crt", "a");
+    same("pkcs8.der", "a.der", "a");
+    same("sec1.pem", "c.crt", "c");
+    // as the kernel's certs/signing_key.pem: both in one
+    let both =
+        [fs::read(tree.path().join("a.key")).unwrap(), fs::read(tree.path().join("a.crt")).unwrap()].concat();
+    tree.file("both.pem", both);
+    same("both.pem", "both.pem", "a");
+    let refused = |key: &str| {
+        let error =
+            ModuleSigners::read(&[tree.path().join(key)], &[tree.path().join("a.crt")], false).err().unwrap();
+        error.to_string()
+    };
+    assert!(refused("locked.pem").contains("is protected by a password"));
+    assert!(refused("a.crt").contains("is no private key"));
+}
+
+#[test]
+fn what_a_kernel_cannot_judge_is_refused_before() {
+    let tree = Tree::empty();
+    if !pair(&tree, "a", RSA_2048) || !pair(&tree, "c", P256) {
+        return;
+    }
+    let accepted = |hash: Option<&str>, has_ecdsa| Accepted { hash: hash.map(str::to_owned), has_ecdsa };
+    let rsa = signers(&tree, &["a"], false);
+    assert_eq!(rsa.hash_for("k", &accepted(Some("sha512"), false)).unwrap(), Hash::Sha512);
+    assert_eq!(rsa.hash_for("k", &accepted(None, false)).unwrap(), Hash::Sha256);
+    assert!(
+        rsa.hash_for("k", &accepted(Some("sha1"), false))
+            .unwrap_err()
+            .to_string()
+            .contains("CONFIG_MODULE_SIG_HASH")
+    );
+    let curve = signers(&tree, &["a", "c"], false);
+    assert!(curve.hash_for("k", &accepted(Some("sha256"), true)).is_ok());
+    assert!(
+        curve
+            .hash_for("k", &accepted(Some("sha256"), false))
+            .unwrap_err()
+            .to_string()
+            .contains("CONFIG_CRYPTO_ECDSA")
+    );
+}
+
+/// A driver, the headers of a kernel that wants this digest, and the output of a run.
+fn with_kernel(hash: &str) -> Tree {
+    let tree = Tree::empty();
+    support::kernel::driver(&tree);
+    support::kernel::headers(&tree, "headers", support::kernel::RELEASE);
+    let config = fs::read_to_string(tree.path().join("headers/include/config/auto.conf")).unwrap();
+    tree.file("headers/include/config/auto.conf", format!("{config}CONFIG_MODULE_SIG_HASH=\"{hash}\"\n"));
+    tree
+}
+
+fn run(tree: &Tree, words: &[&str]) -> (Option<i32>, String) {
+    let mut command = tree.command(words);
+    command.env("KPKG_CACHE", tree.path().join("cache")).env("PATH", "/usr/bin:/bin");
+    let output = command.output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+}
+
+const BUILD: [&str; 6] = ["driver", "--prebuilt", "--kernel-headers", "headers", "-f", "deb"];
+const DEB: &str = "dist/toy-modules-6.1.0-1-toy_1.0-1_amd64.deb";
+
+#[test]
+fn modules_are_signed_while_they_are_built() {
+    let tree = with_kernel("sha512");
+    if !pair(&tree, "a", RSA_2048) || !pair(&tree, "b", RSA_2048) || !pair(&tree, "c", P256) {
+        return;
+    }
+    let built = |more: &[&str]| run(&tree, &[&BUILD[..], more].concat());
+    let verified = |words: &[&str]| run(&tree, &[&["verify", DEB], words].concat());
+    assert_eq!(built(&[]).0, Some(0));
+    let unsigned = fs::read(tree.path().join(DEB)).unwrap();
+    assert_eq!(
+        verified(&[]),
+        (Some(1), "/lib/modules/6.1.0-1-toy/updates/toy/toy.ko: unsigned\n".to_owned())
+    );
+    let (code, text) = built(&["--sign-modules", "a.key", "--certificate", "a.crt"]);
+    assert_eq!(code, Some(0), "{text}");
+    // nothing is compiled for it, and the digest is the kernel's
+    assert!(text.contains("compiled before"), "{text}");
+    let (_, text) = run(&tree, &["show", DEB]);
+    assert!(text.contains("PKCS#7, ") && text.contains("sha512 by a"), "{text}");
+    let toy = "/lib/modules/6.1.0-1-toy/updates/toy/toy.ko";
+    assert_eq!(verified(&["--certificate", "a.crt"]), (Some(0), format!("{toy}: good, by a\n")));
+    assert_eq!(verified(&["--certificate", "b.crt"]), (Some(1), format!("{toy}: unknown key, by a\n")));
+    let signed = fs::read(tree.path().join(DEB)).unwrap();
+    // always the same, and an unsigned one is not taken for it
+    fs::remove_file(tree.path().join(DEB)).unwrap();
+    assert_eq!(built(&["--sign-modules", "a.key", "--certificate", "a.crt"]).0, Some(0));
+    assert!(fs::read(tree.path().join(DEB)).unwrap() == signed);
+    assert_eq!(built(&[]).0, Some(0));
+    assert!(fs::read(tree.path().join(DEB)).unwrap() == unsigned);
+    // two keys
+    assert_eq!(built(&["--sign-modules", "a.key,b.key", "--certificate", "a.crt,b.crt"]).0, Some(0));
+    assert_eq!(verified(&["--certificate", "b.crt"]), (Some(0), format!("{toy}: good, by a, b\n")));
+    // what cannot be
+    for (words, code, expected) in [
+        (
+            &["--sign-modules", "a.key", "--certificate", "b.crt"][..],
+            2,
+            "does not fit the certificate of `b`",
+        ),
+        (&["--sign-modules", "c.key", "--certificate", "c.crt"], 2, "CONFIG_CRYPTO_ECDSA is not built in"),
+        (&["--sign-modules", "a.key,b.key", "--certificate", "a.crt"], 2, "2 keys and 1 certificates"),
+        (&["--sign-modules", "a.key"], 2, "--certificate"),
+        (&["--sign-modules", "none.key", "--certificate", "a.crt"], 1, "cannot read the key `none.key`"),
+        (&["--sign-modules", "pkcs11:token=x", "--certificate", "a.crt"], 5, "cannot talk to the token"),
+    ] {
+        fs::remove_dir_all(tree.path().join("dist")).unwrap_or_default();
+        let (found, text) = built(words);
+        assert!(found == Some(code) && text.contains(expected), "{words:?}: {found:?} {text}");
+        assert_eq!(tree.names("dist"), [""; 0], "{words:?}");
+    }
+    let (code, text) =
+        run(&tree, &["driver", "-f", "deb", "--sign-modules", "a.key", "--certificate", "a.crt"]);
+    assert!(code == Some(2) && text.contains("does nothing here"), "{text}");
+}
+
+#[test]
+fn a_command_may_answer_in_any_form() {
+    let tree = with_kernel("sha256");
+    if !pair(&tree, "a", RSA_2048) || !pair(&tree, "c", P256) {
+        return;
+    }
+    let config = fs::read_to_string(tree.path().join("headers/include/config/auto.conf")).unwrap();
+    tree.file("headers/include/config/auto.conf", format!("{config}CONFIG_CRYPTO_ECDSA=y\n"));
+    let sign = |name: &str, command: &str, input: &str| {
+        fs::remove_dir_all(tree.path().join("dist")).unwrap_or_default();
+        let certificate = format!("{name}.crt");
+        let words =
+            ["--sign-module-command", command, "--sign-module-input", input, "--certificate", &certificate];
+        run(&tree, &[&BUILD[..], &words].concat())
+    };
+    let raw = "openssl pkeyutl -sign -inkey a.key -pkeyopt digest:$KPKG_HASH -pkeyopt rsa_padding_mode:pkcs1";
+    let info = "openssl pkeyutl -sign -inkey a.key -pkeyopt rsa_padding_mode:pkcs1";
+    let cms = "openssl cms -sign -binary -noattr -outform DER -md $KPKG_HASH -signer a.crt -inkey a.key";
+    let curve = "openssl pkeyutl -sign -inkey c.key";
+    // r and s, 32 bytes each, as services answer
+    let pair = "openssl pkeyutl -sign -inkey c.key | openssl asn1parse -inform DER | sed -n 's/.*INTEGER *://p' | \
+                while read -r n; do printf '%64s' $n | tr ' ' 0; done | xxd -r -p";
+    let mut packages = Vec::new();
+    for (name, command, input) in [("a", raw, "digest"), ("a", info, "digest-info"), ("a", cms, "module")] {
+        let (code, text) = sign(name, command, input);
+        assert_eq!(code, Some(0), "{command}: {text}");
+        packages.push(fs::read(tree.path().join(DEB)).unwrap());
+    }
+    // whoever signs: RSA's signature is always the same
+    let own = run(&tree, &[&BUILD[..], &["--sign-modules", "a.key", "--certificate", "a.crt"]].concat());
+    assert_eq!(own.0, Some(0));
+    packages.push(fs::read(tree.path().join(DEB)).unwrap());
+    assert!(packages.windows(2).all(|two| two[0] == two[1]));
+    let curves: &[&str] =
+        if Command::new("xxd").arg("-v").output().is_ok() { &[curve, pair] } else { &[curve] };
+    for command in curves {
+        fs::remove_dir_all(tree.path().join("cache")).unwrap_or_default();
+        let (code, text) = sign("c", command, "digest");
+        assert_eq!(code, Some(0), "{command}: {text}");
+        assert_eq!(run(&tree, &["verify", DEB, "--certificate", "c.crt"]).0, Some(0));
+    }
+    fs::remove_dir_all(tree.path().join("cache")).unwrap_or_default();
+    for (command, expected) in [
+        ("cat", "does not fit"),
+        ("echo no key >&2; exit 3", "does not sign `toy`: no key"),
+        ("true", "does not fit"),
+    ] {
+        let (code, text) = sign("a", command, "digest");
+        assert!(code == Some(2) && text.contains(expected), "{command}: {text}");
+        assert_eq!(tree.names("dist"), [""; 0], "{command}");
+    }
+}
