@@ -55,7 +55,8 @@ pub fn decompressed<'a>(source: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>
 }
 
 /// The codec of what begins so.
-fn codec_of(start: &[u8]) -> Codec {
+#[must_use]
+pub fn codec_of(start: &[u8]) -> Codec {
     if start.starts_with(&GZIP) {
         Codec::Gzip
     } else if start.starts_with(&XZ) {

@@ -5,6 +5,7 @@
 pub mod check;
 pub mod jobs;
 pub mod packaged;
+pub mod sign;
 pub mod trial;
 
 use std::fs;

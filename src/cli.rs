@@ -19,6 +19,7 @@ mod session;
 mod setup;
 mod show;
 mod sign;
+mod signers;
 mod targets;
 mod text;
 mod verify;
@@ -72,6 +73,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Tell what differs between two packages, also of different formats
     Diff(diff::DiffArgs),
+    /// Sign the modules of finished files
+    Sign(sign::SignArgs),
     /// Tell who signed the modules of finished files, and whether that still holds
     Verify(verify::VerifyArgs),
     /// Write a dkms.conf and a kpkg.toml for a driver that has none
@@ -98,6 +101,7 @@ impl Command {
             Self::Show(args) => args.manner,
             Self::Check(args) => args.manner,
             Self::Diff(args) => args.manner,
+            Self::Sign(args) => args.manner,
             Self::Verify(args) => args.manner,
             Self::Init(args) => args.manner,
             Self::Explain(args) => args.manner,
@@ -136,6 +140,7 @@ pub fn main() -> ExitCode {
         Command::Show(args) => show::run(args, &session),
         Command::Check(args) => check::run(args, &session),
         Command::Diff(args) => diff::run(args, &session),
+        Command::Sign(args) => sign::run(args, &session),
         Command::Verify(args) => verify::run(args, &session),
         Command::Init(args) => init::run(args, &session),
         Command::Explain(args) => explain::run(args, &session),

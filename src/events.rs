@@ -55,6 +55,10 @@ pub enum Event {
     Modules(ModuleFile),
     /// What differs between two packages (`diff`).
     Difference(Difference),
+    /// A file whose modules were signed (`sign`).
+    Signed(Signed),
+    /// A digest for somebody who signs elsewhere (`sign --export`).
+    Exported(Exported),
     /// What the signature of a module is worth (`verify`).
     Verification(Verification),
     /// A file that `init` wrote or would write.
@@ -683,6 +687,38 @@ pub struct Signature {
     pub kind: String,
     /// In bytes.
     pub size: u32,
+}
+
+/// A file whose modules were signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Signed {
+    /// Where it lies.
+    pub path: String,
+    /// In bytes.
+    pub size: u64,
+    /// How many modules were signed.
+    pub modules: u64,
+    /// Signatures of the package, or of files beside it, that are void since.
+    pub void: Vec<String>,
+}
+
+/// A digest for somebody who signs elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Exported {
+    /// The file that was given.
+    pub file: String,
+    /// The module, in it.
+    pub path: String,
+    /// The digest's name, as `CONFIG_MODULE_SIG_HASH` has it.
+    pub hash: String,
+    /// The digest, in hexadecimal digits.
+    pub digest: String,
+    /// SHA-256 of the module without a signature, which names the files.
+    pub sha256: String,
+    /// Bytes of the module without a signature.
+    pub size: u64,
 }
 
 /// What the signature of a module is worth.

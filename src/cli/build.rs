@@ -11,7 +11,7 @@ use clap::Args;
 use super::arguments::{CompileArgs, MachineArgs, Manner, PackageArgs};
 use super::progress::{CompileProgress, Progress};
 use super::session::{self, Ended, Session};
-use super::sign::{self, ModuleSignArgs};
+use super::signers::{self, ModuleSignArgs};
 use super::{json, setup, text};
 use crate::base::diagnostic::{Diagnostic, Severity};
 use crate::base::error::{Error, Result};
@@ -227,8 +227,8 @@ fn options(args: &BuildArgs, session: &Session) -> Result<build::Options> {
     let mut options = setup::options(args.options(), args.templates.as_deref(), session)?;
     options.request.made_on = args.source.buildinfo.then(|| session::ARCH.to_owned());
     options.signer = match (&args.source.sign, &args.source.sign_command) {
-        (Some(key), _) => Some(sign::with_key(key)),
-        (None, Some(command)) => Some(sign::with_command(command)),
+        (Some(key), _) => Some(signers::with_key(key)),
+        (None, Some(command)) => Some(signers::with_command(command)),
         (None, None) => None,
     };
     if args.memory.is_none() {
@@ -267,7 +267,7 @@ fn prebuilt(args: &BuildArgs) -> Result<Option<build::Prebuilt>> {
         return Ok(None);
     }
     let prebuilt = setup::compiling(args.machine.options(), &args.compile, wanted.keep_going)?;
-    let signers = sign::module_signers(&wanted.sign)?.map(Arc::new);
+    let signers = signers::module_signers(&wanted.sign)?.map(Arc::new);
     Ok(Some(build::Prebuilt { without_sandbox: wanted.no_sandbox, signers, ..prebuilt }))
 }
 

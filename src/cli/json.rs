@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::base::diagnostic::{Code, Diagnostic, Severity};
 use crate::base::error::{Error, Kind};
 use crate::build::jobs::Job;
+use crate::build::sign::Exported;
 use crate::build::trial::Trial;
 use crate::build::{self, Artifact, NewFile, Prepared};
 use crate::compile;
@@ -18,6 +19,7 @@ use crate::inspect::diff;
 use crate::inspect::verify::{Verdict as SignatureVerdict, Verified};
 use crate::kernel::headers;
 use crate::kernel::ko;
+use crate::output::Written;
 use crate::package;
 use crate::plan::profile::Target;
 
@@ -86,6 +88,28 @@ pub(super) fn kernel(prepared: &Prepared, found: &build::ForKernel) -> Event {
     let is_packaged = !prepared.packages.is_empty();
     let success = if is_packaged { events::Outcome::Packaged } else { events::Outcome::Built };
     Event::Kernel(result(&prepared.driver.name, &found.kernel, &found.outcome, success))
+}
+
+/// A file whose modules were signed.
+pub(super) fn signed(written: &Written, modules: usize, void: &[String]) -> Event {
+    Event::Signed(events::Signed {
+        path: path(&written.path),
+        size: written.size,
+        modules: modules as u64,
+        void: void.to_vec(),
+    })
+}
+
+/// A digest for somebody who signs elsewhere.
+pub(super) fn exported(about: &Exported) -> Event {
+    Event::Exported(events::Exported {
+        file: about.file.clone(),
+        path: about.path.clone(),
+        hash: about.hash.clone(),
+        digest: about.digest.clone(),
+        sha256: about.sha256.clone(),
+        size: about.size,
+    })
 }
 
 /// What a module's signature is worth.

@@ -338,6 +338,17 @@ pub(super) fn differences_text(differences: &[Difference]) -> String {
     text
 }
 
+/// What was signed, and what is void since.
+pub(super) fn signed_text(modules: usize, void: &[String]) -> String {
+    let count = if modules == 1 { "1 module".to_owned() } else { format!("{modules} modules") };
+    let mut text = format!("{} {count}\n", label(GOOD, "Signed"));
+    for name in void {
+        let _infallible =
+            writeln!(text, "{} the signature {} is void: sign again", label(DOUBTFUL, "Void"), shown(name));
+    }
+    text
+}
+
 /// What modules' signatures are worth, a line each.
 pub(super) fn verified_text(verified: &[Verified]) -> String {
     let line = |one: &Verified| {

@@ -62,7 +62,6 @@ pub trait Family: Sync {
 
     /// Writes a finished package again, under its name, with other contents, of which there are some: what it says of these follows, everything
     /// else stays. Gives the names of the signatures that are void then and were left out.
-    #[cfg_attr(not(feature = "internals"), allow(dead_code, reason = "for what changes finished packages"))]
     fn rewrite(&self, path: &Path, exchange: &Exchange, out: &mut dyn Output) -> Result<Vec<String>>;
 }
 
@@ -76,7 +75,6 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    #[cfg_attr(not(feature = "internals"), allow(dead_code, reason = "as `Family::rewrite`"))]
     fn is_empty(&self) -> bool {
         self.files.is_empty() && self.scripts.is_empty()
     }
@@ -257,7 +255,6 @@ pub fn open(path: &Path, contents: &mut dyn Contents) -> Result<Option<ReadPacka
 }
 
 /// Writes a finished package again, as [`Family::rewrite`] does; nothing where no family knows it. What is to be exchanged has to be there.
-#[cfg_attr(not(feature = "internals"), allow(dead_code, reason = "as `Family::rewrite`"))]
 pub fn rewrite(path: &Path, exchange: &Exchange, out: &mut dyn Output) -> Result<Option<Vec<String>>> {
     let mut several = SeveralNames::default();
     let Some(found) = open(path, &mut several)? else { return Ok(None) };

@@ -400,3 +400,148 @@ fn a_command_may_answer_in_any_form() {
         assert_eq!(tree.names("dist"), [""; 0], "{command}");
     }
 }
+
+#[test]
+fn finished_packages_become_those_that_are_built_signed() {
+    let tree = with_kernel("sha256");
+    if !pair(&tree, "a", RSA_2048) {
+        return;
+    }
+    let keys = ["--sign-modules", "a.key", "--certificate", "a.crt"];
+    let build = |more: &[&str]| {
+        let (code, text) = run(&tree, &[&BUILD[..4], &["-f", "deb,rpm"], more].concat());
+        assert_eq!(code, Some(0), "{text}");
+    };
+    let packages = || -> Vec<Vec<u8>> {
+        let names = tree.names("dist").into_iter().filter(|name| name.contains("6.1.0-1-toy"));
+        names.map(|name| fs::read(tree.path().join("dist").join(name)).unwrap()).collect()
+    };
+    build(&keys);
+    let built_signed = packages();
+    build(&[]);
+    let unsigned = packages();
+    let rpm = "dist/kmod-toy-6.1.0-1-toy-1.0-1.x86_64.rpm";
+    // somebody else signs: nothing but the digest goes out, and all or nothing comes back
+    let (code, text) = run(&tree, &["sign", DEB, rpm, "--export", "out"]);
+    assert_eq!((code, text.as_str()), (Some(0), "out/manifest.json\n"));
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&fs::read(tree.path().join("out/manifest.json")).unwrap()).unwrap();
+    // the same module in both
+    assert_eq!((manifest.as_array().unwrap().len(), tree.names("out").len()), (2, 2));
+    let name = manifest[0]["sha256"].as_str().unwrap();
+    let attach = |more: &[&str]| {
+        run(&tree, &[&["sign", DEB, rpm, "--attach", "out", "--certificate", "a.crt"], more].concat())
+    };
+    let (code, text) = attach(&[]);
+    assert!(code == Some(2) && text.contains("cannot read the signature"), "{text}");
+    tree.file(&format!("out/{name}.sig"), "no signature");
+    let (code, text) = attach(&[]);
+    assert!(code == Some(2) && text.contains("does not fit"), "{text}");
+    assert!(packages() == unsigned);
+    let (digest, signature) = (format!("out/{name}.digest"), format!("out/{name}.sig"));
+    openssl(
+        &tree,
+        &[
+            "pkeyutl",
+            "-sign",
+            "-inkey",
+            "a.key",
+            "-pkeyopt",
+            "digest:sha256",
+            "-in",
+            &digest,
+            "-out",
+            &signature,
+        ],
+    );
+    assert_eq!(attach(&["-o", "attached"]).0, Some(0));
+    // in their own places, by the key
+    let (code, text) = run(&tree, &["sign", DEB, rpm, "--key", "a.key", "--certificate", "a.crt"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(packages() == built_signed);
+    for (name, bytes) in tree.names("attached").iter().zip(&built_signed) {
+        assert!(fs::read(tree.path().join("attached").join(name)).unwrap() == *bytes, "{name}");
+    }
+    // and once more is the same
+    assert_eq!(run(&tree, &["sign", DEB, rpm, "--key", "a.key", "--certificate", "a.crt"]).0, Some(0));
+    assert!(packages() == built_signed);
+    // nothing else differs
+    tree.file("unsigned.deb", unsigned.last().unwrap());
+    let (_, text) = run(&tree, &["diff", "unsigned.deb", DEB]);
+    let lines: Vec<_> = text.lines().filter(|line| line.starts_with("  ")).collect();
+    assert!(lines.iter().all(|line| line.contains("toy.ko") || line.contains("signed")), "{text}");
+    let (code, text) = run(&tree, &["sign", DEB]);
+    assert!(code == Some(2) && text.contains("nobody is named who signs"), "{text}");
+}
+
+#[test]
+fn modules_of_any_compression_are_signed_in_their_place() {
+    let tree = Tree::empty();
+    if !pair(&tree, "a", RSA_4096) {
+        return;
+    }
+    let module = support::kernel::module(support::kernel::RELEASE, &[]);
+    for (end, program) in [
+        (".xz", &["xz", "--check=crc32"][..]),
+        (".gz", &["gzip"]),
+        (".zst", &["zstd", "-q", "--rm"]),
+        ("", &[]),
+    ] {
+        let name = format!("toy.ko{end}");
+        tree.file("toy.ko", &module);
+        if let [program, words @ ..] = program {
+            let done = Command::new(program).args(words).arg("toy.ko").current_dir(tree.path()).status();
+            assert!(done.unwrap().success());
+        }
+        for words in [&["--hash", "sha512"][..], &[]] {
+            let (code, text) =
+                run(&tree, &[&["sign", &name, "--key", "a.key", "--certificate", "a.crt"], words].concat());
+            assert_eq!(code, Some(0), "{text}");
+            // the second time the digest is that of the signature that is there
+            let (_, text) = run(&tree, &["show", &name]);
+            assert!(text.contains("sha512 by a"), "{name}: {text}");
+            assert_eq!(run(&tree, &["verify", &name, "--certificate", "a.crt"]).0, Some(0));
+        }
+    }
+    tree.file("text.ko", "no module");
+    let (code, text) = run(&tree, &["sign", "text.ko", "--key", "a.key", "--certificate", "a.crt"]);
+    assert!(code == Some(2) && text.contains("it is no ELF file"), "{text}");
+    assert_eq!(fs::read(tree.path().join("text.ko")).unwrap(), b"no module");
+    // a byte changes
+    let mut changed = fs::read(tree.path().join("toy.ko")).unwrap();
+    let at = changed.iter().position(|byte| *byte == b'G').unwrap();
+    changed[at] ^= 1;
+    tree.file("changed.ko", changed);
+    let (code, text) = run(&tree, &["verify", "changed.ko", "--certificate", "a.crt"]);
+    assert!(code == Some(1) && text.contains("wrong"), "{text}");
+}
+
+#[test]
+fn what_states_digests_beside_a_package_is_stated_anew() {
+    let tree = with_kernel("sha256");
+    if !pair(&tree, "a", RSA_2048) {
+        return;
+    }
+    assert_eq!(run(&tree, &BUILD).0, Some(0));
+    let name = DEB.strip_prefix("dist/").unwrap();
+    let stated = |hash: &str| format!(" {hash} 1 {name}\n");
+    let text = format!(
+        "Format: 1.8\nChecksums-Sha1:\n{0} aa 2 other.deb\nChecksums-Sha256:\n{0}Files:\n {1} 1 kernel optional {name}\n",
+        stated("00"),
+        "11"
+    );
+    tree.file("dist/toy.changes", &text);
+    tree.file("dist/signed.changes", format!("-----BEGIN PGP SIGNED MESSAGE-----\n\n{text}"));
+    let (code, said) = run(&tree, &["sign", DEB, "--key", "a.key", "--certificate", "a.crt"]);
+    assert!(code == Some(0) && said.contains("dist/signed.changes is void"), "{said}");
+    let deb = fs::read(tree.path().join(DEB)).unwrap();
+    let found = fs::read_to_string(tree.path().join("dist/toy.changes")).unwrap();
+    let sha256 = Hash::Sha256.digest(&deb).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    assert!(found.contains(&format!(" {sha256} {} {name}\n", deb.len())), "{found}");
+    assert!(
+        found.contains(" aa 2 other.deb\n")
+            && found.contains(&format!(" {} kernel optional {name}\n", deb.len())),
+        "{found}"
+    );
+    assert!(!found.contains(" 00 1 ") && !found.contains(" 11 1 "), "{found}");
+}

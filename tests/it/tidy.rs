@@ -46,7 +46,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("use object::", &["kernel/ko"]),
     ("clap", &["cli"]),
     ("std::process", &["cli", "main", "sandbox"]),
-    ("std::env::", &["cli/session", "cli/sign", "cli/words"]),
+    ("std::env::", &["cli/session", "cli/signers", "cli/words"]),
     ("SystemTime::now", &[]),
     ("Instant::now", &["cli/session"]),
     ("brush_parser", &["dkms/shell"]),

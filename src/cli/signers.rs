@@ -1,0 +1,229 @@
+//! Signs source packages with OpenPGP, by gpg or a command of the user's, and has modules signed by one.
+
+#![allow(clippy::disallowed_methods, reason = "it runs the programs that sign")]
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+
+use crate::base::error::{Error, Result};
+use crate::base::temporary::TemporaryFolder;
+use crate::output::Signer;
+use crate::sign::{ModuleSigners, Question};
+
+/// Who signs kernel modules.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Signed modules")]
+pub(super) struct ModuleSignArgs {
+    /// The private key that the modules are signed with, PEM or DER; several sign together, in one message
+    #[arg(
+        long,
+        visible_alias = "key",
+        value_name = "KEY",
+        value_delimiter = ',',
+        requires = "certificate",
+        hide_short_help = true,
+        env = "KPKG_SIGN_MODULES"
+    )]
+    pub(super) sign_modules: Vec<PathBuf>,
+    /// Have them signed by a command, which reads what --sign-module-input says and writes the signature: RSA's, ECDSA's, a CMS message or
+    /// the signed module
+    #[arg(
+        long,
+        visible_alias = "command",
+        value_name = "COMMAND",
+        requires = "certificate",
+        conflicts_with = "sign_modules",
+        hide_short_help = true,
+        env = "KPKG_SIGN_MODULE_COMMAND"
+    )]
+    pub(super) sign_module_command: Option<String>,
+    /// What that command reads: the digest, the digest with the name of its algorithm as RSA signs it, or the module
+    #[arg(
+        long,
+        visible_alias = "input",
+        value_name = "WHAT",
+        default_value = "digest",
+        hide_short_help = true,
+        env = "KPKG_SIGN_MODULE_INPUT"
+    )]
+    pub(super) sign_module_input: Asked,
+    /// The certificate of each key, PEM or DER, in their order
+    #[arg(
+        long,
+        value_name = "CERT",
+        value_delimiter = ',',
+        hide_short_help = true,
+        env = "KPKG_CERTIFICATE"
+    )]
+    pub(super) certificate: Vec<PathBuf>,
+    /// Put the certificates into the signature, for those below a CA that is enrolled on the machines
+    #[arg(long, hide_short_help = true, env = "KPKG_EMBED_CERTIFICATE", action = clap::ArgAction::SetTrue)]
+    pub(super) embed_certificate: bool,
+}
+
+/// What a command that signs modules reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Asked {
+    /// The bytes of the digest.
+    Digest,
+    /// A `DigestInfo` (RFC 8017, 9.2), as PKCS#11's mechanism RSA-PKCS takes it.
+    DigestInfo,
+    /// The module without a signature.
+    Module,
+}
+
+/// Who signs modules; nobody where nothing asks for it.
+pub(super) fn module_signers(args: &ModuleSignArgs) -> Result<Option<ModuleSigners>> {
+    if let Some(key) = args.sign_modules.iter().find(|key| key.to_string_lossy().starts_with("pkcs11:")) {
+        return Err(Error::lacking(format!("this kpkg cannot talk to the token of `{}`", key.display()))
+            .hint("have a command talk to it: `--sign-module-command`, such as `pkcs11-tool --sign --mechanism RSA-PKCS`"));
+    }
+    if let Some(line) = &args.sign_module_command {
+        let [certificate] = args.certificate.as_slice() else {
+            return Err(
+                Error::usage("a command signs with one key").hint("give its `--certificate`, and no other")
+            );
+        };
+        let (line, input, of) = (line.clone(), args.sign_module_input, certificate.clone());
+        let ask = Box::new(move |question: &Question<'_>| ask(&line, input, &of, question));
+        return ModuleSigners::elsewhere(ask, certificate, args.embed_certificate).map(Some);
+    }
+    if args.sign_modules.is_empty() {
+        return Ok(None);
+    }
+    ModuleSigners::read(&args.sign_modules, &args.certificate, args.embed_certificate).map(Some)
+}
+
+/// Has a command sign a module.
+fn ask(line: &str, input: Asked, certificate: &Path, question: &Question<'_>) -> Result<Vec<u8>> {
+    let (name, bytes) = match input {
+        Asked::Digest => ("digest", question.digest.to_vec()),
+        Asked::DigestInfo => ("digest-info", question.hash.digest_info(question.digest)),
+        Asked::Module => ("module", question.module.to_vec()),
+    };
+    let mut command = Command::new("sh");
+    command.args(["-c", line]).env("KPKG_HASH", question.hash.name()).env("KPKG_INPUT", name);
+    command.env("KPKG_FILE", question.name).env("KPKG_CERTIFICATE", certificate);
+    let output = piped(command, line, &bytes)?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let said = match first_lines(&output.stderr) {
+        said if said.is_empty() => format!("it ends with {}", output.status),
+        said => said,
+    };
+    Err(Error::usage(format!("`{line}` does not sign `{}`: {said}", question.name))
+        .hint("it reads what `KPKG_INPUT` names from its standard input, and writes the signature"))
+}
+
+/// What a cleartext signature begins with (RFC 9580, 7).
+const BEGIN: &str = "-----BEGIN PGP SIGNED MESSAGE-----";
+
+/// Signs with a key of gpg's, named as `gpg --local-user` takes it, or with the secret key in a file.
+pub(super) fn with_key(key: &str) -> Signer {
+    let key = key.to_owned();
+    Signer(Arc::new(move |text| {
+        let file = Path::new(&key);
+        let home = if file.is_file() { Some(Home::with(file)?) } else { None };
+        let mut command = gpg(home.as_ref().map(|home| home.0.path()));
+        if home.is_none() {
+            command.args(["--local-user", &key]);
+        }
+        // SHA-1, the default of old versions, is refused by archives
+        command.args(["--digest-algo", "SHA256", "--clearsign"]);
+        run(command, "gpg", text)
+    }))
+}
+
+/// Signs with a command for the shell, which reads the text and writes it signed.
+pub(super) fn with_command(line: &str) -> Signer {
+    let line = line.to_owned();
+    Signer(Arc::new(move |text| {
+        let mut command = Command::new("sh");
+        command.args(["-c", &line]);
+        run(command, &line, text)
+    }))
+}
+
+fn gpg(home: Option<&Path>) -> Command {
+    let mut command = Command::new("gpg");
+    if let Some(home) = home {
+        command.arg("--homedir").arg(home);
+    }
+    command.args(["--batch", "--quiet", "--armor", "--no-greeting"]);
+    command
+}
+
+/// A folder of gpg's that holds nothing but the key of a file, and goes with it.
+struct Home(TemporaryFolder);
+
+impl Home {
+    fn with(file: &Path) -> Result<Self> {
+        let home = TemporaryFolder::new(&std::env::temp_dir())
+            .map_err(|error| Error::io("cannot make a folder for the key in", std::env::temp_dir(), error))?;
+        let home = Self(home);
+        let mut command = gpg(Some(home.0.path()));
+        command.arg("--import").arg(file).stdin(Stdio::null());
+        let output = command.output().map_err(|error| missing("gpg", error))?;
+        if output.status.success() {
+            return Ok(home);
+        }
+        Err(Error::usage(format!("gpg cannot read the key: {}", first_lines(&output.stderr))).at(file))
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // the agent that gpg started would outlive its folder
+        let mut command = Command::new("gpgconf");
+        command.arg("--homedir").arg(self.0.path()).args(["--kill", "all"]);
+        let _ignored = command.stdin(Stdio::null()).stderr(Stdio::null()).status();
+    }
+}
+
+fn missing(program: &str, error: std::io::Error) -> Error {
+    if error.kind() == std::io::ErrorKind::NotFound {
+        return Error::lacking(format!("signing takes `{program}`, which is not here"))
+            .hint("install the package gnupg, or name another program with `--sign-command`");
+    }
+    Error::io("cannot run", program, error)
+}
+
+/// gpg says what is wrong first, and last that it failed.
+fn first_lines(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let said = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    said.take(2).collect::<Vec<_>>().join("; ")
+}
+
+/// Runs a program that reads these bytes.
+fn piped(mut command: Command, name: &str, bytes: &[u8]) -> Result<Output> {
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| missing(name, error))?;
+    let input = child.stdin.take();
+    std::thread::scope(|scope| {
+        // a program may write before it has read all; one that ends without reading says why itself
+        scope.spawn(move || input.map(|mut input| input.write_all(bytes)));
+        child.wait_with_output().map_err(|error| Error::io("cannot run", name, error))
+    })
+}
+
+fn run(command: Command, name: &str, text: &str) -> Result<String> {
+    let output = piped(command, name, text.as_bytes())?;
+    let signed = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() && signed.starts_with(BEGIN) {
+        return Ok(signed);
+    }
+    let why = match first_lines(&output.stderr) {
+        said if !said.is_empty() => said,
+        _ if output.status.success() => "it writes no text with a signature around it".to_owned(),
+        _ => format!("it ends with {}", output.status),
+    };
+    Err(Error::usage(format!("`{name}` does not sign: {why}")).hint(
+        "`gpg --list-secret-keys` lists the keys; one with a passphrase has to be unlocked before, or needs a terminal",
+    ))
+}
