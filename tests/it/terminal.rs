@@ -122,6 +122,21 @@ fn what_takes_long_is_told_on_one_line_that_goes() {
 }
 
 #[test]
+fn where_no_line_can_be_drawn_over_there_is_one_every_ten_seconds() {
+    let tree = Tree::empty();
+    support::kernel::driver(&tree);
+    support::kernel::headers(&tree, "headers", support::kernel::RELEASE);
+    tree.file("headers/Makefile", format!("{}\tsleep 11\n", support::kernel::MAKEFILE));
+    let mut command = tree.command(&["driver", "--prebuilt", "--kernel-headers", "headers", "-f", "deb"]);
+    command.env("KPKG_CACHE", tree.path().join("cache")).env("PATH", "/usr/bin:/bin").env("TERM", "dumb");
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    let begin = " Compiling toy for 6.1.0-1-toy\n           0 of 1 done; toy for 6.1.0-1-toy\n";
+    assert!(text.starts_with(begin) && !text.contains(['\x1b', '\r']), "{text}");
+}
+
+#[test]
 fn bytes_rate_and_time_left_are_told_while_packages_are_written() {
     let tree = Tree::toy();
     let mut random = support::Random(7);
