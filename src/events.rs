@@ -83,11 +83,9 @@ pub enum Event {
     Unknown,
 }
 
-#[cfg(any(test, feature = "internals"))]
 /// What dkms reads from a `dkms.conf`: directive to value, or to index and value of each element. What cannot be known is null.
 pub type Directives = BTreeMap<String, Directive>;
 
-#[cfg(any(test, feature = "internals"))]
 /// The value of a directive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
