@@ -19,6 +19,7 @@ use crate::archive;
 use crate::base::beneath;
 use crate::base::diagnostic::{Code, Diagnostic, Place, Severity, SourceText};
 use crate::base::error::{Error, Result};
+use crate::base::temporary::TemporaryFolder;
 use crate::base::threads::side_by_side;
 use crate::compile::{self, Before, Event, Failure, FinishedModule, Outcome, Signing};
 use crate::config::request::{self, Request};
@@ -36,7 +37,7 @@ use crate::kernel::machine::Machine;
 use crate::kernel::{self, Kernel};
 use crate::lint;
 use crate::output::finished::Finished;
-use crate::output::{self, Dir, Means, MemoryLimit, Output, Signer, Stop, Written};
+use crate::output::{self, Dir, Means, MemoryLimit, Signer, Stop, Written};
 use crate::package::{Content, Entry, EntryKind, Package};
 use crate::plan::profile::{self, Target};
 use crate::plan::template::Templates;
@@ -1032,19 +1033,38 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    /// Writes the artifacts of a package; where they hold a signature of their own, they appear when they have it.
+    fn written(&self, planned: &PlannedPackage) -> Result<Vec<Written>> {
+        let PlannedPackage { package, folder, family, .. } = planned;
+        let mut out = Dir::new(folder, self.means.clone()).with_signer(self.signer.cloned());
+        let Some(signer) = self.signer.filter(|_| family.signs()) else {
+            family.write(package, &mut out)?;
+            return Ok(out.written().to_vec());
+        };
+        let cannot_write = |error| Error::io("cannot write to the output folder", folder, error);
+        fs::create_dir_all(folder).map_err(cannot_write)?;
+        let unsigned = TemporaryFolder::new(folder).map_err(cannot_write)?;
+        let mut first = Dir::new(unsigned.path(), self.means.clone());
+        family.write(package, &mut first)?;
+        for written in first.written() {
+            let name = written.path.file_name().unwrap_or_default();
+            family.sign(&written.path, &|bytes| signer.0.detached(&folder.join(name), bytes), &mut out)?;
+        }
+        Ok(out.written().to_vec())
+    }
+
     /// Writes the artifacts of a package, unless they are there.
     fn write(&self, planned: &PlannedPackage) -> Result<Vec<Artifact>> {
         let PlannedPackage { package, folder, format, .. } = planned;
-        let there = self.finished.and_then(|known| known.find(format, package, folder));
+        // a signature holds the time when it was made, so that what is signed is made anew
+        let finished = self.finished.filter(|_| self.signer.is_none());
+        let there = finished.and_then(|known| known.find(format, package, folder));
         let is_fresh = there.is_none();
-        let written = if let Some(there) = there {
-            there
-        } else {
-            let mut out = Dir::new(folder, self.means.clone()).with_signer(self.signer.cloned());
-            planned.family.write(package, &mut out as &mut dyn Output)?;
-            out.written().to_vec()
+        let written = match there {
+            Some(there) => there,
+            None => self.written(planned)?,
         };
-        if let (Some(known), true) = (self.finished, is_fresh) {
+        if let (Some(known), true) = (finished, is_fresh) {
             known.remember(format, package, &written);
         }
         let artifact = |written| Artifact {

@@ -169,12 +169,18 @@ pub trait Output {
     fn means(&self) -> &Means;
 }
 
-/// Signs texts: gives them back with an OpenPGP signature around them (RFC 9580, section 7, cleartext signatures).
+/// Signs with OpenPGP.
 #[derive(Clone)]
-pub struct Signer(pub Arc<Sign>);
+pub struct Signer(pub Arc<dyn Sign>);
 
-/// What a [`Signer`] calls.
-pub type Sign = dyn Fn(&str) -> Result<String> + Send + Sync;
+/// What a [`Signer`] can.
+pub trait Sign: Send + Sync {
+    /// A text with a signature around it (RFC 9580, section 7).
+    fn clear(&self, text: &str) -> Result<String>;
+
+    /// The signature of bytes, which are of a file of this name, as a packet (RFC 9580, 5.2).
+    fn detached(&self, file: &Path, bytes: &[u8]) -> Result<Vec<u8>>;
+}
 
 impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -281,7 +287,7 @@ impl Output for Dir {
 
     fn signed(&self, text: String) -> Result<String> {
         match &self.signer {
-            Some(signer) => (signer.0)(&text),
+            Some(signer) => signer.0.clear(&text),
             None => Ok(text),
         }
     }

@@ -16,7 +16,7 @@ use crate::archive;
 use crate::base::beneath::open_regular;
 use crate::base::error::{Error, Result};
 use crate::base::temporary::TemporaryFolder;
-use crate::format::{self, Contents, Exchange};
+use crate::format::{self, AskDetached, Contents, Exchange};
 use crate::kernel::ko::{self, KernelModule, is_module};
 use crate::output::{self, Dir, Means, Output, Written};
 use crate::package::{Codec, Content};
@@ -45,6 +45,7 @@ pub struct Signed {
 }
 
 /// What came of a file.
+#[derive(Default)]
 pub struct SignedFile {
     pub written: Vec<Written>,
     /// How many modules were signed.
@@ -97,8 +98,7 @@ fn wanted(hash: Option<Hash>, module: &Found<'_>) -> Hash {
 impl Signed {
     /// Writes the file, under its name, into a folder; into its own, it takes its own place.
     pub fn write(&self, folder: Option<&Path>, means: &Means) -> Result<SignedFile> {
-        let own = self.path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut out = Dir::new(folder.unwrap_or(own), means.clone());
+        let mut out = Dir::new(folder.unwrap_or(folder_of(&self.path)), means.clone());
         let void = if is_module(&self.path.to_string_lossy()) {
             let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             for content in self.exchange.files.values() {
@@ -114,6 +114,22 @@ impl Signed {
         };
         Ok(SignedFile { written: out.written().to_vec(), modules: self.exchange.files.len(), void })
     }
+}
+
+/// Signs a finished package itself; it takes its own place, or one in a folder.
+pub fn sign_package(
+    path: &Path,
+    ask: &AskDetached<'_>,
+    folder: Option<&Path>,
+    means: &Means,
+) -> Result<Vec<Written>> {
+    let mut out = Dir::new(folder.unwrap_or(folder_of(path)), means.clone());
+    format::sign(path, ask, &mut out)?;
+    Ok(out.written().to_vec())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The digests of the modules of a file, for somebody who signs elsewhere, with what is known of each.
@@ -201,7 +217,7 @@ impl Contents for Modules<'_> {
 /// Files beside a package that state its digests, `.changes` and `.buildinfo` (deb-changes(5)): these are stated anew. Gives those that are
 /// signed, which is void then; they stay as they are.
 pub fn restate(package: &Path) -> Result<Vec<PathBuf>> {
-    let folder = package.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(package);
     let Some(name) = package.file_name().and_then(|name| name.to_str()) else { return Ok(Vec::new()) };
     let bytes = fs::read(package).map_err(|error| Error::io("cannot read", package, error))?;
     let listed = fs::read_dir(folder).map_err(|error| Error::io("cannot read", folder, error))?;

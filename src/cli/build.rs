@@ -11,7 +11,7 @@ use clap::Args;
 use super::arguments::{CompileArgs, MachineArgs, Manner, PackageArgs};
 use super::progress::{CompileProgress, Progress};
 use super::session::{self, Ended, Session};
-use super::signers::{self, ModuleSignArgs};
+use super::signers::{self, ModuleSignArgs, PackageSigner};
 use super::{json, setup, text};
 use crate::base::diagnostic::{Diagnostic, Severity};
 use crate::base::error::{Error, Result};
@@ -20,9 +20,9 @@ use crate::build::trial::{self, Trial};
 use crate::build::{self, Artifact, Prepared};
 use crate::config::request::Grouping;
 use crate::events::Line;
-use crate::format;
+use crate::format::{self, Format};
 use crate::input::Input;
-use crate::output::MemoryLimit;
+use crate::output::{MemoryLimit, Signer};
 
 /// The arguments of building.
 #[derive(Debug, Args)]
@@ -59,6 +59,9 @@ pub(super) struct BuildArgs {
     /// What uploads take.
     #[command(flatten)]
     pub(super) source: SourceArgs,
+    /// Who signs.
+    #[command(flatten)]
+    pub(super) sign: PackageSignArgs,
     /// How the run speaks.
     #[command(flatten)]
     pub(super) manner: Manner,
@@ -74,7 +77,13 @@ pub(super) struct SourceArgs {
     /// Write a .buildinfo beside the .changes: what the source package was made by
     #[arg(long, hide_short_help = true, env = "KPKG_BUILDINFO", action = clap::ArgAction::SetTrue)]
     pub(super) buildinfo: bool,
-    /// Sign .dsc and .changes by gpg with this key: its id, or a file that holds the secret key
+}
+
+/// Who signs packages.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Signed packages")]
+pub(super) struct PackageSignArgs {
+    /// Sign .rpm files, .dsc and .changes by gpg with this key: its id, or a file that holds the secret key
     #[arg(
         long,
         value_name = "KEY",
@@ -83,7 +92,7 @@ pub(super) struct SourceArgs {
         env = "KPKG_SIGN"
     )]
     pub(super) sign: Option<String>,
-    /// Sign them with a command, which reads the text and writes it with a signature around it
+    /// Sign them with a command: `KPKG_SIGN_FORM` is `clear`, for a text that it writes with a signature around it, or `detached`
     #[arg(long, value_name = "COMMAND", hide_short_help = true, env = "KPKG_SIGN_COMMAND")]
     pub(super) sign_command: Option<String>,
 }
@@ -226,11 +235,8 @@ fn say_jobs(plan: &BuildPlan, args: &BuildArgs, session: &Session) {
 fn options(args: &BuildArgs, session: &Session) -> Result<build::Options> {
     let mut options = setup::options(args.options(), args.templates.as_deref(), session)?;
     options.request.made_on = args.source.buildinfo.then(|| session::ARCH.to_owned());
-    options.signer = match (&args.source.sign, &args.source.sign_command) {
-        (Some(key), _) => Some(signers::with_key(key)),
-        (None, Some(command)) => Some(signers::with_command(command)),
-        (None, None) => None,
-    };
+    let signer = PackageSigner::of(args.sign.sign.as_ref(), args.sign.sign_command.as_ref());
+    options.signer = signer.map(|signer| Signer(Arc::new(signer)));
     if args.memory.is_none() {
         // the default of `xz -T0` (xz(1), `--memlimit-mt-compress`)
         options.means.memory = MemoryLimit::Gentle(session::physical_memory() / 4);
@@ -242,8 +248,21 @@ fn options(args: &BuildArgs, session: &Session) -> Result<build::Options> {
 /// What was asked for and has nothing to do in this run: an error, or notes about the environment.
 fn idle(args: &BuildArgs, options: &build::Options, session: &Session) -> Result<Vec<Diagnostic>> {
     let mut notes = Vec::new();
-    let uploaded = |name: &String| format::formats().any(|format| format.is_uploaded && format.name == *name);
-    if !options.formats.iter().any(uploaded) {
+    let is_one = |is: fn(&Format) -> bool| {
+        // without one named, all that are installed
+        let usual = |format: &&&Format| options.formats.is_empty() && !format.is_source;
+        let asked = |format: &&&Format| options.formats.iter().any(|name| name == format.name);
+        format::formats().filter(|format| usual(&format) || asked(&format)).any(is)
+    };
+    if !is_one(|format| format.is_signed) {
+        let why = "packages of this format hold no signature";
+        notes.extend(
+            session
+                .given
+                .idle::<PackageSignArgs>(why, "sign the index of their repository, or leave it out")?,
+        );
+    }
+    if !is_one(|format| format.is_uploaded) {
         let why = "none of the formats is uploaded to an archive";
         notes.extend(session.given.idle::<SourceArgs>(why, "add `--format dsc`, or leave it out")?);
     }

@@ -1,4 +1,4 @@
-//! `kpkg sign`: the modules of finished files are signed.
+//! `kpkg sign`: the modules of finished files are signed, and packages themselves.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,11 @@ use clap::Args;
 
 use super::arguments::Manner;
 use super::session::{Ended, Session};
-use super::signers::{self, ModuleSignArgs};
+use super::signers::{self, ModuleSignArgs, PackageSigner};
 use super::{json, session, text};
 use crate::base::error::{Error, Result};
-use crate::build::sign::{self, Exported};
-use crate::output::Means;
+use crate::build::sign::{self, Exported, SignedFile};
+use crate::output::{Means, Sign};
 use crate::sign::ModuleSigners;
 use crate::sign::hash::Hash;
 
@@ -33,6 +33,12 @@ pub(super) struct SignArgs {
     /// Take the signatures from that folder: `SHA256.sig` beside each `SHA256.digest`
     #[arg(long, value_name = "DIR", requires = "certificate", conflicts_with_all = ["sign_modules", "sign_module_command"])]
     attach: Option<PathBuf>,
+    /// Sign the package itself, an .rpm, by gpg with this key: its id, or a file that holds the secret key
+    #[arg(long, value_name = "KEY", conflicts_with = "export", env = "KPKG_SIGN")]
+    sign: Option<String>,
+    /// Sign it with a command, which reads what is to be signed and writes a detached OpenPGP signature
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["sign", "export"], env = "KPKG_SIGN_COMMAND")]
+    sign_command: Option<String>,
     /// Who signs.
     #[command(flatten)]
     signers: ModuleSignArgs,
@@ -52,24 +58,41 @@ pub(super) fn run(args: &SignArgs, session: &Session) -> Ended {
     if let Some(folder) = &args.export {
         return export(args, folder, session);
     }
+    let package = PackageSigner::of(args.sign.as_ref(), args.sign_command.as_ref());
     let signers = signers(args)?;
-    let sign = |file: &PathBuf| sign::sign(file, &signers, args.hash, &session::scratch());
-    // all of them, before one is written
-    let signed = args.files.iter().map(sign).collect::<Result<Vec<_>>>()?;
+    if signers.is_none() && package.is_none() {
+        return Err(Error::usage("nobody is named who signs")
+            .hint("give a key and its certificate (`--key KEY --certificate CERT`), a `--command`, `--attach DIR`, or `--sign KEY`")
+            .into());
+    }
     let means = Means { stop: session.stop.clone(), ..Means::default() };
-    for signed in signed {
-        let done = signed.write(args.output.as_deref(), &means)?;
+    // the modules of all of them, before one is written
+    let sign = |signers: &ModuleSigners| -> Result<Vec<_>> {
+        args.files.iter().map(|file| sign::sign(file, signers, args.hash, &session::scratch())).collect()
+    };
+    let signed = signers.as_ref().map(sign).transpose()?;
+    for (index, file) in args.files.iter().enumerate() {
+        let mut done = SignedFile::default();
+        if let Some(signed) = &signed {
+            done = signed[index].write(args.output.as_deref(), &means)?;
+        }
+        if let Some(by) = &package {
+            let from = done.written.first().map_or(file.as_path(), |written| written.path.as_path());
+            let ask = |bytes: &[u8]| by.detached(from, bytes);
+            done.written = sign::sign_package(from, &ask, args.output.as_deref(), &means)?;
+            // it has another one now
+            done.void.clear();
+        }
         for written in &done.written {
             let void = sign::restate(&written.path)?;
-            let void = void.iter().map(|path| path.display().to_string()).chain(done.void.iter().cloned());
-            let void: Vec<_> = void.collect();
+            done.void.extend(void.iter().map(|path| path.display().to_string()));
             if session.json {
-                session.event(json::signed(written, done.modules, &void))?;
+                session.event(json::signed(written, done.modules, &done.void))?;
                 continue;
             }
             session.print(format!("{}\n", written.path.display()).as_bytes())?;
             if !args.manner.quiet {
-                session.say(&text::signed_text(done.modules, &void));
+                session.say(&text::signed_text(done.modules, package.is_some(), &done.void));
             }
         }
     }
@@ -77,7 +100,7 @@ pub(super) fn run(args: &SignArgs, session: &Session) -> Ended {
 }
 
 /// Who signs: keys, a command, or whoever left signatures in a folder.
-fn signers(args: &SignArgs) -> Result<ModuleSigners> {
+fn signers(args: &SignArgs) -> Result<Option<ModuleSigners>> {
     if let Some(folder) = &args.attach {
         let [certificate] = args.signers.certificate.as_slice() else {
             return Err(Error::usage("signatures are attached of one key").hint("give its `--certificate`"));
@@ -91,12 +114,9 @@ fn signers(args: &SignArgs) -> Result<ModuleSigners> {
                     .hint(format!("it is that of `{}`: have its digest signed", question.name))
             })
         });
-        return ModuleSigners::elsewhere(ask, certificate, args.signers.embed_certificate);
+        return ModuleSigners::elsewhere(ask, certificate, args.signers.embed_certificate).map(Some);
     }
-    signers::module_signers(&args.signers)?.ok_or_else(|| {
-        Error::usage("nobody is named who signs")
-            .hint("give a key and its certificate (`--key KEY --certificate CERT`), a `--command`, or `--attach DIR`")
-    })
+    signers::module_signers(&args.signers)
 }
 
 /// Writes digests and their list.

@@ -5,13 +5,12 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
 use crate::base::error::{Error, Result};
 use crate::base::temporary::TemporaryFolder;
-use crate::output::Signer;
+use crate::output::Sign;
 use crate::sign::{ModuleSigners, Question};
 
 /// Who signs kernel modules.
@@ -123,30 +122,106 @@ fn ask(line: &str, input: Asked, certificate: &Path, question: &Question<'_>) ->
 /// What a cleartext signature begins with (RFC 9580, 7).
 const BEGIN: &str = "-----BEGIN PGP SIGNED MESSAGE-----";
 
-/// Signs with a key of gpg's, named as `gpg --local-user` takes it, or with the secret key in a file.
-pub(super) fn with_key(key: &str) -> Signer {
-    let key = key.to_owned();
-    Signer(Arc::new(move |text| {
-        let file = Path::new(&key);
-        let home = if file.is_file() { Some(Home::with(file)?) } else { None };
-        let mut command = gpg(home.as_ref().map(|home| home.0.path()));
-        if home.is_none() {
-            command.args(["--local-user", &key]);
-        }
-        // SHA-1, the default of old versions, is refused by archives
-        command.args(["--digest-algo", "SHA256", "--clearsign"]);
-        run(command, "gpg", text)
-    }))
+/// Who signs packages, and what is uploaded with them.
+pub(super) enum PackageSigner {
+    /// A key of gpg's, named as `gpg --local-user` takes it, or the secret key in a file.
+    Key(String),
+    /// A command for the shell.
+    Command(String),
 }
 
-/// Signs with a command for the shell, which reads the text and writes it signed.
-pub(super) fn with_command(line: &str) -> Signer {
-    let line = line.to_owned();
-    Signer(Arc::new(move |text| {
-        let mut command = Command::new("sh");
-        command.args(["-c", &line]);
-        run(command, &line, text)
-    }))
+impl PackageSigner {
+    /// As the arguments say it; nobody where none does.
+    pub(super) fn of(key: Option<&String>, command: Option<&String>) -> Option<Self> {
+        key.map(|key| Self::Key(key.clone())).or_else(|| command.map(|line| Self::Command(line.clone())))
+    }
+
+    /// What the program writes that signs bytes in a form, and its name.
+    fn run(&self, form: Form, file: Option<&Path>, bytes: &[u8]) -> Result<Vec<u8>> {
+        let (command, name, _home) = match self {
+            Self::Key(key) => {
+                let path = Path::new(key);
+                let home = if path.is_file() { Some(Home::with(path)?) } else { None };
+                let mut command = gpg(home.as_ref().map(|home| home.0.path()));
+                if home.is_none() {
+                    command.args(["--local-user", key]);
+                }
+                // SHA-1, the default of old versions, is refused by archives, and SHA-512 with some keys by rpm of RHEL 8
+                command.args(["--digest-algo", "SHA256"]).args(form.options());
+                (command, "gpg", home)
+            }
+            Self::Command(line) => {
+                let mut command = Command::new("sh");
+                command.args(["-c", line]).env("KPKG_SIGN_FORM", form.name());
+                if let Some(file) = file {
+                    command.env("KPKG_FILE", file);
+                }
+                (command, line.as_str(), None)
+            }
+        };
+        let output = piped(command, name, bytes)?;
+        let is_one = match form {
+            Form::Clear => output.stdout.starts_with(BEGIN.as_bytes()),
+            // of which the package's format knows the rest
+            Form::Detached => !output.stdout.is_empty(),
+        };
+        if output.status.success() && is_one {
+            return Ok(output.stdout);
+        }
+        let why = match first_lines(&output.stderr) {
+            said if !said.is_empty() => said,
+            _ if output.status.success() => form.lacking().to_owned(),
+            _ => format!("it ends with {}", output.status),
+        };
+        Err(Error::usage(format!("`{name}` does not sign: {why}")).hint(
+            "`gpg --list-secret-keys` lists the keys; one with a passphrase has to be unlocked before, or needs a terminal",
+        ))
+    }
+}
+
+impl Sign for PackageSigner {
+    fn clear(&self, text: &str) -> Result<String> {
+        let signed = self.run(Form::Clear, None, text.as_bytes())?;
+        Ok(String::from_utf8_lossy(&signed).into_owned())
+    }
+
+    fn detached(&self, file: &Path, bytes: &[u8]) -> Result<Vec<u8>> {
+        self.run(Form::Detached, Some(file), bytes)
+    }
+}
+
+/// The form of a signature.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    /// Around a text.
+    Clear,
+    /// Apart from what it is of.
+    Detached,
+}
+
+impl Form {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Clear => "clear",
+            Self::Detached => "detached",
+        }
+    }
+
+    /// For gpg.
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Clear => &["--clearsign"],
+            Self::Detached => &["--no-armor", "--detach-sign"],
+        }
+    }
+
+    /// What is not there.
+    fn lacking(self) -> &'static str {
+        match self {
+            Self::Clear => "it writes no text with a signature around it",
+            Self::Detached => "it writes no signature",
+        }
+    }
 }
 
 fn gpg(home: Option<&Path>) -> Command {
@@ -210,20 +285,4 @@ fn piped(mut command: Command, name: &str, bytes: &[u8]) -> Result<Output> {
         scope.spawn(move || input.map(|mut input| input.write_all(bytes)));
         child.wait_with_output().map_err(|error| Error::io("cannot run", name, error))
     })
-}
-
-fn run(command: Command, name: &str, text: &str) -> Result<String> {
-    let output = piped(command, name, text.as_bytes())?;
-    let signed = String::from_utf8_lossy(&output.stdout).into_owned();
-    if output.status.success() && signed.starts_with(BEGIN) {
-        return Ok(signed);
-    }
-    let why = match first_lines(&output.stderr) {
-        said if !said.is_empty() => said,
-        _ if output.status.success() => "it writes no text with a signature around it".to_owned(),
-        _ => format!("it ends with {}", output.status),
-    };
-    Err(Error::usage(format!("`{name}` does not sign: {why}")).hint(
-        "`gpg --list-secret-keys` lists the keys; one with a passphrase has to be unlocked before, or needs a terminal",
-    ))
 }

@@ -339,9 +339,14 @@ pub(super) fn differences_text(differences: &[Difference]) -> String {
 }
 
 /// What was signed, and what is void since.
-pub(super) fn signed_text(modules: usize, void: &[String]) -> String {
-    let count = if modules == 1 { "1 module".to_owned() } else { format!("{modules} modules") };
-    let mut text = format!("{} {count}\n", label(GOOD, "Signed"));
+pub(super) fn signed_text(modules: usize, is_package: bool, void: &[String]) -> String {
+    let modules = match modules {
+        0 => None,
+        1 => Some("1 module".to_owned()),
+        count => Some(format!("{count} modules")),
+    };
+    let what: Vec<_> = modules.into_iter().chain(is_package.then(|| "the package".to_owned())).collect();
+    let mut text = format!("{} {}\n", label(GOOD, "Signed"), what.join(" and "));
     for name in void {
         let _infallible =
             writeln!(text, "{} the signature {} is void: sign again", label(DOUBTFUL, "Void"), shown(name));

@@ -26,6 +26,8 @@ pub struct Format {
     pub is_source: bool,
     /// Whether it is made to be uploaded to an archive: signed, for a release, and with a description of what made it.
     pub is_uploaded: bool,
+    /// Whether its packages, or the texts beside them, hold a signature.
+    pub is_signed: bool,
     /// What it is, for who has to ask for it by name; nothing: it belongs to all that a user may ask for at once.
     pub special: Option<&'static str>,
 }
@@ -63,7 +65,23 @@ pub trait Family: Sync {
     /// Writes a finished package again, under its name, with other contents, of which there are some: what it says of these follows, everything
     /// else stays. Gives the names of the signatures that are void then and were left out.
     fn rewrite(&self, path: &Path, exchange: &Exchange, out: &mut dyn Output) -> Result<Vec<String>>;
+
+    /// Whether packages of this family hold a signature of their own.
+    fn signs(&self) -> bool {
+        false
+    }
+
+    /// Writes a finished package again, under its name, with the signature of the package itself that `ask` gives; an error where packages
+    /// of this family hold none.
+    fn sign(&self, path: &Path, _ask: &AskDetached<'_>, _out: &mut dyn Output) -> Result<()> {
+        Err(Error::usage(format!("a package of the format {} holds no signature:", self.name()))
+            .at(path)
+            .hint("sign the index of the repository that it goes to; that is what apt and pacman check"))
+    }
 }
+
+/// Somebody who gives a detached OpenPGP signature of bytes.
+pub type AskDetached<'a> = dyn Fn(&[u8]) -> Result<Vec<u8>> + 'a;
 
 /// What a finished package holds instead of what it held.
 #[derive(Debug, Clone, Default)]
@@ -281,6 +299,17 @@ pub fn rewrite(path: &Path, exchange: &Exchange, out: &mut dyn Output) -> Result
     }
     let Some(family) = for_format(found.format) else { return Ok(None) };
     family.rewrite(path, exchange, out).map(Some)
+}
+
+/// Signs a finished package itself, as [`Family::sign`] does; an error where it is none, or of a family that holds no signature.
+pub fn sign(path: &Path, ask: &AskDetached<'_>, out: &mut dyn Output) -> Result<()> {
+    let Some(found) = open(path, &mut Nobody)? else {
+        return Err(Error::usage("is no package:").at(path));
+    };
+    match for_format(found.format) {
+        Some(family) => family.sign(path, ask, out),
+        None => Ok(()),
+    }
 }
 
 /// A reader that wants the content of no file.

@@ -545,3 +545,109 @@ fn what_states_digests_beside_a_package_is_stated_anew() {
     );
     assert!(!found.contains(" 00 1 ") && !found.contains(" 11 1 "), "{found}");
 }
+
+#[test]
+fn an_rpm_is_signed_as_rpm_judges_it() {
+    let tree = with_kernel("sha256");
+    if !pair(&tree, "a", RSA_2048) {
+        return;
+    }
+    let home = tree.path().join("gnupg");
+    fs::create_dir(&home).unwrap();
+    let gpg = |words: &[&str]| {
+        let Ok(output) =
+            Command::new("gpg").arg("--homedir").arg(&home).args(["--batch", "--quiet"]).args(words).output()
+        else {
+            support::missing("gpg");
+            return None;
+        };
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Some(output.stdout)
+    };
+    let words = [
+        "--pinentry-mode",
+        "loopback",
+        "--passphrase",
+        "",
+        "--quick-generate-key",
+        "Jane <jane@example.org>",
+        "rsa3072",
+        "sign",
+        "never",
+    ];
+    if gpg(&words).is_none() {
+        return;
+    }
+    tree.file("key.asc", gpg(&["--armor", "--export"]).unwrap());
+    tree.file(
+        "secret.asc",
+        gpg(&["--pinentry-mode", "loopback", "--passphrase", "", "--armor", "--export-secret-keys"]).unwrap(),
+    );
+    let database = tree.path().join("rpmdb").display().to_string();
+    let keys = |words: &[&str]| {
+        let output = Command::new("rpmkeys")
+            .args(["--dbpath", &database])
+            .args(words)
+            .current_dir(tree.path())
+            .output();
+        let Ok(output) = output else { return None };
+        Some((output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned()))
+    };
+    if keys(&["--import", "key.asc"]).is_none() {
+        return support::missing("rpmkeys");
+    }
+    assert_eq!(run(&tree, &[&BUILD[..4], &["-f", "deb,rpm"]].concat()).0, Some(0));
+    let rpm = "dist/kmod-toy-6.1.0-1-toy-1.0-1.x86_64.rpm";
+    let unsigned = fs::read(tree.path().join(rpm)).unwrap();
+    let (_, told) = keys(&["-K", rpm]).unwrap();
+    assert!(!told.contains("signatures"), "{told}");
+    // by a key in a file, with its modules too
+    let (code, text) =
+        run(&tree, &["sign", rpm, "--sign", "secret.asc", "--key", "a.key", "--certificate", "a.crt"]);
+    assert!(code == Some(0) && text.contains("Signed 1 module and the package"), "{text}");
+    let (is_good, told) = keys(&["-K", rpm]).unwrap();
+    assert!(is_good && told.contains("digests signatures OK"), "{told}");
+    assert_eq!(run(&tree, &["verify", rpm, "--certificate", "a.crt"]).0, Some(0));
+    // by a command, and once more; nothing but the signature differs from what it was
+    tree.file(rpm, &unsigned);
+    let command =
+        format!("gpg --homedir {} --batch --detach-sign; test $KPKG_SIGN_FORM = detached", home.display());
+    for _ in 0..2 {
+        let (code, text) = run(&tree, &["sign", rpm, "--sign-command", &command]);
+        assert!(code == Some(0) && text.contains("Signed the package"), "{text}");
+        let (is_good, told) = keys(&["-K", rpm]).unwrap();
+        assert!(is_good && told.contains("digests signatures OK"), "{told}");
+    }
+    tree.file("unsigned.rpm", &unsigned);
+    assert_eq!(run(&tree, &["diff", "unsigned.rpm", rpm]), (Some(0), String::new()));
+    // modules that change make it void, and that is said
+    let (code, text) = run(&tree, &["sign", rpm, "--key", "a.key", "--certificate", "a.crt"]);
+    assert!(code == Some(0) && text.contains("the signature RSAHEADER is void"), "{text}");
+    // an answer in another form, and a format that holds none
+    let before = fs::read(tree.path().join(rpm)).unwrap();
+    let armoured = format!("{command} --armor").replace("; test $KPKG_SIGN_FORM = detached", "");
+    for (words, expected) in [
+        (&["sign", rpm, "--sign-command", &armoured][..], "no detached signature"),
+        (&["sign", rpm, "--sign-command", "cat"], "no detached signature"),
+        (&["sign", DEB, "--sign", "secret.asc"], "holds no signature"),
+    ] {
+        let (code, text) = run(&tree, words);
+        assert!(code == Some(2) && text.contains(expected), "{words:?}: {text}");
+    }
+    assert!(fs::read(tree.path().join(rpm)).unwrap() == before);
+    // while it is built: every format that holds a signature; a failure leaves nothing
+    fs::remove_dir_all(tree.path().join("dist")).unwrap();
+    let all = [&BUILD[..4], &["-f", "deb,rpm", "--sign", "secret.asc"]].concat();
+    let (code, text) = run(&tree, &all);
+    assert_eq!(code, Some(0), "{text}");
+    for package in [rpm, "dist/kmod-toy-1.0-1.noarch.rpm"] {
+        let (is_good, told) = keys(&["-K", package]).unwrap();
+        assert!(is_good && told.contains("digests signatures OK"), "{told}");
+    }
+    assert_eq!(tree.names("dist").len(), 4);
+    fs::remove_dir_all(tree.path().join("dist")).unwrap();
+    let (code, text) = run(&tree, &[&BUILD[..4], &["-f", "rpm", "--sign-command", "cat"]].concat());
+    assert!(code == Some(2) && text.contains("no detached signature"), "{text}");
+    assert_eq!(tree.names("dist"), [""; 0]);
+    let _ended = Command::new("gpgconf").arg("--homedir").arg(&home).args(["--kill", "all"]).status();
+}

@@ -17,8 +17,8 @@ fn nothing_asked_for_is_silently_not_done() {
     let tree = Tree::toy();
     tree.file("templates/deb/dkms/postints.hbs", "x");
     for (words, expected) in [
-        (&["--sign", "someone", "-f", "rpm"][..], "`--sign` does nothing here"),
-        (&["--sign-command", "cat"], "`--sign-command` does nothing here"),
+        (&["--sign", "someone", "-f", "deb"][..], "`--sign` does nothing here"),
+        (&["--sign-command", "cat", "-f", "pacman"], "`--sign-command` does nothing here"),
         (&["--buildinfo", "-f", "deb"], "`--buildinfo` does nothing here"),
         (&["--distribution", "noble"], "`--distribution` does nothing here"),
         (&["--combine"], "`--combine` does nothing here"),
@@ -38,7 +38,7 @@ fn nothing_asked_for_is_silently_not_done() {
         assert_eq!(tree.names("dist"), [""; 0], "{words:?}");
     }
     // from the environment it may be for another run
-    let mut command = tree.command(&["-v", "-f", "rpm"]);
+    let mut command = tree.command(&["-v", "-f", "deb"]);
     let output = command.env("KPKG_SIGN", "someone").env("KPKG_COMBINE", "1").output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{text}");

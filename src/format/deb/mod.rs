@@ -37,8 +37,8 @@ impl Family for Deb {
 
     fn formats(&self) -> &'static [Format] {
         &[
-            Format { name: "deb", is_source: false, is_uploaded: false, special: None },
-            Format { name: "dsc", is_source: true, is_uploaded: true, special: None },
+            Format { name: "deb", is_source: false, is_uploaded: false, is_signed: false, special: None },
+            Format { name: "dsc", is_source: true, is_uploaded: true, is_signed: true, special: None },
         ]
     }
 

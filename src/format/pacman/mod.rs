@@ -24,6 +24,7 @@ impl Family for Pacman {
             name: "pacman",
             is_source: false,
             is_uploaded: false,
+            is_signed: false,
             special: Some("source-only packages that pacman installs"),
         }]
     }

@@ -18,7 +18,7 @@ const INT16: u32 = 3;
 const INT32: u32 = 4;
 const INT64: u32 = 5;
 const STRING: u32 = 6;
-const BIN: u32 = 7;
+pub(super) const BIN: u32 = 7;
 const STRING_ARRAY: u32 = 8;
 const I18NSTRING: u32 = 9;
 
@@ -104,6 +104,11 @@ impl Tags {
         if let Some(entry) = self.0.iter_mut().find(|entry| entry.tag == tag) {
             entry.data = data;
         }
+    }
+
+    /// A tag that is not there.
+    pub(super) fn add(&mut self, tag: u32, kind: u32, data: Vec<u8>) {
+        self.push(tag, kind, data.len(), data);
     }
 
     /// Takes a tag out; whether it was there.

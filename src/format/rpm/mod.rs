@@ -10,13 +10,14 @@ mod payload;
 mod read;
 mod relation;
 mod rewrite;
+mod sign;
 mod source;
 mod spell;
 mod write;
 
 use std::path::Path;
 
-use super::{Contents, Exchange, Family, Format, ReadPackage, TOO_LARGE, UNSPEAKABLE_SCRIPT};
+use super::{AskDetached, Contents, Exchange, Family, Format, ReadPackage, TOO_LARGE, UNSPEAKABLE_SCRIPT};
 use crate::archive;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Result};
@@ -44,12 +45,13 @@ impl Family for Rpm {
 
     fn formats(&self) -> &'static [Format] {
         &[
-            Format { name: "rpm", is_source: false, is_uploaded: false, special: None },
-            Format { name: "srpm", is_source: true, is_uploaded: false, special: None },
+            Format { name: "rpm", is_source: false, is_uploaded: false, is_signed: true, special: None },
+            Format { name: "srpm", is_source: true, is_uploaded: false, is_signed: true, special: None },
             Format {
                 name: "kmod",
                 is_source: true,
                 is_uploaded: false,
+                is_signed: true,
                 special: Some("a source package of modules for kmodtool and akmods"),
             },
         ]
@@ -118,5 +120,13 @@ impl Family for Rpm {
 
     fn rewrite(&self, path: &Path, exchange: &Exchange, out: &mut dyn Output) -> Result<Vec<String>> {
         rewrite::rewrite(path, exchange, out)
+    }
+
+    fn signs(&self) -> bool {
+        true
+    }
+
+    fn sign(&self, path: &Path, ask: &AskDetached<'_>, out: &mut dyn Output) -> Result<()> {
+        sign::sign(path, ask, out)
     }
 }

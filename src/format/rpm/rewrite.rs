@@ -15,9 +15,10 @@ use sha2::{Sha256, Sha384, Sha512};
 
 use super::super::{Exchange, Nobody, ReadPackage};
 use super::cpio::{CpioEntry, read_cpio};
-use super::header::{IMMUTABLE, SIGNATURES, Tags};
+use super::header::{IMMUTABLE, Tags};
 use super::payload::{cpio_padding, digits};
 use super::read::{LEAD, hex, read, read_headers};
+use super::sign::signature_tags;
 use crate::archive::{self, Blind, Compressor, Reader, Same, Stretch, Tapped};
 use crate::base::beneath::open_regular;
 use crate::base::error::{Error, Result};
@@ -25,7 +26,7 @@ use crate::output::{Means, Output, Scratch};
 use crate::package::{Codec, Compression};
 
 /// Signatures of the header, and of header and payload.
-const VOID: [(u32, &str); 5] = [
+pub(super) const VOID: [(u32, &str); 5] = [
     (S::RPMSIGTAG_DSA as u32, "DSAHEADER"),
     (S::RPMSIGTAG_RSA as u32, "RSAHEADER"),
     (S::RPMSIGTAG_OPENPGP as u32, "OPENPGP"),
@@ -103,10 +104,7 @@ pub(super) fn rewrite(path: &Path, exchange: &Exchange, out: &mut dyn Output) ->
 fn parsed(headers: &[u8], at: usize, exchange: &Exchange) -> Result<(Tags, Tags), &'static str> {
     let tags =
         Tags::parse(&headers[at..], IMMUTABLE).ok_or("has a header that cannot be written again as it is")?;
-    // filled up to 8 bytes
-    let signed = &headers[LEAD..at];
-    let signature = (0..8)
-        .find_map(|fill| Tags::parse(signed.get(..signed.len().checked_sub(fill)?)?, SIGNATURES))
+    let signature = signature_tags(&headers[LEAD..at])
         .ok_or("has a signature header that cannot be written again as it is")?;
     if UNKNOWN.iter().any(|tag| tags.has(*tag) || signature.has(*tag)) {
         return Err("has digests of rpm 6 that kpkg does not compute");

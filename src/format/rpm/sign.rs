@@ -1,0 +1,98 @@
+//! The OpenPGP signature of an .rpm: over its header, which holds the digests of everything else, in the signature header (rpm's
+//! `docs/manual/format_v4.md`, `sign/rpmgensig.c`).
+//!
+//! Who signs is asked for a detached signature; nothing here knows a key.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use rpm::IndexSignatureTag as S;
+
+use super::header::{BIN, SIGNATURES, Tags};
+use super::read::{LEAD, read_headers};
+use super::rewrite::VOID;
+use crate::archive::Stretch;
+use crate::base::beneath::open_regular;
+use crate::base::error::{Error, Result};
+use crate::output::Output;
+
+/// Writes a package again, under its name, with the signature that `ask` gives for its header in the place of those that it has.
+pub(super) fn sign(path: &Path, ask: &dyn Fn(&[u8]) -> Result<Vec<u8>>, out: &mut dyn Output) -> Result<()> {
+    let unreadable = |error| Error::io("cannot read the package", path, error).as_usage();
+    let mut file = open_regular(path).map_err(unreadable)?;
+    let (headers, at) = read_headers(&mut file).map_err(unreadable)?;
+    let payload = Stretch::rest(&Arc::new(file), headers.len() as u64).map_err(unreadable)?;
+    let Some(mut tags) = signature_tags(&headers[LEAD..at]) else {
+        return Err(Error::usage("has a signature header that cannot be written again as it is:").at(path));
+    };
+    let signature = ask(&headers[at..])?;
+    let tag = tag_of(&signature).ok_or_else(|| {
+        Error::usage("what signs answers with no detached signature of OpenPGP, in bytes and not in letters,")
+            .at(path)
+            .hint("let it write what `gpg --detach-sign --no-armor` writes; KPKG_SIGN_FORM is `detached`")
+    })?;
+    for (void, _) in VOID {
+        tags.remove(void);
+    }
+    tags.add(tag, BIN, signature);
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let failed = |error| Error::io("cannot write", &name, error);
+    let start = [&headers[..LEAD], &tags.signature(), &headers[at..]].concat();
+    out.artifact(&name, &mut |stream| {
+        stream.write_all(&start).map_err(failed)?;
+        io::copy(&mut payload.clone(), stream).map(drop).map_err(failed)
+    })
+}
+
+/// The entries of a signature header, which is filled up to 8 bytes.
+pub(super) fn signature_tags(bytes: &[u8]) -> Option<Tags> {
+    (0..8).find_map(|fill| Tags::parse(bytes.get(..bytes.len().checked_sub(fill)?)?, SIGNATURES))
+}
+
+/// The tag for a signature packet of version 4 (RFC 9580, 4.2 and 5.2.3): RSA has one of its own; nothing where it is no such packet.
+fn tag_of(packet: &[u8]) -> Option<u32> {
+    let (first, rest) = packet.split_first()?;
+    let body = match first >> 6 {
+        // the length takes 1, 2 or 4 bytes
+        0b10 if (first >> 2) & 0xf == 2 => rest.get(1 << (first & 3)..)?,
+        0b11 if first & 0x3f == 2 => match rest.first()? {
+            0..192 => rest.get(1..)?,
+            192..224 => rest.get(2..)?,
+            255 => rest.get(5..)?,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    // version, and whether it is of bytes
+    let [4, 0, algorithm, ..] = body else { return None };
+    match algorithm {
+        1 | 3 => Some(S::RPMSIGTAG_RSA as u32),
+        17 | 19 | 22 | 27 => Some(S::RPMSIGTAG_DSA as u32),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_have_their_tags() {
+        assert_eq!(tag_of(&[0x89, 1, 0x33, 4, 0, 1, 8]), Some(268));
+        assert_eq!(tag_of(&[0x88, 0x75, 4, 0, 22, 8]), Some(267));
+        assert_eq!(tag_of(&[0xc2, 0x75, 4, 0, 27, 8]), Some(267));
+        assert_eq!(tag_of(&[0xc2, 0xc1, 0x33, 4, 0, 1, 8]), Some(268));
+        // a text's, version 6, an armour, another packet
+        for none in [
+            &[0x89, 1, 0x33, 4, 1, 1][..],
+            &[0xc2, 0x75, 6, 0, 27],
+            b"-----BEGIN PGP",
+            &[0x99, 1, 0, 4, 0, 1],
+            &[0x89],
+            &[],
+        ] {
+            assert_eq!(tag_of(none), None, "{none:?}");
+        }
+    }
+}
