@@ -45,7 +45,9 @@ fn judge(path: &str, module: &KernelModule, certificates: &[Certificate]) -> Ver
     let Some(signature) = &module.signature else { return verified };
     let message = &signature.message;
     verified.signers = message.signatures.iter().map(FoundSignature::signer).collect();
-    let known = |one: &&_| certificates.iter().any(|certificate| is_of(one, certificate));
+    let is_known = |one: &FoundSignature| {
+        certificates.iter().any(|certificate| one.is_of(certificate) && one.fits(certificate))
+    };
     // a kernel refuses a message of which it knows a key that does not fit, whoever else signed
     let is_wrong = message.signatures.iter().any(|one| {
         let all = certificates.iter().chain(&message.certificates);
@@ -54,14 +56,10 @@ fn judge(path: &str, module: &KernelModule, certificates: &[Certificate]) -> Ver
     });
     verified.verdict = if is_wrong || message.signatures.is_empty() {
         Verdict::Wrong
-    } else if message.signatures.iter().any(|one| known(&one)) {
+    } else if message.signatures.iter().any(is_known) {
         Verdict::Good
     } else {
         Verdict::UnknownKey
     };
     verified
-}
-
-fn is_of(one: &FoundSignature, certificate: &Certificate) -> bool {
-    one.is_of(certificate) && one.fits(certificate)
 }
