@@ -105,15 +105,6 @@ pub struct Prebuilt {
     pub signers: Option<Arc<ModuleSigners>>,
 }
 
-impl Prebuilt {
-    /// How modules are signed for a kernel; an error where that would refuse what these sign.
-    fn signing(&self, kernel: &Kernel) -> Result<Option<Signing<'_>>> {
-        let Some(signers) = self.signers.as_deref() else { return Ok(None) };
-        let accepted = Accepted { hash: kernel.signature_hash.clone(), has_ecdsa: kernel.has_ecdsa };
-        Ok(Some(Signing { signers, hash: signers.hash_for(&kernel.release, &accepted)? }))
-    }
-}
-
 /// Something that happened while modules were compiled: to which kernel, and how many of how many are done.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress<'a> {
@@ -405,8 +396,7 @@ fn jobs(given: &Given<'_>, drivers: &[OfDriver]) -> Result<BuildPlan> {
     let digests = drivers.iter().map(|read| compile::source_digest(&read.driver, &options.means.stop));
     let digests: Vec<String> = digests.collect::<Result<_>>()?;
     let of = |index: usize| (&drivers[index].driver, digests[index].as_str());
-    let signers = options.prebuilt.as_ref().and_then(|prebuilt| prebuilt.signers.as_ref());
-    let signed = signers.map(|signers| signers.identity());
+    let signed = given.signers.as_ref().map(|signers| signers.identity());
     let mut jobs = Vec::new();
     for (index, OfDriver { driver, settings, .. }) in drivers.iter().enumerate() {
         let others: Vec<_> = (0..drivers.len()).filter(|other| *other != index).map(of).collect();
@@ -461,12 +451,10 @@ fn read<'a>(input: &'a Input, options: &'a Options, tell: Tell<'a>) -> Result<(G
     let kernels = options
         .prebuilt
         .as_ref()
-        .map(|prebuilt| {
-            let kernels = kernels(prebuilt, &aims, &options.means.stop)?;
-            kernels.iter().try_for_each(|kernel| prebuilt.signing(kernel).map(drop))?;
-            Ok(kernels)
-        })
+        .map(|prebuilt| kernels(prebuilt, &aims, &options.means.stop))
         .transpose()?;
+    let signers =
+        options.prebuilt.as_ref().map(|prebuilt| signers(prebuilt, &config, folder)).transpose()?.flatten();
     let supported = supported(&aims)?;
     // a part of the folder is the source: what says how it is packaged may lie beside it
     let whole = found
@@ -474,7 +462,10 @@ fn read<'a>(input: &'a Input, options: &'a Options, tell: Tell<'a>) -> Result<(G
         .any(|found| found.root != folder || !found.map.is_empty())
         .then(|| select_whole(input, &config, options))
         .transpose()?;
-    let given = Given { input, supported, kernels, options, tell, whole, is_alone: found.len() == 1 };
+    let is_alone = found.len() == 1;
+    let given = Given { input, supported, kernels, signers, options, tell, whole, is_alone };
+    // what a kernel would refuse is known before anything is compiled
+    given.kernels.iter().flatten().try_for_each(|kernel| given.signing(kernel).map(drop))?;
     let mut settings = Vec::new();
     for found in &found {
         let nearer = found.conf.as_ref().map(|conf| nearer_config(folder, &conf.path));
@@ -635,6 +626,8 @@ struct Given<'a> {
     input: &'a Input,
     supported: Supported,
     kernels: Option<Vec<Kernel>>,
+    /// Who signs the modules.
+    signers: Option<Arc<ModuleSigners>>,
     options: &'a Options,
     tell: Tell<'a>,
     /// The files of the whole folder, where the source is a part of it.
@@ -643,7 +636,25 @@ struct Given<'a> {
     is_alone: bool,
 }
 
+/// Who signs the modules: as the command line says it, else kpkg.toml.
+fn signers(prebuilt: &Prebuilt, config: &Config, folder: &Path) -> Result<Option<Arc<ModuleSigners>>> {
+    let said = &config.sign;
+    if prebuilt.signers.is_some() || said.modules.is_empty() {
+        return Ok(prebuilt.signers.clone());
+    }
+    let paths = |list: &[String]| list.iter().map(|path| folder.join(path)).collect::<Vec<_>>();
+    let read = ModuleSigners::read(&paths(&said.modules), &paths(&said.certificates), said.embed_certificate);
+    read.map(|signers| Some(Arc::new(signers)))
+}
+
 impl Given<'_> {
+    /// How modules are signed for a kernel; an error where that would refuse what these sign.
+    fn signing(&self, kernel: &Kernel) -> Result<Option<Signing<'_>>> {
+        let Some(signers) = self.signers.as_deref() else { return Ok(None) };
+        let accepted = Accepted { hash: kernel.signature_hash.clone(), has_ecdsa: kernel.has_ecdsa };
+        Ok(Some(Signing { signers, hash: signers.hash_for(&kernel.release, &accepted)? }))
+    }
+
     /// The machines that dkms.conf is read for.
     fn machines(&self) -> Vec<Machine> {
         match (&self.kernels, &self.options.prebuilt) {
@@ -761,18 +772,17 @@ fn ordered(all: &[(String, Vec<String>)]) -> Vec<usize> {
 
 /// The modules that were built, as a target wants them.
 fn ready(
-    kernels: &[Kernel],
+    given: &Given<'_>,
     outcomes: &[ForKernel],
     target: &Target,
     debug: bool,
-    prebuilt: &Prebuilt,
 ) -> Result<Vec<KernelModules>> {
     let shape = target.prebuilt.as_ref().ok_or_else(|| target.without_prebuilt())?;
     let mut ready = Vec::new();
-    for (kernel, found) in kernels.iter().zip(outcomes) {
+    for (kernel, found) in given.kernels.iter().flatten().zip(outcomes) {
         let Outcome::Built(built) = &found.outcome else { continue };
         let codec = shape.codec(kernel.codec);
-        let signing = prebuilt.signing(kernel)?;
+        let signing = given.signing(kernel)?;
         let mut modules = Vec::new();
         for module in &built.modules {
             let FinishedModule { file, size, suffix } = compile::finish(module, codec, signing)?;
@@ -856,7 +866,7 @@ fn prepare_driver(
     }
     let templates = self::templates(options.templates.as_deref())?;
     let releases = given.kernels.iter().flatten().map(|kernel| kernel.release.clone());
-    let compiled_by = options.prebuilt.as_ref().filter(|_| outcomes.is_some());
+    let is_compiled = outcomes.is_some();
     let outcomes = outcomes.unwrap_or_default();
     let kernels: Vec<_> =
         releases.zip(outcomes).map(|(kernel, outcome)| ForKernel { kernel, outcome }).collect();
@@ -883,9 +893,10 @@ fn prepare_driver(
             }
             None => plan::plan(&driver, siblings, target, &request, &templates),
             Some(all) => {
-                let ready = match compiled_by {
-                    Some(prebuilt) => ready(all, &kernels, target, request.debug, prebuilt)?,
-                    None => expected(all, &driver, target, request.debug)?,
+                let ready = if is_compiled {
+                    ready(given, &kernels, target, request.debug)?
+                } else {
+                    expected(all, &driver, target, request.debug)?
                 };
                 if ready.is_empty() || stops {
                     continue;

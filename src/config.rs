@@ -33,6 +33,8 @@ pub struct Config {
     pub packaging: PackagingConfig,
     /// How prebuilt packages are made.
     pub prebuilt: PrebuiltConfig,
+    /// Who signs compiled modules, unless the command line says it.
+    pub sign: SignConfig,
     /// Files of the tree that belong to its modules.
     pub files: FilesConfig,
     /// What is set for its modules.
@@ -127,6 +129,18 @@ pub struct PackagingConfig {
 pub struct PrebuiltConfig {
     /// The same as `initramfs` under `[packaging]`, which counts more.
     pub initramfs: Option<Initramfs>,
+}
+
+/// Who signs compiled modules (`--prebuilt`).
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct SignConfig {
+    /// Private keys, PEM or DER, as paths from this file's folder; several sign together, in one message: `["/etc/keys/vendor.pem"]`.
+    pub modules: Vec<String>,
+    /// The certificate of each key, in their order.
+    pub certificates: Vec<String>,
+    /// Whether the certificates go into the signatures, for those below a CA that is enrolled on the machines.
+    pub embed_certificate: bool,
 }
 
 /// Whether the initramfs of a kernel is made anew when its modules change.

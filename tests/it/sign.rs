@@ -349,6 +349,30 @@ fn modules_are_signed_while_they_are_built() {
 }
 
 #[test]
+fn kpkg_toml_says_who_signs_where_the_command_line_does_not() {
+    let tree = with_kernel("sha256");
+    if !pair(&tree, "a", RSA_2048) || !pair(&tree, "b", RSA_2048) {
+        return;
+    }
+    let said = "[sign]\nmodules = [\"../a.key\"]\ncertificates = [\"../a.crt\"]\n";
+    tree.file("driver/kpkg.toml", said);
+    let signed_by = |more: &[&str]| {
+        let (code, text) = run(&tree, &[&BUILD[..], more].concat());
+        assert_eq!(code, Some(0), "{text}");
+        let (_, text) = run(&tree, &["show", DEB]);
+        text.lines().find(|line| line.starts_with("signature")).unwrap().to_owned()
+    };
+    assert!(signed_by(&[]).ends_with("sha256 by a"));
+    assert!(signed_by(&["--sign-modules", "b.key", "--certificate", "b.crt"]).ends_with("sha256 by b"));
+    tree.file("driver/kpkg.toml", said.replace("a.crt", "b.crt"));
+    let (code, text) = run(&tree, &BUILD);
+    assert!(code == Some(2) && text.contains("does not fit the certificate of `b`"), "{text}");
+    tree.file("driver/kpkg.toml", "[sign]\nmodules = [\"none.key\"]\n");
+    let (code, text) = run(&tree, &BUILD);
+    assert!(code == Some(2) && text.contains("1 keys and 0 certificates"), "{text}");
+}
+
+#[test]
 fn a_command_may_answer_in_any_form() {
     let tree = with_kernel("sha256");
     if !pair(&tree, "a", RSA_2048) || !pair(&tree, "c", P256) {
