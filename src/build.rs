@@ -42,7 +42,7 @@ use crate::package::{Content, Entry, EntryKind, Package};
 use crate::plan::profile::{self, Target};
 use crate::plan::template::Templates;
 use crate::plan::{self, KernelModules, ReadyModule, Sibling};
-use crate::sign::{Accepted, ModuleSigners};
+use crate::sign::ModuleSigners;
 use jobs::BuildPlan;
 
 /// What the command line of `kpkg build` says, as a value; nothing is asked of the environment.
@@ -651,8 +651,7 @@ impl Given<'_> {
     /// How modules are signed for a kernel; an error where that would refuse what these sign.
     fn signing(&self, kernel: &Kernel) -> Result<Option<Signing<'_>>> {
         let Some(signers) = self.signers.as_deref() else { return Ok(None) };
-        let accepted = Accepted { hash: kernel.signature_hash.clone(), has_ecdsa: kernel.has_ecdsa };
-        Ok(Some(Signing { signers, hash: signers.hash_for(&kernel.release, &accepted)? }))
+        Ok(Some(Signing { signers, hash: signers.hash_for(&kernel.release, &kernel.accepted)? }))
     }
 
     /// The machines that dkms.conf is read for.

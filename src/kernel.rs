@@ -22,6 +22,7 @@ use crate::base::key::Key;
 use crate::dkms::{ReadTree, compare_versions};
 use crate::output::Stop;
 use crate::package::Codec;
+use crate::sign::Accepted;
 use headers::{Cache, HeaderPackage};
 use machine::{Headers, checked_release};
 
@@ -42,10 +43,8 @@ pub struct Kernel {
     pub compiler: Compiler,
     /// How its own modules are compressed.
     pub codec: Codec,
-    /// The digest that it certainly has for signatures of modules: `CONFIG_MODULE_SIG_HASH`.
-    pub signature_hash: Option<String>,
-    /// Whether it judges ECDSA signatures: `CONFIG_CRYPTO_ECDSA=y`.
-    pub has_ecdsa: bool,
+    /// Which signatures of modules it can judge.
+    pub accepted: Accepted,
     /// Changes whenever its headers do.
     pub identity: String,
     /// The unpacked packages that they come from; none where they lie on this machine.
@@ -605,8 +604,10 @@ impl Layout {
             arch: own,
             compiler: config.compiler(),
             codec: config.codec(),
-            signature_hash: config.value("CONFIG_MODULE_SIG_HASH").map(str::to_owned),
-            has_ecdsa: config.has("CONFIG_CRYPTO_ECDSA"),
+            accepted: Accepted {
+                hash: config.value("CONFIG_MODULE_SIG_HASH").map(str::to_owned),
+                has_ecdsa: config.has("CONFIG_CRYPTO_ECDSA"),
+            },
             is_installed: packages.is_empty() && headers.is_at_home(release),
             parts: self
                 .entries

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use md5::Md5;
-use serde::{Deserialize, Serialize};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
@@ -54,8 +53,8 @@ pub struct SignedFile {
     pub void: Vec<String>,
 }
 
-/// A module whose signature somebody else makes: a line of `manifest.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A module whose signature somebody else makes.
+#[derive(Debug)]
 pub struct Exported {
     /// The file that it is in.
     pub file: String,

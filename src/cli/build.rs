@@ -11,7 +11,7 @@ use clap::Args;
 use super::arguments::{CompileArgs, MachineArgs, Manner, PackageArgs};
 use super::progress::{CompileProgress, Progress};
 use super::session::{self, Ended, Session};
-use super::signers::{self, ModuleSignArgs, PackageSigner};
+use super::signers::{self, ModuleSignArgs, PackageSignArgs, PackageSigner};
 use super::{json, setup, text};
 use crate::base::diagnostic::{Diagnostic, Severity};
 use crate::base::error::{Error, Result};
@@ -77,24 +77,6 @@ pub(super) struct SourceArgs {
     /// Write a .buildinfo beside the .changes: what the source package was made by
     #[arg(long, hide_short_help = true, env = "KPKG_BUILDINFO", action = clap::ArgAction::SetTrue)]
     pub(super) buildinfo: bool,
-}
-
-/// Who signs packages.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Signed packages")]
-pub(super) struct PackageSignArgs {
-    /// Sign .rpm files, .dsc and .changes by gpg with this key: its id, or a file that holds the secret key
-    #[arg(
-        long,
-        value_name = "KEY",
-        conflicts_with = "sign_command",
-        hide_short_help = true,
-        env = "KPKG_SIGN"
-    )]
-    pub(super) sign: Option<String>,
-    /// Sign them with a command: `KPKG_SIGN_FORM` is `clear`, for a text that it writes with a signature around it, or `detached`
-    #[arg(long, value_name = "COMMAND", hide_short_help = true, env = "KPKG_SIGN_COMMAND")]
-    pub(super) sign_command: Option<String>,
 }
 
 /// How modules are compiled.
@@ -235,7 +217,7 @@ fn say_jobs(plan: &BuildPlan, args: &BuildArgs, session: &Session) {
 fn options(args: &BuildArgs, session: &Session) -> Result<build::Options> {
     let mut options = setup::options(args.options(), args.templates.as_deref(), session)?;
     options.request.made_on = args.source.buildinfo.then(|| session::ARCH.to_owned());
-    let signer = PackageSigner::of(args.sign.sign.as_ref(), args.sign.sign_command.as_ref());
+    let signer = PackageSigner::of(&args.sign);
     options.signer = signer.map(|signer| Signer(Arc::new(signer)));
     if args.memory.is_none() {
         // the default of `xz -T0` (xz(1), `--memlimit-mt-compress`)

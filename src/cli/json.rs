@@ -101,15 +101,15 @@ pub(super) fn signed(written: &Written, modules: usize, void: &[String]) -> Even
 }
 
 /// A digest for somebody who signs elsewhere.
-pub(super) fn exported(about: &Exported) -> Event {
-    Event::Exported(events::Exported {
+pub(super) fn exported(about: &Exported) -> events::Exported {
+    events::Exported {
         file: about.file.clone(),
         path: about.path.clone(),
         hash: about.hash.clone(),
         digest: about.digest.clone(),
         sha256: about.sha256.clone(),
         size: about.size,
-    })
+    }
 }
 
 /// What a module's signature is worth.

@@ -7,10 +7,11 @@ use clap::Args;
 
 use super::arguments::Manner;
 use super::session::{Ended, Session};
-use super::signers::{self, ModuleSignArgs, PackageSigner};
+use super::signers::{self, ModuleSignArgs, PackageSignArgs, PackageSigner};
 use super::{json, session, text};
 use crate::base::error::{Error, Result};
 use crate::build::sign::{self, Exported, SignedFile};
+use crate::events::Event;
 use crate::output::{Means, Sign};
 use crate::sign::ModuleSigners;
 use crate::sign::hash::Hash;
@@ -28,17 +29,14 @@ pub(super) struct SignArgs {
     #[arg(long, value_name = "HASH", value_parser = parse_hash, env = "KPKG_HASH")]
     hash: Option<Hash>,
     /// Write the digests, and what they are of, into a folder, for somebody who signs elsewhere
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["attach", "sign_modules", "sign_module_command", "output"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["attach", "sign_modules", "sign_module_command", "output", "sign", "sign_command"])]
     export: Option<PathBuf>,
     /// Take the signatures from that folder: `SHA256.sig` beside each `SHA256.digest`
     #[arg(long, value_name = "DIR", requires = "certificate", conflicts_with_all = ["sign_modules", "sign_module_command"])]
     attach: Option<PathBuf>,
-    /// Sign the package itself, an .rpm, by gpg with this key: its id, or a file that holds the secret key
-    #[arg(long, value_name = "KEY", conflicts_with = "export", env = "KPKG_SIGN")]
-    sign: Option<String>,
-    /// Sign it with a command, which reads what is to be signed and writes a detached OpenPGP signature
-    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["sign", "export"], env = "KPKG_SIGN_COMMAND")]
-    sign_command: Option<String>,
+    /// Who signs packages themselves.
+    #[command(flatten)]
+    package: PackageSignArgs,
     /// Who signs.
     #[command(flatten)]
     signers: ModuleSignArgs,
@@ -58,7 +56,7 @@ pub(super) fn run(args: &SignArgs, session: &Session) -> Ended {
     if let Some(folder) = &args.export {
         return export(args, folder, session);
     }
-    let package = PackageSigner::of(args.sign.as_ref(), args.sign_command.as_ref());
+    let package = PackageSigner::of(&args.package);
     let signers = signers(args)?;
     if signers.is_none() && package.is_none() {
         return Err(Error::usage("nobody is named who signs")
@@ -131,12 +129,12 @@ fn export(args: &SignArgs, folder: &Path, session: &Session) -> Ended {
         let path = folder.join(format!("{}.digest", about.sha256));
         fs::write(&path, digest).map_err(|error| failed(&path, error))?;
     }
-    let list: Vec<_> = all.iter().map(|(about, _)| about).collect();
+    let list: Vec<_> = all.iter().map(|(about, _)| json::exported(about)).collect();
     let path = folder.join(MANIFEST);
     let text = serde_json::to_string_pretty(&list).unwrap_or_default() + "\n";
     fs::write(&path, text).map_err(|error| failed(&path, error))?;
     if session.json {
-        all.iter().map(|(about, _)| json::exported(about)).try_for_each(|event| session.event(event))?;
+        list.into_iter().map(Event::Exported).try_for_each(|event| session.event(event))?;
     } else {
         session.print(format!("{}\n", path.display()).as_bytes())?;
     }

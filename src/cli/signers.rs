@@ -1,4 +1,4 @@
-//! Signs source packages with OpenPGP, by gpg or a command of the user's, and has modules signed by one.
+//! Who signs, as the arguments say it: packages and what is uploaded, by gpg or a command; modules, by keys or a command.
 
 #![allow(clippy::disallowed_methods, reason = "it runs the programs that sign")]
 
@@ -122,6 +122,24 @@ fn ask(line: &str, input: Asked, certificate: &Path, question: &Question<'_>) ->
 /// What a cleartext signature begins with (RFC 9580, 7).
 const BEGIN: &str = "-----BEGIN PGP SIGNED MESSAGE-----";
 
+/// Who signs packages.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Signed packages")]
+pub(super) struct PackageSignArgs {
+    /// Sign .rpm files, .dsc and .changes by gpg with this key: its id, or a file that holds the secret key
+    #[arg(
+        long,
+        value_name = "KEY",
+        conflicts_with = "sign_command",
+        hide_short_help = true,
+        env = "KPKG_SIGN"
+    )]
+    pub(super) sign: Option<String>,
+    /// Sign them with a command: `KPKG_SIGN_FORM` is `clear`, for a text that it writes with a signature around it, or `detached`
+    #[arg(long, value_name = "COMMAND", hide_short_help = true, env = "KPKG_SIGN_COMMAND")]
+    pub(super) sign_command: Option<String>,
+}
+
 /// Who signs packages, and what is uploaded with them.
 pub(super) enum PackageSigner {
     /// A key of gpg's, named as `gpg --local-user` takes it, or the secret key in a file.
@@ -132,8 +150,8 @@ pub(super) enum PackageSigner {
 
 impl PackageSigner {
     /// As the arguments say it; nobody where none does.
-    pub(super) fn of(key: Option<&String>, command: Option<&String>) -> Option<Self> {
-        key.map(|key| Self::Key(key.clone())).or_else(|| command.map(|line| Self::Command(line.clone())))
+    pub(super) fn of(args: &PackageSignArgs) -> Option<Self> {
+        args.sign.clone().map(Self::Key).or_else(|| args.sign_command.clone().map(Self::Command))
     }
 
     /// What the program writes that signs bytes in a form, and its name.

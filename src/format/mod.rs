@@ -303,13 +303,12 @@ pub fn rewrite(path: &Path, exchange: &Exchange, out: &mut dyn Output) -> Result
 
 /// Signs a finished package itself, as [`Family::sign`] does; an error where it is none, or of a family that holds no signature.
 pub fn sign(path: &Path, ask: &AskDetached<'_>, out: &mut dyn Output) -> Result<()> {
-    let Some(found) = open(path, &mut Nobody)? else {
-        return Err(Error::usage("is no package:").at(path));
-    };
-    match for_format(found.format) {
-        Some(family) => family.sign(path, ask, out),
-        None => Ok(()),
+    for family in FAMILIES {
+        if family.read(path, &mut Nobody)?.is_some() {
+            return family.sign(path, ask, out);
+        }
     }
+    Err(Error::usage("is no package:").at(path))
 }
 
 /// A reader that wants the content of no file.

@@ -61,13 +61,13 @@ impl Certificate {
     pub(super) fn parse(bytes: Vec<u8>) -> Option<Self> {
         let mut whole = Reader::new(&bytes);
         let mut tbs = whole.inside(der::SEQUENCE)?.inside(der::SEQUENCE)?;
-        tbs.optional(der::FIELD);
-        let serial = tbs.expect(der::INTEGER)?.whole.to_vec();
-        tbs.expect(der::SEQUENCE)?;
-        let issuer = tbs.expect(der::SEQUENCE)?.whole.to_vec();
-        tbs.expect(der::SEQUENCE)?;
-        let subject = tbs.expect(der::SEQUENCE)?.content;
-        let key = PublicKey::parse(tbs.expect(der::SEQUENCE)?.content)?;
+        tbs.take(der::FIELD);
+        let serial = tbs.take(der::INTEGER)?.whole.to_vec();
+        tbs.take(der::SEQUENCE)?;
+        let issuer = tbs.take(der::SEQUENCE)?.whole.to_vec();
+        tbs.take(der::SEQUENCE)?;
+        let subject = tbs.take(der::SEQUENCE)?.content;
+        let key = PublicKey::parse(tbs.take(der::SEQUENCE)?.content)?;
         let mut key_id = None;
         while let Some(field) = tbs.next() {
             if field.tag == der::FIELD + 3 {
@@ -122,10 +122,10 @@ impl Certificate {
 fn extension(content: &[u8], oid: &[u8]) -> Option<Vec<u8>> {
     let mut list = Reader::new(content).inside(der::SEQUENCE)?;
     while let Some(mut one) = list.inside(der::SEQUENCE) {
-        if one.expect(der::OID)?.content == oid {
-            one.optional(0x01);
-            let value = one.expect(der::OCTETS)?.content;
-            return Reader::new(value).expect(der::OCTETS).map(|found| found.content.to_vec());
+        if one.take(der::OID)?.content == oid {
+            one.take(0x01);
+            let value = one.take(der::OCTETS)?.content;
+            return Reader::new(value).take(der::OCTETS).map(|found| found.content.to_vec());
         }
     }
     None
@@ -137,7 +137,7 @@ pub(super) fn common_name(content: &[u8]) -> Option<String> {
     let mut found = None;
     while let Some(mut set) = names.inside(der::SET) {
         let Some(mut attribute) = set.inside(der::SEQUENCE) else { continue };
-        if attribute.expect(der::OID).is_some_and(|oid| oid.content == COMMON_NAME) {
+        if attribute.take(der::OID).is_some_and(|oid| oid.content == COMMON_NAME) {
             found = attribute.next().map(|value| String::from_utf8_lossy(value.content).into_owned());
         }
     }
@@ -149,13 +149,13 @@ impl PublicKey {
     fn parse(content: &[u8]) -> Option<Self> {
         let mut info = Reader::new(content);
         let mut algorithm = info.inside(der::SEQUENCE)?;
-        let oid = algorithm.expect(der::OID)?.content;
+        let oid = algorithm.take(der::OID)?.content;
         // a string of bits, the first byte of which counts those that are not used
-        let bits = info.expect(0x03)?.content.strip_prefix(&[0])?;
+        let bits = info.take(0x03)?.content.strip_prefix(&[0])?;
         if oid == RSA {
             return rsa::PublicKey::from_pkcs1_der(bits).ok().map(|key| Self::Rsa(Box::new(key)));
         }
-        let curve = algorithm.expect(der::OID)?.content;
+        let curve = algorithm.take(der::OID)?.content;
         if oid == ELLIPTIC && curve == P256 {
             return p256::ecdsa::VerifyingKey::from_sec1_bytes(bits).ok().map(Self::P256);
         }

@@ -82,13 +82,8 @@ impl<'a> Reader<'a> {
         Some(Value { tag, content, whole: &all[..all.len() - rest.len()] })
     }
 
-    /// The next value, when it has this tag.
-    pub(super) fn expect(&mut self, tag: u8) -> Option<Value<'a>> {
-        self.optional(tag)
-    }
-
-    /// The same; what has another tag stays.
-    pub(super) fn optional(&mut self, tag: u8) -> Option<Value<'a>> {
+    /// The next value, when it has this tag; what has another one stays.
+    pub(super) fn take(&mut self, tag: u8) -> Option<Value<'a>> {
         let mut ahead = *self;
         let found = ahead.next().filter(|value| value.tag == tag)?;
         *self = ahead;
@@ -97,7 +92,7 @@ impl<'a> Reader<'a> {
 
     /// Into the next value, when it has this tag.
     pub(super) fn inside(&mut self, tag: u8) -> Option<Reader<'a>> {
-        Some(Reader(self.expect(tag)?.content))
+        Some(Reader(self.take(tag)?.content))
     }
 
     pub(super) fn is_empty(&self) -> bool {

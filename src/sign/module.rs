@@ -149,20 +149,20 @@ impl FoundMessage {
     #[must_use]
     pub fn parse(bytes: &[u8], plain: &[u8]) -> Option<Self> {
         let mut content = Reader::new(bytes).inside(der::SEQUENCE)?;
-        if content.expect(der::OID)?.content != SIGNED_DATA {
+        if content.take(der::OID)?.content != SIGNED_DATA {
             return None;
         }
         let mut data = content.inside(der::FIELD)?.inside(der::SEQUENCE)?;
-        data.expect(der::INTEGER)?;
-        data.expect(der::SET)?;
-        data.expect(der::SEQUENCE)?;
+        data.take(der::INTEGER)?;
+        data.take(der::SET)?;
+        data.take(der::SEQUENCE)?;
         let mut found = Self::default();
         if let Some(mut list) = data.inside(der::FIELD) {
             while let Some(one) = list.next() {
                 found.certificates.extend(Certificate::parse(one.whole.to_vec()));
             }
         }
-        data.optional(der::FIELD + 1);
+        data.take(der::FIELD + 1);
         let mut signers = data.inside(der::SET)?;
         while let Some(signer) = signers.inside(der::SEQUENCE) {
             found.signatures.push(FoundSignature::parse(signer, plain)?);
@@ -173,16 +173,16 @@ impl FoundMessage {
 
 impl FoundSignature {
     fn parse(mut signer: Reader<'_>, plain: &[u8]) -> Option<Self> {
-        signer.expect(der::INTEGER)?;
-        let name = match signer.optional(der::SEQUENCE) {
+        signer.take(der::INTEGER)?;
+        let name = match signer.take(der::SEQUENCE) {
             Some(name) => SignerName::Issuer(name.content.to_vec()),
             // [0] of octets, not constructed
-            None => SignerName::KeyId(signer.expect(0x80)?.content.to_vec()),
+            None => SignerName::KeyId(signer.take(0x80)?.content.to_vec()),
         };
-        let hash = Hash::of_oid(signer.inside(der::SEQUENCE)?.expect(der::OID)?.content);
-        let has_attributes = signer.optional(der::FIELD).is_some();
-        signer.expect(der::SEQUENCE)?;
-        let signature = signer.expect(der::OCTETS)?.content.to_vec();
+        let hash = Hash::of_oid(signer.inside(der::SEQUENCE)?.take(der::OID)?.content);
+        let has_attributes = signer.take(der::FIELD).is_some();
+        signer.take(der::SEQUENCE)?;
+        let signature = signer.take(der::OCTETS)?.content.to_vec();
         let digest = hash.map(|hash| hash.digest(plain)).unwrap_or_default();
         Some(Self { name, hash, has_attributes, digest, signature })
     }
@@ -208,7 +208,7 @@ impl FoundSignature {
     pub fn signer(&self) -> String {
         match &self.name {
             SignerName::Issuer(name) => {
-                let issuer = Reader::new(name).expect(der::SEQUENCE);
+                let issuer = Reader::new(name).take(der::SEQUENCE);
                 issuer.and_then(|name| common_name(name.content)).unwrap_or_else(|| "somebody".to_owned())
             }
             SignerName::KeyId(id) => id.iter().map(|byte| format!("{byte:02x}")).collect(),
