@@ -29,7 +29,7 @@ use crate::driver::bash::{self, ConfShell};
 use crate::driver::find::{self, Found};
 use crate::driver::packaging::{self, Companion, Evidence, Files, Own};
 use crate::driver::{self, Driver};
-use crate::format::{self, Family, Format};
+use crate::format::{self, Family, Format, OwnSignature};
 use crate::input::source::{self, Moved, SourceFile};
 use crate::input::{self, Input};
 use crate::kernel::headers::{Cache, HeaderPackage};
@@ -38,11 +38,12 @@ use crate::kernel::{self, Kernel};
 use crate::lint;
 use crate::output::finished::Finished;
 use crate::output::{self, Dir, Means, MemoryLimit, Signer, Stop, Written};
-use crate::package::{Content, Entry, EntryKind, Package};
+use crate::package::{Content, Entry, EntryKind, Package, Payload};
 use crate::plan::profile::{self, Target};
 use crate::plan::template::Templates;
 use crate::plan::{self, KernelModules, ReadyModule, Sibling};
 use crate::sign::ModuleSigners;
+use crate::sign::secret::Pin;
 use jobs::BuildPlan;
 
 /// What the command line of `kpkg build` says, as a value; nothing is asked of the environment.
@@ -101,8 +102,12 @@ pub struct Prebuilt {
     pub keep_going: bool,
     /// Whether drivers are built with all rights of the user, instead of in the sandbox.
     pub without_sandbox: bool,
-    /// Who signs the modules.
+    /// Who signs the modules, where kpkg.toml does not say it.
     pub signers: Option<Arc<ModuleSigners>>,
+    /// What opens the keys that kpkg.toml names.
+    pub pin: Option<Pin>,
+    /// In seconds since 1970, for the dates of certificates.
+    pub now: i64,
 }
 
 /// Something that happened while modules were compiled: to which kernel, and how many of how many are done.
@@ -455,6 +460,9 @@ fn read<'a>(input: &'a Input, options: &'a Options, tell: Tell<'a>) -> Result<(G
         .transpose()?;
     let signers =
         options.prebuilt.as_ref().map(|prebuilt| signers(prebuilt, &config, folder)).transpose()?.flatten();
+    let now = options.prebuilt.as_ref().map_or(0, |prebuilt| prebuilt.now);
+    let doubts = signers.iter().flat_map(|signers| sign::doubts(signers, now)).collect();
+    let findings = [findings, doubts].concat();
     let supported = supported(&aims)?;
     // a part of the folder is the source: what says how it is packaged may lie beside it
     let whole = found
@@ -604,7 +612,7 @@ fn said_beside(folder: &Path, conf: &Path) -> Result<Option<find::Said>> {
 }
 
 /// The findings of this layer.
-const CODES: &[&Code] = &[&TWO_CONFIGS, &IDLE_OPTION];
+const CODES: &[&Code] = &[&TWO_CONFIGS, &IDLE_OPTION, &sign::NOT_VALID];
 
 /// For the program, which knows where options come from.
 pub(crate) const IDLE_OPTION: Code = Code {
@@ -642,8 +650,21 @@ fn signers(prebuilt: &Prebuilt, config: &Config, folder: &Path) -> Result<Option
     if prebuilt.signers.is_some() || said.modules.is_empty() {
         return Ok(prebuilt.signers.clone());
     }
-    let paths = |list: &[String]| list.iter().map(|path| folder.join(path)).collect::<Vec<_>>();
-    let read = ModuleSigners::read(&paths(&said.modules), &paths(&said.certificates), said.embed_certificate);
+    if said.modules.iter().any(|key| key.contains("module-path")) {
+        return Err(Error::usage("names a library of PKCS#11, which would run as whoever builds a driver:")
+            .at(folder.join(config::FILE_NAME))
+            .hint(
+                "give that key by `--sign-modules`; without `module-path` it is p11-kit that knows the token",
+            ));
+    }
+    let place = |path: &String| if path.starts_with("pkcs11:") { path.into() } else { folder.join(path) };
+    let paths = |list: &[String]| list.iter().map(place).collect::<Vec<_>>();
+    let read = ModuleSigners::read(
+        &paths(&said.modules),
+        &paths(&said.certificates),
+        said.embed_certificate,
+        prebuilt.pin.as_ref(),
+    );
     read.map(|signers| Some(Arc::new(signers)))
 }
 
@@ -1047,7 +1068,14 @@ impl Writer<'_> {
     fn written(&self, planned: &PlannedPackage) -> Result<Vec<Written>> {
         let PlannedPackage { package, folder, family, .. } = planned;
         let mut out = Dir::new(folder, self.means.clone()).with_signer(self.signer.cloned());
-        let Some(signer) = self.signer.filter(|_| family.signs()) else {
+        let is_signed = |signer: &&Signer| match family.own_signature() {
+            OwnSignature::None => false,
+            OwnSignature::Unusual => {
+                matches!(package.payload, Payload::Install(_)) && signer.0.signs_unusual()
+            }
+            OwnSignature::Usual => true,
+        };
+        let Some(signer) = self.signer.filter(is_signed) else {
             family.write(package, &mut out)?;
             return Ok(out.written().to_vec());
         };

@@ -12,6 +12,7 @@ mod init;
 mod json;
 mod kernels;
 mod man;
+mod openpgp;
 mod progress;
 mod report;
 mod schema;

@@ -59,7 +59,9 @@ pub enum Event {
     Signed(Signed),
     /// A digest for somebody who signs elsewhere (`sign --export`).
     Exported(Exported),
-    /// What the signature of a module is worth (`verify`).
+    /// A key or certificate that was made (`sign --new-key`).
+    Key(NewKey),
+    /// What a signature is worth (`verify`).
     Verification(Verification),
     /// A file that `init` wrote or would write.
     File(WrittenFile),
@@ -681,10 +683,29 @@ pub struct Export {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Signature {
-    /// Which kind.
+    /// Which kind: `PKCS#7`.
     pub kind: String,
     /// In bytes.
     pub size: u32,
+    /// Who signed, as it says itself.
+    #[serde(default)]
+    pub signers: Vec<Signer>,
+    /// SHA-256 of each certificate in it.
+    #[serde(default)]
+    pub certificates: Vec<String>,
+    /// Why a kernel refuses it, and what else is odd.
+    #[serde(default)]
+    pub doubts: Vec<String>,
+}
+
+/// One of those who signed a module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Signer {
+    /// As the signature says it.
+    pub name: String,
+    /// The digest, as `CONFIG_MODULE_SIG_HASH` names it; null for one that is not known.
+    pub hash: Option<String>,
 }
 
 /// A file whose modules were signed.
@@ -719,18 +740,34 @@ pub struct Exported {
     pub size: u64,
 }
 
-/// What the signature of a module is worth.
+/// A key or certificate that was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct NewKey {
+    /// Where it lies.
+    pub path: String,
+    /// `ca-key`, `ca-certificate`, `key`, `certificate`.
+    pub kind: String,
+}
+
+/// What a signature is worth.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Verification {
     /// The file that was given.
     pub file: String,
-    /// The module, in it.
+    /// `module`, or `package` for what signs the file itself.
+    #[serde(default)]
+    pub subject: String,
+    /// The module, or the place of the signature, in it.
     pub path: String,
     /// `good`, `unknown-key`, `wrong`, `unsigned`.
     pub verdict: String,
     /// Who signed, as the signatures say themselves.
     pub signers: Vec<String>,
+    /// What is wrong with it.
+    #[serde(default)]
+    pub why: Option<String>,
 }
 
 /// A difference between two packages.

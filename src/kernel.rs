@@ -606,7 +606,10 @@ impl Layout {
             codec: config.codec(),
             accepted: Accepted {
                 hash: config.value("CONFIG_MODULE_SIG_HASH").map(str::to_owned),
-                has_ecdsa: config.has("CONFIG_CRYPTO_ECDSA"),
+                options: Accepted::OPTIONS
+                    .iter()
+                    .filter_map(|option| Some(((*option).to_owned(), config.value(option)?.to_owned())))
+                    .collect(),
             },
             is_installed: packages.is_empty() && headers.is_at_home(release),
             parts: self

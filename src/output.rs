@@ -179,7 +179,10 @@ pub trait Sign: Send + Sync {
     fn clear(&self, text: &str) -> Result<String>;
 
     /// The signature of bytes, which are of a file of this name, as a packet (RFC 9580, 5.2).
-    fn detached(&self, file: &Path, bytes: &[u8]) -> Result<Vec<u8>>;
+    fn detached(&self, file: &Path, bytes: &mut (dyn Read + Send)) -> Result<Vec<u8>>;
+
+    /// Whether packages are signed too of which nobody looks at a signature unless he was told to.
+    fn signs_unusual(&self) -> bool;
 }
 
 impl fmt::Debug for Signer {

@@ -113,7 +113,7 @@ pub(super) struct CompileArgs {
 }
 
 /// How long a build may take, in seconds, where nobody says it.
-const TIMEOUT: u64 = 3600;
+pub(super) const TIMEOUT: u64 = 3600;
 
 impl Default for CompileArgs {
     fn default() -> Self {

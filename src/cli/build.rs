@@ -11,7 +11,7 @@ use clap::Args;
 use super::arguments::{CompileArgs, MachineArgs, Manner, PackageArgs};
 use super::progress::{CompileProgress, Progress};
 use super::session::{self, Ended, Session};
-use super::signers::{self, ModuleSignArgs, PackageSignArgs, PackageSigner};
+use super::signers::{self, ModuleSignArgs, PackageSignArgs, PackageSigner, Patience};
 use super::{json, setup, text};
 use crate::base::diagnostic::{Diagnostic, Severity};
 use crate::base::error::{Error, Result};
@@ -20,7 +20,7 @@ use crate::build::trial::{self, Trial};
 use crate::build::{self, Artifact, Prepared};
 use crate::config::request::Grouping;
 use crate::events::Line;
-use crate::format::{self, Format};
+use crate::format::{self, Format, OwnSignature};
 use crate::input::Input;
 use crate::output::{MemoryLimit, Signer};
 
@@ -62,6 +62,9 @@ pub(super) struct BuildArgs {
     /// Who signs.
     #[command(flatten)]
     pub(super) sign: PackageSignArgs,
+    /// What else they sign.
+    #[command(flatten)]
+    pub(super) sign_more: UnusualSignArgs,
     /// How the run speaks.
     #[command(flatten)]
     pub(super) manner: Manner,
@@ -77,6 +80,16 @@ pub(super) struct SourceArgs {
     /// Write a .buildinfo beside the .changes: what the source package was made by
     #[arg(long, hide_short_help = true, env = "KPKG_BUILDINFO", action = clap::ArgAction::SetTrue)]
     pub(super) buildinfo: bool,
+}
+
+/// Signatures at places where hardly anybody looks.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Signed packages")]
+pub(super) struct UnusualSignArgs {
+    /// Sign .deb files themselves too, as debsigs does. What apt checks is the signed index of a repository; dpkg looks at these only
+    /// where debsig-verify is set up
+    #[arg(long, hide_short_help = true, env = "KPKG_SIGN_DEB", action = clap::ArgAction::SetTrue)]
+    pub(super) sign_deb: bool,
 }
 
 /// How modules are compiled.
@@ -214,29 +227,47 @@ fn say_jobs(plan: &BuildPlan, args: &BuildArgs, session: &Session) {
     }
 }
 
+/// How long who signs may take.
+fn patience(args: &BuildArgs, session: &Session) -> Patience {
+    Patience { timeout: Duration::from_secs(args.compile.timeout), stop: session.stop.clone() }
+}
+
 fn options(args: &BuildArgs, session: &Session) -> Result<build::Options> {
     let mut options = setup::options(args.options(), args.templates.as_deref(), session)?;
     options.request.made_on = args.source.buildinfo.then(|| session::ARCH.to_owned());
-    let signer = PackageSigner::of(&args.sign);
+    let patience = patience(args, session);
+    let signer = PackageSigner::of(&args.sign, patience.clone(), args.sign_more.sign_deb);
     options.signer = signer.map(|signer| Signer(Arc::new(signer)));
     if args.memory.is_none() {
         // the default of `xz -T0` (xz(1), `--memlimit-mt-compress`)
         options.means.memory = MemoryLimit::Gentle(session::physical_memory() / 4);
     }
-    options.prebuilt = prebuilt(args)?;
+    options.prebuilt = prebuilt(args, &patience)?;
     Ok(options)
 }
 
 /// What was asked for and has nothing to do in this run: an error, or notes about the environment.
 fn idle(args: &BuildArgs, options: &build::Options, session: &Session) -> Result<Vec<Diagnostic>> {
     let mut notes = Vec::new();
-    let is_one = |is: fn(&Format) -> bool| {
+    let is_one = |is: &dyn Fn(&Format) -> bool| {
         // without one named, all that are installed
         let usual = |format: &&&Format| options.formats.is_empty() && !format.is_source;
         let asked = |format: &&&Format| options.formats.iter().any(|name| name == format.name);
         format::formats().filter(|format| usual(&format) || asked(&format)).any(is)
     };
-    if !is_one(|format| format.is_signed) {
+    let has_place = |format: &Format| {
+        let family = format::for_format(format.name);
+        !format.is_source && family.is_some_and(|family| family.own_signature() == OwnSignature::Unusual)
+    };
+    if options.signer.is_none() || !is_one(&has_place) {
+        let why = "no .deb is signed";
+        notes.extend(
+            session
+                .given
+                .idle::<UnusualSignArgs>(why, "add `--sign KEY` and `--format deb`, or leave it out")?,
+        );
+    }
+    if !is_one(&|format| format.is_signed || args.sign_more.sign_deb && has_place(format)) {
         let why = "packages of this format hold no signature";
         notes.extend(
             session
@@ -244,7 +275,7 @@ fn idle(args: &BuildArgs, options: &build::Options, session: &Session) -> Result
                 .idle::<PackageSignArgs>(why, "sign the index of their repository, or leave it out")?,
         );
     }
-    if !is_one(|format| format.is_uploaded) {
+    if !is_one(&|format| format.is_uploaded) {
         let why = "none of the formats is uploaded to an archive";
         notes.extend(session.given.idle::<SourceArgs>(why, "add `--format dsc`, or leave it out")?);
     }
@@ -262,13 +293,13 @@ fn idle(args: &BuildArgs, options: &build::Options, session: &Session) -> Result
 }
 
 /// What is compiled, where modules are asked for.
-fn prebuilt(args: &BuildArgs) -> Result<Option<build::Prebuilt>> {
+fn prebuilt(args: &BuildArgs, patience: &Patience) -> Result<Option<build::Prebuilt>> {
     let wanted = &args.prebuilt;
     if !wanted.prebuilt {
         return Ok(None);
     }
     let prebuilt = setup::compiling(args.machine.options(), &args.compile, wanted.keep_going)?;
-    let signers = signers::module_signers(&wanted.sign)?.map(Arc::new);
+    let signers = signers::module_signers(&wanted.sign, patience)?.map(Arc::new);
     Ok(Some(build::Prebuilt { without_sandbox: wanted.no_sandbox, signers, ..prebuilt }))
 }
 

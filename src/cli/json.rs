@@ -16,12 +16,15 @@ use crate::driver;
 use crate::events::{self, Event};
 use crate::inspect;
 use crate::inspect::diff;
-use crate::inspect::verify::{Verdict as SignatureVerdict, Verified};
+use crate::inspect::verify::{Subject, Verdict as SignatureVerdict, Verified};
 use crate::kernel::headers;
 use crate::kernel::ko;
 use crate::output::Written;
 use crate::package;
 use crate::plan::profile::Target;
+use crate::sign::certificate::Certificate;
+use crate::sign::module::FoundSignature;
+use crate::sign::new::Made;
 
 fn path(path: &Path) -> String {
     path.to_string_lossy().into_owned()
@@ -112,9 +115,21 @@ pub(super) fn exported(about: &Exported) -> events::Exported {
     }
 }
 
-/// What a module's signature is worth.
+/// What was made.
+pub(super) fn new_key(made: &Made) -> Vec<Event> {
+    let kinds = ["ca-key", "ca-certificate", "key", "certificate"];
+    let event =
+        |(at, kind): (&Path, &str)| Event::Key(events::NewKey { path: path(at), kind: kind.to_owned() });
+    made.paths().into_iter().zip(kinds).map(event).collect()
+}
+
+fn signer(one: &FoundSignature) -> events::Signer {
+    events::Signer { name: one.signer(), hash: one.hash.map(|hash| hash.name().to_owned()) }
+}
+
+/// What a signature is worth.
 pub(super) fn verification(file: &Path, one: &Verified) -> Event {
-    let verdict = match one.verdict {
+    let verdict = match one.judged.verdict {
         SignatureVerdict::Good => "good",
         SignatureVerdict::UnknownKey => "unknown-key",
         SignatureVerdict::Wrong => "wrong",
@@ -122,9 +137,14 @@ pub(super) fn verification(file: &Path, one: &Verified) -> Event {
     };
     Event::Verification(events::Verification {
         file: path(file),
-        path: one.path.clone(),
+        subject: match one.subject {
+            Subject::Module => "module".to_owned(),
+            Subject::Package => "package".to_owned(),
+        },
+        path: one.path.clone().unwrap_or_default(),
         verdict: verdict.to_owned(),
-        signers: one.signers.clone(),
+        signers: one.judged.signers.clone(),
+        why: one.judged.why.clone(),
     })
 }
 
@@ -304,7 +324,13 @@ fn module_value(module: &ko::KernelModule) -> events::Module {
         info: module.info.clone(),
         needs: needs.collect(),
         exports: exports.collect(),
-        signature: signature.map(|found| events::Signature { kind: found.kind.clone(), size: found.size }),
+        signature: signature.map(|found| events::Signature {
+            kind: "PKCS#7".to_owned(),
+            size: u32::try_from(found.size).unwrap_or(u32::MAX),
+            signers: found.message.signatures.iter().map(signer).collect(),
+            certificates: found.message.certificates.iter().map(Certificate::fingerprint).collect(),
+            doubts: found.doubts(),
+        }),
     }
 }
 

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};
@@ -29,6 +29,7 @@ use crate::base::temporary;
 use crate::events::{Event, Line};
 use crate::kernel::machine::{self, Machine};
 use crate::output::Stop;
+use crate::sign::secret::{self, Pin};
 
 /// Why a verb ends before its end.
 pub(super) enum End {
@@ -250,6 +251,17 @@ pub(super) fn source_date_epoch() -> Result<Option<u32>> {
     seconds.map(Some).ok_or_else(|| {
         Error::usage(format!("SOURCE_DATE_EPOCH is `{}`, no number of seconds", value.display())).hint(hint)
     })
+}
+
+/// What opens keys, where it is set.
+pub(super) fn pin() -> Option<Pin> {
+    Pin::of(std::env::var_os(secret::VARIABLE)?.into_string().ok()?)
+}
+
+/// Seconds since 1970.
+pub(super) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// The memory of this machine in bytes (`sysinfo(2)`).

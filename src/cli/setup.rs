@@ -68,6 +68,8 @@ pub(super) fn compiling(
         keep_going,
         without_sandbox: false,
         signers: None,
+        pin: session::pin(),
+        now: session::now(),
     })
 }
 

@@ -2,22 +2,27 @@
 
 #![allow(clippy::disallowed_methods, reason = "it runs the programs that sign")]
 
-use std::io::Write;
+use std::io::{self, IsTerminal, Read};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use rustix::process::{Pid, Signal, kill_process_group};
 
+use super::session;
 use crate::base::error::{Error, Result};
 use crate::base::temporary::TemporaryFolder;
-use crate::output::Sign;
+use crate::output::{Sign, Stop};
 use crate::sign::{ModuleSigners, Question};
 
 /// Who signs kernel modules.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Signed modules")]
 pub(super) struct ModuleSignArgs {
-    /// The private key that the modules are signed with, PEM or DER; several sign together, in one message
+    /// The private key that the modules are signed with: PEM, DER, or `pkcs11:` for one in a token; several sign together, in one message
     #[arg(
         long,
         visible_alias = "key",
@@ -75,30 +80,47 @@ pub(super) enum Asked {
     Module,
 }
 
+/// How long who signs may take, and who may stop it.
+#[derive(Debug, Clone)]
+pub(super) struct Patience {
+    pub(super) timeout: Duration,
+    pub(super) stop: Stop,
+}
+
 /// Who signs modules; nobody where nothing asks for it.
-pub(super) fn module_signers(args: &ModuleSignArgs) -> Result<Option<ModuleSigners>> {
-    if let Some(key) = args.sign_modules.iter().find(|key| key.to_string_lossy().starts_with("pkcs11:")) {
-        return Err(Error::lacking(format!("this kpkg cannot talk to the token of `{}`", key.display()))
-            .hint("have a command talk to it: `--sign-module-command`, such as `pkcs11-tool --sign --mechanism RSA-PKCS`"));
-    }
+pub(super) fn module_signers(args: &ModuleSignArgs, patience: &Patience) -> Result<Option<ModuleSigners>> {
     if let Some(line) = &args.sign_module_command {
         let [certificate] = args.certificate.as_slice() else {
             return Err(
                 Error::usage("a command signs with one key").hint("give its `--certificate`, and no other")
             );
         };
-        let (line, input, of) = (line.clone(), args.sign_module_input, certificate.clone());
-        let ask = Box::new(move |question: &Question<'_>| ask(&line, input, &of, question));
-        return ModuleSigners::elsewhere(ask, certificate, args.embed_certificate).map(Some);
+        let (line, input, of, patience) =
+            (line.clone(), args.sign_module_input, certificate.clone(), patience.clone());
+        let ask = Box::new(move |question: &Question<'_>| ask(&line, input, &of, question, &patience));
+        return ModuleSigners::elsewhere([(ask as _, certificate.as_path())], args.embed_certificate)
+            .map(Some);
     }
     if args.sign_modules.is_empty() {
         return Ok(None);
     }
-    ModuleSigners::read(&args.sign_modules, &args.certificate, args.embed_certificate).map(Some)
+    ModuleSigners::read(
+        &args.sign_modules,
+        &args.certificate,
+        args.embed_certificate,
+        session::pin().as_ref(),
+    )
+    .map(Some)
 }
 
 /// Has a command sign a module.
-fn ask(line: &str, input: Asked, certificate: &Path, question: &Question<'_>) -> Result<Vec<u8>> {
+fn ask(
+    line: &str,
+    input: Asked,
+    certificate: &Path,
+    question: &Question<'_>,
+    patience: &Patience,
+) -> Result<Vec<u8>> {
     let (name, bytes) = match input {
         Asked::Digest => ("digest", question.digest.to_vec()),
         Asked::DigestInfo => ("digest-info", question.hash.digest_info(question.digest)),
@@ -107,7 +129,7 @@ fn ask(line: &str, input: Asked, certificate: &Path, question: &Question<'_>) ->
     let mut command = Command::new("sh");
     command.args(["-c", line]).env("KPKG_HASH", question.hash.name()).env("KPKG_INPUT", name);
     command.env("KPKG_FILE", question.name).env("KPKG_CERTIFICATE", certificate);
-    let output = piped(command, line, &bytes)?;
+    let output = piped(command, line, &mut bytes.as_slice(), patience)?;
     if output.status.success() {
         return Ok(output.stdout);
     }
@@ -141,7 +163,13 @@ pub(super) struct PackageSignArgs {
 }
 
 /// Who signs packages, and what is uploaded with them.
-pub(super) enum PackageSigner {
+pub(super) struct PackageSigner {
+    by: By,
+    patience: Patience,
+    signs_debs: bool,
+}
+
+enum By {
     /// A key of gpg's, named as `gpg --local-user` takes it, or the secret key in a file.
     Key(String),
     /// A command for the shell.
@@ -150,16 +178,17 @@ pub(super) enum PackageSigner {
 
 impl PackageSigner {
     /// As the arguments say it; nobody where none does.
-    pub(super) fn of(args: &PackageSignArgs) -> Option<Self> {
-        args.sign.clone().map(Self::Key).or_else(|| args.sign_command.clone().map(Self::Command))
+    pub(super) fn of(args: &PackageSignArgs, patience: Patience, signs_debs: bool) -> Option<Self> {
+        let by = args.sign.clone().map(By::Key).or_else(|| args.sign_command.clone().map(By::Command))?;
+        Some(Self { by, patience, signs_debs })
     }
 
     /// What the program writes that signs bytes in a form, and its name.
-    fn run(&self, form: Form, file: Option<&Path>, bytes: &[u8]) -> Result<Vec<u8>> {
-        let (command, name, _home) = match self {
-            Self::Key(key) => {
+    fn run(&self, form: Form, file: Option<&Path>, bytes: &mut (dyn Read + Send)) -> Result<Vec<u8>> {
+        let (command, name, _home) = match &self.by {
+            By::Key(key) => {
                 let path = Path::new(key);
-                let home = if path.is_file() { Some(Home::with(path)?) } else { None };
+                let home = if path.is_file() { Some(Home::with(&[path])?) } else { None };
                 let mut command = gpg(home.as_ref().map(|home| home.0.path()));
                 if home.is_none() {
                     command.args(["--local-user", key]);
@@ -168,7 +197,7 @@ impl PackageSigner {
                 command.args(["--digest-algo", "SHA256"]).args(form.options());
                 (command, "gpg", home)
             }
-            Self::Command(line) => {
+            By::Command(line) => {
                 let mut command = Command::new("sh");
                 command.args(["-c", line]).env("KPKG_SIGN_FORM", form.name());
                 if let Some(file) = file {
@@ -177,7 +206,7 @@ impl PackageSigner {
                 (command, line.as_str(), None)
             }
         };
-        let output = piped(command, name, bytes)?;
+        let output = piped(command, name, bytes, &self.patience)?;
         let is_one = match form {
             Form::Clear => output.stdout.starts_with(BEGIN.as_bytes()),
             // of which the package's format knows the rest
@@ -199,12 +228,16 @@ impl PackageSigner {
 
 impl Sign for PackageSigner {
     fn clear(&self, text: &str) -> Result<String> {
-        let signed = self.run(Form::Clear, None, text.as_bytes())?;
+        let signed = self.run(Form::Clear, None, &mut text.as_bytes())?;
         Ok(String::from_utf8_lossy(&signed).into_owned())
     }
 
-    fn detached(&self, file: &Path, bytes: &[u8]) -> Result<Vec<u8>> {
+    fn detached(&self, file: &Path, bytes: &mut (dyn Read + Send)) -> Result<Vec<u8>> {
         self.run(Form::Detached, Some(file), bytes)
+    }
+
+    fn signs_unusual(&self) -> bool {
+        self.signs_debs
     }
 }
 
@@ -242,7 +275,7 @@ impl Form {
     }
 }
 
-fn gpg(home: Option<&Path>) -> Command {
+pub(super) fn gpg(home: Option<&Path>) -> Command {
     let mut command = Command::new("gpg");
     if let Some(home) = home {
         command.arg("--homedir").arg(home);
@@ -252,20 +285,28 @@ fn gpg(home: Option<&Path>) -> Command {
 }
 
 /// A folder of gpg's that holds nothing but the key of a file, and goes with it.
-struct Home(TemporaryFolder);
+pub(super) struct Home(TemporaryFolder);
 
 impl Home {
-    fn with(file: &Path) -> Result<Self> {
+    /// With the keys of these files.
+    pub(super) fn with(files: &[impl AsRef<Path>]) -> Result<Self> {
         let home = TemporaryFolder::new(&std::env::temp_dir())
             .map_err(|error| Error::io("cannot make a folder for the key in", std::env::temp_dir(), error))?;
         let home = Self(home);
-        let mut command = gpg(Some(home.0.path()));
-        command.arg("--import").arg(file).stdin(Stdio::null());
-        let output = command.output().map_err(|error| missing("gpg", error))?;
-        if output.status.success() {
-            return Ok(home);
+        for file in files.iter().map(AsRef::as_ref) {
+            let mut command = gpg(Some(home.path()));
+            command.arg("--import").arg(file).stdin(Stdio::null());
+            let output = command.output().map_err(|error| missing("gpg", error))?;
+            if !output.status.success() {
+                let text = format!("gpg cannot read the key: {}", first_lines(&output.stderr));
+                return Err(Error::usage(text).at(file));
+            }
         }
-        Err(Error::usage(format!("gpg cannot read the key: {}", first_lines(&output.stderr))).at(file))
+        Ok(home)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.0.path()
     }
 }
 
@@ -293,14 +334,68 @@ fn first_lines(bytes: &[u8]) -> String {
     said.take(2).collect::<Vec<_>>().join("; ")
 }
 
+/// The most that a program may answer: a signed module.
+pub(super) const LARGEST: u64 = crate::kernel::ko::LARGEST + (1 << 20);
+
+/// How often it is looked whether a program has ended.
+const TICK: Duration = Duration::from_millis(5);
+
 /// Runs a program that reads these bytes.
-fn piped(mut command: Command, name: &str, bytes: &[u8]) -> Result<Output> {
+pub(super) fn piped(
+    mut command: Command,
+    name: &str,
+    bytes: &mut (dyn Read + Send),
+    patience: &Patience,
+) -> Result<Output> {
+    // one that asks its user for a PIN has to stay in the group that owns the terminal; else what it starts ends with it
+    let is_apart = !io::stdin().is_terminal();
+    if is_apart {
+        command.process_group(0);
+    }
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| missing(name, error))?;
-    let input = child.stdin.take();
+    let (input, output, complaints) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let read = |stream: Option<Box<dyn Read + Send>>, most: u64| {
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let _cut = stream.map(|stream| stream.take(most).read_to_end(&mut bytes));
+            let _gone = sender.send(bytes);
+        });
+        receiver
+    };
+    let stdout = read(output.map(|stream| Box::new(stream) as _), LARGEST);
+    let stderr = read(complaints.map(|stream| Box::new(stream) as _), 64 << 10);
+    let mut waited = Duration::ZERO;
     std::thread::scope(|scope| {
         // a program may write before it has read all; one that ends without reading says why itself
-        scope.spawn(move || input.map(|mut input| input.write_all(bytes)));
-        child.wait_with_output().map_err(|error| Error::io("cannot run", name, error))
+        scope.spawn(move || input.map(|mut input| io::copy(bytes, &mut input)));
+        let ended = loop {
+            match child.try_wait() {
+                Ok(Some(status)) => break Ok(status),
+                Err(error) => break Err(Error::io("cannot wait for", name, error)),
+                Ok(None) if patience.stop.is_set() => break Err(Error::interrupted()),
+                Ok(None) if waited > patience.timeout => {
+                    let text =
+                        format!("`{name}` does not sign within {} seconds", patience.timeout.as_secs());
+                    break Err(Error::failed(text).hint("`--timeout SECONDS` gives it more time"));
+                }
+                Ok(None) => {
+                    std::thread::sleep(TICK);
+                    waited += TICK;
+                }
+            }
+        };
+        if ended.is_err() {
+            if let Some(group) = Pid::from_raw(child.id().cast_signed()).filter(|_| is_apart) {
+                let _gone = kill_process_group(group, Signal::KILL);
+            }
+            let _gone = child.kill().and_then(|()| child.wait());
+        }
+        let status = ended?;
+        // what it leaves running may hold its output open
+        let wait = Duration::from_secs(10);
+        let stdout = stdout.recv_timeout(wait).unwrap_or_default();
+        Ok(Output { status, stdout, stderr: stderr.recv_timeout(wait).unwrap_or_default() })
     })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::{Display, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
@@ -21,10 +22,11 @@ use crate::inspect::ModuleFile;
 use crate::inspect::diff::{Difference, Section};
 use crate::inspect::verify::{Verdict as SignatureVerdict, Verified};
 use crate::kernel::headers::HeaderPackage;
-use crate::kernel::ko::{KernelModule, Symbol};
+use crate::kernel::ko::{KernelModule, Signature, Symbol};
 use crate::package::{Compression, Content, Entry, EntryKind, Package, Payload};
 use crate::plan::profile::Target;
 use crate::sign::hash::Hash;
+use crate::sign::new::Made;
 
 /// What went well, what did not, and what is neither.
 const GOOD: Style = AnsiColor::BrightGreen.on_default().bold();
@@ -354,18 +356,37 @@ pub(super) fn signed_text(modules: usize, is_package: bool, void: &[String]) -> 
     text
 }
 
-/// What modules' signatures are worth, a line each.
-pub(super) fn verified_text(verified: &[Verified]) -> String {
+/// What was made, and what comes next.
+pub(super) fn new_key_text(made: &Made) -> String {
+    let [ca_key, ca_certificate, key, certificate] =
+        made.paths().map(|path| shown(&path.display().to_string()));
+    format!(
+        "{} a CA and a key below it, for kernel modules alone\n  \
+         once on every machine: mokutil --import {ca_certificate}\n  \
+         to sign: --sign-modules {key} --certificate {certificate} --embed-certificate\n  \
+         keep {ca_key} away from the machines that build: it is needed for the next key, and for nothing else\n",
+        label(GOOD, "Made")
+    )
+}
+
+/// What signatures are worth, a line each.
+pub(super) fn verified_text(file: &Path, verified: &[Verified]) -> String {
     let line = |one: &Verified| {
-        let (style, word) = match one.verdict {
+        let (style, word) = match one.judged.verdict {
             SignatureVerdict::Good => (GOOD, "good"),
             SignatureVerdict::UnknownKey => (DOUBTFUL, "unknown key"),
             SignatureVerdict::Wrong => (BAD, "wrong"),
             SignatureVerdict::Unsigned => (BAD, "unsigned"),
         };
-        let by = one.signers.iter().map(|name| shown(name)).collect::<Vec<_>>().join(", ");
+        let by = one.judged.signers.iter().map(|name| shown(name)).collect::<Vec<_>>().join(", ");
         let by = if by.is_empty() { by } else { format!(", by {by}") };
-        format!("{}: {}{by}\n", shown(&one.path), styled(style, word))
+        let why = one.judged.why.as_ref().map(|why| format!(": {}", shown(why))).unwrap_or_default();
+        let file = file.display().to_string();
+        let place = match &one.path {
+            Some(path) if *path != file => format!("{} {}", shown(&file), shown(path)),
+            _ => shown(&file),
+        };
+        format!("{place}: {}{by}{why}\n", styled(style, word))
     };
     verified.iter().map(line).collect()
 }
@@ -461,9 +482,19 @@ fn module_text(text: &mut String, path: &str, module: &KernelModule) {
             let hash = one.hash.map_or("an unknown digest", Hash::name);
             format!(", {hash} by {}", shown(&one.signer()))
         });
-        format!("{}, {} bytes{}", found.kind, found.size, by.collect::<String>())
+        format!("PKCS#7, {} bytes{}", found.size, by.collect::<String>())
     });
     line(text, "signature", &signed);
+    for certificate in module.signature.iter().flat_map(|found| &found.message.certificates) {
+        line(
+            text,
+            "certificate",
+            &format!("{}, SHA-256 {}", shown(&certificate.name()), certificate.fingerprint()),
+        );
+    }
+    for doubt in module.signature.iter().flat_map(Signature::doubts) {
+        line(text, "signature", &styled(BAD, shown(&doubt)));
+    }
     let crc = |symbol: &Symbol| symbol.crc.map_or("          ".to_owned(), |crc| format!("{crc:#010x}"));
     for export in &module.exports {
         let gpl = if export.gpl { " (GPL)" } else { "" };

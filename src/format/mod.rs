@@ -67,9 +67,12 @@ pub trait Family: Sync {
     fn rewrite(&self, path: &Path, exchange: &Exchange, out: &mut dyn Output) -> Result<Vec<String>>;
 
     /// Whether packages of this family hold a signature of their own.
-    fn signs(&self) -> bool {
-        false
+    fn own_signature(&self) -> OwnSignature {
+        OwnSignature::None
     }
+
+    /// The signatures of a finished file itself; nothing when the file begins like none of this family's.
+    fn own_signatures(&self, path: &Path) -> io::Result<Option<Vec<OwnSigned>>>;
 
     /// Writes a finished package again, under its name, with the signature of the package itself that `ask` gives; an error where packages
     /// of this family hold none.
@@ -80,8 +83,37 @@ pub trait Family: Sync {
     }
 }
 
+/// A signature that a finished file holds of itself.
+pub struct OwnSigned {
+    /// Where it stands in it; nothing: around all of it.
+    pub name: Option<String>,
+    pub form: SignedForm,
+    /// Why the content is not what was signed, whoever signed that.
+    pub misfit: Option<String>,
+}
+
+/// How a signature and what it is of belong together.
+pub enum SignedForm {
+    Detached {
+        signature: Vec<u8>,
+        signed: Box<dyn Read + Send>,
+    },
+    /// A text with its signature around it (RFC 9580, 7).
+    Clear(Vec<u8>),
+}
+
+/// The place for a signature in packages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnSignature {
+    None,
+    /// There is one, and nobody looks at it unless he was told to.
+    Unusual,
+    /// Package managers check it.
+    Usual,
+}
+
 /// Somebody who gives a detached OpenPGP signature of bytes.
-pub type AskDetached<'a> = dyn Fn(&[u8]) -> Result<Vec<u8>> + 'a;
+pub type AskDetached<'a> = dyn Fn(&mut (dyn Read + Send)) -> Result<Vec<u8>> + 'a;
 
 /// What a finished package holds instead of what it held.
 #[derive(Debug, Clone, Default)]
@@ -90,6 +122,8 @@ pub struct Exchange {
     pub files: BTreeMap<String, Content>,
     /// Texts of maintainer scripts, by the names of [`ReadScript`].
     pub scripts: BTreeMap<String, String>,
+    /// Whether signatures of single files (IMA, fs-verity) are left out, where they would be void; else they forbid it.
+    pub drops_file_signatures: bool,
 }
 
 impl Exchange {
@@ -306,6 +340,17 @@ pub fn sign(path: &Path, ask: &AskDetached<'_>, out: &mut dyn Output) -> Result<
     for family in FAMILIES {
         if family.read(path, &mut Nobody)?.is_some() {
             return family.sign(path, ask, out);
+        }
+    }
+    Err(Error::usage("is no package:").at(path))
+}
+
+/// The signatures of a finished file itself; an error where no family knows it.
+pub fn own_signatures(path: &Path) -> Result<Vec<OwnSigned>> {
+    let unreadable = |error| Error::io("cannot read the package", path, error).as_usage();
+    for family in FAMILIES {
+        if let Some(found) = family.own_signatures(path).map_err(unreadable)? {
+            return Ok(found);
         }
     }
     Err(Error::usage("is no package:").at(path))

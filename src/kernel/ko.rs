@@ -10,7 +10,7 @@ use object::{Object, ObjectSection, ObjectSymbol, SectionIndex, SymbolSection};
 use serde::{Deserialize, Serialize};
 
 use crate::archive;
-use crate::sign::{self, module::FoundMessage};
+use crate::sign::module::{Appended, FoundMessage, FoundSignature, has_junk_behind};
 
 /// The largest module that is read, uncompressed: 256 MiB.
 pub const LARGEST: u64 = 256 << 20;
@@ -59,16 +59,36 @@ pub struct Export {
     pub gpl: bool,
 }
 
-/// A signature behind the ELF file.
+/// A signature behind the ELF file: a CMS message (PKCS#7), the one kind that kernels take since 4.3.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {
-    /// `PKCS#7`, `X.509` or `PGP`.
-    pub kind: String,
-    /// Bytes.
-    pub size: u32,
+    /// Bytes of the message.
+    pub size: u64,
     /// What it holds.
     #[serde(skip)]
     pub message: FoundMessage,
+    /// Why a kernel refuses the module, whatever it holds.
+    pub broken: Option<String>,
+    /// How many signatures stand before it, which kernels pass over.
+    pub buried: usize,
+    /// Whether something was written behind it, so that no kernel sees it.
+    pub has_junk: bool,
+}
+
+impl Signature {
+    /// Why a kernel refuses it, and what else is odd.
+    #[must_use]
+    pub fn doubts(&self) -> Vec<String> {
+        let junk =
+            self.has_junk.then(|| "something is written behind it, so that no kernel sees it".to_owned());
+        let buried = match self.buried {
+            0 => None,
+            1 => Some("an older one stands before it, which kernels pass over".to_owned()),
+            count => Some(format!("{count} older ones stand before it, which kernels pass over")),
+        };
+        let of_each = self.message.signatures.iter().filter_map(FoundSignature::refusal);
+        junk.into_iter().chain(self.broken.clone()).chain(of_each).chain(buried).collect()
+    }
 }
 
 impl KernelModule {
@@ -263,17 +283,21 @@ fn crc_at(file: &object::File<'_>, index: SectionIndex, offset: u64) -> io::Resu
     Ok(bytes.and_then(|bytes| number32(bytes, file)))
 }
 
-/// `struct module_signature` and the text behind it.
+/// What stands behind the ELF file.
 fn signature(bytes: &[u8]) -> Option<Signature> {
-    let rest = bytes.strip_suffix(b"~Module signature appended~\n")?;
-    let [.., _algorithm, _hash, id, _signer, _key, _, _, _, a, b, c, d] = rest else { return None };
-    let kind = match id {
-        0 => "PGP",
-        1 => "X.509",
-        2 => "PKCS#7",
-        _ => return None,
-    };
-    let (plain, message) = sign::module::cut(bytes);
-    let message = message.and_then(|message| FoundMessage::parse(message, plain)).unwrap_or_default();
-    Some(Signature { kind: kind.to_owned(), size: u32::from_be_bytes([*a, *b, *c, *d]), message })
+    let mut found = Signature { has_junk: has_junk_behind(bytes), ..Signature::default() };
+    match Appended::of(bytes) {
+        Ok(Appended { message: None, .. }) if !found.has_junk => return None,
+        Ok(Appended { message: None, .. }) => {}
+        Ok(Appended { plain, message: Some(message), buried }) => {
+            found.size = message.len() as u64;
+            found.buried = buried;
+            match FoundMessage::parse(message, plain) {
+                Some(message) => found.message = message,
+                None => found.broken = Some("it is no CMS message of signed data".to_owned()),
+            }
+        }
+        Err(why) => found.broken = Some(why.to_owned()),
+    }
+    Some(found)
 }

@@ -1,14 +1,15 @@
-//! X.509 certificates (RFC 5280): what a signature names of them, and the key that it is judged by. Dates are not looked at: kernels do not.
+//! X.509 certificates (RFC 5280): what a signature names of them, the key that it is judged by, and who signed them.
 
 use std::path::Path;
 
+use jiff::Timestamp;
 use rsa::pkcs1::DecodeRsaPublicKey;
 use sha2::{Digest, Sha256};
 use signature::hazmat::PrehashVerifier;
 
 use super::der::{self, Reader};
 use super::hash::Hash;
-use super::pem;
+use super::{oid, pem};
 use crate::base::error::{Error, Result};
 
 /// A certificate.
@@ -18,7 +19,9 @@ pub struct Certificate {
     /// The names and numbers as they stand there, with tag and length.
     issuer: Vec<u8>,
     serial: Vec<u8>,
-    subject: Option<String>,
+    subject: Vec<u8>,
+    /// From when and until when it is to be used: `YYYYMMDDHHMMSSZ`.
+    validity: [String; 2],
     key_id: Option<Vec<u8>>,
     key: PublicKey,
 }
@@ -31,15 +34,6 @@ pub(super) enum PublicKey {
     P384(p384::ecdsa::VerifyingKey),
 }
 
-const RSA: [u8; 9] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
-const ELLIPTIC: [u8; 7] = [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
-const P256: [u8; 8] = [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
-const P384: [u8; 5] = [0x2b, 0x81, 0x04, 0x00, 0x22];
-/// The extension subjectKeyIdentifier, 2.5.29.14.
-const KEY_ID: [u8; 3] = [0x55, 0x1d, 0x0e];
-/// The attribute commonName, 2.5.4.3.
-const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
-
 impl Certificate {
     /// Reads a file, PEM or DER; the first certificate in it.
     pub fn read(path: &Path) -> Result<Self> {
@@ -50,34 +44,28 @@ impl Certificate {
             Some((_, der)) => der.clone(),
             None => bytes,
         };
-        Self::parse(der).ok_or_else(|| {
-            Error::usage("is no certificate with a key of RSA, P-256 or P-384:")
+        Self::parse(der).map_err(|why| {
+            Error::usage(format!("{why}:"))
                 .at(path)
-                .hint("give an X.509 certificate as PEM or DER")
+                .hint("give an X.509 certificate of RSA, P-256 or P-384, as PEM or DER")
         })
     }
 
-    /// Reads the bytes; nothing where they are none, or have another kind of key.
-    pub(super) fn parse(bytes: Vec<u8>) -> Option<Self> {
-        let mut whole = Reader::new(&bytes);
-        let mut tbs = whole.inside(der::SEQUENCE)?.inside(der::SEQUENCE)?;
-        tbs.take(der::FIELD);
-        let serial = tbs.take(der::INTEGER)?.whole.to_vec();
-        tbs.take(der::SEQUENCE)?;
-        let issuer = tbs.take(der::SEQUENCE)?.whole.to_vec();
-        tbs.take(der::SEQUENCE)?;
-        let subject = tbs.take(der::SEQUENCE)?.content;
-        let key = PublicKey::parse(tbs.take(der::SEQUENCE)?.content)?;
-        let mut key_id = None;
-        while let Some(field) = tbs.next() {
-            if field.tag == der::FIELD + 3 {
-                key_id = extension(field.content, &KEY_ID);
-            }
-        }
-        if !whole.is_empty() {
-            return None;
-        }
-        Some(Self { issuer, serial, subject: common_name(subject), key_id, key, der: bytes })
+    /// Reads the bytes; or why that cannot be.
+    pub(super) fn parse(bytes: Vec<u8>) -> Result<Self, String> {
+        let none = "is no certificate";
+        let fields = Fields::of(&bytes).ok_or(none)?;
+        let key = PublicKey::parse(fields.key)?;
+        let mut extensions = fields.extensions;
+        Ok(Self {
+            issuer: fields.issuer.to_vec(),
+            serial: fields.serial.to_vec(),
+            subject: fields.subject.to_vec(),
+            validity: fields.validity,
+            key_id: extension(&mut extensions, oid::SUBJECT_KEY_ID),
+            key,
+            der: bytes,
+        })
     }
 
     /// SHA-256 of it, in hexadecimal digits.
@@ -89,7 +77,8 @@ impl Certificate {
     /// Whom it is of, or its number.
     #[must_use]
     pub fn name(&self) -> String {
-        self.subject.clone().unwrap_or_else(|| {
+        let subject = Reader::new(&self.subject).take(der::SEQUENCE);
+        subject.and_then(|subject| common_name(subject.content)).unwrap_or_else(|| {
             let digits: String = self.serial.iter().skip(2).map(|byte| format!("{byte:02x}")).collect();
             format!("serial number {digits}")
         })
@@ -99,6 +88,58 @@ impl Certificate {
     #[must_use]
     pub fn der(&self) -> &[u8] {
         &self.der
+    }
+
+    /// Why it is not to be used at a time, in seconds since 1970; kernels do not look at it.
+    #[must_use]
+    pub fn is_not_valid(&self, now: i64) -> Option<String> {
+        let now = Timestamp::from_second(now).ok()?.strftime("%Y%m%d%H%M%SZ").to_string();
+        let day = |time: &str| {
+            let part = |range| time.get(range).unwrap_or("?").to_owned();
+            format!("{}-{}-{}", part(0..4), part(4..6), part(6..8))
+        };
+        let [from, until] = &self.validity;
+        if now > *until {
+            return Some(format!("expired on {}", day(until)));
+        }
+        (now < *from).then(|| format!("is valid from {} on", day(from)))
+    }
+
+    /// Whether who has that certificate signed this one.
+    #[must_use]
+    pub fn is_signed_by(&self, issuer: &Self) -> bool {
+        let Some(fields) = Fields::of(&self.der).filter(|fields| fields.issuer == issuer.subject) else {
+            return false;
+        };
+        let is_of =
+            |hash: &Hash| fields.algorithm == hash.with_rsa() || fields.algorithm == hash.with_ecdsa();
+        Hash::ALL
+            .into_iter()
+            .find(is_of)
+            .is_some_and(|hash| issuer.key.verifies(hash, &hash.digest(fields.signed), fields.signature))
+    }
+
+    /// The one of some signatures that is of its key over a digest; `what` is what was signed.
+    pub(super) fn judged(
+        &self,
+        hash: Hash,
+        what: &str,
+        digest: &[u8],
+        found: Vec<Vec<u8>>,
+    ) -> Result<Vec<u8>> {
+        found.into_iter().find(|signature| self.key.verifies(hash, digest, signature)).ok_or_else(|| {
+            Error::usage(format!(
+                "the signature of `{what}` does not fit the certificate of `{}`",
+                self.name()
+            ))
+            .hint("give the certificate of that key, in the order of the keys")
+        })
+    }
+
+    /// Whether its key is one of ECDSA, which not every kernel judges.
+    #[must_use]
+    pub fn is_elliptic(&self) -> bool {
+        !matches!(self.key, PublicKey::Rsa(_))
     }
 
     pub(super) fn issuer(&self) -> &[u8] {
@@ -118,12 +159,65 @@ impl Certificate {
     }
 }
 
+/// The fields of a certificate, as they stand there.
+struct Fields<'a> {
+    /// What is signed, with tag and length.
+    signed: &'a [u8],
+    serial: &'a [u8],
+    issuer: &'a [u8],
+    validity: [String; 2],
+    subject: &'a [u8],
+    key: &'a [u8],
+    extensions: Reader<'a>,
+    /// The object identifier of how it is signed.
+    algorithm: &'a [u8],
+    signature: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    fn of(bytes: &'a [u8]) -> Option<Self> {
+        let mut whole = Reader::new(bytes);
+        let mut certificate = whole.inside(der::SEQUENCE)?;
+        let mut ahead = certificate;
+        let signed = ahead.take(der::SEQUENCE)?.whole;
+        let mut tbs = certificate.inside(der::SEQUENCE)?;
+        tbs.take(der::FIELD);
+        let serial = tbs.take(der::INTEGER)?.whole;
+        tbs.take(der::SEQUENCE)?;
+        let issuer = tbs.take(der::SEQUENCE)?.whole;
+        let mut validity = tbs.inside(der::SEQUENCE)?;
+        let validity = [time(validity.next()?)?, time(validity.next()?)?];
+        let subject = tbs.take(der::SEQUENCE)?.whole;
+        let key = tbs.take(der::SEQUENCE)?.content;
+        let mut extensions = Reader::new(&[]);
+        while let Some(field) = tbs.next() {
+            if field.tag == der::FIELD + 3 {
+                extensions = Reader::new(field.content).inside(der::SEQUENCE)?;
+            }
+        }
+        let algorithm = certificate.inside(der::SEQUENCE)?.take(der::OID)?.content;
+        let signature = certificate.take(der::BITS)?.content.strip_prefix(&[0])?;
+        let fields =
+            Self { signed, serial, issuer, validity, subject, key, extensions, algorithm, signature };
+        whole.is_empty().then_some(fields)
+    }
+}
+
+/// A time as it sorts (RFC 5280, 4.1.2.5): two digits of a year are of 1950 to 2049.
+fn time(value: der::Value<'_>) -> Option<String> {
+    let text = std::str::from_utf8(value.content).ok().filter(|text| text.is_ascii())?;
+    match value.tag {
+        der::UTC_TIME => Some(format!("{}{text}", if text < "50" { "20" } else { "19" })),
+        der::GENERALIZED_TIME => Some(text.to_owned()),
+        _ => None,
+    }
+}
+
 /// The value of an extension; the octets in it, where it is octets.
-fn extension(content: &[u8], oid: &[u8]) -> Option<Vec<u8>> {
-    let mut list = Reader::new(content).inside(der::SEQUENCE)?;
+fn extension(list: &mut Reader<'_>, wanted: &[u8]) -> Option<Vec<u8>> {
     while let Some(mut one) = list.inside(der::SEQUENCE) {
-        if one.take(der::OID)?.content == oid {
-            one.take(0x01);
+        if one.take(der::OID)?.content == wanted {
+            one.take(der::BOOLEAN);
             let value = one.take(der::OCTETS)?.content;
             return Reader::new(value).take(der::OCTETS).map(|found| found.content.to_vec());
         }
@@ -137,7 +231,7 @@ pub(super) fn common_name(content: &[u8]) -> Option<String> {
     let mut found = None;
     while let Some(mut set) = names.inside(der::SET) {
         let Some(mut attribute) = set.inside(der::SEQUENCE) else { continue };
-        if attribute.take(der::OID).is_some_and(|oid| oid.content == COMMON_NAME) {
+        if attribute.take(der::OID).is_some_and(|name| name.content == oid::COMMON_NAME) {
             found = attribute.next().map(|value| String::from_utf8_lossy(value.content).into_owned());
         }
     }
@@ -146,35 +240,30 @@ pub(super) fn common_name(content: &[u8]) -> Option<String> {
 
 impl PublicKey {
     /// Of a `SubjectPublicKeyInfo`.
-    fn parse(content: &[u8]) -> Option<Self> {
+    fn parse(content: &[u8]) -> Result<Self, String> {
+        let broken = "has a broken key";
         let mut info = Reader::new(content);
-        let mut algorithm = info.inside(der::SEQUENCE)?;
-        let oid = algorithm.take(der::OID)?.content;
+        let algorithm = info.take(der::SEQUENCE).ok_or(broken)?.content;
         // a string of bits, the first byte of which counts those that are not used
-        let bits = info.take(0x03)?.content.strip_prefix(&[0])?;
-        if oid == RSA {
-            return rsa::PublicKey::from_pkcs1_der(bits).ok().map(|key| Self::Rsa(Box::new(key)));
-        }
-        let curve = algorithm.take(der::OID)?.content;
-        if oid == ELLIPTIC && curve == P256 {
-            return p256::ecdsa::VerifyingKey::from_sec1_bytes(bits).ok().map(Self::P256);
-        }
-        if oid == ELLIPTIC && curve == P384 {
-            return p384::ecdsa::VerifyingKey::from_sec1_bytes(bits).ok().map(Self::P384);
-        }
-        None
+        let bits = info.take(der::BITS).and_then(|bits| bits.content.strip_prefix(&[0])).ok_or(broken)?;
+        let kind = oid::KeyKind::of(algorithm)
+            .map_err(|name| format!("has a key of {name}, with which kpkg does not sign"))?;
+        let key = match kind {
+            oid::KeyKind::Rsa => {
+                rsa::PublicKey::from_pkcs1_der(bits).ok().map(|key| Self::Rsa(Box::new(key)))
+            }
+            oid::KeyKind::P256 => p256::ecdsa::VerifyingKey::from_sec1_bytes(bits).ok().map(Self::P256),
+            oid::KeyKind::P384 => p384::ecdsa::VerifyingKey::from_sec1_bytes(bits).ok().map(Self::P384),
+        };
+        key.ok_or_else(|| broken.to_owned())
     }
 
     /// The algorithm as kernels want it named beside a signature: of RSA alone, whatever the digest is.
     pub(super) fn algorithm(&self, hash: Hash) -> Vec<u8> {
         match self {
-            Self::Rsa(_) => der::sequence(&[&der::value(der::OID, &RSA), &der::value(der::NULL, &[])]),
+            Self::Rsa(_) => der::sequence(&[&der::value(der::OID, oid::RSA), &der::value(der::NULL, &[])]),
             Self::P256(_) | Self::P384(_) => der::sequence(&[&der::value(der::OID, &hash.with_ecdsa())]),
         }
-    }
-
-    pub(super) fn is_elliptic(&self) -> bool {
-        !matches!(self, Self::Rsa(_))
     }
 
     /// Whether this is its signature of a digest: RSA's number, or ECDSA's two as DER.

@@ -20,6 +20,8 @@ pub enum Hash {
 const DIGESTS: [u8; 8] = [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02];
 /// ecdsa-with-SHA2, 1.2.840.10045.4.3.
 const WITH_SHA2: [u8; 7] = [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03];
+/// PKCS#1, 1.2.840.113549.1.1.
+const RSA_WITH: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01];
 /// NIST's signatures: 2.16.840.1.101.3.4.3.
 const WITH_SHA3: [u8; 8] = [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03];
 
@@ -30,7 +32,7 @@ impl Hash {
 
     /// As `CONFIG_MODULE_SIG_HASH` names it.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Sha256 => "sha256",
             Self::Sha384 => "sha384",
@@ -73,6 +75,26 @@ impl Hash {
         match self {
             Self::Sha256 | Self::Sha384 | Self::Sha512 => [&WITH_SHA2[..], &[self.arc() + 1]].concat(),
             Self::Sha3_256 | Self::Sha3_384 | Self::Sha3_512 => [&WITH_SHA3[..], &[self.arc() + 2]].concat(),
+        }
+    }
+
+    /// The content of the object identifier of RSA with it, as certificates name how they are signed.
+    pub(super) fn with_rsa(self) -> Vec<u8> {
+        match self {
+            Self::Sha256 => [RSA_WITH, &[11]].concat(),
+            Self::Sha384 => [RSA_WITH, &[12]].concat(),
+            Self::Sha512 => [RSA_WITH, &[13]].concat(),
+            Self::Sha3_256 | Self::Sha3_384 | Self::Sha3_512 => [&WITH_SHA3[..], &[self.arc() + 6]].concat(),
+        }
+    }
+
+    /// The option of a kernel's configuration that gives it this digest.
+    #[must_use]
+    pub const fn option(self) -> &'static str {
+        match self {
+            Self::Sha256 => "CONFIG_CRYPTO_SHA256",
+            Self::Sha384 | Self::Sha512 => "CONFIG_CRYPTO_SHA512",
+            Self::Sha3_256 | Self::Sha3_384 | Self::Sha3_512 => "CONFIG_CRYPTO_SHA3",
         }
     }
 

@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
+use pkcs8::{DecodePrivateKey, EncryptedPrivateKeyInfoRef, SecretDocument};
 use rsa::pkcs1::DecodeRsaPrivateKey;
-use rsa::pkcs8::DecodePrivateKey;
 use signature::hazmat::PrehashSigner;
 
+use super::der::{self, Reader};
 use super::hash::Hash;
+use super::oid::{self, KeyKind};
 use super::pem;
+use super::secret::{self, Pin, VARIABLE};
 use crate::base::error::{Error, Result};
 
 /// A private key.
@@ -17,28 +20,86 @@ pub(super) enum PrivateKey {
     P384(p384::ecdsa::SigningKey),
 }
 
+/// What is no key at all.
+const NONE: &str = "is no private key of RSA, P-256 or P-384";
+/// In the armour of keys that PEM itself protects (RFC 1421, 4.6.1.1).
+const OLD_PASSWORD: &[u8] = b"Proc-Type: 4,ENCRYPTED";
+
+fn refused(why: &str, path: &Path) -> Error {
+    Error::usage(format!("{why}:")).at(path).hint("give one of PKCS#8, PKCS#1 or SEC1, as PEM or DER")
+}
+
+/// Opens a key.
+fn unlock(
+    locked: &EncryptedPrivateKeyInfoRef<'_>,
+    password: Option<&Pin>,
+    path: &Path,
+) -> Result<SecretDocument> {
+    let Some(password) = password else {
+        return Err(Error::usage("is protected by a password:").at(path).hint(format!(
+            "give the password in {VARIABLE}, or a command that asks for it (`--sign-module-command`)"
+        )));
+    };
+    locked.decrypt(password.text()).map_err(|_| {
+        Error::usage(format!("does not open with the password in {VARIABLE}:"))
+            .at(path)
+            .hint("it is another one, or the key is protected in a way that kpkg does not know: PBES2 it knows (RFC 8018)")
+    })
+}
+
+/// Why bytes are no key to sign with.
+fn why_not(der: &[u8]) -> String {
+    let kind = || {
+        let mut info = Reader::new(der).inside(der::SEQUENCE)?;
+        info.take(der::INTEGER)?;
+        // SEC1 names its curve in a field behind the octets of the key
+        if let Some(algorithm) = info.take(der::SEQUENCE) {
+            return KeyKind::of(algorithm.content).err();
+        }
+        info.take(der::OCTETS)?;
+        Some(oid::name(info.inside(der::FIELD)?.take(der::OID)?.content))
+    };
+    kind().map_or(NONE.to_owned(), |name| format!("is a key of {name}, with which kpkg does not sign"))
+}
+
 impl PrivateKey {
-    /// Reads a file: PKCS#8, PKCS#1 or SEC1, as PEM or DER.
-    pub(super) fn read(path: &Path) -> Result<Self> {
+    /// Reads a file: PKCS#8, PKCS#1 or SEC1, as PEM or DER; PKCS#8 also under a password, which is given.
+    pub(super) fn read(path: &Path, password: Option<&Pin>) -> Result<Self> {
+        secret::keep_to_ourselves();
         let bytes = std::fs::read(path).map_err(|error| Error::io("cannot read the key", path, error))?;
         let blocks = pem::blocks(&bytes);
-        if blocks.iter().any(|(label, _)| label == "ENCRYPTED PRIVATE KEY") {
-            return Err(Error::usage("is protected by a password:")
+        if bytes.windows(OLD_PASSWORD.len()).any(|window| window == OLD_PASSWORD) {
+            return Err(Error::usage("is protected by a password in the form of old versions of OpenSSL:")
                 .at(path)
-                .hint("give it without (`openssl pkey -in KEY`), or a command that asks for it (`--sign-module-command`)"));
+                .hint("`openssl pkcs8 -topk8 -in KEY -out NEW` writes it in today's"));
         }
-        let key = blocks.iter().filter(|(label, _)| label.ends_with("PRIVATE KEY"));
-        let ders: Vec<&[u8]> = key.map(|(_, der)| der.as_slice()).collect();
-        let found =
-            if blocks.is_empty() { Self::parse(&bytes) } else { ders.into_iter().find_map(Self::parse) };
-        found.ok_or_else(|| {
-            Error::usage("is no private key of RSA, P-256 or P-384:")
-                .at(path)
-                .hint("give one of PKCS#8, PKCS#1 or SEC1, as PEM or DER")
-        })
+        let locked = match blocks.iter().find(|(label, _)| label == "ENCRYPTED PRIVATE KEY") {
+            Some((_, der)) => Some(der.as_slice()),
+            None => Some(bytes.as_slice()).filter(|_| blocks.is_empty()),
+        };
+        if let Some(locked) = locked.and_then(|der| EncryptedPrivateKeyInfoRef::try_from(der).ok()) {
+            let opened = unlock(&locked, password, path)?;
+            return Self::parse(opened.as_bytes()).map_err(|why| refused(&why, path));
+        }
+        let keys: Vec<&[u8]> = match blocks.as_slice() {
+            [] => vec![&bytes],
+            _ => blocks
+                .iter()
+                .filter(|(label, _)| label.ends_with("PRIVATE KEY"))
+                .map(|(_, der)| der.as_slice())
+                .collect(),
+        };
+        let mut why = NONE.to_owned();
+        for key in keys {
+            match Self::parse(key) {
+                Ok(found) => return Ok(found),
+                Err(other) => why = other,
+            }
+        }
+        Err(refused(&why, path))
     }
 
-    fn parse(der: &[u8]) -> Option<Self> {
+    fn parse(der: &[u8]) -> Result<Self, String> {
         let rsa =
             rsa::PrivateKey::from_pkcs8_der(der).ok().or_else(|| rsa::PrivateKey::from_pkcs1_der(der).ok());
         let p256 = || {
@@ -52,6 +113,7 @@ impl PrivateKey {
         rsa.map(|key| Self::Rsa(Box::new(key)))
             .or_else(|| p256().map(|key| Self::P256(key.into())))
             .or_else(|| p384().map(|key| Self::P384(key.into())))
+            .ok_or_else(|| why_not(der))
     }
 
     /// The signature of a digest: RSA's of PKCS#1 v1.5, ECDSA's with the nonce of RFC 6979, as DER: always the same.

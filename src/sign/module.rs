@@ -3,9 +3,12 @@
 //!
 //! Not by a crate: what they write has signed attributes and names RSA with its digest, both of which kernels refuse.
 
-use super::certificate::{Certificate, PublicKey, common_name};
+use base64ct::{Base64Unpadded, Base64UrlUnpadded, Encoding};
+
+use super::certificate::{Certificate, common_name};
 use super::der::{self, Reader};
 use super::hash::Hash;
+use super::oid;
 use super::{Key, ModuleSigners, Question, Signer};
 use crate::base::error::{Error, Result};
 
@@ -20,29 +23,67 @@ const CMS: u8 = 2;
 const SIGNED_DATA: [u8; 9] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
 const DATA: [u8; 9] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01];
 
-/// A module without the signatures behind it, and the last of these; sign-file appends to a signature that is there.
-#[must_use]
-pub fn cut(module: &[u8]) -> (&[u8], Option<&[u8]>) {
-    let (mut rest, mut last) = (module, None);
-    while let Some((below, message)) = cut_one(rest) {
-        last = last.or(Some(message));
-        rest = below;
-    }
-    (rest, last)
+/// A module and what is appended to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended<'a> {
+    /// Without signatures.
+    pub plain: &'a [u8],
+    /// The last message, which is the one that a kernel looks at.
+    pub message: Option<&'a [u8]>,
+    /// How many signatures stand before that: sign-file appends to one that is there, and kernels pass it over.
+    pub buried: usize,
 }
 
-fn cut_one(module: &[u8]) -> Option<(&[u8], &[u8])> {
-    let rest = module.strip_suffix(MAGIC)?;
-    let (rest, description) = rest.split_at_checked(rest.len().checked_sub(STRUCT)?)?;
-    let &[.., a, b, c, d] = description else { return None };
-    let length = usize::try_from(u32::from_be_bytes([a, b, c, d])).ok()?;
-    rest.split_at_checked(rest.len().checked_sub(length)?)
+impl<'a> Appended<'a> {
+    /// Takes a module and its signatures apart, as `mod_check_sig` of `kernel/module_signature.c` does; or what is wrong with the last one, for
+    /// which a kernel refuses the module.
+    pub fn of(module: &'a [u8]) -> Result<Self, &'static str> {
+        let Some((mut plain, message)) = cut_one(module)? else {
+            return Ok(Self { plain: module, message: None, buried: 0 });
+        };
+        let mut buried = 0;
+        while let Ok(Some((below, _))) = cut_one(plain) {
+            plain = below;
+            buried += 1;
+        }
+        Ok(Self { plain, message: Some(message), buried })
+    }
+}
+
+/// A module and the message behind it; nothing where there is none.
+type Cut<'a> = Option<(&'a [u8], &'a [u8])>;
+
+fn cut_one(module: &[u8]) -> Result<Cut<'_>, &'static str> {
+    let Some(rest) = module.strip_suffix(MAGIC) else { return Ok(None) };
+    let at = rest.len().checked_sub(STRUCT).ok_or("the module is cut short")?;
+    let (rest, description) = rest.split_at(at);
+    let [algorithm, hash, kind, signer, key, pads @ .., a, b, c, d] = description else { return Ok(None) };
+    if *kind != CMS {
+        return Err("it is of a kind that no kernel takes since 4.3");
+    }
+    if [algorithm, hash, signer, key].into_iter().chain(pads).any(|byte| *byte != 0) {
+        return Err("bytes of struct module_signature are set that have to be zero");
+    }
+    let length = usize::try_from(u32::from_be_bytes([*a, *b, *c, *d])).unwrap_or(usize::MAX);
+    let at = rest.len().checked_sub(length).ok_or("its length reaches beyond the start of the module")?;
+    Ok(Some(rest.split_at(at)))
+}
+
+/// Whether a signature stands in a file behind which more was written: to a kernel it is unsigned.
+#[must_use]
+pub fn has_junk_behind(module: &[u8]) -> bool {
+    // what is written behind it is a line, or the fill of a block
+    let tail = &module[module.len().saturating_sub(64 << 10)..];
+    !module.ends_with(MAGIC) && tail.windows(MAGIC.len()).any(|window| window == MAGIC)
 }
 
 impl ModuleSigners {
     /// A module with the signatures of all in the place of its own; each is judged by its certificate before.
     pub fn sign(&self, module: &[u8], hash: Hash, name: &str) -> Result<Vec<u8>> {
-        let (plain, _) = cut(module);
+        let Appended { plain, .. } = Appended::of(module).map_err(|why| {
+            Error::usage(format!("the signature that `{name}` has cannot be taken off: {why}"))
+                .hint("give the module as it was before it was signed")
+        })?;
         let question = Question { hash, module: plain, digest: &hash.digest(plain), name };
         let signatures: Vec<Vec<u8>> =
             self.signers.iter().map(|signer| signer.sign(&question)).collect::<Result<_>>()?;
@@ -54,25 +95,32 @@ impl ModuleSigners {
 impl Signer {
     /// The signature of a digest, which is one of the certificate's key.
     fn sign(&self, asked: &Question<'_>) -> Result<Vec<u8>> {
-        let key = self.certificate.key();
         let candidates = match &self.key {
             Key::File(key) => vec![key.sign(asked.hash, asked.digest)?],
             Key::Elsewhere(ask) => answers(&ask(asked)?, asked, &self.certificate),
         };
-        let fits = |signature: &Vec<u8>| key.verifies(asked.hash, asked.digest, signature);
-        candidates.into_iter().find(fits).ok_or_else(|| {
-            let (name, module) = (self.certificate.name(), asked.name);
-            Error::usage(format!("the signature of `{module}` does not fit the certificate of `{name}`"))
-                .hint("give the certificate of that key, in the order of the keys")
-        })
+        self.certificate.judged(asked.hash, asked.name, asked.digest, candidates)
     }
 }
 
 /// The signatures that an answer may be: RSA's number, ECDSA's two as DER or one behind the other, or what stands in a CMS message or in a
-/// signed module. Which it is shows when it is judged.
+/// signed module; or any of these in letters, as services answer (Base64, also that of JWS, and with the `vault:v1:` of Vault). Which it is
+/// shows when it is judged.
 fn answers(answer: &[u8], asked: &Question<'_>, certificate: &Certificate) -> Vec<Vec<u8>> {
+    let letters =
+        std::str::from_utf8(answer).ok().map(|text| text.rsplit_once(':').map_or(text, |(_, last)| last));
+    let decoded = letters.and_then(|text| {
+        let text: String = text.split_whitespace().collect();
+        let text = text.trim_end_matches('=');
+        Base64Unpadded::decode_vec(text).or_else(|_| Base64UrlUnpadded::decode_vec(text)).ok()
+    });
+    let of_letters = decoded.into_iter().flat_map(|bytes| signatures_in(&bytes, asked, certificate));
+    signatures_in(answer, asked, certificate).into_iter().chain(of_letters).collect()
+}
+
+fn signatures_in(answer: &[u8], asked: &Question<'_>, certificate: &Certificate) -> Vec<Vec<u8>> {
     let message = match answer.strip_prefix(asked.module) {
-        Some(_) => cut(answer).1.unwrap_or_default(),
+        Some(_) => Appended::of(answer).ok().and_then(|found| found.message).unwrap_or_default(),
         None => answer,
     };
     if let Some(found) = FoundMessage::parse(message, &[]) {
@@ -81,7 +129,7 @@ fn answers(answer: &[u8], asked: &Question<'_>, certificate: &Certificate) -> Ve
     }
     let (one, other) = answer.split_at(answer.len() / 2);
     let pair = der::sequence(&[&der::number(one), &der::number(other)]);
-    if certificate.key().is_elliptic() { vec![answer.to_vec(), pair] } else { vec![answer.to_vec()] }
+    if certificate.is_elliptic() { vec![answer.to_vec(), pair] } else { vec![answer.to_vec()] }
 }
 
 /// A module and a message behind it.
@@ -124,6 +172,8 @@ pub struct FoundSignature {
     pub hash: Option<Hash>,
     /// Whether there are signed attributes, which kernels refuse.
     pub has_attributes: bool,
+    /// The algorithm that it names, where it is none that kernels take with such a key: RSA together with its digest.
+    pub odd_algorithm: Option<String>,
     /// The digest of what is signed.
     digest: Vec<u8>,
     signature: Vec<u8>,
@@ -159,7 +209,7 @@ impl FoundMessage {
         let mut found = Self::default();
         if let Some(mut list) = data.inside(der::FIELD) {
             while let Some(one) = list.next() {
-                found.certificates.extend(Certificate::parse(one.whole.to_vec()));
+                found.certificates.extend(Certificate::parse(one.whole.to_vec()).ok());
             }
         }
         data.take(der::FIELD + 1);
@@ -181,10 +231,23 @@ impl FoundSignature {
         };
         let hash = Hash::of_oid(signer.inside(der::SEQUENCE)?.take(der::OID)?.content);
         let has_attributes = signer.take(der::FIELD).is_some();
-        signer.take(der::SEQUENCE)?;
+        let algorithm = signer.inside(der::SEQUENCE)?.take(der::OID)?.content;
+        let is_usual =
+            algorithm == oid::RSA || Hash::ALL.into_iter().any(|hash| hash.with_ecdsa() == algorithm);
+        let odd_algorithm = (!is_usual).then(|| oid::name(algorithm));
         let signature = signer.take(der::OCTETS)?.content.to_vec();
         let digest = hash.map(|hash| hash.digest(plain)).unwrap_or_default();
-        Some(Self { name, hash, has_attributes, digest, signature })
+        Some(Self { name, hash, has_attributes, odd_algorithm, digest, signature })
+    }
+
+    /// Why every kernel refuses it, whoever signed.
+    #[must_use]
+    pub fn refusal(&self) -> Option<String> {
+        if self.has_attributes {
+            return Some("it has signed attributes, which kernels refuse".to_owned());
+        }
+        let odd = self.odd_algorithm.as_ref();
+        odd.map(|name| format!("it names the algorithm {name}, which kernels refuse"))
     }
 
     /// Whether it names this certificate.
@@ -214,9 +277,4 @@ impl FoundSignature {
             SignerName::KeyId(id) => id.iter().map(|byte| format!("{byte:02x}")).collect(),
         }
     }
-}
-
-/// Whether a kernel can judge what is signed by these.
-pub(super) fn is_elliptic(certificate: &Certificate) -> bool {
-    PublicKey::is_elliptic(certificate.key())
 }

@@ -1,7 +1,6 @@
 //! The contract with programs: what `--json` prints is what `kpkg::events` says, in every verb, and nothing that was promised has gone.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -205,14 +204,13 @@ fn a_signal_is_an_event() {
         // there is somebody to write to as soon as it waits
         let open = || fs::File::options().write(true).custom_flags(0o4000).open(&fifo).ok();
         let mut tries = (0..600).inspect(|_| std::thread::sleep(std::time::Duration::from_millis(50)));
-        let mut go_on = tries.find_map(|_| open()).unwrap();
+        let waits = tries.find_map(|_| open()).unwrap();
         let killed =
             std::process::Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
         assert!(killed.unwrap().success());
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        go_on.write_all(b"go on\n").unwrap();
-        drop(go_on);
+        // the command is not waited for
         let output = child.wait_with_output().unwrap();
+        drop(waits);
         assert_eq!(output.status.code(), Some(128 + number), "{signal}");
         let text = String::from_utf8(output.stdout).unwrap();
         let last: Line = serde_json::from_str(text.lines().last().unwrap()).unwrap();

@@ -114,7 +114,7 @@ fn another_content_is_as_if_it_had_been_packaged() {
         let (one, other) = (driver("int toy;\n"), driver(&new));
         for (old, expected) in packages(&one, &[]).iter().zip(packages(&other, &[])) {
             let files = BTreeMap::from([("/usr/src/toy-1.0/toy.h".to_owned(), Content::Text(new.clone()))]);
-            let (again, _) = rewritten(old, &Exchange { files, scripts: BTreeMap::new() });
+            let (again, _) = rewritten(old, &Exchange { files, ..Exchange::default() });
             assert!(fs::read(again).unwrap() == fs::read(&expected).unwrap(), "{}", expected.display());
         }
     }
@@ -135,7 +135,7 @@ fn another_script_is_as_if_it_had_been_packaged() {
     for (old, expected) in packages(&one, &[]).iter().zip(packages(&other, &[])) {
         let found = format::open(&expected, &mut format::Nobody).unwrap().unwrap();
         let scripts = found.scripts.into_iter().map(|script| (script.name, script.text)).collect();
-        let (again, _) = rewritten(old, &Exchange { files: BTreeMap::new(), scripts });
+        let (again, _) = rewritten(old, &Exchange { scripts, ..Exchange::default() });
         assert!(fs::read(again).unwrap() == fs::read(&expected).unwrap(), "{}", expected.display());
     }
 }
@@ -165,7 +165,7 @@ fn what_is_not_there_is_not_exchanged() {
         for path in ["/nowhere", "/usr/src/toy-1.0", "/usr/src/toy-1.0/link.h"] {
             let files = BTreeMap::from([(path.to_owned(), Content::Text(String::new()))]);
             let mut out = Dir::new(tree.path().join("none"), Means::default());
-            let exchange = Exchange { files, scripts: BTreeMap::new() };
+            let exchange = Exchange { files, ..Exchange::default() };
             let error = format::rewrite(&package, &exchange, &mut out).unwrap_err();
             assert!(error.to_string().contains(path), "{error}");
             assert_eq!(tree.names("none"), [""; 0]);
@@ -289,7 +289,7 @@ fn packages_of_rpmbuild_are_the_same_before_compression() {
         // and what rpm says of one that changed
         let files = BTreeMap::from([("/usr/share/x/three".to_owned(), Content::Text("x".repeat(5000)))]);
         let scripts = BTreeMap::from([("%post".to_owned(), "echo another\n".to_owned())]);
-        let (again, _) = rewritten(&package, &Exchange { files, scripts });
+        let (again, _) = rewritten(&package, &Exchange { files, scripts, ..Exchange::default() });
         let rpm = |words: &[&str], package: &Path| {
             let output = Command::new("rpm").args(words).arg(package).output().unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));

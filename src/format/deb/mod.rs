@@ -5,14 +5,19 @@
 mod implied;
 mod read;
 mod rewrite;
+mod sign;
 mod source;
 mod spell;
 mod values;
 mod write;
 
+use std::io;
 use std::path::Path;
 
-use super::{Contents, Exchange, Family, Format, ReadPackage, TOO_LARGE, UNSPEAKABLE_SCRIPT};
+use super::{
+    AskDetached, Contents, Exchange, Family, Format, OwnSignature, OwnSigned, ReadPackage, TOO_LARGE,
+    UNSPEAKABLE_SCRIPT,
+};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Result};
 use crate::output::Output;
@@ -106,5 +111,17 @@ impl Family for Deb {
 
     fn rewrite(&self, path: &Path, exchange: &Exchange, out: &mut dyn Output) -> Result<Vec<String>> {
         rewrite::rewrite(path, exchange, out)
+    }
+
+    fn own_signature(&self) -> OwnSignature {
+        OwnSignature::Unusual
+    }
+
+    fn own_signatures(&self, path: &Path) -> io::Result<Option<Vec<OwnSigned>>> {
+        sign::own_signatures(path)
+    }
+
+    fn sign(&self, path: &Path, ask: &AskDetached<'_>, out: &mut dyn Output) -> Result<()> {
+        sign::sign(path, ask, out)
     }
 }

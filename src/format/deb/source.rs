@@ -470,7 +470,7 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Optio
 }
 
 /// Without the signature around it; lines that begin with a dash are escaped there (RFC 9580, 7.1).
-fn unsigned(text: &str) -> String {
+pub(super) fn unsigned(text: &str) -> String {
     let Some((_, signed)) = text.split_once("-----BEGIN PGP SIGNED MESSAGE-----") else {
         return text.to_owned();
     };

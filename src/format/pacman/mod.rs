@@ -7,9 +7,10 @@ mod rewrite;
 mod spell;
 mod write;
 
+use std::io;
 use std::path::Path;
 
-use super::{Contents, Exchange, Family, Format, ReadPackage, UNSPEAKABLE_SCRIPT};
+use super::{Contents, Exchange, Family, Format, OwnSigned, ReadPackage, UNSPEAKABLE_SCRIPT};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Result};
 use crate::output::Output;
@@ -69,6 +70,12 @@ impl Family for Pacman {
     fn read(&self, path: &Path, contents: &mut dyn Contents) -> Result<Option<ReadPackage>> {
         let found = read::read(path, contents);
         found.map_err(|error| Error::io("cannot read the package", path, error).as_usage())
+    }
+
+    /// It has none: that of a package lies beside it (makepkg(8)).
+    fn own_signatures(&self, path: &Path) -> io::Result<Option<Vec<OwnSigned>>> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(name.contains(".pkg.tar").then(Vec::new))
     }
 
     fn write(&self, package: &Package, out: &mut dyn Output) -> Result<()> {

@@ -75,6 +75,11 @@ impl Tags {
         data.strip_suffix(&[0]).into_iter().flat_map(|data| data.split(|byte| *byte == 0)).collect()
     }
 
+    /// The bytes of a tag.
+    pub(super) fn bytes_of(&self, tag: u32) -> Option<&[u8]> {
+        self.0.iter().find(|entry| entry.tag == tag).map(|entry| entry.data.as_slice())
+    }
+
     /// The numbers of a tag, of 32 or 64 bits.
     pub(super) fn numbers_of(&self, tag: u32) -> Vec<u64> {
         let entry = self.0.iter().find(|entry| entry.tag == tag);

@@ -15,9 +15,13 @@ mod source;
 mod spell;
 mod write;
 
+use std::io;
 use std::path::Path;
 
-use super::{AskDetached, Contents, Exchange, Family, Format, ReadPackage, TOO_LARGE, UNSPEAKABLE_SCRIPT};
+use super::{
+    AskDetached, Contents, Exchange, Family, Format, OwnSignature, OwnSigned, ReadPackage, TOO_LARGE,
+    UNSPEAKABLE_SCRIPT,
+};
 use crate::archive;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Result};
@@ -122,8 +126,12 @@ impl Family for Rpm {
         rewrite::rewrite(path, exchange, out)
     }
 
-    fn signs(&self) -> bool {
-        true
+    fn own_signature(&self) -> OwnSignature {
+        OwnSignature::Usual
+    }
+
+    fn own_signatures(&self, path: &Path) -> io::Result<Option<Vec<OwnSigned>>> {
+        sign::own_signatures(path)
     }
 
     fn sign(&self, path: &Path, ask: &AskDetached<'_>, out: &mut dyn Output) -> Result<()> {

@@ -24,7 +24,7 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<Re
     let invalid =
         |error: rpm::Error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error.to_string()));
     let mut file = io::BufReader::new(open_regular(path).map_err(unreadable)?);
-    if !file.fill_buf().map_err(unreadable)?.starts_with(&[0xed, 0xab, 0xee, 0xdb]) {
+    if !file.fill_buf().map_err(unreadable)?.starts_with(&LEAD_MAGIC) {
         return Ok(None);
     }
     let (headers, header_at) = read_headers(&mut file).map_err(unreadable)?;
@@ -139,6 +139,8 @@ impl<R: Read> Read for Hashed<R> {
 
 /// How long the lead is.
 pub(super) const LEAD: usize = 96;
+/// What that begins with.
+pub(super) const LEAD_MAGIC: [u8; 4] = [0xed, 0xab, 0xee, 0xdb];
 
 /// Lead, signature header and header as they stand in the file, and where the header begins, when every entry of their indexes lies
 /// within its store: the `rpm` crate, which reads them next, takes that for granted.

@@ -33,8 +33,13 @@ pub(super) const VOID: [(u32, &str); 5] = [
     (S::RPMSIGTAG_PGP as u32, "SIGPGP"),
     (S::RPMSIGTAG_GPG as u32, "SIGGPG"),
 ];
-/// Signatures of single files.
-const OF_FILES: [u32; 2] = [S::RPMSIGTAG_FILESIGNATURES as u32, S::RPMSIGTAG_VERITYSIGNATURES as u32];
+/// Signatures of single files, with what belongs to them.
+const OF_FILES: [(u32, &str); 4] = [
+    (S::RPMSIGTAG_FILESIGNATURES as u32, "FILESIGNATURES"),
+    (S::RPMSIGTAG_FILESIGNATURE_LENGTH as u32, "FILESIGNATURELENGTH"),
+    (S::RPMSIGTAG_VERITYSIGNATURES as u32, "VERITYSIGNATURES"),
+    (S::RPMSIGTAG_VERITYSIGNATUREALGO as u32, "VERITYSIGNATUREALGO"),
+];
 /// What else is computed from what changes, and that kpkg does not compute: of rpm 6's own format, and a digest of its.
 const UNKNOWN: [u32; 2] = [T::RPMTAG_RPMFORMAT as u32, S::RPMSIGTAG_SHA3_256 as u32];
 
@@ -75,7 +80,9 @@ pub(super) fn rewrite(path: &Path, exchange: &Exchange, out: &mut dyn Output) ->
         let tag = script_tag(name).ok_or_else(|| refused(&format!("has no one `{name}` to exchange")))?;
         tags.set_strings(tag, [text]);
     }
-    let void = VOID.iter().filter(|(tag, _)| signature.remove(*tag)).map(|(_, name)| (*name).to_owned());
+    let of_files = OF_FILES.iter().filter(|_| !exchange.files.is_empty());
+    let void = VOID.iter().chain(of_files);
+    let void = void.filter(|(tag, _)| signature.remove(*tag)).map(|(_, name)| (*name).to_owned());
     let void = void.collect();
     let header = tags.header();
     if !signature_sizes(&mut signature, &header, content.as_ref(), &stored) {
@@ -109,7 +116,8 @@ fn parsed(headers: &[u8], at: usize, exchange: &Exchange) -> Result<(Tags, Tags)
     if UNKNOWN.iter().any(|tag| tags.has(*tag) || signature.has(*tag)) {
         return Err("has digests of rpm 6 that kpkg does not compute");
     }
-    if !exchange.files.is_empty() && OF_FILES.iter().any(|tag| signature.has(*tag)) {
+    let forbids = !exchange.files.is_empty() && !exchange.drops_file_signatures;
+    if forbids && OF_FILES.iter().any(|(tag, _)| signature.has(*tag)) {
         return Err("has signatures of its files (IMA or fs-verity) that would be void");
     }
     Ok((tags, signature))

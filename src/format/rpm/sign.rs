@@ -3,22 +3,25 @@
 //!
 //! Who signs is asked for a detached signature; nothing here knows a key.
 
-use std::io;
+use std::io::{self, Read, Seek};
 use std::path::Path;
 use std::sync::Arc;
 
-use rpm::IndexSignatureTag as S;
+use digest::Digest;
+use rpm::{IndexSignatureTag as S, IndexTag as T};
+use sha2::Sha256;
 
-use super::header::{BIN, SIGNATURES, Tags};
-use super::read::{LEAD, read_headers};
+use super::super::{AskDetached, OwnSigned, SignedForm};
+use super::header::{BIN, IMMUTABLE, SIGNATURES, Tags};
+use super::read::{LEAD, LEAD_MAGIC, hex, read_headers};
 use super::rewrite::VOID;
-use crate::archive::Stretch;
+use crate::archive::{Stretch, Tapped};
 use crate::base::beneath::open_regular;
 use crate::base::error::{Error, Result};
 use crate::output::Output;
 
 /// Writes a package again, under its name, with the signature that `ask` gives for its header in the place of those that it has.
-pub(super) fn sign(path: &Path, ask: &dyn Fn(&[u8]) -> Result<Vec<u8>>, out: &mut dyn Output) -> Result<()> {
+pub(super) fn sign(path: &Path, ask: &AskDetached<'_>, out: &mut dyn Output) -> Result<()> {
     let unreadable = |error| Error::io("cannot read the package", path, error).as_usage();
     let mut file = open_regular(path).map_err(unreadable)?;
     let (headers, at) = read_headers(&mut file).map_err(unreadable)?;
@@ -26,7 +29,7 @@ pub(super) fn sign(path: &Path, ask: &dyn Fn(&[u8]) -> Result<Vec<u8>>, out: &mu
     let Some(mut tags) = signature_tags(&headers[LEAD..at]) else {
         return Err(Error::usage("has a signature header that cannot be written again as it is:").at(path));
     };
-    let signature = ask(&headers[at..])?;
+    let signature = ask(&mut &headers[at..])?;
     let tag = tag_of(&signature).ok_or_else(|| {
         Error::usage("what signs answers with no detached signature of OpenPGP, in bytes and not in letters,")
             .at(path)
@@ -43,6 +46,42 @@ pub(super) fn sign(path: &Path, ask: &dyn Fn(&[u8]) -> Result<Vec<u8>>, out: &mu
         stream.write_all(&start).map_err(failed)?;
         io::copy(&mut payload.clone(), stream).map(drop).map_err(failed)
     })
+}
+
+/// The signatures of a package, and whether the payload is the one whose digest its header holds.
+pub(super) fn own_signatures(path: &Path) -> io::Result<Option<Vec<OwnSigned>>> {
+    let mut file = open_regular(path)?;
+    let mut magic = [0; 4];
+    if file.read_exact(&mut magic).is_err() || magic != LEAD_MAGIC {
+        return Ok(None);
+    }
+    file.rewind()?;
+    let (headers, at) = read_headers(&mut file)?;
+    let file = Arc::new(file);
+    let payload = Stretch::rest(&file, headers.len() as u64)?;
+    let (Some(signatures), Some(tags)) =
+        (signature_tags(&headers[LEAD..at]), Tags::parse(&headers[at..], IMMUTABLE))
+    else {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "its headers cannot be read"));
+    };
+    let mut digest = Tapped::new(io::sink(), Sha256::new());
+    io::copy(&mut payload.clone(), &mut digest)?;
+    let digest = hex(digest.tap.finalize());
+    let stated = tags.strings_of(T::RPMTAG_PAYLOADSHA256 as u32);
+    let is_another = stated.first().is_some_and(|stated| *stated != digest.as_bytes());
+    let misfit = is_another.then(|| "the payload is not the one that its header describes".to_owned());
+    let mut found = Vec::new();
+    for (tag, name) in VOID.iter().filter(|(tag, _)| *tag != S::RPMSIGTAG_OPENPGP as u32) {
+        let Some(signature) = signatures.bytes_of(*tag) else { continue };
+        let header = io::Cursor::new(headers[at..].to_vec());
+        // old ones are over header and payload
+        let is_of_both = [S::RPMSIGTAG_PGP as u32, S::RPMSIGTAG_GPG as u32].contains(tag);
+        let signed: Box<dyn Read + Send> =
+            if is_of_both { Box::new(header.chain(payload.clone())) } else { Box::new(header) };
+        let form = SignedForm::Detached { signature: signature.to_vec(), signed };
+        found.push(OwnSigned { name: Some((*name).to_owned()), form, misfit: misfit.clone() });
+    }
+    Ok(Some(found))
 }
 
 /// The entries of a signature header, which is filled up to 8 bytes.

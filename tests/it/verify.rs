@@ -1,0 +1,323 @@
+//! What `kpkg verify` says of modules, packages and what lies beside them, and the keys that `kpkg sign --new-key` makes.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::sign::{BUILD, DEB, RSA_2048, openssl, pair, run, with_kernel};
+use crate::support::{self, Tree};
+
+const RPM: &str = "dist/kmod-toy-6.1.0-1-toy-1.0-1.x86_64.rpm";
+const TOY: &str = "/lib/modules/6.1.0-1-toy/updates/toy/toy.ko";
+
+/// A keyring of gpg's with one key, `NAME.asc` and `NAME.secret`; nothing where there is no gpg.
+struct Keyring(PathBuf);
+
+impl Keyring {
+    fn new(tree: &Tree, name: &str) -> Option<Self> {
+        let home = tree.path().join(format!("gnupg-{name}"));
+        fs::create_dir(&home).unwrap();
+        fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
+        let keyring = Self(home);
+        let loopback = ["--pinentry-mode", "loopback", "--passphrase", ""];
+        let user = format!("{name} <{name}@example.org>");
+        keyring
+            .gpg(&[&loopback[..], &["--quick-generate-key", &user, "rsa3072", "sign", "never"]].concat())?;
+        tree.file(&format!("{name}.asc"), keyring.gpg(&["--armor", "--export"])?);
+        tree.file(
+            &format!("{name}.secret"),
+            keyring.gpg(&[&loopback[..], &["--armor", "--export-secret-keys"]].concat())?,
+        );
+        Some(keyring)
+    }
+
+    fn gpg(&self, words: &[&str]) -> Option<Vec<u8>> {
+        let output = Command::new("gpg")
+            .arg("--homedir")
+            .arg(&self.0)
+            .args(["--batch", "--quiet"])
+            .args(words)
+            .output();
+        let Ok(output) = output else {
+            support::missing("gpg");
+            return None;
+        };
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Some(output.stdout)
+    }
+}
+
+impl Drop for Keyring {
+    fn drop(&mut self) {
+        let _ended = Command::new("gpgconf").arg("--homedir").arg(&self.0).args(["--kill", "all"]).status();
+    }
+}
+
+#[test]
+fn packages_are_judged_by_the_keys_that_are_given() {
+    let tree = with_kernel("sha256");
+    let Some(_jane) = Keyring::new(&tree, "jane") else { return };
+    let Some(_joe) = Keyring::new(&tree, "joe") else { return };
+    let build = |more: &[&str]| {
+        fs::remove_dir_all(tree.path().join("dist")).unwrap_or_default();
+        let (code, text) = run(&tree, &[&BUILD[..4], &["-f", "deb,rpm"], more].concat());
+        assert_eq!(code, Some(0), "{text}");
+    };
+    build(&["--sign", "jane.secret"]);
+    let verify = |words: &[&str]| run(&tree, &[&["verify"], words].concat());
+    assert_eq!(
+        verify(&[RPM, "--key", "jane.asc"]),
+        (Some(0), format!("{RPM} RSAHEADER: good, by jane <jane@example.org>\n"))
+    );
+    assert_eq!(verify(&[RPM, "--key", "joe.asc,jane.asc"]).0, Some(0));
+    let (code, text) = verify(&[RPM, "--key", "joe.asc"]);
+    assert!(code == Some(1) && text.starts_with(&format!("{RPM} RSAHEADER: unknown key, by key ")), "{text}");
+    // a .deb is signed where that is asked for, and then as debsigs does it
+    assert_eq!(verify(&[DEB, "--key", "jane.asc"]), (Some(1), format!("{DEB}: unsigned\n")));
+    let unsigned = fs::read(tree.path().join(DEB)).unwrap();
+    build(&["--sign", "jane.secret", "--sign-deb"]);
+    assert_eq!(
+        verify(&[DEB, "--key", "jane.asc"]),
+        (Some(0), format!("{DEB} _gpgorigin: good, by jane <jane@example.org>\n"))
+    );
+    assert!(fs::read(tree.path().join(DEB)).unwrap().starts_with(&unsigned));
+    tree.file(DEB, &unsigned);
+    let (code, text) = run(&tree, &["sign", DEB, "--sign", "jane.secret"]);
+    assert!(code == Some(0) && text.contains("Signed the package"), "{text}");
+    assert_eq!(verify(&[DEB, RPM, "--key", "jane.asc"]).0, Some(0));
+    // once more takes the place of it, and its modules make it void
+    assert_eq!(run(&tree, &["sign", DEB, "--sign", "joe.secret"]).0, Some(0));
+    assert_eq!(verify(&[DEB, "--key", "joe.asc"]).1.lines().count(), 1);
+    // a byte of the payload, and one of the header
+    for (name, at_end) in [(RPM, 20), (DEB, 1200)] {
+        let mut changed = fs::read(tree.path().join(name)).unwrap();
+        let at = changed.len() - at_end;
+        changed[at] ^= 1;
+        tree.file("changed", &changed);
+        let end = if name == RPM { "changed.rpm" } else { "changed.deb" };
+        fs::rename(tree.path().join("changed"), tree.path().join(end)).unwrap();
+        let (code, text) = verify(&[end, "--key", "jane.asc,joe.asc"]);
+        assert!(
+            code == Some(1)
+                && text.contains(": wrong, by ")
+                && text.contains(if name == RPM { "the payload" } else { "another content" }),
+            "{text}"
+        );
+    }
+    // a key is none, a file is none
+    tree.file("text", "no key");
+    let (code, text) = verify(&[RPM, "--key", "text"]);
+    assert!(code == Some(2) && text.contains("gpg cannot read the key"), "{text}");
+    let (code, text) = verify(&["text", "--key", "jane.asc"]);
+    assert!(code == Some(2) && text.contains("is no package"), "{text}");
+    let (code, text) = verify(&["none.rpm", "--key", "jane.asc"]);
+    assert!(code == Some(2) && text.contains("cannot read"), "{text}");
+}
+
+#[test]
+fn debsig_verify_takes_what_is_signed() {
+    let tree = with_kernel("sha256");
+    let Some(jane) = Keyring::new(&tree, "jane") else { return };
+    if Command::new("debsig-verify").arg("--version").output().is_err() {
+        return support::missing("debsig-verify");
+    }
+    assert_eq!(run(&tree, &[&BUILD[..], &["--sign", "jane.secret", "--sign-deb"]].concat()).0, Some(0));
+    let keys = String::from_utf8(jane.gpg(&["--list-keys", "--with-colons"]).unwrap()).unwrap();
+    let print = keys
+        .lines()
+        .find_map(|line| line.strip_prefix("fpr:::::::::"))
+        .unwrap()
+        .trim_end_matches(':')
+        .to_owned();
+    // debsig-verify 0.25 takes the long id, later ones the fingerprint
+    for id in [&print[24..], &print] {
+        tree.file(
+            &format!("policies/{id}/jane.pol"),
+            format!(
+                r#"<?xml version="1.0"?>
+<!DOCTYPE Policy SYSTEM "https://www.debian.org/debsig/1.0/policy.dtd">
+<Policy xmlns="https://www.debian.org/debsig/1.0/">
+  <Origin Name="jane" id="{id}" Description="a test"/>
+  <Selection><Required Type="origin" File="keyring.gpg" id="{id}"/></Selection>
+  <Verification MinOptional="0"><Required Type="origin" File="keyring.gpg" id="{id}"/></Verification>
+</Policy>
+"#
+            ),
+        );
+        tree.file(&format!("keyrings/{id}/keyring.gpg"), jane.gpg(&["--export"]).unwrap());
+    }
+    let verify = |name: &str| {
+        let at = |name: &str| tree.path().join(name).display().to_string();
+        let output = Command::new("debsig-verify")
+            .args(["--policies-dir", &at("policies"), "--keyrings-dir", &at("keyrings"), &at(name)])
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let (code, text) = verify(DEB);
+    assert!(code == Some(0) && text.contains("Verified package from"), "{text}");
+    let mut changed = fs::read(tree.path().join(DEB)).unwrap();
+    let at = changed.len() - 1200;
+    changed[at] ^= 1;
+    tree.file("changed.deb", changed);
+    assert_ne!(verify("changed.deb").0, Some(0));
+}
+
+#[test]
+fn texts_and_signatures_beside_packages_are_judged() {
+    let tree = with_kernel("sha256");
+    let Some(jane) = Keyring::new(&tree, "jane") else { return };
+    let (code, text) = run(&tree, &["driver", "-f", "dsc", "--sign", "jane.secret"]);
+    assert_eq!(code, Some(0), "{text}");
+    let names = tree.names("dist");
+    let named = |end: &str| format!("dist/{}", names.iter().find(|name| name.ends_with(end)).unwrap());
+    let verify = |words: &[&str]| run(&tree, &[&["verify"], words, &["--key", "jane.asc"]].concat());
+    let (dsc, changes) = (named(".dsc"), named(".changes"));
+    let (code, text) = verify(&[&dsc, &changes]);
+    assert_eq!(
+        (code, text),
+        (
+            Some(0),
+            format!("{dsc}: good, by jane <jane@example.org>\n{changes}: good, by jane <jane@example.org>\n")
+        )
+    );
+    let archive = named(".orig.tar.xz");
+    let bytes = fs::read(tree.path().join(&archive)).unwrap();
+    tree.file(&archive, [&bytes[..], b"x"].concat());
+    let (code, text) = verify(&[&dsc]);
+    assert!(code == Some(1) && text.contains("is not the file that it names"), "{text}");
+    fs::remove_file(tree.path().join(&archive)).unwrap();
+    let (code, text) = verify(&[&dsc]);
+    assert!(code == Some(1) && text.contains("which it names, cannot be read"), "{text}");
+    tree.file(&archive, bytes);
+    let text = fs::read_to_string(tree.path().join(&dsc)).unwrap();
+    tree.file(&dsc, text.replacen("toy", "toi", 1));
+    assert_eq!(verify(&[&dsc]).0, Some(1));
+    // a signature beside a file, as makepkg makes it
+    let (code, text) = run(&tree, &["driver", "-f", "pacman"]);
+    assert_eq!(code, Some(0), "{text}");
+    let package =
+        format!("dist/{}", tree.names("dist").iter().find(|name| name.contains(".pkg.tar")).unwrap());
+    assert_eq!(verify(&[&package]), (Some(1), format!("{package}: unsigned\n")));
+    let at = tree.path().join(&package).display().to_string();
+    jane.gpg(&["--detach-sign", &at]).unwrap();
+    let (code, text) = verify(&[&package]);
+    assert!(code == Some(0) && text.contains(&format!("{package}.sig: good, by jane")), "{text}");
+}
+
+#[test]
+fn a_new_key_signs_below_a_ca_that_is_enrolled() {
+    let tree = with_kernel("sha256");
+    let (code, text) = run(&tree, &["sign", "--new-key", "Example Drivers", "-o", "keys"]);
+    assert!(code == Some(0) && text.contains("mokutil --import keys/Example-Drivers-ca.der"), "{text}");
+    assert_eq!(
+        tree.names("keys"),
+        ["Example-Drivers-ca.der", "Example-Drivers-ca.key", "Example-Drivers.key", "Example-Drivers.pem"]
+    );
+    let mode =
+        |name: &str| fs::metadata(tree.path().join("keys").join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(
+        [mode("Example-Drivers-ca.key"), mode("Example-Drivers.key"), mode("Example-Drivers.pem")],
+        [0o600, 0o600, 0o644]
+    );
+    // never overwritten, and nothing is made where one is there
+    let before = fs::read(tree.path().join("keys/Example-Drivers.key")).unwrap();
+    for gone in ["Example-Drivers-ca.key", "Example-Drivers-ca.der", "Example-Drivers.pem"] {
+        fs::rename(tree.path().join("keys").join(gone), tree.path().join(gone)).unwrap();
+        let (code, text) = run(&tree, &["sign", "--new-key", "Example Drivers", "-o", "keys"]);
+        assert!(code == Some(2) && text.contains("is there, and keys are not overwritten"), "{text}");
+        assert!(!tree.path().join("keys").join(gone).exists());
+        fs::rename(tree.path().join(gone), tree.path().join("keys").join(gone)).unwrap();
+    }
+    assert!(fs::read(tree.path().join("keys/Example-Drivers.key")).unwrap() == before);
+    for name in ["", "-x", ".x", "a\nb", &"x".repeat(41)] {
+        assert_eq!(run(&tree, &["sign", "--new-key", name, "-o", "keys"]).0, Some(2), "{name:?}");
+    }
+    // what openssl says of them
+    if Command::new("openssl").arg("version").output().is_err() {
+        return support::missing("openssl");
+    }
+    openssl(&tree, &["x509", "-inform", "DER", "-in", "keys/Example-Drivers-ca.der", "-out", "ca.pem"]);
+    openssl(&tree, &["verify", "-x509_strict", "-CAfile", "ca.pem", "keys/Example-Drivers.pem"]);
+    let output = Command::new("openssl")
+        .args(["x509", "-in", "keys/Example-Drivers.pem", "-noout", "-text"])
+        .current_dir(tree.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for expected in [
+        "Version: 3",
+        "Public-Key: (3072 bit)",
+        "CA:FALSE",
+        "Digital Signature",
+        "Code Signing, 1.3.6.1.4.1.2312.16.1.2",
+        "CN = Example Drivers module signing key",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    // a leaf in the message, and the CA enrolled
+    let words = ["--sign-modules", "keys/Example-Drivers.key", "--certificate", "keys/Example-Drivers.pem"];
+    assert_eq!(run(&tree, &[&BUILD[..], &words, &["--embed-certificate"]].concat()).0, Some(0));
+    let ca = ["verify", DEB, "--certificate", "keys/Example-Drivers-ca.der"];
+    assert_eq!(
+        run(&tree, &ca),
+        (Some(0), format!("{DEB} {TOY}: good, by Example Drivers module signing CA\n"))
+    );
+    let (_, text) = run(&tree, &["show", DEB]);
+    assert!(text.contains("certificate Example Drivers module signing key, SHA-256 "), "{text}");
+    // another CA, and a leaf that is not there
+    assert!(pair(&tree, "other", RSA_2048));
+    let (code, text) = run(&tree, &["verify", DEB, "--certificate", "other.crt"]);
+    assert!(code == Some(1) && text.contains("unknown key"), "{text}");
+    assert_eq!(run(&tree, &[&BUILD[..], &words].concat()).0, Some(0));
+    assert_eq!(run(&tree, &ca).0, Some(1));
+}
+
+#[test]
+fn what_kernels_refuse_is_wrong() {
+    let tree = Tree::empty();
+    if !pair(&tree, "a", RSA_2048) || !pair(&tree, "b", RSA_2048) {
+        return;
+    }
+    let plain = support::kernel::module(support::kernel::RELEASE, &[]);
+    tree.file("toy.ko", &plain);
+    let appended = |words: &[&str]| {
+        openssl(
+            &tree,
+            &[
+                &[
+                    "cms", "-sign", "-binary", "-in", "toy.ko", "-outform", "DER", "-out", "message", "-md",
+                    "sha256",
+                ],
+                words,
+            ]
+            .concat(),
+        );
+        let message = fs::read(tree.path().join("message")).unwrap();
+        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+        let end = b"~Module signature appended~\n";
+        tree.file("signed.ko", [&plain[..], &message, &[0, 0, 2, 0, 0, 0, 0, 0], &length, end].concat());
+        run(&tree, &["verify", "signed.ko", "--certificate", "a.crt"])
+    };
+    let by_a = ["-signer", "a.crt", "-inkey", "a.key", "-nocerts"];
+    assert_eq!(appended(&[&by_a[..], &["-noattr"]].concat()).0, Some(0));
+    // by its key alone, which has no name to show
+    assert_eq!(appended(&[&by_a[..], &["-noattr", "-keyid"]].concat()).0, Some(0));
+    let (code, text) = appended(&by_a);
+    assert!(code == Some(1) && text.contains("wrong") && text.contains("signed attributes"), "{text}");
+    // one of two is enough, in any order, unless it does not fit
+    let two =
+        ["-noattr", "-nocerts", "-signer", "b.crt", "-inkey", "b.key", "-signer", "a.crt", "-inkey", "a.key"];
+    assert_eq!(appended(&two).0, Some(0));
+    let (_, text) = run(&tree, &["verify", "signed.ko", "--certificate", "b.crt"]);
+    assert!(text.contains("good, by "), "{text}");
+    let (code, text) = run(&tree, &["verify", "signed.ko", "--certificate", "a.crt", "--json"]);
+    assert_eq!(code, Some(0));
+    let event: serde_json::Value =
+        serde_json::from_str(text.lines().find(|line| line.contains("\"verification\"")).unwrap()).unwrap();
+    assert_eq!(
+        (&event["verdict"], &event["subject"], event["signers"].as_array().unwrap().len()),
+        (&"good".into(), &"module".into(), 2)
+    );
+}
