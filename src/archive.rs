@@ -152,6 +152,10 @@ impl<'a> Reader<'a> {
                 tap.see(text.as_bytes());
                 out.write_all(text.as_bytes()).map_err(failed)
             }
+            Content::Bytes(bytes) => {
+                tap.see(bytes);
+                out.write_all(bytes).map_err(failed)
+            }
             Content::Disk { path, size } => self.copy_file(path, *size, out, tap, failed),
             Content::Packaged { .. } => Err(Error::failed("its content is in another package")),
         }

@@ -22,7 +22,7 @@ use crate::base::error::{Error, Result};
 use crate::base::temporary::TemporaryFolder;
 use crate::base::threads::side_by_side;
 use crate::compile::{self, Before, Event, Failure, FinishedModule, Outcome, Signing};
-use crate::config::request::{self, Request};
+use crate::config::request::{self, Request, VendorCertificate};
 use crate::config::{self, Config, SourceConfig};
 use crate::dkms::{self, ConfFile, Evaluation, Release, Supported, Verdict};
 use crate::driver::bash::{self, ConfShell};
@@ -43,6 +43,7 @@ use crate::plan::profile::{self, Target};
 use crate::plan::template::Templates;
 use crate::plan::{self, KernelModules, ReadyModule, Sibling};
 use crate::sign::ModuleSigners;
+use crate::sign::certificate::Certificate;
 use crate::sign::secret::Pin;
 use jobs::BuildPlan;
 
@@ -104,6 +105,8 @@ pub struct Prebuilt {
     pub without_sandbox: bool,
     /// Who signs the modules, where kpkg.toml does not say it.
     pub signers: Option<Arc<ModuleSigners>>,
+    /// The certificate of the CA above those that sign, which machines judge by.
+    pub ca_certificate: Option<PathBuf>,
     /// What opens the keys that kpkg.toml names.
     pub pin: Option<Pin>,
     /// In seconds since 1970, for the dates of certificates.
@@ -460,6 +463,7 @@ fn read<'a>(input: &'a Input, options: &'a Options, tell: Tell<'a>) -> Result<(G
         .transpose()?;
     let signers =
         options.prebuilt.as_ref().map(|prebuilt| signers(prebuilt, &config, folder)).transpose()?.flatten();
+    let certificates = certificates(options, &config, folder, signers.as_deref())?;
     let now = options.prebuilt.as_ref().map_or(0, |prebuilt| prebuilt.now);
     let doubts = signers.iter().flat_map(|signers| sign::doubts(signers, now)).collect();
     let findings = [findings, doubts].concat();
@@ -471,7 +475,7 @@ fn read<'a>(input: &'a Input, options: &'a Options, tell: Tell<'a>) -> Result<(G
         .then(|| select_whole(input, &config, options))
         .transpose()?;
     let is_alone = found.len() == 1;
-    let given = Given { input, supported, kernels, signers, options, tell, whole, is_alone };
+    let given = Given { input, supported, kernels, signers, certificates, options, tell, whole, is_alone };
     // what a kernel would refuse is known before anything is compiled
     given.kernels.iter().flatten().try_for_each(|kernel| given.signing(kernel).map(drop))?;
     let mut settings = Vec::new();
@@ -636,6 +640,8 @@ struct Given<'a> {
     kernels: Option<Vec<Kernel>>,
     /// Who signs the modules.
     signers: Option<Arc<ModuleSigners>>,
+    /// What machines judge the modules by.
+    certificates: Vec<VendorCertificate>,
     options: &'a Options,
     tell: Tell<'a>,
     /// The files of the whole folder, where the source is a part of it.
@@ -666,6 +672,28 @@ fn signers(prebuilt: &Prebuilt, config: &Config, folder: &Path) -> Result<Option
         prebuilt.pin.as_ref(),
     );
     read.map(|signers| Some(Arc::new(signers)))
+}
+
+/// What machines judge the modules by: the certificate of a CA that is named, else those of the keys.
+fn certificates(
+    options: &Options,
+    config: &Config,
+    folder: &Path,
+    signers: Option<&ModuleSigners>,
+) -> Result<Vec<VendorCertificate>> {
+    let Some(signers) = signers.filter(|_| config.sign.certificate_package) else { return Ok(Vec::new()) };
+    let named = options.prebuilt.as_ref().and_then(|prebuilt| prebuilt.ca_certificate.clone());
+    let named = named.or_else(|| config.sign.ca_certificate.as_ref().map(|path| folder.join(path)));
+    let of = |certificate: &Certificate| {
+        let is_word = |next: char| next.is_ascii_alphanumeric() || "._".contains(next);
+        let name = certificate.name();
+        let words: Vec<_> = name.split(|next| !is_word(next)).filter(|word| !word.is_empty()).collect();
+        VendorCertificate { name: words.join("-"), sha1: certificate.sha1(), der: certificate.der().to_vec() }
+    };
+    match named {
+        Some(path) => Ok(vec![of(&Certificate::read(&path)?)]),
+        None => Ok(signers.certificates().map(of).collect()),
+    }
 }
 
 impl Given<'_> {
@@ -905,7 +933,9 @@ fn prepare_driver(
         0
     }) > 1;
     for Aim { target, format, family } in aims.iter() {
+        let certificates = given.certificates.clone();
         let request = Request::new(&options.request, &config, &target.family, &read_script)?;
+        let request = Request { certificates, ..request };
         let planned = match &given.kernels {
             None if format.is_source => {
                 let shape = target.sources.get(format.name).cloned().unwrap_or_default();

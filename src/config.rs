@@ -132,15 +132,32 @@ pub struct PrebuiltConfig {
 }
 
 /// Who signs compiled modules (`--prebuilt`).
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct SignConfig {
-    /// Private keys, PEM or DER, as paths from this file's folder; several sign together, in one message: `["/etc/keys/vendor.pem"]`.
+    /// Private keys, PEM or DER, as paths from this file's folder, or `pkcs11:`; several sign together, in one message:
+    /// `["/etc/keys/vendor.pem"]`.
     pub modules: Vec<String>,
     /// The certificate of each key, in their order.
     pub certificates: Vec<String>,
     /// Whether the certificates go into the signatures, for those below a CA that is enrolled on the machines.
     pub embed_certificate: bool,
+    /// The certificate of that CA, which is packaged for machines to enrol instead of those of the keys.
+    pub ca_certificate: Option<String>,
+    /// Whether there is a package of the certificates, for machines to enrol.
+    pub certificate_package: bool,
+}
+
+impl Default for SignConfig {
+    fn default() -> Self {
+        Self {
+            modules: Vec::new(),
+            certificates: Vec::new(),
+            embed_certificate: false,
+            ca_certificate: None,
+            certificate_package: true,
+        }
+    }
 }
 
 /// Whether the initramfs of a kernel is made anew when its modules change.

@@ -412,6 +412,8 @@ pub enum Content {
     },
     /// Text made by the plan.
     Text(String),
+    /// What is no text, and in no file.
+    Bytes(Vec<u8>),
     /// In the package that was read.
     Packaged { size: u64 },
 }
@@ -426,6 +428,7 @@ impl Content {
         match self {
             Self::Disk { size, .. } | Self::Packaged { size } => *size,
             Self::Text(text) => text.len() as u64,
+            Self::Bytes(bytes) => bytes.len() as u64,
         }
     }
 }

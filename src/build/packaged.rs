@@ -62,6 +62,7 @@ pub fn planned<'a>(package: &'a Package, scratch: &Path, stop: &Stop) -> Result<
                 let place = target.place(&path)?;
                 match content {
                     Content::Text(text) => fs::write(&place, text),
+                    Content::Bytes(bytes) => fs::write(&place, bytes),
                     Content::Disk { path, .. } => fs::copy(path, &place).map(drop),
                     Content::Packaged { .. } => Err(io::Error::other("it is in another package")),
                 }

@@ -115,6 +115,16 @@ pub(super) struct PrebuiltArgs {
     /// Who signs the modules.
     #[command(flatten)]
     pub(super) sign: ModuleSignArgs,
+    /// The certificate of the CA above those that sign: it is packaged for machines to enrol, instead of theirs
+    #[arg(
+        long,
+        value_name = "CERT",
+        requires = "embed_certificate",
+        help_heading = "Signed modules",
+        hide_short_help = true,
+        env = "KPKG_CA_CERTIFICATE"
+    )]
+    pub(super) ca_certificate: Option<PathBuf>,
 }
 
 impl BuildArgs {
@@ -300,7 +310,8 @@ fn prebuilt(args: &BuildArgs, patience: &Patience) -> Result<Option<build::Prebu
     }
     let prebuilt = setup::compiling(args.machine.options(), &args.compile, wanted.keep_going)?;
     let signers = signers::module_signers(&wanted.sign, patience)?.map(Arc::new);
-    Ok(Some(build::Prebuilt { without_sandbox: wanted.no_sandbox, signers, ..prebuilt }))
+    let ca_certificate = wanted.ca_certificate.clone();
+    Ok(Some(build::Prebuilt { without_sandbox: wanted.no_sandbox, signers, ca_certificate, ..prebuilt }))
 }
 
 /// Whether the source of packages that are not written yet builds; tells what came of it.

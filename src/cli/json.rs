@@ -528,7 +528,7 @@ fn entry(entry: &package::Entry) -> events::PlannedFile {
         }
         EntryKind::File { content: Content::Text(text), .. } => file.text = Some(text.clone()),
         EntryKind::File { content: Content::Disk { path: from, .. }, .. } => file.from = Some(path(from)),
-        EntryKind::File { content: Content::Packaged { .. }, .. } => {}
+        EntryKind::File { content: Content::Packaged { .. } | Content::Bytes(_), .. } => {}
     }
     file
 }

@@ -68,6 +68,7 @@ pub(super) fn compiling(
         keep_going,
         without_sandbox: false,
         signers: None,
+        ca_certificate: None,
         pin: session::pin(),
         now: session::now(),
     })

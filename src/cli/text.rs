@@ -704,7 +704,9 @@ pub(super) fn files_text(prepared: &Prepared) -> String {
             let suffix = match &entry.kind {
                 EntryKind::Directory => "/".to_owned(),
                 EntryKind::Symlink { target } => format!(" -> {target}"),
-                EntryKind::File { content: Content::Text(_), .. } => "  (made)".to_owned(),
+                EntryKind::File { content: Content::Text(_) | Content::Bytes(_), .. } => {
+                    "  (made)".to_owned()
+                }
                 EntryKind::File { .. } => String::new(),
             };
             let _infallible =

@@ -72,12 +72,24 @@ pub struct Request {
     pub distribution: Option<String>,
     /// See [`crate::package::Source::made_on`].
     pub made_on: Option<Arch>,
+    /// What signed modules are judged by, for machines to trust.
+    pub certificates: Vec<VendorCertificate>,
     /// Files of the tree that belong to modules.
     #[serde(serialize_with = "as_text")]
     pub files: FilesConfig,
     /// What is set for modules.
     #[serde(serialize_with = "as_text")]
     pub modules: ModulesConfig,
+}
+
+/// A certificate of X.509 that the packager's modules are judged by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VendorCertificate {
+    /// Of letters, digits and `-`.
+    pub name: String,
+    /// In hexadecimal digits.
+    pub sha1: String,
+    pub der: Vec<u8>,
 }
 
 /// For keys only: tables of kpkg.toml that are never written.
@@ -117,6 +129,7 @@ impl Request {
         let mut relations = parse_relations(config, &config.relations)?;
         relations.extend(parse_relations(config, &own.relations)?);
         Ok(Self {
+            certificates: Vec::new(),
             package_name: own.package_name.or_else(|| config.driver.package_name.clone()),
             release: checked_release(config, release.unwrap_or_else(|| "1".to_owned()))?,
             compression: match compression.as_deref() {

@@ -80,6 +80,7 @@ pub fn plan(
         packages.extend(maker.debug(kernels)?);
     }
     packages.extend(common);
+    packages.extend(maker.certificate()?);
     Ok(Plan { packages, diagnostics: maker.diagnostics })
 }
 
@@ -237,6 +238,10 @@ impl Maker<'_> {
         relations
             .push(single(RelationKind::Provides, equal(target.names.modules.replace("{name}", &self.base))));
         relations.push(self.not_beside_source_only());
+        if !self.request.certificates.is_empty() {
+            let name = self.name(&self.shape.certificate.package, "");
+            relations.push(single(RelationKind::Recommends, Capability::named(name)));
+        }
         if self.request.grouping == Grouping::All {
             // the same files
             let others = kernels.iter().map(|kernel| self.name(&self.shape.package, kernel));
@@ -301,6 +306,60 @@ impl Maker<'_> {
         package.relations = vec![self.not_beside_source_only()];
         let payload = self.documented(&package, entries, "")?;
         package.payload = Payload::Install(payload);
+        Ok(Some(package))
+    }
+
+    /// The package of the certificates that the modules are judged by: one for all kernels, which comes and goes with none of them.
+    fn certificate(&mut self) -> Result<Option<Package>> {
+        let (certificates, shape) = (&self.request.certificates, &self.shape.certificate);
+        if certificates.is_empty() {
+            return Ok(None);
+        }
+        let name = self.name(&shape.package, "");
+        let mut entries = Vec::new();
+        let mut told = Vec::new();
+        for (index, certificate) in certificates.iter().enumerate() {
+            // two may have one name
+            let number = if index == 0 { String::new() } else { format!("-{}", index + 1) };
+            let filled = |pattern: &str| {
+                let pattern = pattern.replace("{package}", &name).replace("{name}", &self.base);
+                let certificate_name = format!("{}{number}", certificate.name);
+                let sha1 = certificate.sha1.get(..8).unwrap_or_default();
+                pattern.replace("{certificate}", &certificate_name).replace("{sha1}", sha1)
+            };
+            for (place, pattern) in shape.files.iter().enumerate() {
+                let path = filled(pattern);
+                if place == 0 {
+                    told.push(format!("/{path}"));
+                }
+                // a folder of that name is the package's own
+                let above =
+                    pattern.rsplit_once('/').map(|(above, _)| above).filter(|above| above.contains('{'));
+                entries.extend(above.map(|above| folder(filled(above))));
+                let kind =
+                    EntryKind::File { content: Content::Bytes(certificate.der.clone()), executable: false };
+                entries.push(Entry { path, kind, role: Role::Plain });
+            }
+        }
+        entries.sort_by(|one, other| one.path.cmp(&other.path));
+        entries.dedup_by(|one, other| one.path == other.path);
+        let mut package = self.package(name, Arch::Any);
+        package.summary = format!("Certificate of the signed modules of the Linux driver {}", self.base);
+        package.description = format!(
+            "The modules of the Linux driver {} are signed. On a machine with Secure Boot the kernel loads them when this certificate \
+             is enrolled (mokutil --import), which installing this package does not do.",
+            self.driver.name
+        );
+        let values = CertificateValues {
+            common: Values::new(self.driver, self.target, self.request, &package),
+            certificates: told.join(" "),
+        };
+        let payload = with_documents(entries, &shape.documents, &package.name, self.templates, &values)?;
+        // what stands around the scripts is about modules
+        let no_texts = Request { scripts: BTreeMap::new(), ..self.request.clone() };
+        let scripts = scripts(&shape.scripts, &no_texts, self.templates, &values)?;
+        package.payload = Payload::Install(payload);
+        package.scripts = scripts;
         Ok(Some(package))
     }
 
@@ -481,6 +540,21 @@ struct PrebuiltValues<'a> {
     kernels: String,
     /// Absolute paths, separated by blanks.
     files: String,
+}
+
+/// What the templates of certificates see.
+#[derive(Debug, Clone, Serialize)]
+struct CertificateValues<'a> {
+    #[serde(flatten)]
+    common: Values<'a>,
+    /// Absolute paths, separated by blanks.
+    certificates: String,
+}
+
+impl ForMoment for CertificateValues<'_> {
+    fn with_texts(&self, texts: Texts) -> Self {
+        Self { common: self.common.with_texts(texts), ..self.clone() }
+    }
 }
 
 impl ForMoment for PrebuiltValues<'_> {

@@ -152,9 +152,27 @@ pub struct Prebuilt {
     /// What packages provide for the modules that they bring.
     #[serde(default)]
     pub offers: Offers,
+    /// The package of the certificates that signed modules are judged by.
+    pub certificate: CertificatePackage,
     /// See [`crate::package::Package::triggers`].
     #[serde(default)]
     pub triggers: Vec<String>,
+    /// The templates of scripts.
+    #[serde(default)]
+    pub scripts: BTreeMap<When, String>,
+    #[serde(rename = "document", default)]
+    pub documents: Vec<Document>,
+}
+
+/// What the package of certificates looks like.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CertificatePackage {
+    /// `{name}` is the driver.
+    pub package: String,
+    /// Where each certificate lies, as DER, the place first that people are told: `{package}`, `{name}`, `{certificate}` is what it is called,
+    /// `{sha1}` the first eight digits of its SHA-1.
+    pub files: Vec<String>,
     /// The templates of scripts.
     #[serde(default)]
     pub scripts: BTreeMap<When, String>,

@@ -23,6 +23,12 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("deb/dkms/postinst", include_str!("../../templates/deb/dkms/postinst.hbs")),
     ("deb/dkms/postrm", include_str!("../../templates/deb/dkms/postrm.hbs")),
     ("deb/dkms/prerm", include_str!("../../templates/deb/dkms/prerm.hbs")),
+    ("certificate/tell", include_str!("../../templates/certificate/tell.hbs")),
+    ("secure-boot", include_str!("../../templates/secure-boot.hbs")),
+    ("deb/certificate/copyright.txt", include_str!("../../templates/deb/certificate/copyright.txt.hbs")),
+    ("deb/certificate/postinst", include_str!("../../templates/deb/certificate/postinst.hbs")),
+    ("rpm/certificate/post", include_str!("../../templates/rpm/certificate/post.hbs")),
+    ("rpm/certificate/readme.txt", include_str!("../../templates/rpm/certificate/readme.txt.hbs")),
     ("deb/source/format.txt", include_str!("../../templates/deb/source/format.txt.hbs")),
     ("deb/source/install-source", include_str!("../../templates/deb/source/install-source.hbs")),
     (

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use rsa::pkcs1::DecodeRsaPublicKey;
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use signature::hazmat::PrehashVerifier;
 
@@ -72,6 +73,12 @@ impl Certificate {
     #[must_use]
     pub fn fingerprint(&self) -> String {
         format!("{:x}", Sha256::digest(&self.der))
+    }
+
+    /// SHA-1 of it, which names it in folders of certificates, in hexadecimal digits.
+    #[must_use]
+    pub fn sha1(&self) -> String {
+        format!("{:x}", Sha1::digest(&self.der))
     }
 
     /// Whom it is of, or its number.

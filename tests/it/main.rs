@@ -33,6 +33,7 @@ mod prebuilt;
 mod random_conf;
 mod random_packages;
 mod rewrite;
+mod secure_boot;
 mod sign;
 mod signers;
 mod source;

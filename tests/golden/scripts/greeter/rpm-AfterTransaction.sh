@@ -219,6 +219,31 @@ kpkg_dkms() (
     }
     tell_needs() { :; }
 
+    # Where a container, a chroot or an image is, it is the machine outside that boots
+    is_inside() {
+        [ -e /run/systemd/container ] || [ -e /run/.containerenv ] || [ -e /.dockerenv ] ||
+            [ "$(stat -Lc %d:%i / 2>/dev/null)" != "$(stat -Lc %d:%i /proc/1/root/. 2>/dev/null)" ]
+    }
+    # Does the firmware of this machine let signed modules in only?
+    is_secure_boot() {
+        [ -d /sys/firmware/efi ] && ! is_inside || return 1
+        if command -v mokutil >/dev/null 2>&1; then
+            set -- "$(LC_ALL=C mokutil --sb-state 2>/dev/null)"
+            case $1 in *'validation is disabled'*) return 1 ;; *'SecureBoot enabled'*) return 0 ;; *) return 1 ;; esac
+        fi
+        # four bytes of attributes, and the value
+        [ "$(od -An -tu1 -j4 -N1 /sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c 2>/dev/null | tr -d ' ')" = 1 ]
+    }
+    # CERTIFICATE: does this machine not trust it? Without mokutil nobody can tell.
+    is_unknown() {
+        ! command -v mokutil >/dev/null 2>&1 || LC_ALL=C mokutil --test-key "$1" 2>/dev/null | grep -q 'is not enrolled'
+    }
+    # CERTIFICATE: the command that makes it known
+    enrolment() {
+        command -v mokutil >/dev/null 2>&1 || printf 'install mokutil, and '
+        printf 'run: mokutil --import %s (it asks for a password, and the next boot asks for it again)' "$1"
+    }
+
     headers='kernel-devel-%k (on SUSE: kernel-%f-devel)'
     # The kernels to serve: those that are there, or the one whose driver made this one possible
     kernels=$(each_kernel)
@@ -473,6 +498,28 @@ kpkg_dkms() (
             (serve_dependant "$1" "$other")
         done
     }
+    # KERNEL...: whether Secure Boot lets in what was built for them; dkms signs with a key that every machine makes for itself
+    tell_secure_boot() {
+        is_secure_boot || return 0
+        for kernel in "$@"; do
+            is_active "$kernel" || continue
+            built=$(modules_in "$mine/$active/module" | head -n 1)
+            signer=$(modinfo -F signer "$built" 2>/dev/null)
+            if [ -z "$(modinfo -F sig_id "$built" 2>/dev/null)" ]; then
+                warn "Secure Boot is on, and dkms did not sign the module for kernel $kernel, which will not load; it signs where it finds openssl and the sign-file of the kernel's headers"
+                return 0
+            fi
+            for certificate in $(sed -n "s/^[[:space:]]*mok_certificate=//p" /etc/dkms/framework.conf /etc/dkms/framework.conf.d/*.conf 2>/dev/null | tr -d "\"'") \
+                /var/lib/shim-signed/mok/MOK.der /var/lib/dkms/mok.pub; do
+                if [ ! -f "$certificate" ] || ! grep -aqF -e "${signer:-.}" "$certificate"; then continue; fi
+                ! is_unknown "$certificate" ||
+                    warn "Secure Boot is on, and this machine does not trust the key that dkms signs with ($signer); $(enrolment "$certificate")"
+                return 0
+            done
+            warn "Secure Boot is on; the module for kernel $kernel is signed by ${signer:-a key without a name}, and it loads if this machine trusts that key"
+            return 0
+        done
+    }
     # Kernels that nothing was built for
     tell_headers() {
         told=
@@ -515,6 +562,8 @@ kpkg_dkms() (
         if [ "$failed" = 0 ] || [ -n "$served" ] || [ -z "$keeps" ]; then register; fi
         prune
         tell_headers
+        # shellcheck disable=SC2086 # a list
+        tell_secure_boot $served
         recover
         trap - HUP INT TERM
         for kernel in $served; do
