@@ -194,6 +194,7 @@ pub fn codes() -> impl Iterator<Item = &'static Code> {
         compile::CODES,
         crate::build::trial::CODES,
         format::CODES,
+        crate::inspect::signed::CODES,
         CODES,
         packaging::CODES,
     ];

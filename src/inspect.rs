@@ -3,6 +3,7 @@
 //! Only reads; what is wrong with a package is for `lint` to say.
 
 pub mod diff;
+pub mod signed;
 pub mod verify;
 
 use std::io;

@@ -11,15 +11,29 @@ use std::path::{Path, PathBuf};
 use crate::base::diagnostic::{Diagnostic, Edit, Place};
 use crate::base::error::{Error, Kind, Result};
 use crate::build::trial::{self, Trial};
-use crate::build::{self, Prepared};
+use crate::build::{self, Prebuilt, Prepared};
 use crate::dkms::{self, ConfFile};
 use crate::driver;
 use crate::driver::find;
 use crate::format;
 use crate::input::Input;
 use crate::input::source::SourceKind;
+use crate::inspect::signed::{self, Judging};
+use crate::kernel;
+use crate::kernel::ko::is_module;
 use crate::lint::{self, PackagingFile};
-use crate::output;
+use crate::output::{self, Stop};
+
+/// The kernels by which modules of finished files are judged: those whose headers are at hand.
+pub fn kernels<'a>(at_hand: &'a Prebuilt, stop: &'a Stop) -> impl Fn(&str) -> Option<Judging> + 'a {
+    move |release| {
+        let cache = build::header_cache(&at_hand.cache);
+        let releases = [release.to_owned()];
+        // one whose headers are not there, or cannot be read, is not known
+        let kernel = kernel::select(&at_hand.wanted(&releases, &cache), stop).ok()?.into_iter().next()?;
+        Some(Judging { accepted: kernel.accepted, codec: kernel.codec })
+    }
+}
 
 /// What is found at `path`; an error is about the path, not about what is in it.
 pub fn check(
@@ -27,11 +41,19 @@ pub fn check(
     revision: Option<&str>,
     scratch: &Path,
     options: &build::Options,
+    kernels: &signed::Kernels<'_>,
 ) -> Result<Vec<Diagnostic>> {
     if path.is_file() && revision.is_none() {
+        if is_module(&path.to_string_lossy()) {
+            return signed::findings(path, kernels);
+        }
         let mut confs = lint::Confs::default();
         if let Some(found) = format::open(path, &mut confs)? {
-            return Ok(lint::package(path, &found, &confs));
+            let mut findings = lint::package(path, &found, &confs);
+            if found.files.iter().any(|file| is_module(&file.path)) {
+                findings.extend(signed::findings(path, kernels)?);
+            }
+            return Ok(findings);
         }
         let bytes = find::read_conf(path)?;
         if find::sets_a_directive(&bytes) || dkms::is_web_page(&bytes) {
@@ -164,7 +186,7 @@ mod tests {
         }
         let options = build::Options { output: folder.path().join("dist"), ..build::Options::default() };
         dkms::PARSED.take();
-        check(folder.path(), None, folder.path(), &options).unwrap();
+        check(folder.path(), None, folder.path(), &options, &|_| None).unwrap();
         let parsed = dkms::PARSED.take();
         let times = |text: &str| parsed.iter().filter(|other| *other == text).count();
         assert_eq!((times(conf), times(&conf.replace("@VERSION@", "1.2"))), (1, 1), "{parsed:#?}");

@@ -101,14 +101,19 @@ pub(super) fn run(args: &CheckArgs, session: &Session) -> Ended {
     } else {
         let (why, hint) = ("nothing is built", "add `--build` to build the source, or leave it out");
         idle.extend(session.given.idle::<CompileArgs>(why, hint)?);
-        idle.extend(session.given.idle::<MachineArgs>(why, hint)?);
+        // modules of finished files are judged by the headers of their kernels
+        if !args.paths.iter().any(|path| path.is_file()) {
+            idle.extend(session.given.idle::<MachineArgs>(why, hint)?);
+        }
     }
+    let at_hand = setup::compiling(args.machine.options(), &CompileArgs::default(), true);
+    let kernels = |release: &str| check::kernels(at_hand.as_ref().ok()?, &session.stop)(release);
     // of each path, and what is of none
     let mut checked = vec![(None, idle)];
     let (mut trials, mut trouble, mut code) = (Vec::new(), None, 0);
     for path in &args.paths {
         let revision = args.revision.as_deref();
-        match check::check(path, revision, &session::scratch(), &options) {
+        match check::check(path, revision, &session::scratch(), &options, &kernels) {
             Ok(found) => checked.push((Some(path), found)),
             // of several each is told
             Err(error) if args.paths.len() > 1 && error.kind() != Kind::Interrupted => {

@@ -10,6 +10,7 @@ use super::{json, setup, text};
 use crate::base::diagnostic::Severity;
 use crate::base::error::{Error, Result};
 use crate::build;
+use crate::build::check;
 use crate::driver::bash::ConfShell;
 use crate::inspect::inspect;
 use crate::kernel::machine::{self, Machine, Stated};
@@ -74,10 +75,12 @@ pub(super) fn run(args: &ShowArgs, session: &Session) -> Ended {
         if session.json {
             session.event(json::modules(&file))?;
         } else {
+            let at_hand = setup::compiling(args.machine.options(), &CompileArgs::default(), true);
+            let kernels = |release: &str| check::kernels(at_hand.as_ref().ok()?, &session.stop)(release);
             let text = match &file.package {
                 Some(package) if args.scripts => text::package_scripts_text(package),
                 Some(package) if args.files => text::package_files_text(package),
-                _ => text::modules_text(&file),
+                _ => text::modules_text(&file, &kernels),
             };
             session.print_text(&text)?;
         }

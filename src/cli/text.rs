@@ -20,6 +20,7 @@ use crate::format::{ReadFile, ReadPackage, ReadScript};
 use crate::input::source::LeftOut;
 use crate::inspect::ModuleFile;
 use crate::inspect::diff::{Difference, Section};
+use crate::inspect::signed;
 use crate::inspect::verify::{Verdict as SignatureVerdict, Verified};
 use crate::kernel::headers::HeaderPackage;
 use crate::kernel::ko::{KernelModule, Signature, Symbol};
@@ -434,7 +435,7 @@ pub(super) fn plan_text(prepared: &Prepared) -> String {
 }
 
 /// Modules, and the package they are in, for people.
-pub(super) fn modules_text(file: &ModuleFile) -> String {
+pub(super) fn modules_text(file: &ModuleFile, kernels: &signed::Kernels<'_>) -> String {
     let mut text = String::new();
     if let Some(found) = &file.package {
         line(&mut text, "package", &found.name);
@@ -449,12 +450,12 @@ pub(super) fn modules_text(file: &ModuleFile) -> String {
         if !text.is_empty() {
             text.push('\n');
         }
-        module_text(&mut text, path, module);
+        module_text(&mut text, path, module, kernels);
     }
     text
 }
 
-fn module_text(text: &mut String, path: &str, module: &KernelModule) {
+fn module_text(text: &mut String, path: &str, module: &KernelModule, kernels: &signed::Kernels<'_>) {
     line(text, "module", path);
     line(text, "name", module.name.as_deref().unwrap_or_default());
     line(text, "kernel", module.kernel().unwrap_or("not said"));
@@ -491,6 +492,19 @@ fn module_text(text: &mut String, path: &str, module: &KernelModule) {
             "certificate",
             &format!("{}, SHA-256 {}", shown(&certificate.name()), certificate.fingerprint()),
         );
+    }
+    let signature = module.signature.as_ref().filter(|found| !found.message.signatures.is_empty());
+    let kernel = module.kernel().filter(|_| signature.is_some());
+    if let (Some(signature), Some(release)) = (signature, kernel)
+        && let Some(judging) = kernels(release)
+    {
+        let why = signed::unjudged(signature, release, &judging.accepted);
+        let can = if why.is_empty() {
+            "can".to_owned()
+        } else {
+            styled(BAD, format!("cannot: {}", why.join(", ")))
+        };
+        line(text, "judging it", &format!("the kernel {release} {can}"));
     }
     for doubt in module.signature.iter().flat_map(Signature::doubts) {
         line(text, "signature", &styled(BAD, shown(&doubt)));

@@ -76,18 +76,24 @@ pub struct Signature {
 }
 
 impl Signature {
-    /// Why a kernel refuses it, and what else is odd.
+    /// Why every kernel refuses it, or does not see it.
     #[must_use]
-    pub fn doubts(&self) -> Vec<String> {
+    pub fn refusals(&self) -> Vec<String> {
         let junk =
             self.has_junk.then(|| "something is written behind it, so that no kernel sees it".to_owned());
+        let of_each = self.message.signatures.iter().filter_map(FoundSignature::refusal);
+        junk.into_iter().chain(self.broken.clone()).chain(of_each).collect()
+    }
+
+    /// The same, and what else is odd.
+    #[must_use]
+    pub fn doubts(&self) -> Vec<String> {
         let buried = match self.buried {
             0 => None,
             1 => Some("an older one stands before it, which kernels pass over".to_owned()),
             count => Some(format!("{count} older ones stand before it, which kernels pass over")),
         };
-        let of_each = self.message.signatures.iter().filter_map(FoundSignature::refusal);
-        junk.into_iter().chain(self.broken.clone()).chain(of_each).chain(buried).collect()
+        self.refusals().into_iter().chain(buried).collect()
     }
 }
 

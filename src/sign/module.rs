@@ -174,6 +174,7 @@ pub struct FoundSignature {
     pub has_attributes: bool,
     /// The algorithm that it names, where it is none that kernels take with such a key: RSA together with its digest.
     pub odd_algorithm: Option<String>,
+    is_elliptic: bool,
     /// The digest of what is signed.
     digest: Vec<u8>,
     signature: Vec<u8>,
@@ -232,12 +233,17 @@ impl FoundSignature {
         let hash = Hash::of_oid(signer.inside(der::SEQUENCE)?.take(der::OID)?.content);
         let has_attributes = signer.take(der::FIELD).is_some();
         let algorithm = signer.inside(der::SEQUENCE)?.take(der::OID)?.content;
-        let is_usual =
-            algorithm == oid::RSA || Hash::ALL.into_iter().any(|hash| hash.with_ecdsa() == algorithm);
-        let odd_algorithm = (!is_usual).then(|| oid::name(algorithm));
+        let is_elliptic = Hash::ALL.into_iter().any(|hash| hash.with_ecdsa() == algorithm);
+        let odd_algorithm = (!is_elliptic && algorithm != oid::RSA).then(|| oid::name(algorithm));
         let signature = signer.take(der::OCTETS)?.content.to_vec();
         let digest = hash.map(|hash| hash.digest(plain)).unwrap_or_default();
-        Some(Self { name, hash, has_attributes, odd_algorithm, digest, signature })
+        Some(Self { name, hash, has_attributes, odd_algorithm, is_elliptic, digest, signature })
+    }
+
+    /// Whether a key of ECDSA made it.
+    #[must_use]
+    pub fn is_elliptic(&self) -> bool {
+        self.is_elliptic
     }
 
     /// Why every kernel refuses it, whoever signed.

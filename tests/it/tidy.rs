@@ -24,7 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("events", &[]),
     ("format", &["archive", "base", "output", "package"]),
     ("input", &["archive", "base", "output"]),
-    ("inspect", &["archive", "base", "format", "kernel", "sign"]),
+    ("inspect", &["archive", "base", "format", "kernel", "package", "sign"]),
     ("kernel", &["archive", "base", "dkms", "format", "output", "package", "sign"]),
     ("lint", &["base", "dkms", "driver", "format", "input"]),
     ("output", &["base", "package"]),

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::sign::{BUILD, DEB, RSA_2048, openssl, pair, run, with_kernel};
+use crate::sign::{BUILD, DEB, P256, RSA_2048, openssl, pair, run, with_kernel};
 use crate::support::{self, Tree};
 
 const RPM: &str = "dist/kmod-toy-6.1.0-1-toy-1.0-1.x86_64.rpm";
@@ -319,5 +319,81 @@ fn what_kernels_refuse_is_wrong() {
     assert_eq!(
         (&event["verdict"], &event["subject"], event["signers"].as_array().unwrap().len()),
         (&"good".into(), &"module".into(), 2)
+    );
+}
+
+#[test]
+fn check_and_show_tell_who_signed_and_whether_the_kernel_can_judge_it() {
+    let tree = with_kernel("sha256");
+    if !pair(&tree, "a", RSA_2048) || !pair(&tree, "c", P256) {
+        return;
+    }
+    let more = "CONFIG_CRYPTO_SHA256=y\nCONFIG_CRYPTO_SHA512=m\nCONFIG_MODULE_COMPRESS_ZSTD=y\n";
+    let config = fs::read_to_string(tree.path().join("headers/include/config/auto.conf")).unwrap();
+    tree.file("headers/include/config/auto.conf", format!("{config}{more}"));
+    let plain = support::kernel::module(support::kernel::RELEASE, &[]);
+    tree.file("toy.ko", &plain);
+    let release = support::kernel::RELEASE;
+    let check = |file: &str| run(&tree, &["check", "-v", file, "--kernel-headers", "headers"]);
+    let sign = |words: &[&str]| {
+        tree.file("toy.ko", &plain);
+        let (code, text) = run(&tree, &[&["sign", "toy.ko"], words].concat());
+        assert_eq!(code, Some(0), "{text}");
+        let (code, text) = check("toy.ko");
+        (code, text, run(&tree, &["show", "toy.ko", "--kernel-headers", "headers"]).1)
+    };
+    let a = ["--key", "a.key", "--certificate", "a.crt"];
+    let (code, text, shown) = sign(&a);
+    assert!(code == Some(0) && text.contains("note[K0863]: `toy.ko`: signed by a over sha256"), "{text}");
+    assert!(shown.contains(&format!("judging it  the kernel {release} can")), "{shown}");
+    let (code, text, shown) = sign(&[&a[..], &["--hash", "sha512"]].concat());
+    let why = format!(
+        "the kernel `{release}` cannot judge its signature: CONFIG_CRYPTO_SHA512 is a module, which is there too late"
+    );
+    assert!(code == Some(0) && text.contains(&format!("warning[K0862]: `toy.ko`: {why}")), "{text}");
+    assert!(shown.contains("cannot: CONFIG_CRYPTO_SHA512 is a module"), "{shown}");
+    // two, of which one is enough for nobody; certificates that come along
+    let (_, text, _) = sign(&["--key", "a.key,c.key", "--certificate", "a.crt,c.crt", "--embed-certificate"]);
+    assert!(text.contains("CONFIG_CRYPTO_ECDSA is not built in"), "{text}");
+    assert!(text.contains(" and by "), "{text}");
+    for name in ["a", "c"] {
+        assert!(text.contains(&format!(", with the certificate of {name}")), "{text}");
+    }
+    // older ones, and junk
+    sign(&a);
+    let signed = fs::read(tree.path().join("toy.ko")).unwrap();
+    tree.file("toy.ko", [&signed[..], &signed[plain.len()..]].concat());
+    assert!(check("toy.ko").1.contains("note[K0864]: `toy.ko`: 1 before its last signature"));
+    tree.file("toy.ko", [&signed[..], b"\n"].concat());
+    let (code, text) = check("toy.ko");
+    assert!(
+        code == Some(3) && text.contains("error[K0861]: `toy.ko`: something is written behind it"),
+        "{text}"
+    );
+    // how it is compressed
+    for (words, expected) in [
+        (&["xz", "--check=crc64"][..], Some("a check that the kernel's own decoder of xz does not know")),
+        (&["xz", "--check=crc32"], Some("compressed with xz, the own modules of")),
+        (&["zstd", "-q", "--rm"], None),
+    ] {
+        tree.file("toy.ko", &signed);
+        let done = Command::new(words[0]).args(&words[1..]).arg("toy.ko").current_dir(tree.path()).status();
+        assert!(done.unwrap().success());
+        let name = if words[0] == "xz" { "toy.ko.xz" } else { "toy.ko.zst" };
+        let (_, text) = check(name);
+        match expected {
+            Some(expected) => assert!(text.contains("K0866") && text.contains(expected), "{words:?}: {text}"),
+            None => assert!(!text.contains("K0866"), "{text}"),
+        }
+        fs::remove_file(tree.path().join(name)).unwrap();
+    }
+    // some of a package; without headers nothing is said of kernels
+    let (code, text) =
+        run(&tree, &[&BUILD[..], &["--sign-modules", "a.key", "--certificate", "a.crt"]].concat());
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = run(&tree, &["check", "-v", DEB]);
+    assert!(
+        code == Some(0) && text.contains("K0863") && !text.contains("K0862") && !text.contains("K0865"),
+        "{text}"
     );
 }
