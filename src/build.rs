@@ -179,6 +179,8 @@ pub struct Artifact {
     pub target: String,
     /// The format, as `--format` takes it.
     pub format: String,
+    /// What is doubtful about its signature.
+    pub doubt: Option<Diagnostic>,
 }
 
 /// The codes of all layers, for `kpkg explain`.
@@ -617,7 +619,7 @@ fn said_beside(folder: &Path, conf: &Path) -> Result<Option<find::Said>> {
 }
 
 /// The findings of this layer.
-const CODES: &[&Code] = &[&TWO_CONFIGS, &IDLE_OPTION, &sign::NOT_VALID];
+const CODES: &[&Code] = &[&TWO_CONFIGS, &IDLE_OPTION, &sign::NOT_VALID, &sign::UNJUDGED];
 
 /// For the program, which knows where options come from.
 pub(crate) const IDLE_OPTION: Code = Code {
@@ -1096,7 +1098,7 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     /// Writes the artifacts of a package; where they hold a signature of their own, they appear when they have it.
-    fn written(&self, planned: &PlannedPackage) -> Result<Vec<Written>> {
+    fn written(&self, planned: &PlannedPackage) -> Result<(Vec<Written>, Option<Diagnostic>)> {
         let PlannedPackage { package, folder, family, .. } = planned;
         let mut out = Dir::new(folder, self.means.clone()).with_signer(self.signer.cloned());
         let is_signed = |signer: &&Signer| match family.own_signature() {
@@ -1108,18 +1110,21 @@ impl Writer<'_> {
         };
         let Some(signer) = self.signer.filter(is_signed) else {
             family.write(package, &mut out)?;
-            return Ok(out.written().to_vec());
+            return Ok((out.written().to_vec(), None));
         };
         let cannot_write = |error| Error::io("cannot write to the output folder", folder, error);
         fs::create_dir_all(folder).map_err(cannot_write)?;
         let unsigned = TemporaryFolder::new(folder).map_err(cannot_write)?;
         let mut first = Dir::new(unsigned.path(), self.means.clone());
+        let mut doubt = None;
         family.write(package, &mut first)?;
         for written in first.written() {
             let name = written.path.file_name().unwrap_or_default();
-            family.sign(&written.path, &|bytes| signer.0.detached(&folder.join(name), bytes), &mut out)?;
+            let ask = |bytes: &mut (dyn std::io::Read + Send)| signer.0.detached(&folder.join(name), bytes);
+            let how = family.sign(&written.path, &ask, &mut out)?;
+            doubt = how.and_then(|how| sign::unjudged(&planned.target, &how)).or(doubt);
         }
-        Ok(out.written().to_vec())
+        Ok((out.written().to_vec(), doubt))
     }
 
     /// Writes the artifacts of a package, unless they are there.
@@ -1129,8 +1134,8 @@ impl Writer<'_> {
         let finished = self.finished.filter(|_| self.signer.is_none());
         let there = finished.and_then(|known| known.find(format, package, folder));
         let is_fresh = there.is_none();
-        let written = match there {
-            Some(there) => there,
+        let (written, doubt) = match there {
+            Some(there) => (there, None),
             None => self.written(planned)?,
         };
         if let (Some(known), true) = (finished, is_fresh) {
@@ -1141,6 +1146,7 @@ impl Writer<'_> {
             is_fresh,
             target: planned.target.name.clone(),
             format: (*format).to_owned(),
+            doubt: doubt.clone(),
         };
         Ok(written.into_iter().map(artifact).collect())
     }

@@ -23,6 +23,7 @@ use crate::format::{self, AskDetached, Contents, Exchange};
 use crate::kernel::ko::{self, KernelModule, is_module};
 use crate::output::{self, Dir, Means, Output, Written};
 use crate::package::{Codec, Content};
+use crate::plan::profile::{self, Target};
 use crate::sign::ModuleSigners;
 use crate::sign::certificate::Certificate;
 use crate::sign::hash::Hash;
@@ -98,6 +99,8 @@ pub struct SignedFile {
     pub modules: usize,
     /// The signatures of the package that are void now, and were left out.
     pub void: Vec<String>,
+    /// Whether the package's own signature is judged everywhere.
+    pub doubt: Option<Diagnostic>,
 }
 
 /// A module whose signature somebody else makes.
@@ -166,16 +169,40 @@ impl Signed {
         } else {
             format::rewrite(&self.path, &self.exchange, &mut out)?.unwrap_or_default()
         };
-        Ok(SignedFile { staged: staged(&out), modules: self.exchange.files.len(), void })
+        Ok(SignedFile { staged: staged(&out), modules: self.exchange.files.len(), void, doubt: None })
     }
 }
 
 /// Signs a finished package itself, and writes it under its name into a folder.
 pub fn sign_package(path: &Path, ask: &AskDetached<'_>, folder: &Path, means: &Means) -> Result<SignedFile> {
     let mut out = Dir::new(folder, means.clone());
-    format::sign(path, ask, &mut out)?;
-    Ok(SignedFile { staged: staged(&out), ..SignedFile::default() })
+    let mut doubt = None;
+    if let Some((family, how)) = format::sign(path, ask, &mut out)? {
+        // whom it is for is not known: for all of them
+        doubt = unjudged(&profile::target(family)?, &how);
+    }
+    Ok(SignedFile { staged: staged(&out), doubt, ..SignedFile::default() })
 }
+
+/// The doubt whether a target's package manager judges a signature, `rsa-sha256`.
+pub(super) fn unjudged(target: &Target, how: &str) -> Option<Diagnostic> {
+    if target.judges(how) {
+        return None;
+    }
+    let text =
+        format!("the package manager of {} may refuse a package with the signature `{how}`", target.title);
+    let known = target.signatures.join(", ");
+    Some(
+        Diagnostic::warning(&UNJUDGED, text)
+            .hint(format!("it is certain of {known}; a key of RSA, 4096 bits, is judged everywhere")),
+    )
+}
+
+pub(super) const UNJUDGED: Code = Code {
+    id: "K0144",
+    title: "a package signature that not every package manager judges",
+    explanation: "rpm before 4.19 refuses signatures of ECDSA, and rpm 4.16 those of EdDSA over SHA-512; for older ones\nonly RSA is certain. A package whose signature is refused is not installed where signatures are checked.",
+};
 
 fn staged(out: &Dir) -> PathBuf {
     out.written().first().map(|written| written.path.clone()).unwrap_or_default()

@@ -363,6 +363,8 @@ fn write(prepared: &Prepared, args: &BuildArgs, session: &Session) -> Result<Vec
     let begun = session.elapsed();
     let progress = Progress::packaging(session, is_silent, prepared.bytes());
     let artifacts = prepared.write()?;
+    let doubts: Vec<_> = artifacts.iter().filter_map(|artifact| artifact.doubt.clone()).collect();
+    session.tell(&build::without_repetition(doubts), args.manner.least(Severity::Warning));
     drop(progress);
     if !is_silent {
         let took = session.elapsed().saturating_sub(begun);

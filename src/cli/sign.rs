@@ -16,6 +16,7 @@ use crate::base::beneath::open_regular;
 use crate::base::diagnostic::Severity;
 use crate::base::error::{Error, Result};
 use crate::base::temporary::TemporaryFolder;
+use crate::build;
 use crate::build::sign::{self, Exported, HashChoice, SignedFile, Workers};
 use crate::events::Event;
 use crate::output::{Means, Sign};
@@ -115,6 +116,8 @@ pub(super) fn run(args: &SignArgs, session: &Session) -> Ended {
         Ok((staged, folder))
     });
     let staged = staged.collect::<Result<Vec<_>>>()?;
+    let doubts: Vec<_> = staged.iter().filter_map(|((done, _), _)| done.doubt.clone()).collect();
+    session.tell(&build::without_repetition(doubts), args.manner.least(Severity::Warning));
     for ((done, _stage), folder) in &staged {
         let written = done.place(folder)?;
         let mut void = done.void.clone();

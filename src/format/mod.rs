@@ -75,8 +75,8 @@ pub trait Family: Sync {
     fn own_signatures(&self, path: &Path) -> io::Result<Option<Vec<OwnSigned>>>;
 
     /// Writes a finished package again, under its name, with the signature of the package itself that `ask` gives; an error where packages
-    /// of this family hold none.
-    fn sign(&self, path: &Path, _ask: &AskDetached<'_>, _out: &mut dyn Output) -> Result<()> {
+    /// of this family hold none. Gives how it is signed, `rsa-sha256`, where package managers look at that.
+    fn sign(&self, path: &Path, _ask: &AskDetached<'_>, _out: &mut dyn Output) -> Result<Option<String>> {
         Err(Error::usage(format!("a package of the format {} holds no signature:", self.name()))
             .at(path)
             .hint("sign the index of the repository that it goes to; that is what apt and pacman check"))
@@ -335,11 +335,15 @@ pub fn rewrite(path: &Path, exchange: &Exchange, out: &mut dyn Output) -> Result
     family.rewrite(path, exchange, out).map(Some)
 }
 
-/// Signs a finished package itself, as [`Family::sign`] does; an error where it is none, or of a family that holds no signature.
-pub fn sign(path: &Path, ask: &AskDetached<'_>, out: &mut dyn Output) -> Result<()> {
+/// Signs a finished package itself, as [`Family::sign`] does, and gives the family too; an error where it is none, or of a family that holds no signature.
+pub fn sign(
+    path: &Path,
+    ask: &AskDetached<'_>,
+    out: &mut dyn Output,
+) -> Result<Option<(&'static str, String)>> {
     for family in FAMILIES {
         if family.read(path, &mut Nobody)?.is_some() {
-            return family.sign(path, ask, out);
+            return Ok(family.sign(path, ask, out)?.map(|how| (family.name(), how)));
         }
     }
     Err(Error::usage("is no package:").at(path))

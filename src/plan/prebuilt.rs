@@ -238,10 +238,6 @@ impl Maker<'_> {
         relations
             .push(single(RelationKind::Provides, equal(target.names.modules.replace("{name}", &self.base))));
         relations.push(self.not_beside_source_only());
-        if !self.request.certificates.is_empty() {
-            let name = self.name(&self.shape.certificate.package, "");
-            relations.push(single(RelationKind::Recommends, Capability::named(name)));
-        }
         if self.request.grouping == Grouping::All {
             // the same files
             let others = kernels.iter().map(|kernel| self.name(&self.shape.package, kernel));
@@ -407,6 +403,12 @@ impl Maker<'_> {
                 self.driver.name
             );
             package.relations = vec![Relation { kind: RelationKind::Requires, any_of: vec![needs] }];
+            // not by the packages of modules: those that are signed later are the same
+            if !self.request.certificates.is_empty() {
+                let name = self.name(&self.shape.certificate.package, "");
+                let any_of = vec![Capability::named(name)];
+                package.relations.push(Relation { kind: RelationKind::Recommends, any_of });
+            }
             package.payload = Payload::Install(self.documented(&package, Vec::new(), which)?);
             made.push(package);
         }

@@ -44,6 +44,10 @@ pub struct Target {
     pub dkms: Option<String>,
     /// The codecs that its package manager reads.
     pub reads: Vec<Codec>,
+    /// The signatures of packages that its package manager judges, by algorithm or by that and digest: `rsa`, `eddsa-sha256`; none: it looks at
+    /// none.
+    #[serde(default)]
+    pub signatures: Vec<String>,
     /// The package that holds a kernel's headers: `%k` = kernel release, `%f` = flavour.
     pub headers: String,
     /// How packages are compressed.
@@ -68,6 +72,14 @@ pub struct Target {
 }
 
 impl Target {
+    /// Whether its package manager judges a signature, `rsa-sha256`.
+    #[must_use]
+    pub fn judges(&self, how: &str) -> bool {
+        let is_this =
+            |known: &String| known == how || how.split_once('-').is_some_and(|(name, _)| name == known);
+        self.signatures.is_empty() || self.signatures.iter().any(is_this)
+    }
+
     /// The error of whoever wants prebuilt packages for a target that has none.
     #[must_use]
     pub fn without_prebuilt(&self) -> Error {

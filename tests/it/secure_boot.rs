@@ -82,7 +82,7 @@ fn a_certificate_is_packaged_and_its_enrolment_named_where_it_is_missing() {
     let (_, text) = run(&tree, &["show", deb, "--files"]);
     assert!(text.contains("/usr/share/toy-signing-certificate/a.der"), "{text}");
     let recommended = || {
-        let package = tree.path().join(crate::sign::DEB);
+        let package = tree.path().join("dist/toy-modules-toy_1.0-1_amd64.deb");
         let output = Command::new("dpkg-deb").arg("-f").arg(package).arg("Recommends").output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };

@@ -397,3 +397,126 @@ fn check_and_show_tell_who_signed_and_whether_the_kernel_can_judge_it() {
         "{text}"
     );
 }
+
+#[test]
+fn a_signature_that_some_rpm_refuses_is_doubtful() {
+    let tree = with_kernel("sha256");
+    let home = tree.path().join("gnupg-curve");
+    fs::create_dir(&home).unwrap();
+    fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
+    let keyring = Keyring(home);
+    let words = [
+        "--pinentry-mode",
+        "loopback",
+        "--passphrase",
+        "",
+        "--quick-generate-key",
+        "curve",
+        "ed25519",
+        "sign",
+        "never",
+    ];
+    if keyring.gpg(&words).is_none() {
+        return;
+    }
+    tree.file(
+        "curve.secret",
+        keyring
+            .gpg(&["--pinentry-mode", "loopback", "--passphrase", "", "--armor", "--export-secret-keys"])
+            .unwrap(),
+    );
+    let build = |target: &str, sign: &[&str]| {
+        fs::remove_dir_all(tree.path().join("dist")).unwrap_or_default();
+        let (code, text) = run(&tree, &[&["driver", "--target", target], sign].concat());
+        assert_eq!(code, Some(0), "{text}");
+        text
+    };
+    let by_key = ["--sign", "curve.secret"];
+    let warned = |text: &str| text.contains("warning[K0144]: the package manager of");
+    assert!(warned(&build("suse-15", &by_key)));
+    assert!(!warned(&build("rhel-9", &by_key)) && !warned(&build("fedora-43", &by_key)));
+    let sha512 = format!("gpg --homedir {} --batch --digest-algo SHA512 --detach-sign", keyring.0.display());
+    assert!(warned(&build("rhel-9", &["--sign-command", &sha512])));
+    // whom a finished one is for is not known
+    let (_, text) = run(&tree, &["sign", "dist/toy-dkms-1.0-1.noarch.rpm", "--sign", "curve.secret"]);
+    assert!(warned(&text), "{text}");
+    let Some(_jane) = Keyring::new(&tree, "jane") else { return };
+    assert!(!warned(&build("rpm", &["--sign", "jane.secret"])));
+}
+
+/// An .rpm with one more entry of strings in its signature header, as rpmsign adds the signatures of single files.
+fn with_signature_entry(bytes: &[u8], tag: u32, strings: &[&str]) -> Vec<u8> {
+    let number = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+    let (count, size) = (number(96 + 8), number(96 + 12));
+    let (index, store) = (112, 112 + count * 16);
+    // the data stand in the order of the tags, and the region's trailer last
+    let mut entries: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    for at in (index + 16..store).step_by(16) {
+        let next = if at + 16 < store { number(at + 24) } else { size - 16 };
+        let mut content = bytes[store + number(at + 8)..store + next].to_vec();
+        if [6, 8].contains(&number(at + 4)) {
+            // without what fills up to the next number
+            let ends = content.iter().enumerate().filter(|(_, byte)| **byte == 0).map(|(end, _)| end + 1);
+            content.truncate(ends.take(number(at + 12)).last().unwrap());
+        }
+        entries.push((bytes[at..at + 16].to_vec(), content));
+    }
+    let words = [tag, 8, 0, u32::try_from(strings.len()).unwrap()];
+    let data = strings.iter().flat_map(|text| text.bytes().chain([0])).collect();
+    entries.push((words.iter().flat_map(|word| word.to_be_bytes()).collect(), data));
+    entries.sort();
+    let (mut index_of, mut data) = (Vec::new(), Vec::new());
+    for (mut entry, content) in entries {
+        // numbers of 32 bits stand at such places
+        let is_number = entry[7] == 4;
+        data.resize(if is_number { data.len().next_multiple_of(4) } else { data.len() }, 0);
+        entry[8..12].copy_from_slice(&u32::try_from(data.len()).unwrap().to_be_bytes());
+        index_of.extend(entry);
+        data.extend(content);
+    }
+    let mut region = bytes[index..index + 16].to_vec();
+    region[8..12].copy_from_slice(&u32::try_from(data.len()).unwrap().to_be_bytes());
+    let mut trailer = region.clone();
+    let back = -i32::try_from((count + 1) * 16).unwrap();
+    trailer[8..12].copy_from_slice(&back.to_be_bytes());
+    data.extend(trailer);
+    let sizes = [count + 1, data.len()].map(|number| u32::try_from(number).unwrap().to_be_bytes()).concat();
+    let old_end = store + size + size.wrapping_neg() % 8;
+    let fill = vec![0; data.len().wrapping_neg() % 8];
+    [&bytes[..104], &sizes, &region, &index_of, &data, &fill, &bytes[old_end..]].concat()
+}
+
+#[test]
+fn signatures_of_single_files_are_dropped_where_that_is_asked_for() {
+    let tree = with_kernel("sha256");
+    if !pair(&tree, "a", RSA_2048) {
+        return;
+    }
+    assert_eq!(run(&tree, &[&BUILD[..4], &["-f", "rpm"]].concat()).0, Some(0));
+    let plain = fs::read(tree.path().join(RPM)).unwrap();
+    let files = run(&tree, &["show", RPM, "--files"]).1.lines().filter(|line| line.contains('/')).count();
+    let signatures = vec!["0302041122334455"; files];
+    for tag in [274, 276] {
+        tree.file(RPM, with_signature_entry(&plain, tag, &signatures));
+        let with = fs::read(tree.path().join(RPM)).unwrap();
+        if let Ok(output) = Command::new("rpm").args(["-qp", RPM]).current_dir(tree.path()).output() {
+            assert!(output.status.success(), "{output:?}");
+        }
+        let words = ["sign", RPM, "--key", "a.key", "--certificate", "a.crt"];
+        let (code, text) = run(&tree, &words);
+        assert!(
+            code == Some(2)
+                && text.contains("has signatures of its files (IMA or fs-verity)")
+                && text.contains("--drop-file-signatures"),
+            "{text}"
+        );
+        assert!(fs::read(tree.path().join(RPM)).unwrap() == with);
+        let (code, text) = run(&tree, &[&words[..], &["--drop-file-signatures"]].concat());
+        let name = if tag == 274 { "FILESIGNATURES" } else { "VERITYSIGNATURES" };
+        assert!(code == Some(0) && text.contains(&format!("the signature {name} is void")), "{text}");
+        let dropped = fs::read(tree.path().join(RPM)).unwrap();
+        tree.file(RPM, &plain);
+        assert_eq!(run(&tree, &words).0, Some(0));
+        assert!(fs::read(tree.path().join(RPM)).unwrap() == dropped);
+    }
+}

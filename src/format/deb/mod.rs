@@ -121,7 +121,7 @@ impl Family for Deb {
         sign::own_signatures(path)
     }
 
-    fn sign(&self, path: &Path, ask: &AskDetached<'_>, out: &mut dyn Output) -> Result<()> {
-        sign::sign(path, ask, out)
+    fn sign(&self, path: &Path, ask: &AskDetached<'_>, out: &mut dyn Output) -> Result<Option<String>> {
+        sign::sign(path, ask, out).map(|()| None)
     }
 }

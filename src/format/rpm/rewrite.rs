@@ -118,7 +118,9 @@ fn parsed(headers: &[u8], at: usize, exchange: &Exchange) -> Result<(Tags, Tags)
     }
     let forbids = !exchange.files.is_empty() && !exchange.drops_file_signatures;
     if forbids && OF_FILES.iter().any(|(tag, _)| signature.has(*tag)) {
-        return Err("has signatures of its files (IMA or fs-verity) that would be void");
+        return Err(
+            "has signatures of its files (IMA or fs-verity) that would be void; `--drop-file-signatures` leaves them out",
+        );
     }
     Ok((tags, signature))
 }

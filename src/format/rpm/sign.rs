@@ -20,8 +20,9 @@ use crate::base::beneath::open_regular;
 use crate::base::error::{Error, Result};
 use crate::output::Output;
 
-/// Writes a package again, under its name, with the signature that `ask` gives for its header in the place of those that it has.
-pub(super) fn sign(path: &Path, ask: &AskDetached<'_>, out: &mut dyn Output) -> Result<()> {
+/// Writes a package again, under its name, with the signature that `ask` gives for its header in the place of those that it has. Gives the
+/// algorithm and the digest of it: `rsa-sha256`.
+pub(super) fn sign(path: &Path, ask: &AskDetached<'_>, out: &mut dyn Output) -> Result<String> {
     let unreadable = |error| Error::io("cannot read the package", path, error).as_usage();
     let mut file = open_regular(path).map_err(unreadable)?;
     let (headers, at) = read_headers(&mut file).map_err(unreadable)?;
@@ -30,7 +31,7 @@ pub(super) fn sign(path: &Path, ask: &AskDetached<'_>, out: &mut dyn Output) -> 
         return Err(Error::usage("has a signature header that cannot be written again as it is:").at(path));
     };
     let signature = ask(&mut &headers[at..])?;
-    let tag = tag_of(&signature).ok_or_else(|| {
+    let (tag, how) = kind_of(&signature).ok_or_else(|| {
         Error::usage("what signs answers with no detached signature of OpenPGP, in bytes and not in letters,")
             .at(path)
             .hint("let it write what `gpg --detach-sign --no-armor` writes; KPKG_SIGN_FORM is `detached`")
@@ -45,7 +46,8 @@ pub(super) fn sign(path: &Path, ask: &AskDetached<'_>, out: &mut dyn Output) -> 
     out.artifact(&name, &mut |stream| {
         stream.write_all(&start).map_err(failed)?;
         io::copy(&mut payload.clone(), stream).map(drop).map_err(failed)
-    })
+    })?;
+    Ok(how)
 }
 
 /// The signatures of a package, and whether the payload is the one whose digest its header holds.
@@ -89,8 +91,9 @@ pub(super) fn signature_tags(bytes: &[u8]) -> Option<Tags> {
     (0..8).find_map(|fill| Tags::parse(bytes.get(..bytes.len().checked_sub(fill)?)?, SIGNATURES))
 }
 
-/// The tag for a signature packet of version 4 (RFC 9580, 4.2 and 5.2.3): RSA has one of its own; nothing where it is no such packet.
-fn tag_of(packet: &[u8]) -> Option<u32> {
+/// The tag for a signature packet of version 4 (RFC 9580, 4.2 and 5.2.3), RSA has one of its own, and what it is; nothing where it is no such
+/// packet.
+fn kind_of(packet: &[u8]) -> Option<(u32, String)> {
     let (first, rest) = packet.split_first()?;
     let body = match first >> 6 {
         // the length takes 1, 2 or 4 bytes
@@ -104,12 +107,23 @@ fn tag_of(packet: &[u8]) -> Option<u32> {
         _ => return None,
     };
     // version, and whether it is of bytes
-    let [4, 0, algorithm, ..] = body else { return None };
-    match algorithm {
-        1 | 3 => Some(S::RPMSIGTAG_RSA as u32),
-        17 | 19 | 22 | 27 => Some(S::RPMSIGTAG_DSA as u32),
-        _ => None,
-    }
+    let [4, 0, algorithm, hash, ..] = body else { return None };
+    let (tag, name) = match algorithm {
+        1 | 3 => (S::RPMSIGTAG_RSA, "rsa"),
+        17 => (S::RPMSIGTAG_DSA, "dsa"),
+        19 => (S::RPMSIGTAG_DSA, "ecdsa"),
+        22 | 27 => (S::RPMSIGTAG_DSA, "eddsa"),
+        _ => return None,
+    };
+    // RFC 9580, 9.5
+    let hash = match hash {
+        2 => "sha1",
+        8 => "sha256",
+        9 => "sha384",
+        10 => "sha512",
+        _ => "other",
+    };
+    Some((tag as u32, format!("{name}-{hash}")))
 }
 
 #[cfg(test)]
@@ -118,10 +132,11 @@ mod tests {
 
     #[test]
     fn packets_have_their_tags() {
-        assert_eq!(tag_of(&[0x89, 1, 0x33, 4, 0, 1, 8]), Some(268));
-        assert_eq!(tag_of(&[0x88, 0x75, 4, 0, 22, 8]), Some(267));
-        assert_eq!(tag_of(&[0xc2, 0x75, 4, 0, 27, 8]), Some(267));
-        assert_eq!(tag_of(&[0xc2, 0xc1, 0x33, 4, 0, 1, 8]), Some(268));
+        let kind = |packet: &[u8]| kind_of(packet).map(|(tag, how)| format!("{tag} {how}"));
+        assert_eq!(kind(&[0x89, 1, 0x33, 4, 0, 1, 8]), Some("268 rsa-sha256".to_owned()));
+        assert_eq!(kind(&[0x88, 0x75, 4, 0, 22, 8]), Some("267 eddsa-sha256".to_owned()));
+        assert_eq!(kind(&[0xc2, 0x75, 4, 0, 27, 8]), Some("267 eddsa-sha256".to_owned()));
+        assert_eq!(kind(&[0xc2, 0xc1, 0x33, 4, 0, 1, 8]), Some("268 rsa-sha256".to_owned()));
         // a text's, version 6, an armour, another packet
         for none in [
             &[0x89, 1, 0x33, 4, 1, 1][..],
@@ -131,7 +146,7 @@ mod tests {
             &[0x89],
             &[],
         ] {
-            assert_eq!(tag_of(none), None, "{none:?}");
+            assert_eq!(kind_of(none), None, "{none:?}");
         }
     }
 }
