@@ -619,7 +619,8 @@ fn said_beside(folder: &Path, conf: &Path) -> Result<Option<find::Said>> {
 }
 
 /// The findings of this layer.
-const CODES: &[&Code] = &[&TWO_CONFIGS, &IDLE_OPTION, &sign::NOT_VALID, &sign::UNJUDGED];
+const CODES: &[&Code] =
+    &[&TWO_CONFIGS, &IDLE_OPTION, &sign::NOT_VALID, &sign::UNJUDGED, &sign::HIDDEN_ISSUER];
 
 /// For the program, which knows where options come from.
 pub(crate) const IDLE_OPTION: Code = Code {

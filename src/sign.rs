@@ -113,6 +113,12 @@ impl ModuleSigners {
         format!("{} {}", prints.collect::<Vec<_>>().join(" "), if self.embeds { "embedded" } else { "named" })
     }
 
+    /// Whether the certificates go into the message.
+    #[must_use]
+    pub fn embeds(&self) -> bool {
+        self.embeds
+    }
+
     /// The certificates.
     pub fn certificates(&self) -> impl Iterator<Item = &Certificate> {
         self.signers.iter().map(|signer| &signer.certificate)

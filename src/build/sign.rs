@@ -256,12 +256,27 @@ pub fn export(path: &Path, hash: &HashChoice) -> Result<Vec<(Exported, Vec<u8>)>
 /// What is doubtful about who signs, at a time in seconds since 1970.
 #[must_use]
 pub fn doubts(signers: &ModuleSigners, now: i64) -> Vec<Diagnostic> {
-    let doubt = |certificate: &Certificate| {
-        let why = certificate.is_not_valid(now)?;
-        Some(Diagnostic::warning(&NOT_VALID, format!("the certificate of `{}` {why}", certificate.name())))
+    let doubts = |certificate: &Certificate| {
+        let name = certificate.name();
+        let dates = certificate.is_not_valid(now);
+        let dates =
+            dates.map(|why| Diagnostic::warning(&NOT_VALID, format!("the certificate of `{name}` {why}")));
+        let issuer = (signers.embeds() && certificate.hides_its_issuer()).then(|| {
+            let text = format!(
+                "the certificate of `{name}` does not say whose key signed it (authorityKeyIdentifier)"
+            );
+            Diagnostic::warning(&HIDDEN_ISSUER, text).hint("`kpkg sign --new-key` makes one that does")
+        });
+        dates.into_iter().chain(issuer)
     };
-    signers.certificates().filter_map(doubt).collect()
+    signers.certificates().flat_map(doubts).collect()
 }
+
+pub(super) const HIDDEN_ISSUER: Code = Code {
+    id: "K0145",
+    title: "a certificate whose CA kernels do not find",
+    explanation: "A kernel that has enrolled the CA, and not this certificate, looks for the CA by the extension\nauthorityKeyIdentifier and by nothing else. Without it the module is refused, though the certificate is in\nthe signature. `openssl x509 -req -extfile` adds it: `authorityKeyIdentifier = keyid`.",
+};
 
 pub(super) const NOT_VALID: Code = Code {
     id: "K0143",

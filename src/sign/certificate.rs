@@ -24,7 +24,31 @@ pub struct Certificate {
     /// From when and until when it is to be used: `YYYYMMDDHHMMSSZ`.
     validity: [String; 2],
     key_id: Option<Vec<u8>>,
+    authority: Authority,
     key: PublicKey,
+}
+
+/// What names the certificate of the issuer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Authority {
+    None,
+    Key(Vec<u8>),
+    /// Issuer and number, as they stand there.
+    Certificate(Vec<u8>),
+}
+
+impl Authority {
+    /// Of the extension authorityKeyIdentifier (RFC 5280, 4.2.1.1).
+    fn of(extension: &[u8]) -> Option<Self> {
+        let mut fields = Reader::new(extension).inside(der::SEQUENCE)?;
+        // not constructed: [0], [2]; constructed: [1] with [4], the name of a folder
+        if let Some(id) = fields.take(0x80) {
+            return Some(Self::Key(id.content.to_vec()));
+        }
+        let name = fields.inside(der::FIELD + 1)?.inside(der::FIELD + 4)?.take(der::SEQUENCE)?.whole;
+        let serial = der::value(der::INTEGER, fields.take(0x82)?.content);
+        Some(Self::Certificate([name, &serial].concat()))
+    }
 }
 
 /// The key of a certificate.
@@ -57,13 +81,17 @@ impl Certificate {
         let none = "is no certificate";
         let fields = Fields::of(&bytes).ok_or(none)?;
         let key = PublicKey::parse(fields.key)?;
-        let mut extensions = fields.extensions;
         Ok(Self {
             issuer: fields.issuer.to_vec(),
             serial: fields.serial.to_vec(),
             subject: fields.subject.to_vec(),
             validity: fields.validity,
-            key_id: extension(&mut extensions, oid::SUBJECT_KEY_ID),
+            key_id: extension(fields.extensions, oid::SUBJECT_KEY_ID)
+                .and_then(|value| Reader::new(value).take(der::OCTETS))
+                .map(|id| id.content.to_vec()),
+            authority: extension(fields.extensions, oid::AUTHORITY_KEY_ID)
+                .and_then(Authority::of)
+                .unwrap_or(Authority::None),
             key,
             der: bytes,
         })
@@ -112,10 +140,17 @@ impl Certificate {
         (now < *from).then(|| format!("is valid from {} on", day(from)))
     }
 
-    /// Whether who has that certificate signed this one.
+    /// Whether who has that certificate signed this one, and kernels see it: they look for the issuer by what the extension
+    /// authorityKeyIdentifier names, and by nothing else (`crypto/asymmetric_keys/pkcs7_verify.c`).
     #[must_use]
     pub fn is_signed_by(&self, issuer: &Self) -> bool {
-        let Some(fields) = Fields::of(&self.der).filter(|fields| fields.issuer == issuer.subject) else {
+        let is_named = match &self.authority {
+            Authority::Key(id) => issuer.key_id() == Some(id),
+            Authority::Certificate(name) => *name == [issuer.issuer(), issuer.serial()].concat(),
+            Authority::None => false,
+        };
+        let Some(fields) = Fields::of(&self.der).filter(|fields| is_named && fields.issuer == issuer.subject)
+        else {
             return false;
         };
         let is_of =
@@ -124,6 +159,12 @@ impl Certificate {
             .into_iter()
             .find(is_of)
             .is_some_and(|hash| issuer.key.verifies(hash, &hash.digest(fields.signed), fields.signature))
+    }
+
+    /// Whether another signed it, whom kernels cannot find.
+    #[must_use]
+    pub fn hides_its_issuer(&self) -> bool {
+        self.issuer != self.subject && self.authority == Authority::None
     }
 
     /// The one of some signatures that is of its key over a digest; `what` is what was signed.
@@ -220,13 +261,12 @@ fn time(value: der::Value<'_>) -> Option<String> {
     }
 }
 
-/// The value of an extension; the octets in it, where it is octets.
-fn extension(list: &mut Reader<'_>, wanted: &[u8]) -> Option<Vec<u8>> {
+/// The value of an extension.
+fn extension<'a>(mut list: Reader<'a>, wanted: &[u8]) -> Option<&'a [u8]> {
     while let Some(mut one) = list.inside(der::SEQUENCE) {
         if one.take(der::OID)?.content == wanted {
             one.take(der::BOOLEAN);
-            let value = one.take(der::OCTETS)?.content;
-            return Reader::new(value).take(der::OCTETS).map(|found| found.content.to_vec());
+            return Some(one.take(der::OCTETS)?.content);
         }
     }
     None

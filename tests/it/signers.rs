@@ -133,6 +133,38 @@ fn a_certificate_that_has_expired_is_a_warning() {
     let (code, text) =
         run(&tree, &[&BUILD[..], &["--sign-modules", "a.key", "--certificate", "old.crt"]].concat());
     assert!(code == Some(0) && text.contains("warning[K0143]"), "{text}");
+    // below a CA that kernels would not find, which does not matter where the certificate itself is enrolled
+    assert!(pair(&tree, "ca", RSA_2048));
+    let leaf = [
+        "x509",
+        "-req",
+        "-in",
+        "a.csr",
+        "-CA",
+        "ca.crt",
+        "-CAkey",
+        "ca.key",
+        "-set_serial",
+        "7",
+        "-days",
+        "30",
+        "-out",
+        "leaf.crt",
+    ];
+    openssl(&tree, &leaf);
+    let below = |more: &[&str]| {
+        module(&tree, "toy.ko");
+        let (code, text) =
+            run(&tree, &[&["sign", "toy.ko", "--key", "a.key", "--certificate", "leaf.crt"], more].concat());
+        assert_eq!(code, Some(0), "{text}");
+        text
+    };
+    assert!(!below(&[]).contains("K0145"));
+    assert!(
+        below(&["--embed-certificate"]).contains("warning[K0145]: the certificate of `old` does not say")
+    );
+    assert_eq!(run(&tree, &["verify", "toy.ko", "--certificate", "ca.crt"]).0, Some(1));
+    assert_eq!(run(&tree, &["verify", "toy.ko", "--certificate", "leaf.crt"]).0, Some(0));
 }
 
 #[test]
