@@ -12,6 +12,9 @@ use crate::support;
 use kpkg::dkms::{self, Conf, Inputs, ReadTree};
 use kpkg::driver::kbuild;
 use kpkg::kernel::ko::KernelModule;
+use kpkg::sign::certificate::Certificate;
+use kpkg::sign::hash::Hash;
+use kpkg::sign::module::{Appended, FoundMessage};
 use object::{Architecture, Endianness};
 use support::Random;
 
@@ -368,5 +371,46 @@ fn the_reader_of_packages() {
             });
             fs::remove_file(&input).unwrap();
         }
+    });
+}
+
+#[test]
+fn the_reader_of_signatures() {
+    support::alone("fuzz::the_reader_of_signatures", || {
+        let tree = support::Tree::empty();
+        let kinds = [("a", crate::sign::RSA_2048), ("c", crate::sign::P256), ("d", crate::sign::P384)];
+        if !kinds.iter().all(|(name, kind)| crate::sign::pair(&tree, name, kind)) {
+            return;
+        }
+        let certificates =
+            ["a", "c", "d"].map(|name| Certificate::read(&tree.path().join(format!("{name}.crt"))).unwrap());
+        let mut seeds = Vec::new();
+        for (names, embeds, hash) in [
+            (&["a"][..], false, Hash::Sha256),
+            (&["a", "c", "d"], true, Hash::Sha512),
+            (&["d"], true, Hash::Sha3_256),
+        ] {
+            let signed = crate::sign::signers(&tree, names, embeds).sign(b"module", hash, "x").unwrap();
+            seeds.push(Appended::of(&signed).unwrap().message.unwrap().to_vec());
+            seeds.push(signed);
+        }
+        fuzz_from("signature", 2000, &seeds, |bytes| {
+            let (plain, message) = match Appended::of(bytes) {
+                Ok(Appended { plain, message: Some(message), .. }) => (plain, message),
+                _ => (&b"module"[..], bytes),
+            };
+            let Some(found) = FoundMessage::parse(message, plain) else { return };
+            for one in &found.signatures {
+                let all = certificates.iter().chain(&found.certificates);
+                drop((one.signer(), one.refusal(), all.filter(|of| one.is_of(of) && one.fits(of)).count()));
+            }
+            for one in &found.certificates {
+                drop((
+                    one.name(),
+                    one.is_not_valid(0),
+                    certificates.iter().any(|above| one.is_signed_by(above)),
+                ));
+            }
+        });
     });
 }
