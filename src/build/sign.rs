@@ -216,9 +216,8 @@ impl SignedFile {
         Ok(Self { modules: self.modules, ..done })
     }
 
-    /// Puts it into a folder, where it may take the place of the unsigned one.
-    pub fn place(&self, folder: &Path) -> Result<Written> {
-        let path = folder.join(self.staged.file_name().unwrap_or_default());
+    /// Puts it where it belongs, which may be the place of the unsigned one.
+    pub fn place(&self, path: PathBuf) -> Result<Written> {
         let placed = fs::rename(&self.staged, &path).and_then(|()| fs::metadata(&path));
         let size = placed.map_err(|error| Error::io("cannot write", &path, error))?.len();
         Ok(Written { path, size })

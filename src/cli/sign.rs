@@ -99,28 +99,20 @@ pub(super) fn run(args: &SignArgs, session: &Session) -> Ended {
     };
     // all of them, before one takes its place
     let staged = args.files.iter().enumerate().map(|(index, file)| {
-        let folder = args.output.as_deref().unwrap_or(sign::folder_of(file));
-        if args.files[..index].iter().any(|other| place(args, other) == place(args, file)) {
-            return Err(Error::usage("would be written twice:")
-                .at(place(args, file))
-                .hint("sign them one by one"));
+        let place = place(args, file);
+        if args.files[..index].iter().any(|other| self::place(args, other) == place) {
+            return Err(Error::usage("would be written twice:").at(place).hint("sign them one by one"));
         }
-        let staged = stage(
-            file,
-            folder,
-            signers.as_ref().map(|signers| (signers, &hash)),
-            package.as_ref(),
-            args,
-            &workers,
-        )?;
-        Ok((staged, folder))
+        let signers = signers.as_ref().map(|signers| (signers, &hash));
+        let staged = stage(file, &place, signers, package.as_ref(), args, &workers)?;
+        Ok((staged, place))
     });
     let staged = staged.collect::<Result<Vec<_>>>()?;
     let doubts: Vec<_> = staged.iter().filter_map(|((done, _), _)| done.doubt.clone()).collect();
     session.tell(&build::without_repetition(doubts), args.manner.least(Severity::Warning));
-    for ((done, _stage), folder) in &staged {
-        let written = done.place(folder)?;
-        let mut void = done.void.clone();
+    for ((done, _stage), place) in staged {
+        let written = done.place(place)?;
+        let mut void = done.void;
         void.extend(sign::restate(&written.path)?.iter().map(|path| path.display().to_string()));
         if session.json {
             session.event(json::signed(&written, done.modules, &void))?;
@@ -136,35 +128,41 @@ pub(super) fn run(args: &SignArgs, session: &Session) -> Ended {
 
 /// Where a file is written to.
 fn place(args: &SignArgs, file: &Path) -> PathBuf {
-    args.output.as_deref().unwrap_or(sign::folder_of(file)).join(file.file_name().unwrap_or_default())
+    let name = file.file_name().unwrap_or_default();
+    args.output.as_ref().map_or_else(|| file.to_owned(), |out| out.join(name))
 }
 
 /// Signs one file, beside the place that it will take.
 fn stage(
     file: &Path,
-    folder: &Path,
+    place: &Path,
     signers: Option<(&ModuleSigners, &HashChoice)>,
     package: Option<&PackageSigner>,
     args: &SignArgs,
     workers: &Workers<'_>,
 ) -> Result<(SignedFile, [TemporaryFolder; 2])> {
+    let folder = sign::folder_of(place);
     let failed = |error| Error::io("cannot write to", folder, error);
     let new = || TemporaryFolder::new(folder).map_err(failed);
-    std::fs::create_dir_all(folder).map_err(failed)?;
+    fs::create_dir_all(folder).map_err(failed)?;
     let stages = [new()?, new()?];
-    let place = place(args, file);
-    let ask = |bytes: &mut (dyn Read + Send)| match package {
-        Some(package) => package.detached(&place, bytes),
-        None => Ok(Vec::new()),
-    };
     let (first, second) = (stages[0].path(), stages[1].path());
-    let done = match signers {
-        Some((signers, hash)) => {
-            let signed = sign::sign(file, signers, hash, args.drop_file_signatures, workers)?;
-            let done = signed.stage(first, workers.means)?;
-            if package.is_some() { done.and_package(&ask, second, workers.means)? } else { done }
+    let sign_modules = |signers, hash| {
+        let signed = sign::sign(file, signers, hash, args.drop_file_signatures, workers)?;
+        signed.stage(first, workers.means)
+    };
+    let done = match (signers, package) {
+        (Some((signers, hash)), None) => sign_modules(signers, hash)?,
+        (signers, Some(package)) => {
+            let ask = |bytes: &mut (dyn Read + Send)| package.detached(place, bytes);
+            match signers {
+                Some((signers, hash)) => {
+                    sign_modules(signers, hash)?.and_package(&ask, second, workers.means)?
+                }
+                None => sign::sign_package(file, &ask, first, workers.means)?,
+            }
         }
-        None => sign::sign_package(file, &ask, first, workers.means)?,
+        (None, None) => SignedFile::default(),
     };
     Ok((done, stages))
 }

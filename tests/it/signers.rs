@@ -595,3 +595,57 @@ fn what_stands_behind_a_module_is_a_signature_or_refused() {
     assert_eq!(run(&tree, &words).0, Some(0));
     assert!(fs::read(tree.path().join("toy.ko")).unwrap() == signed);
 }
+
+/// While a key is in memory: no file of the run holds it or its password, and no core file is written.
+#[test]
+fn secrets_are_in_no_file_and_no_core() {
+    let tree = with_kernel("sha256");
+    if !pair(&tree, "a", RSA_2048) {
+        return;
+    }
+    let password = format!("pass:{PIN}");
+    openssl(&tree, &["pkcs8", "-topk8", "-in", "a.key", "-passout", &password, "-out", "keys.locked"]);
+    fs::create_dir(tree.path().join("elsewhere")).unwrap();
+    for name in ["a.key", "keys.locked"] {
+        fs::rename(tree.path().join(name), tree.path().join("elsewhere").join(name)).unwrap();
+    }
+    assert_eq!(run(&tree, &[&BUILD[..4], &["-f", "rpm"]].concat()).0, Some(0));
+    fs::create_dir(tree.path().join("tmp")).unwrap();
+    let tmp = tree.path().join("tmp").display().to_string();
+    let inside = [("TMPDIR", tmp.as_str()), ("KBUILD_SIGN_PIN", PIN)];
+    let key = ["--key", "elsewhere/keys.locked", "--certificate", "a.crt"];
+    // looks around in the midst of the run: beside the package and below the folder for temporary files
+    let look = format!(
+        "#!/bin/sh\ngrep -rlq -e {PIN} -e 'PRIVATE KEY' dist tmp cache && touch leaked\nls -A tmp dist >seen\ncat >/dev/null\nfalse\n"
+    );
+    tree.script("look", &look);
+    let words = [&["sign", RPM, "--sign-command", "./look"][..], &key].concat();
+    let (code, text) = run_with(&tree, &inside, &words);
+    assert!(code == Some(2) && text.contains("does not sign"), "{text}");
+    assert!(fs::read_to_string(tree.path().join("seen")).unwrap().contains(".kpkg-"));
+    assert!(!tree.path().join("leaked").exists());
+    for more in [&["--json"][..], &["-v"]] {
+        let (_, text) = run_with(&tree, &inside, &[&words[..], more].concat());
+        assert!(!text.contains(PIN) && !text.contains("PRIVATE"), "{text}");
+    }
+    // a crash; first one of a run that has no key, to see that there would be a core
+    let crash = |more: &[&str]| {
+        let kpkg = env!("CARGO_BIN_EXE_kpkg");
+        let words = [&["sign", RPM, "--sign-command", "kill -ABRT $PPID; sleep 1"], more].concat();
+        let status = Command::new("bash")
+            .args(["-c", "ulimit -c unlimited; \"$0\" \"$@\"; true", kpkg])
+            .args(words)
+            .current_dir(tree.path())
+            .env("KBUILD_SIGN_PIN", PIN)
+            .output();
+        assert!(status.unwrap().status.success());
+        let is_core = |name: &String| name.starts_with("core");
+        let cores: Vec<_> = tree.names(".").into_iter().filter(is_core).collect();
+        cores.iter().for_each(|name| fs::remove_file(tree.path().join(name)).unwrap());
+        !cores.is_empty()
+    };
+    if !crash(&[]) {
+        return support::missing("core files in the current folder (/proc/sys/kernel/core_pattern)");
+    }
+    assert!(!crash(&key));
+}
