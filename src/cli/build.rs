@@ -295,7 +295,10 @@ fn idle(args: &BuildArgs, options: &build::Options, session: &Session) -> Result
         if !args.check_build {
             let why = "nothing is built, and dkms.conf is packaged for every machine";
             let hint = "add `--prebuilt` to compile modules and package them, or `--check-build` to see whether the source builds";
-            notes.extend(session.given.idle::<CompileArgs>(why, hint)?);
+            // who signs has a limit of time, too
+            if options.signer.is_none() {
+                notes.extend(session.given.idle::<CompileArgs>(why, hint)?);
+            }
             notes.extend(session.given.idle::<MachineArgs>(why, hint)?);
         }
     }
