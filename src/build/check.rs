@@ -24,15 +24,13 @@ use crate::kernel::ko::is_module;
 use crate::lint::{self, PackagingFile};
 use crate::output::{self, Stop};
 
-/// The kernels by which modules of finished files are judged: those whose headers are at hand.
-pub fn kernels<'a>(at_hand: &'a Prebuilt, stop: &'a Stop) -> impl Fn(&str) -> Option<Judging> + 'a {
-    move |release| {
-        let cache = build::header_cache(&at_hand.cache);
-        let releases = [release.to_owned()];
-        // one whose headers are not there, or cannot be read, is not known
-        let kernel = kernel::select(&at_hand.wanted(&releases, &cache), stop).ok()?.into_iter().next()?;
-        Some(Judging { accepted: kernel.accepted, codec: kernel.codec })
-    }
+/// The kernel by which modules of finished files are judged, where its headers are at hand.
+pub fn kernel(release: &str, at_hand: &Prebuilt, stop: &Stop) -> Option<Judging> {
+    let cache = build::header_cache(&at_hand.cache);
+    let releases = [release.to_owned()];
+    // one whose headers are not there, or cannot be read, is not known
+    let kernel = kernel::select(&at_hand.wanted(&releases, &cache), stop).ok()?.into_iter().next()?;
+    Some(Judging { accepted: kernel.accepted, codec: kernel.codec })
 }
 
 /// What is found at `path`; an error is about the path, not about what is in it.

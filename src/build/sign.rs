@@ -293,7 +293,7 @@ pub fn name_of(plain: &[u8]) -> String {
     format!("{:x}", Sha256::digest(plain))
 }
 
-/// Shows the modules of a file, in its order and some at a time: so many that no more than about 64 MiB are held.
+/// Shows the modules of a file, in its order and some at a time: so many that no more than about 16 MiB are held.
 fn each_module(path: &Path, see: &mut dyn FnMut(&[Found]) -> Result<()>) -> Result<()> {
     let mut modules = Modules { see, held: Vec::new(), size: 0, count: 0, failed: None };
     let is_bare = is_module(&path.to_string_lossy());
@@ -320,7 +320,7 @@ fn each_module(path: &Path, see: &mut dyn FnMut(&[Found]) -> Result<()>) -> Resu
 }
 
 /// How many bytes of modules are held at once, about.
-const HELD: usize = 64 << 20;
+const HELD: usize = 16 << 20;
 
 struct Modules<'a> {
     see: &'a mut dyn FnMut(&[Found]) -> Result<()>,

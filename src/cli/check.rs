@@ -106,8 +106,11 @@ pub(super) fn run(args: &CheckArgs, session: &Session) -> Ended {
             idle.extend(session.given.idle::<MachineArgs>(why, hint)?);
         }
     }
-    let at_hand = setup::compiling(args.machine.options(), &CompileArgs::default(), true);
-    let kernels = |release: &str| check::kernels(at_hand.as_ref().ok()?, &session.stop)(release);
+    // only where there are modules
+    let kernels = |release: &str| {
+        let at_hand = setup::compiling(args.machine.options(), &CompileArgs::default(), true).ok()?;
+        check::kernel(release, &at_hand, &session.stop)
+    };
     // of each path, and what is of none
     let mut checked = vec![(None, idle)];
     let (mut trials, mut trouble, mut code) = (Vec::new(), None, 0);

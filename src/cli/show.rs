@@ -75,8 +75,11 @@ pub(super) fn run(args: &ShowArgs, session: &Session) -> Ended {
         if session.json {
             session.event(json::modules(&file))?;
         } else {
-            let at_hand = setup::compiling(args.machine.options(), &CompileArgs::default(), true);
-            let kernels = |release: &str| check::kernels(at_hand.as_ref().ok()?, &session.stop)(release);
+            // only where there are modules
+            let kernels = |release: &str| {
+                let at_hand = setup::compiling(args.machine.options(), &CompileArgs::default(), true).ok()?;
+                check::kernel(release, &at_hand, &session.stop)
+            };
             let text = match &file.package {
                 Some(package) if args.scripts => text::package_scripts_text(package),
                 Some(package) if args.files => text::package_files_text(package),
