@@ -1,6 +1,6 @@
 //! `kpkg sign`: the modules of finished files are signed, and packages themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -84,9 +84,7 @@ pub(super) fn run(args: &SignArgs, session: &Session) -> Ended {
     let package = PackageSigner::of(&args.package, patience.clone(), true);
     let (signers, hash) = signers(args, &patience)?;
     if signers.is_none() && package.is_none() {
-        return Err(Error::usage("nobody is named who signs")
-            .hint("give a key and its certificate (`--key KEY --certificate CERT`), a `--command`, `--attach DIR`, or `--sign KEY`")
-            .into());
+        return Err(nobody().into());
     }
     if let Some(signers) = &signers {
         session.tell(&sign::doubts(signers, session::now()), args.manner.least(Severity::Warning));
@@ -98,19 +96,28 @@ pub(super) fn run(args: &SignArgs, session: &Session) -> Ended {
         scratch: &session::scratch(),
     };
     // all of them, before one takes its place
-    let staged = args.files.iter().enumerate().map(|(index, file)| {
+    let mut stages = BTreeMap::new();
+    let mut places = BTreeSet::new();
+    let mut staged = Vec::new();
+    for file in &args.files {
         let place = place(args, file);
-        if args.files[..index].iter().any(|other| self::place(args, other) == place) {
-            return Err(Error::usage("would be written twice:").at(place).hint("sign them one by one"));
+        if !places.insert(fs::canonicalize(&place).unwrap_or_else(|_| place.clone())) {
+            return Err(Error::usage("would be written twice:")
+                .at(place)
+                .hint("sign them one by one")
+                .into());
+        }
+        let folder = sign::folder_of(&place).to_owned();
+        if !stages.contains_key(&folder) {
+            stages.insert(folder.clone(), Stage::new(&folder)?);
         }
         let signers = signers.as_ref().map(|signers| (signers, &hash));
-        let staged = stage(file, &place, signers, package.as_ref(), args, &workers)?;
-        Ok((staged, place))
-    });
-    let staged = staged.collect::<Result<Vec<_>>>()?;
-    let doubts: Vec<_> = staged.iter().filter_map(|((done, _), _)| done.doubt.clone()).collect();
+        let done = stages[&folder].sign(file, &place, signers, package.as_ref(), args, &workers)?;
+        staged.push((done, place));
+    }
+    let doubts: Vec<_> = staged.iter().filter_map(|(done, _)| done.doubt.clone()).collect();
     session.tell(&build::without_repetition(doubts), args.manner.least(Severity::Warning));
-    for ((done, _stage), place) in staged {
+    for (done, place) in staged {
         let written = done.place(place)?;
         let mut void = done.void;
         void.extend(sign::restate(&written.path)?.iter().map(|path| path.display().to_string()));
@@ -132,39 +139,48 @@ fn place(args: &SignArgs, file: &Path) -> PathBuf {
     args.output.as_ref().map_or_else(|| file.to_owned(), |out| out.join(name))
 }
 
-/// Signs one file, beside the place that it will take.
-fn stage(
-    file: &Path,
-    place: &Path,
-    signers: Option<(&ModuleSigners, &HashChoice)>,
-    package: Option<&PackageSigner>,
-    args: &SignArgs,
-    workers: &Workers<'_>,
-) -> Result<(SignedFile, [TemporaryFolder; 2])> {
-    let folder = sign::folder_of(place);
-    let failed = |error| Error::io("cannot write to", folder, error);
-    let new = || TemporaryFolder::new(folder).map_err(failed);
-    fs::create_dir_all(folder).map_err(failed)?;
-    let stages = [new()?, new()?];
-    let (first, second) = (stages[0].path(), stages[1].path());
-    let sign_modules = |signers, hash| {
-        let signed = sign::sign(file, signers, hash, args.drop_file_signatures, workers)?;
-        signed.stage(first, workers.means)
-    };
-    let done = match (signers, package) {
-        (Some((signers, hash)), None) => sign_modules(signers, hash)?,
-        (signers, Some(package)) => {
-            let ask = |bytes: &mut (dyn Read + Send)| package.detached(place, bytes);
-            match signers {
-                Some((signers, hash)) => {
-                    sign_modules(signers, hash)?.and_package(&ask, second, workers.means)?
-                }
-                None => sign::sign_package(file, &ask, first, workers.means)?,
-            }
+fn nobody() -> Error {
+    Error::usage("nobody is named who signs").hint(
+        "give a key and its certificate (`--key KEY --certificate CERT`), a `--command`, `--attach DIR`, or `--sign KEY`",
+    )
+}
+
+/// Where signed files wait, in the folder that they will be in: with signed modules, and signed themselves.
+struct Stage([TemporaryFolder; 2]);
+
+impl Stage {
+    fn new(folder: &Path) -> Result<Self> {
+        let failed = |error| Error::io("cannot write to", folder, error);
+        fs::create_dir_all(folder).map_err(failed)?;
+        let new = || TemporaryFolder::new(folder).map_err(failed);
+        Ok(Self([new()?, new()?]))
+    }
+
+    /// Signs one file, which will be at `place`.
+    fn sign(
+        &self,
+        file: &Path,
+        place: &Path,
+        signers: Option<(&ModuleSigners, &HashChoice)>,
+        package: Option<&PackageSigner>,
+        args: &SignArgs,
+        workers: &Workers<'_>,
+    ) -> Result<SignedFile> {
+        let [first, second] = self.0.each_ref().map(TemporaryFolder::path);
+        let mut done = None;
+        if let Some((signers, hash)) = signers {
+            let signed = sign::sign(file, signers, hash, args.drop_file_signatures, workers)?;
+            done = Some(signed.stage(first, workers.means)?);
         }
-        (None, None) => SignedFile::default(),
-    };
-    Ok((done, stages))
+        if let Some(package) = package {
+            let ask = |bytes: &mut (dyn Read + Send)| package.detached(place, bytes);
+            done = Some(match done {
+                Some(done) => done.and_package(&ask, second, workers.means)?,
+                None => sign::sign_package(file, &ask, second, workers.means)?,
+            });
+        }
+        done.ok_or_else(nobody)
+    }
 }
 
 /// Who signs, and over what: keys, a command, or whoever left signatures in folders.

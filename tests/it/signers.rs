@@ -204,6 +204,38 @@ fn a_command_that_does_not_do_it_changes_nothing() {
     assert!(!tree.names(".").iter().any(|name| name.starts_with(".kpkg")), "{:?}", tree.names("."));
 }
 
+#[test]
+fn many_files_are_signed_at_once_and_none_twice() {
+    let tree = Tree::empty();
+    if !pair(&tree, "a", RSA_2048) {
+        return;
+    }
+    let names: Vec<String> = (0..100).map(|index| format!("many/{index}.ko")).collect();
+    for name in &names {
+        module(&tree, name);
+    }
+    let kpkg = env!("CARGO_BIN_EXE_kpkg");
+    let status = Command::new("bash")
+        .args(["-c", "ulimit -n 40; exec \"$0\" sign -q --key a.key --certificate a.crt \"$@\"", kpkg])
+        .args(&names)
+        .current_dir(tree.path())
+        .output()
+        .unwrap();
+    assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stderr));
+    let words: Vec<&str> = names.iter().map(String::as_str).collect();
+    assert_eq!(run(&tree, &[&["verify", "--certificate", "a.crt"], &words[..]].concat()).0, Some(0));
+    assert_eq!(tree.names("many").len(), 100);
+    let before = fs::read(tree.path().join("many/1.ko")).unwrap();
+    module(&tree, "elsewhere/1.ko");
+    for words in [["many/1.ko", "many/../many/1.ko", "many/2.ko"], ["many/1.ko", "elsewhere/1.ko", "-oout"]] {
+        let (code, text) =
+            run(&tree, &[&["sign", "--key", "a.key", "--certificate", "a.crt"], &words[..]].concat());
+        assert!(code == Some(2) && text.contains("would be written twice"), "{words:?}: {text}");
+    }
+    assert!(fs::read(tree.path().join("many/1.ko")).unwrap() == before);
+    assert_eq!(tree.names("out"), [""; 0]);
+}
+
 /// A token `vendor` of softhsm with the keys of these pairs, and what names it; nothing where there is no softhsm.
 fn token(tree: &Tree, names: &[&str]) -> Option<(PathBuf, String)> {
     let library = ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/libsofthsm2.so"]
