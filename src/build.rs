@@ -2,6 +2,7 @@
 //!
 //! Decides nothing about packages and spells no bytes; it hands the results of one stage to the next.
 
+pub mod against;
 pub mod check;
 pub mod jobs;
 pub mod packaged;
@@ -560,7 +561,7 @@ pub fn prune(cache: &Path, names: &[String]) -> Result<Vec<HeaderPackage>> {
     let headers = header_cache(cache);
     let mut removed = headers.list()?;
     if names.is_empty() {
-        for folder in ["builds", "packages", "headers"].map(|name| cache.join(name)) {
+        for folder in ["builds", "packages", "headers", "symbols"].map(|name| cache.join(name)) {
             beneath::remove(&folder).map_err(|error| Error::io("cannot remove", folder, error))?;
         }
         return Ok(removed);

@@ -63,6 +63,8 @@ pub enum Event {
     Key(NewKey),
     /// What a signature is worth (`verify`).
     Verification(Verification),
+    /// Whether a kernel loads the modules of a file (`check --against`).
+    Served(Served),
     /// A file that `init` wrote or would write.
     File(WrittenFile),
     /// What a code means (`explain`).
@@ -782,6 +784,42 @@ pub struct Difference {
     pub old: Option<String>,
     /// Null where only the first has it.
     pub new: Option<String>,
+}
+
+/// Whether a kernel loads the modules of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Served {
+    /// The file that was given.
+    pub file: String,
+    /// The kernels that its modules were built for.
+    pub built_for: Vec<String>,
+    /// The release of the kernel, or where its symbols were read.
+    pub kernel: String,
+    /// Whether it does.
+    pub serves: bool,
+    /// Why it does not.
+    pub obstacles: Vec<Obstacle>,
+    /// Needed symbols that modules of the kernel export, with these.
+    pub from_modules: BTreeMap<String, String>,
+}
+
+/// What keeps modules from being loaded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Obstacle {
+    /// `machine`, `no-versions`, `magic`, `minor`, `layout`, `missing`, `checksum`, `gpl`, `namespace`.
+    pub kind: String,
+    /// The symbol, where it is about one.
+    pub symbol: Option<String>,
+    /// The checksum that the modules need.
+    pub needed: Option<u32>,
+    /// The checksum that the kernel has.
+    pub found: Option<u32>,
+    /// Whether the symbol is on a list of stable ones, where there is such a list.
+    pub stable: Option<bool>,
+    /// In words.
+    pub text: String,
 }
 
 /// A file that `init` makes.

@@ -3,6 +3,7 @@
 //! Only reads, and installs nothing. Headers come from `/lib/modules/RELEASE/build`, from folders, or from package files in the
 //! cache of [`crate::kernel::headers`], which are put together as they would lie on a machine where they are installed.
 
+pub mod abi;
 pub mod headers;
 pub mod ko;
 pub mod machine;
@@ -45,6 +46,8 @@ pub struct Kernel {
     pub codec: Codec,
     /// Which signatures of modules it can judge.
     pub accepted: Accepted,
+    /// What stands behind the release in the `vermagic` of its modules, of the words that its configuration decides.
+    pub magic: BTreeSet<String>,
     /// Changes whenever its headers do.
     pub identity: String,
     /// The unpacked packages that they come from; none where they lie on this machine.
@@ -611,6 +614,7 @@ impl Layout {
                     .filter_map(|option| Some(((*option).to_owned(), config.value(option)?.to_owned())))
                     .collect(),
             },
+            magic: config.magic(),
             is_installed: packages.is_empty() && headers.is_at_home(release),
             parts: self
                 .entries
@@ -726,6 +730,20 @@ impl Config {
             return Some(if self.has("CONFIG_CPU_LITTLE_ENDIAN") { "ppc64le" } else { "ppc64" }.to_owned());
         }
         ARCHES.iter().find(|(option, _)| self.has(option)).map(|(_, arch)| (*arch).to_owned())
+    }
+
+    /// `include/linux/vermagic.h`; `CONFIG_PREEMPT_BUILD` since Linux 5.15.
+    fn magic(&self) -> BTreeSet<String> {
+        let preempts = self.has("CONFIG_PREEMPT_BUILD") || self.has("CONFIG_PREEMPT");
+        let is_set = [
+            self.has("CONFIG_SMP"),
+            preempts && !self.has("CONFIG_PREEMPT_RT"),
+            self.has("CONFIG_PREEMPT_RT"),
+            self.has("CONFIG_MODULE_UNLOAD"),
+            self.has("CONFIG_MODVERSIONS"),
+        ];
+        let words = abi::MAGIC.into_iter().zip(is_set);
+        words.filter(|(_, is_set)| *is_set).map(|(word, _)| word.to_owned()).collect()
     }
 
     fn compiler(&self) -> Compiler {

@@ -11,6 +11,7 @@ use super::session::{self, Ended, Session};
 use super::{json, setup, text};
 use crate::base::diagnostic::{Diagnostic, Severity};
 use crate::base::error::Kind;
+use crate::build::against::{self, Served};
 use crate::build::{self, check};
 
 /// The arguments of `check`.
@@ -39,6 +40,22 @@ pub(super) struct CheckArgs {
     /// at hand
     #[arg(long, env = "KPKG_CHECK_BUILD", action = clap::ArgAction::SetTrue)]
     pub(super) build: bool,
+    /// Tell which kernels load the modules of finished files: releases whose headers are at hand, folders and packages of headers, lists of
+    /// symbols (`Module.symvers`, `symvers.gz`), or folders of these
+    #[arg(
+        long,
+        value_name = "KERNEL",
+        value_delimiter = ',',
+        conflicts_with_all = ["build", "fix", "deny", "report", "target", "dkms_conf", "all", "revision"],
+        env = "KPKG_AGAINST"
+    )]
+    pub(super) against: Vec<String>,
+    /// Say of each symbol whether it is on these lists of stable ones (`kabi_stablelist_x86_64`)
+    #[arg(long, value_name = "FILE", value_delimiter = ',', requires = "against", env = "KPKG_STABLE_LIST")]
+    pub(super) stable_list: Vec<PathBuf>,
+    /// Let a build serve another minor release where its symbols allow it, which enterprise distributions do not promise
+    #[arg(long, requires = "against", env = "KPKG_ACROSS_MINORS", action = clap::ArgAction::SetTrue)]
+    pub(super) across_minors: bool,
     /// Make the edits that need no thought
     #[arg(long, env = "KPKG_FIX", action = clap::ArgAction::SetTrue)]
     pub(super) fix: bool,
@@ -92,7 +109,30 @@ impl CheckArgs {
     }
 }
 
+/// Which kernels load the modules of finished files.
+fn against(args: &CheckArgs, session: &Session) -> Ended {
+    let at_hand = setup::compiling(args.machine.options(), &CompileArgs::default(), true)?;
+    let stable = against::stable(&args.stable_list)?;
+    let served = against::against(&args.paths, &args.against, args.across_minors, &at_hand, &session.stop)?;
+    for one in &served {
+        if session.json {
+            json::served(one, stable.as_ref()).try_for_each(|event| session.event(event))?;
+        } else {
+            session.print_text(&text::served_text(
+                one,
+                stable.as_ref(),
+                args.manner.least(Severity::Warning) == Severity::Note,
+            ))?;
+        }
+    }
+    let does_not = |one: &Served| one.kernels.iter().any(|(_, judgement)| !judgement.obstacles.is_empty());
+    Ok(if served.iter().any(does_not) { 3 } else { 0 })
+}
+
 pub(super) fn run(args: &CheckArgs, session: &Session) -> Ended {
+    if !args.against.is_empty() {
+        return against(args, session);
+    }
     let options = setup::options(args.options(), None, session)?;
     let mut idle = Vec::new();
     let mut trial = None;

@@ -1,11 +1,13 @@
 //! What a run has to say, as events; returns values and never prints.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Serialize;
 
 use crate::base::diagnostic::{Code, Diagnostic, Severity};
 use crate::base::error::{Error, Kind};
+use crate::build::against::Served;
 use crate::build::jobs::Job;
 use crate::build::sign::Exported;
 use crate::build::trial::Trial;
@@ -17,6 +19,7 @@ use crate::events::{self, Event};
 use crate::inspect;
 use crate::inspect::diff;
 use crate::inspect::verify::{Subject, Verdict as SignatureVerdict, Verified};
+use crate::kernel::abi::Obstacle;
 use crate::kernel::headers;
 use crate::kernel::ko;
 use crate::output::Written;
@@ -112,6 +115,42 @@ pub(super) fn exported(about: &Exported) -> events::Exported {
         digest: about.digest.clone(),
         sha256: about.sha256.clone(),
         size: about.size,
+    }
+}
+
+/// What a kernel makes of the modules of a file.
+pub(super) fn served(served: &Served, stable: Option<&BTreeSet<String>>) -> impl Iterator<Item = Event> {
+    served.kernels.iter().map(move |(kernel, judgement)| {
+        Event::Served(events::Served {
+            file: path(&served.file),
+            built_for: served.built_for.clone(),
+            kernel: kernel.clone(),
+            serves: judgement.obstacles.is_empty(),
+            obstacles: judgement.obstacles.iter().map(|one| obstacle(one, stable)).collect(),
+            from_modules: judgement.from_modules.clone(),
+        })
+    })
+}
+
+fn obstacle(obstacle: &Obstacle, stable: Option<&BTreeSet<String>>) -> events::Obstacle {
+    let (kind, symbol, checksums) = match obstacle {
+        Obstacle::Machine { .. } => ("machine", None, None),
+        Obstacle::NoVersions { .. } => ("no-versions", None, None),
+        Obstacle::Magic { .. } => ("magic", None, None),
+        Obstacle::Minor { .. } => ("minor", None, None),
+        Obstacle::Layout { needed, found } => ("layout", None, Some((*needed, *found))),
+        Obstacle::Missing { symbol } => ("missing", Some(symbol), None),
+        Obstacle::Checksum { symbol, needed, found } => ("checksum", Some(symbol), Some((*needed, *found))),
+        Obstacle::Gpl { symbol, .. } => ("gpl", Some(symbol), None),
+        Obstacle::Namespace { symbol, .. } => ("namespace", Some(symbol), None),
+    };
+    events::Obstacle {
+        kind: kind.to_owned(),
+        symbol: symbol.cloned(),
+        needed: checksums.map(|(needed, _)| needed),
+        found: checksums.map(|(_, found)| found),
+        stable: obstacle.symbol().and_then(|symbol| Some(stable?.contains(symbol))),
+        text: obstacle.to_string(),
     }
 }
 

@@ -10,6 +10,7 @@ use bytesize::ByteSize;
 
 use crate::base::diagnostic::{Code, Diagnostic, Severity, is_hidden};
 use crate::base::error::Error;
+use crate::build::against::Served;
 use crate::build::jobs::{BuildPlan, Job};
 use crate::build::trial::{self, Trial, Tried};
 use crate::build::{self, Artifact, Prepared};
@@ -22,6 +23,7 @@ use crate::inspect::ModuleFile;
 use crate::inspect::diff::{Difference, Section};
 use crate::inspect::signed;
 use crate::inspect::verify::{Verdict as SignatureVerdict, Verified};
+use crate::kernel::abi::{Judgement, Obstacle};
 use crate::kernel::headers::HeaderPackage;
 use crate::kernel::ko::{KernelModule, Signature, Symbol};
 use crate::package::{Compression, Content, Entry, EntryKind, Package, Payload};
@@ -353,6 +355,41 @@ pub(super) fn signed_text(modules: usize, is_package: bool, void: &[String]) -> 
     for name in void {
         let _infallible =
             writeln!(text, "{} the signature {} is void: sign again", label(DOUBTFUL, "Void"), shown(name));
+    }
+    text
+}
+
+/// What kernels make of the modules of a file; with `all`, everything that keeps one from loading them.
+pub(super) fn served_text(served: &Served, stable: Option<&BTreeSet<String>>, all: bool) -> String {
+    let said = |obstacle: &Obstacle| {
+        let listed = obstacle.symbol().zip(stable).map(|(symbol, stable)| stable.contains(symbol));
+        let listed = match listed {
+            Some(true) => ", which is on the list of stable symbols",
+            Some(false) => ", on no list",
+            None => "",
+        };
+        format!("{}{listed}", shown(&obstacle.to_string()))
+    };
+    let built_for = served.built_for.iter().map(|release| shown(release)).collect::<Vec<_>>().join(", ");
+    let mut text = format!("{}, built for {built_for}\n", shown(&served.file.display().to_string()));
+    let width = served.kernels.iter().map(|(kernel, _)| kernel.chars().count()).max().unwrap_or(0);
+    for (kernel, Judgement { obstacles, from_modules }) in &served.kernels {
+        let kernel = format!("{:width$}", shown(kernel));
+        let [first, rest @ ..] = obstacles.as_slice() else {
+            let needs: BTreeSet<_> = from_modules.values().map(|module| shown(module)).collect();
+            let needs = if needs.is_empty() {
+                String::new()
+            } else {
+                format!(", with its modules {}", needs.into_iter().collect::<Vec<_>>().join(", "))
+            };
+            let _infallible = writeln!(text, "  {kernel}  {}{needs}", styled(GOOD, "serves"));
+            continue;
+        };
+        let more = if rest.is_empty() { String::new() } else { format!(", and {} more", rest.len()) };
+        let _infallible = writeln!(text, "  {kernel}  {}: {}{more}", styled(BAD, "does not"), said(first));
+        for obstacle in rest.iter().filter(|_| all) {
+            let _infallible = writeln!(text, "  {:width$}            {}", "", said(obstacle));
+        }
     }
     text
 }

@@ -18,7 +18,7 @@ pub struct Symvers<'a> {
 }
 
 /// Symbols that the kernel's loader supplies itself, or does without.
-const SUPPLIED: &[&str] = &["_GLOBAL_OFFSET_TABLE_", "__this_module", ".TOC.", "_mcount"];
+pub(super) const SUPPLIED: &[&str] = &["_GLOBAL_OFFSET_TABLE_", "__this_module", ".TOC.", "_mcount"];
 
 impl<'a> Symvers<'a> {
     /// Reads lines of `CRC SYMBOL MODULE EXPORT [NAMESPACE]`, separated by tabs; others are left out, and so are symbols that none of

@@ -9,6 +9,7 @@
     reason = "tests run the program and the real tools, and a skipped one says so"
 )]
 
+mod against;
 mod support;
 
 mod bytes;

@@ -1,0 +1,260 @@
+//! Which kernels finished modules serve: what `kpkg check --against` answers.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::archive;
+use crate::base::beneath::open_regular;
+use crate::base::error::{Error, Result};
+use crate::base::key::Key;
+use crate::base::temporary;
+use crate::build::{self, Prebuilt};
+use crate::dkms::compare_versions;
+use crate::inspect::inspect;
+use crate::kernel::abi::{self, Abi, Judgement};
+use crate::kernel::ko::KernelModule;
+use crate::kernel::machine::checked_release;
+use crate::kernel::{self, Kernel};
+use crate::output::Stop;
+
+/// The name of a list of symbols, but for what stands around it: `Module.symvers`, `symvers-5.14.0.gz`, `symvers.xz`.
+const SYMVERS: &str = "symvers";
+/// The most that is read of one: a million rows.
+const LARGEST: u64 = 256 << 20;
+
+/// A finished file, and what each kernel makes of its modules.
+#[derive(Debug)]
+pub struct Served {
+    pub file: PathBuf,
+    /// The kernels that its modules were built for.
+    pub built_for: Vec<String>,
+    /// The kernels in their order, each with what it makes of the modules.
+    pub kernels: Vec<(String, Judgement)>,
+}
+
+/// The symbols that lists of stable ones name, such as `kabi_stablelist_x86_64`: a line in brackets, then a name on each.
+pub fn stable(lists: &[PathBuf]) -> Result<Option<BTreeSet<String>>> {
+    let mut symbols = BTreeSet::new();
+    for path in lists {
+        let text = open_regular(path).and_then(|file| {
+            let mut text = String::new();
+            file.take(LARGEST).read_to_string(&mut text).map(|_| text)
+        });
+        let text = text
+            .map_err(|error| Error::io("cannot read the list of stable symbols", path, error).as_usage())?;
+        let names = text.lines().map(str::trim).filter(|line| !line.starts_with(['[', '#']));
+        symbols.extend(names.filter(|name| !name.is_empty()).map(str::to_owned));
+    }
+    Ok((!lists.is_empty()).then_some(symbols))
+}
+
+/// Judges the modules of files by kernels: releases whose headers are at hand, packages or folders of headers, lists of symbols, and folders
+/// that hold any of these.
+pub fn against(
+    files: &[PathBuf],
+    kernels: &[String],
+    across_minors: bool,
+    at_hand: &Prebuilt,
+    stop: &Stop,
+) -> Result<Vec<Served>> {
+    let mut found = Vec::new();
+    for file in files {
+        let read = inspect(file)?.filter(|read| !read.modules.is_empty());
+        let read = read.ok_or_else(|| {
+            Error::usage("holds no kernel module:").at(file).hint("give modules, or packages that carry some")
+        })?;
+        found.push((file, read.modules));
+    }
+    let all: Vec<&KernelModule> =
+        found.iter().flat_map(|(_, modules)| modules).map(|(_, module)| module).collect();
+    let kernels = read_kernels(kernels, &abi::wanted(&all), at_hand, stop)?;
+    let judged = |(file, modules): (&PathBuf, Vec<(String, KernelModule)>)| {
+        // a package for several kernels has each module several times
+        let mut builds: BTreeMap<&str, Vec<&KernelModule>> = BTreeMap::new();
+        for (_, module) in &modules {
+            builds.entry(module.kernel().unwrap_or_default()).or_default().push(module);
+        }
+        let best = |kernel: &Abi| {
+            let judge = |modules: &Vec<&KernelModule>| kernel.judge(modules, across_minors);
+            builds.values().map(judge).min_by_key(|judgement| judgement.obstacles.len()).unwrap_or_default()
+        };
+        Served {
+            file: file.clone(),
+            built_for: builds.keys().map(|release| (*release).to_owned()).collect(),
+            kernels: kernels.iter().map(|kernel| (kernel.name.clone(), best(kernel))).collect(),
+        }
+    };
+    Ok(found.into_iter().map(judged).collect())
+}
+
+/// The kernels that are named, oldest first and each once.
+fn read_kernels(
+    named: &[String],
+    wanted: &HashSet<&str>,
+    at_hand: &Prebuilt,
+    stop: &Stop,
+) -> Result<Vec<Abi>> {
+    let mut found: Vec<Abi> = Vec::new();
+    for name in named {
+        let path = Path::new(name);
+        let kernels = if path.exists() {
+            of_path(path, wanted, at_hand, stop)?
+        } else {
+            of_headers(&[], std::slice::from_ref(name), wanted, at_hand, stop)?
+        };
+        for kernel in kernels {
+            // the same one may be named twice; two of one release are not the same
+            let same = found.iter().find(|other| other.release.is_some() && other.release == kernel.release);
+            match same {
+                Some(other) if *other != kernel => {
+                    let text =
+                        format!("two kernels of the release `{}` are named, which differ:", kernel.name);
+                    return Err(Error::usage(text).at(path).hint("name one of them"));
+                }
+                Some(_) => {}
+                None => found.push(kernel),
+            }
+        }
+    }
+    found.sort_by(|one, other| {
+        compare_versions(&one.name, &other.name).then_with(|| one.name.cmp(&other.name))
+    });
+    Ok(found)
+}
+
+/// The kernels of a path.
+fn of_path(path: &Path, wanted: &HashSet<&str>, at_hand: &Prebuilt, stop: &Stop) -> Result<Vec<Abi>> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if path.is_file() && !name.ends_with(".deb") && !name.ends_with(".rpm") {
+        return of_list(path, wanted, at_hand).map(|kernel| vec![kernel]);
+    }
+    let is_headers = path.is_file() || path.join("Makefile").is_file() || path.join("usr/src").is_dir();
+    let unreadable = |error| Error::io("cannot read", path, error).as_usage();
+    let mut inside: Vec<PathBuf> = Vec::new();
+    if !is_headers {
+        inside = fs::read_dir(path).map_err(unreadable)?.flatten().map(|entry| entry.path()).collect();
+        inside.sort();
+    }
+    let ends = |path: &PathBuf, ends: &[&str]| ends.iter().any(|end| path.to_string_lossy().ends_with(end));
+    if is_headers || inside.iter().any(|path| ends(path, &[".deb", ".rpm"])) {
+        return of_headers(&[path.to_owned()], &[], wanted, at_hand, stop);
+    }
+    let mut found = Vec::new();
+    for path in inside {
+        stop.check()?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() {
+            // `/lib/modules`, or a folder of folders of headers
+            let listed = fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path());
+            let mut lists: Vec<_> = listed.filter(|path| path.is_file() && is_list(path)).collect();
+            lists.sort();
+            if path.join("Makefile").is_file() {
+                found.extend(of_headers(std::slice::from_ref(&path), &[], wanted, at_hand, stop)?);
+            } else if let Some(list) = lists.first() {
+                found.push(of_list(list, wanted, at_hand)?);
+            }
+        } else if is_list(Path::new(&name)) {
+            found.push(of_list(&path, wanted, at_hand)?);
+        }
+    }
+    if found.is_empty() {
+        return Err(Error::usage("holds no kernel to judge by:").at(path).hint(
+            "give folders or packages of headers, or lists of symbols: `Module.symvers`, `symvers-RELEASE.gz`, `RELEASE/symvers.xz`",
+        ));
+    }
+    Ok(found)
+}
+
+fn is_list(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().to_lowercase().contains(SYMVERS))
+}
+
+/// A list of symbols by itself; of which kernel it is, its name or its folder may say.
+fn of_list(path: &Path, wanted: &HashSet<&str>, at_hand: &Prebuilt) -> Result<Abi> {
+    let mut abi = symbols(path, wanted, at_hand)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let bare = [".gz", ".xz", ".zst"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+    let of_name = bare.split_once("symvers-").map(|(_, release)| release.to_owned());
+    let of_folder = || path.parent()?.file_name()?.to_str().map(str::to_owned);
+    let is_release = |text: &String| {
+        text.starts_with(|first: char| first.is_ascii_digit()) && checked_release(text).is_ok()
+    };
+    let release = of_name.or_else(of_folder).filter(is_release);
+    abi.name = release.clone().unwrap_or_else(|| path.display().to_string());
+    abi.release = release;
+    Ok(abi)
+}
+
+/// The symbols of a list, plain or compressed; one that was read before is read from what is kept of it, as long as it is the same file.
+fn symbols(path: &Path, wanted: &HashSet<&str>, at_hand: &Prebuilt) -> Result<Abi> {
+    let unreadable = |error| Error::io("cannot read the list of symbols", path, error).as_usage();
+    let file = open_regular(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    let mut key = Key::default();
+    key.add(fs::canonicalize(path).map_err(unreadable)?.to_string_lossy().as_ref());
+    for number in [metadata.dev(), metadata.ino(), metadata.size()] {
+        key.add(&number.to_string());
+    }
+    key.add(&format!("{}.{}", metadata.mtime(), metadata.mtime_nsec()));
+    let kept = at_hand.cache.join("symbols").join(key.finish());
+    if let Some(found) = fs::read(&kept).ok().and_then(|bytes| Abi::read_index(&bytes, wanted)) {
+        return Ok(found);
+    }
+    let mut text = Vec::new();
+    let read = archive::decompressed(file).and_then(|reader| reader.take(LARGEST + 1).read_to_end(&mut text));
+    read.map_err(unreadable)?;
+    if text.len() as u64 > LARGEST {
+        return Err(Error::usage(format!("is larger than {} MiB:", LARGEST >> 20)).at(path));
+    }
+    let said = |(line, why): (usize, String)| {
+        Error::usage(format!("line {line} of the list of symbols: {why}:"))
+            .at(path)
+            .hint("it is the Module.symvers that the kernel's build wrote, plain or compressed")
+    };
+    let Some(index) = Abi::index(&text).map_err(said)? else { return Abi::read(&text, wanted).map_err(said) };
+    // without a cache it is read again the next time
+    let _kept = keep(&kept, &index);
+    Ok(Abi::read_index(&index, wanted).unwrap_or_default())
+}
+
+/// Writes what is kept, in one step.
+fn keep(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(folder)?;
+    let mut file = temporary::file(folder)?;
+    file.write_all(bytes)?;
+    file.persist(path).map(drop).map_err(|error| error.error)
+}
+
+/// The kernels of headers: of those that are given, or of releases.
+fn of_headers(
+    headers: &[PathBuf],
+    releases: &[String],
+    wanted: &HashSet<&str>,
+    at_hand: &Prebuilt,
+    stop: &Stop,
+) -> Result<Vec<Abi>> {
+    let cache = build::header_cache(&at_hand.cache);
+    let given = [&at_hand.headers[..], headers].concat();
+    let given = if releases.is_empty() { headers } else { &given };
+    let asked = kernel::Wanted { headers: given, ..at_hand.wanted(releases, &cache) };
+    let abi = |kernel: Kernel| {
+        let path = kernel.headers.folder().join("Module.symvers");
+        if !path.is_file() {
+            let text = format!("the headers of `{}` have no Module.symvers", kernel.release);
+            return Err(Error::usage(text).hint(
+                "it comes with the kernel's build; distributions ship it with the headers, or as symvers.gz with the kernel",
+            ));
+        }
+        let mut abi = symbols(&path, wanted, at_hand)?;
+        abi.name.clone_from(&kernel.release);
+        abi.release = Some(kernel.release);
+        abi.arch = Some(kernel.arch);
+        abi.magic = Some(kernel.magic);
+        Ok(abi)
+    };
+    kernel::select(&asked, stop)?.into_iter().map(abi).collect()
+}
