@@ -219,6 +219,14 @@ pub fn at_hand(wanted: &Wanted<'_>, stop: &Stop) -> Result<Vec<String>> {
     Ok(releases)
 }
 
+/// What the configuration in a folder of headers says of its kernel, whole or not: the machine, and what stands behind the release in the
+/// `vermagic` of its modules.
+#[must_use]
+pub fn stated(headers: &Headers) -> (Option<String>, Option<BTreeSet<String>>) {
+    let config = Config::read(headers);
+    (config.as_ref().and_then(Config::arch), config.as_ref().map(Config::magic))
+}
+
 /// The headers that are given, read.
 fn sources<'a>(wanted: &'a Wanted<'a>, stop: &Stop) -> Result<Sources<'a>> {
     let (mut given, mut folders, mut roots) = (Vec::new(), Vec::new(), Vec::new());

@@ -16,7 +16,7 @@ use crate::dkms::compare_versions;
 use crate::inspect::inspect;
 use crate::kernel::abi::{self, Abi, Judgement};
 use crate::kernel::ko::KernelModule;
-use crate::kernel::machine::checked_release;
+use crate::kernel::machine::{Headers, checked_release};
 use crate::kernel::{self, Kernel};
 use crate::output::Stop;
 
@@ -131,7 +131,10 @@ fn of_path(path: &Path, wanted: &HashSet<&str>, at_hand: &Prebuilt, stop: &Stop)
     if path.is_file() && !name.ends_with(".deb") && !name.ends_with(".rpm") {
         return of_list(path, wanted, at_hand).map(|kernel| vec![kernel]);
     }
-    let is_headers = path.is_file() || path.join("Makefile").is_file() || path.join("usr/src").is_dir();
+    if path.join("Makefile").is_file() || path.join("Module.symvers").is_file() {
+        return of_folder(path, wanted, at_hand).map(|kernel| vec![kernel]);
+    }
+    let is_headers = path.is_file() || path.join("usr/src").is_dir();
     let unreadable = |error| Error::io("cannot read", path, error).as_usage();
     let mut inside: Vec<PathBuf> = Vec::new();
     if !is_headers {
@@ -152,7 +155,7 @@ fn of_path(path: &Path, wanted: &HashSet<&str>, at_hand: &Prebuilt, stop: &Stop)
             let mut lists: Vec<_> = listed.filter(|path| path.is_file() && is_list(path)).collect();
             lists.sort();
             if path.join("Makefile").is_file() {
-                found.extend(of_headers(std::slice::from_ref(&path), &[], wanted, at_hand, stop)?);
+                found.push(of_folder(&path, wanted, at_hand)?);
             } else if let Some(list) = lists.first() {
                 found.push(of_list(list, wanted, at_hand)?);
             }
@@ -174,7 +177,7 @@ fn is_list(path: &Path) -> bool {
 
 /// A list of symbols by itself; of which kernel it is, its name or its folder may say.
 fn of_list(path: &Path, wanted: &HashSet<&str>, at_hand: &Prebuilt) -> Result<Abi> {
-    let mut abi = symbols(path, wanted, at_hand)?;
+    let abi = symbols(path, wanted, at_hand)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let bare = [".gz", ".xz", ".zst"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
     let of_name = bare.split_once("symvers-").map(|(_, release)| release.to_owned());
@@ -183,9 +186,7 @@ fn of_list(path: &Path, wanted: &HashSet<&str>, at_hand: &Prebuilt) -> Result<Ab
         text.starts_with(|first: char| first.is_ascii_digit()) && checked_release(text).is_ok()
     };
     let release = of_name.or_else(of_folder).filter(is_release);
-    abi.name = release.clone().unwrap_or_else(|| path.display().to_string());
-    abi.release = release;
-    Ok(abi)
+    Ok(abi.of(release.clone().unwrap_or_else(|| path.display().to_string()), release, None, None))
 }
 
 /// The symbols of a list, plain or compressed; one that was read before is read from what is kept of it, as long as it is the same file.
@@ -229,6 +230,26 @@ fn keep(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.persist(path).map(drop).map_err(|error| error.error)
 }
 
+/// The kernel of a folder of headers; it need not be whole, as nothing is built.
+fn of_folder(path: &Path, wanted: &HashSet<&str>, at_hand: &Prebuilt) -> Result<Abi> {
+    let headers = Headers::open(path)?;
+    let (arch, magic) = kernel::stated(&headers);
+    let name = headers.release().unwrap_or_else(|| path.display().to_string());
+    let abi = symbols_of(&headers, &name, wanted, at_hand)?;
+    Ok(abi.of(name, headers.release(), arch, magic))
+}
+
+/// The symbols that lie with headers.
+fn symbols_of(headers: &Headers, name: &str, wanted: &HashSet<&str>, at_hand: &Prebuilt) -> Result<Abi> {
+    let path = headers.folder().join("Module.symvers");
+    if path.is_file() {
+        return symbols(&path, wanted, at_hand);
+    }
+    Err(Error::usage(format!("the headers of `{name}` have no Module.symvers")).hint(
+        "it comes with the kernel's build; distributions ship it with the headers, or as symvers.gz with the kernel",
+    ))
+}
+
 /// The kernels of headers: of those that are given, or of releases.
 fn of_headers(
     headers: &[PathBuf],
@@ -238,23 +259,11 @@ fn of_headers(
     stop: &Stop,
 ) -> Result<Vec<Abi>> {
     let cache = build::header_cache(&at_hand.cache);
-    let given = [&at_hand.headers[..], headers].concat();
-    let given = if releases.is_empty() { headers } else { &given };
+    let given = if releases.is_empty() { headers } else { &at_hand.headers };
     let asked = kernel::Wanted { headers: given, ..at_hand.wanted(releases, &cache) };
     let abi = |kernel: Kernel| {
-        let path = kernel.headers.folder().join("Module.symvers");
-        if !path.is_file() {
-            let text = format!("the headers of `{}` have no Module.symvers", kernel.release);
-            return Err(Error::usage(text).hint(
-                "it comes with the kernel's build; distributions ship it with the headers, or as symvers.gz with the kernel",
-            ));
-        }
-        let mut abi = symbols(&path, wanted, at_hand)?;
-        abi.name.clone_from(&kernel.release);
-        abi.release = Some(kernel.release);
-        abi.arch = Some(kernel.arch);
-        abi.magic = Some(kernel.magic);
-        Ok(abi)
+        let abi = symbols_of(&kernel.headers, &kernel.release, wanted, at_hand)?;
+        Ok(abi.of(kernel.release.clone(), Some(kernel.release), Some(kernel.arch), Some(kernel.magic)))
     };
     kernel::select(&asked, stop)?.into_iter().map(abi).collect()
 }

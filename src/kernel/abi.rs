@@ -160,6 +160,18 @@ impl Abi {
         Some(Self { rows: index::read(bytes, wanted)?, ..Self::default() })
     }
 
+    /// The same of a kernel.
+    #[must_use]
+    pub fn of(
+        self,
+        name: String,
+        release: Option<String>,
+        arch: Option<String>,
+        magic: Option<BTreeSet<String>>,
+    ) -> Self {
+        Self { name, release, arch, magic, ..self }
+    }
+
     /// Whether modules, which are installed together, load in this kernel. With `across_minors`, another minor release is no obstacle by itself.
     #[must_use]
     pub fn judge(&self, modules: &[&KernelModule], across_minors: bool) -> Judgement {

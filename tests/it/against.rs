@@ -102,6 +102,14 @@ fn kernels_are_headers_folders_and_releases_too() {
         let (code, text) = run(&tree, &[&["check", deb, "--against"], &words[..]].concat());
         assert_eq!((code, text), (Some(0), format!("{deb}, built for {release}\n  {release}  serves\n")));
     }
+    // headers of another machine, of which not all are there
+    tree.file("half/Module.symvers", "0x00000010\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n");
+    tree.file("half/include/config/auto.conf", config.replace("CONFIG_X86_64", "CONFIG_ARM64"));
+    let (code, text) = run(&tree, &["check", deb, "--against", "half"]);
+    assert!(
+        code == Some(3) && text.contains("half  does not: it is for x86_64, and the kernel is for aarch64"),
+        "{text}"
+    );
     // the words behind the release, and where kernels lie
     kernel::headers(&tree, "all/next", "6.1.0-2-toy");
     tree.file("all/next/include/config/auto.conf", format!("{config}CONFIG_PREEMPT_RT=y\n"));
