@@ -1,6 +1,6 @@
 //! Which kernels finished modules serve: what `kpkg check --against` answers.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -14,7 +14,7 @@ use crate::base::temporary;
 use crate::build::{self, Prebuilt};
 use crate::dkms::compare_versions;
 use crate::inspect::inspect;
-use crate::kernel::abi::{self, Abi, Judgement};
+use crate::kernel::abi::{Abi, Build, Judgement, Names};
 use crate::kernel::ko::KernelModule;
 use crate::kernel::machine::{Headers, checked_release};
 use crate::kernel::{self, Kernel};
@@ -68,22 +68,23 @@ pub fn against(
         })?;
         found.push((file, read.modules));
     }
-    let all: Vec<&KernelModule> =
-        found.iter().flat_map(|(_, modules)| modules).map(|(_, module)| module).collect();
-    let kernels = read_kernels(kernels, &abi::wanted(&all), at_hand, stop)?;
+    let names = Names::of(found.iter().flat_map(|(_, modules)| modules).map(|(_, module)| module));
+    let kernels = read_kernels(kernels, &names, at_hand, stop)?;
     let judged = |(file, modules): (&PathBuf, Vec<(String, KernelModule)>)| {
         // a package for several kernels has each module several times
         let mut builds: BTreeMap<&str, Vec<&KernelModule>> = BTreeMap::new();
         for (_, module) in &modules {
             builds.entry(module.kernel().unwrap_or_default()).or_default().push(module);
         }
+        let built_for = builds.keys().map(|release| (*release).to_owned()).collect();
+        let builds: Vec<_> = builds.into_values().map(|modules| Build::new(modules, &names)).collect();
         let best = |kernel: &Abi| {
-            let judge = |modules: &Vec<&KernelModule>| kernel.judge(modules, across_minors);
-            builds.values().map(judge).min_by_key(|judgement| judgement.obstacles.len()).unwrap_or_default()
+            let all = builds.iter().map(|build| kernel.judge(build, across_minors));
+            all.min_by_key(|judgement| judgement.obstacles.len()).unwrap_or_default()
         };
         Served {
             file: file.clone(),
-            built_for: builds.keys().map(|release| (*release).to_owned()).collect(),
+            built_for,
             kernels: kernels.iter().map(|kernel| (kernel.name.clone(), best(kernel))).collect(),
         }
     };
@@ -91,19 +92,14 @@ pub fn against(
 }
 
 /// The kernels that are named, oldest first and each once.
-fn read_kernels(
-    named: &[String],
-    wanted: &HashSet<&str>,
-    at_hand: &Prebuilt,
-    stop: &Stop,
-) -> Result<Vec<Abi>> {
+fn read_kernels(named: &[String], names: &Names, at_hand: &Prebuilt, stop: &Stop) -> Result<Vec<Abi>> {
     let mut found: Vec<Abi> = Vec::new();
     for name in named {
         let path = Path::new(name);
         let kernels = if path.exists() {
-            of_path(path, wanted, at_hand, stop)?
+            of_path(path, names, at_hand, stop)?
         } else {
-            of_headers(&[], std::slice::from_ref(name), wanted, at_hand, stop)?
+            of_headers(&[], std::slice::from_ref(name), names, at_hand, stop)?
         };
         for kernel in kernels {
             // the same one may be named twice; two of one release are not the same
@@ -126,13 +122,13 @@ fn read_kernels(
 }
 
 /// The kernels of a path.
-fn of_path(path: &Path, wanted: &HashSet<&str>, at_hand: &Prebuilt, stop: &Stop) -> Result<Vec<Abi>> {
+fn of_path(path: &Path, names: &Names, at_hand: &Prebuilt, stop: &Stop) -> Result<Vec<Abi>> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     if path.is_file() && !name.ends_with(".deb") && !name.ends_with(".rpm") {
-        return of_list(path, wanted, at_hand).map(|kernel| vec![kernel]);
+        return of_list(path, names, at_hand).map(|kernel| vec![kernel]);
     }
     if path.join("Makefile").is_file() || path.join("Module.symvers").is_file() {
-        return of_folder(path, wanted, at_hand).map(|kernel| vec![kernel]);
+        return of_folder(path, names, at_hand).map(|kernel| vec![kernel]);
     }
     let is_headers = path.is_file() || path.join("usr/src").is_dir();
     let unreadable = |error| Error::io("cannot read", path, error).as_usage();
@@ -143,7 +139,7 @@ fn of_path(path: &Path, wanted: &HashSet<&str>, at_hand: &Prebuilt, stop: &Stop)
     }
     let ends = |path: &PathBuf, ends: &[&str]| ends.iter().any(|end| path.to_string_lossy().ends_with(end));
     if is_headers || inside.iter().any(|path| ends(path, &[".deb", ".rpm"])) {
-        return of_headers(&[path.to_owned()], &[], wanted, at_hand, stop);
+        return of_headers(&[path.to_owned()], &[], names, at_hand, stop);
     }
     let mut found = Vec::new();
     for path in inside {
@@ -155,12 +151,12 @@ fn of_path(path: &Path, wanted: &HashSet<&str>, at_hand: &Prebuilt, stop: &Stop)
             let mut lists: Vec<_> = listed.filter(|path| path.is_file() && is_list(path)).collect();
             lists.sort();
             if path.join("Makefile").is_file() {
-                found.push(of_folder(&path, wanted, at_hand)?);
+                found.push(of_folder(&path, names, at_hand)?);
             } else if let Some(list) = lists.first() {
-                found.push(of_list(list, wanted, at_hand)?);
+                found.push(of_list(list, names, at_hand)?);
             }
         } else if is_list(Path::new(&name)) {
-            found.push(of_list(&path, wanted, at_hand)?);
+            found.push(of_list(&path, names, at_hand)?);
         }
     }
     if found.is_empty() {
@@ -176,8 +172,8 @@ fn is_list(path: &Path) -> bool {
 }
 
 /// A list of symbols by itself; of which kernel it is, its name or its folder may say.
-fn of_list(path: &Path, wanted: &HashSet<&str>, at_hand: &Prebuilt) -> Result<Abi> {
-    let abi = symbols(path, wanted, at_hand)?;
+fn of_list(path: &Path, names: &Names, at_hand: &Prebuilt) -> Result<Abi> {
+    let abi = symbols(path, names, at_hand)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let bare = [".gz", ".xz", ".zst"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
     let of_name = bare.split_once("symvers-").map(|(_, release)| release.to_owned());
@@ -190,7 +186,7 @@ fn of_list(path: &Path, wanted: &HashSet<&str>, at_hand: &Prebuilt) -> Result<Ab
 }
 
 /// The symbols of a list, plain or compressed; one that was read before is read from what is kept of it, as long as it is the same file.
-fn symbols(path: &Path, wanted: &HashSet<&str>, at_hand: &Prebuilt) -> Result<Abi> {
+fn symbols(path: &Path, names: &Names, at_hand: &Prebuilt) -> Result<Abi> {
     let unreadable = |error| Error::io("cannot read the list of symbols", path, error).as_usage();
     let file = open_regular(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
@@ -201,7 +197,7 @@ fn symbols(path: &Path, wanted: &HashSet<&str>, at_hand: &Prebuilt) -> Result<Ab
     }
     key.add(&format!("{}.{}", metadata.mtime(), metadata.mtime_nsec()));
     let kept = at_hand.cache.join("symbols").join(key.finish());
-    if let Some(found) = fs::read(&kept).ok().and_then(|bytes| Abi::read_index(&bytes, wanted)) {
+    if let Some(found) = fs::read(&kept).ok().and_then(|bytes| Abi::read_index(&bytes, names)) {
         return Ok(found);
     }
     let mut text = Vec::new();
@@ -215,10 +211,10 @@ fn symbols(path: &Path, wanted: &HashSet<&str>, at_hand: &Prebuilt) -> Result<Ab
             .at(path)
             .hint("it is the Module.symvers that the kernel's build wrote, plain or compressed")
     };
-    let Some(index) = Abi::index(&text).map_err(said)? else { return Abi::read(&text, wanted).map_err(said) };
+    let Some(index) = Abi::index(&text).map_err(said)? else { return Abi::read(&text, names).map_err(said) };
     // without a cache it is read again the next time
     let _kept = keep(&kept, &index);
-    Ok(Abi::read_index(&index, wanted).unwrap_or_default())
+    Ok(Abi::read_index(&index, names).unwrap_or_default())
 }
 
 /// Writes what is kept, in one step.
@@ -231,19 +227,19 @@ fn keep(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// The kernel of a folder of headers; it need not be whole, as nothing is built.
-fn of_folder(path: &Path, wanted: &HashSet<&str>, at_hand: &Prebuilt) -> Result<Abi> {
+fn of_folder(path: &Path, names: &Names, at_hand: &Prebuilt) -> Result<Abi> {
     let headers = Headers::open(path)?;
     let (arch, magic) = kernel::stated(&headers);
     let name = headers.release().unwrap_or_else(|| path.display().to_string());
-    let abi = symbols_of(&headers, &name, wanted, at_hand)?;
+    let abi = symbols_of(&headers, &name, names, at_hand)?;
     Ok(abi.of(name, headers.release(), arch, magic))
 }
 
 /// The symbols that lie with headers.
-fn symbols_of(headers: &Headers, name: &str, wanted: &HashSet<&str>, at_hand: &Prebuilt) -> Result<Abi> {
+fn symbols_of(headers: &Headers, name: &str, names: &Names, at_hand: &Prebuilt) -> Result<Abi> {
     let path = headers.folder().join("Module.symvers");
     if path.is_file() {
-        return symbols(&path, wanted, at_hand);
+        return symbols(&path, names, at_hand);
     }
     Err(Error::usage(format!("the headers of `{name}` have no Module.symvers")).hint(
         "it comes with the kernel's build; distributions ship it with the headers, or as symvers.gz with the kernel",
@@ -254,7 +250,7 @@ fn symbols_of(headers: &Headers, name: &str, wanted: &HashSet<&str>, at_hand: &P
 fn of_headers(
     headers: &[PathBuf],
     releases: &[String],
-    wanted: &HashSet<&str>,
+    names: &Names,
     at_hand: &Prebuilt,
     stop: &Stop,
 ) -> Result<Vec<Abi>> {
@@ -262,7 +258,7 @@ fn of_headers(
     let given = if releases.is_empty() { headers } else { &at_hand.headers };
     let asked = kernel::Wanted { headers: given, ..at_hand.wanted(releases, &cache) };
     let abi = |kernel: Kernel| {
-        let abi = symbols_of(&kernel.headers, &kernel.release, wanted, at_hand)?;
+        let abi = symbols_of(&kernel.headers, &kernel.release, names, at_hand)?;
         Ok(abi.of(kernel.release.clone(), Some(kernel.release), Some(kernel.arch), Some(kernel.magic)))
     };
     kernel::select(&asked, stop)?.into_iter().map(abi).collect()

@@ -146,7 +146,7 @@ fn obstacle(obstacle: &Obstacle, stable: Option<&BTreeSet<String>>) -> events::O
     };
     events::Obstacle {
         kind: kind.to_owned(),
-        symbol: symbol.cloned(),
+        symbol: symbol.map(ToString::to_string),
         needed: checksums.map(|(needed, _)| needed),
         found: checksums.map(|(_, found)| found),
         stable: obstacle.symbol().and_then(|symbol| Some(stable?.contains(symbol))),

@@ -5,8 +5,9 @@
 
 mod index;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::sync::Arc;
 
 use bstr::ByteSlice;
 
@@ -23,14 +24,47 @@ pub struct Abi {
     pub arch: Option<String>,
     /// What stands behind the release in `vermagic`; nothing where only its symbols are known.
     pub magic: Option<BTreeSet<String>>,
-    /// The symbols that were asked for.
-    rows: HashMap<String, Row>,
+    /// The symbols that were asked for, in the order of [`Names`].
+    rows: Vec<Option<Row>>,
+}
+
+/// The symbols that builds want to know something of.
+#[derive(Debug, Default)]
+pub struct Names {
+    all: Vec<Arc<str>>,
+    places: HashMap<Arc<str>, usize>,
+    /// What finds them in an index.
+    keys: Vec<u64>,
+}
+
+impl Names {
+    /// Those of modules, each once.
+    #[must_use]
+    pub fn of<'a>(modules: impl IntoIterator<Item = &'a KernelModule>) -> Self {
+        let mut names = Self::default();
+        for need in modules.into_iter().flat_map(|module| &module.needs) {
+            if !names.places.contains_key(need.name.as_str()) {
+                let name: Arc<str> = need.name.as_str().into();
+                names.places.insert(Arc::clone(&name), names.all.len());
+                names.keys.push(index::key(&name));
+                names.all.push(name);
+            }
+        }
+        names
+    }
 }
 
 /// An exported symbol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Row {
     crc: u32,
+    /// Nothing: of `vmlinux`, for everybody.
+    about: Option<Arc<About>>,
+}
+
+/// Who exports a symbol, and to whom.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct About {
     /// `vmlinux`, or the module that exports it.
     module: String,
     /// Whether only modules under the GPL may use it.
@@ -69,21 +103,21 @@ pub enum Obstacle {
         found: u32,
     },
     Missing {
-        symbol: String,
+        symbol: Arc<str>,
     },
     Checksum {
-        symbol: String,
+        symbol: Arc<str>,
         needed: u32,
         found: u32,
     },
     /// Exported to modules under the GPL alone.
     Gpl {
-        symbol: String,
+        symbol: Arc<str>,
         module: String,
     },
     /// Exported to those alone who import its namespace.
     Namespace {
-        symbol: String,
+        symbol: Arc<str>,
         namespace: String,
     },
 }
@@ -143,9 +177,10 @@ pub struct Judgement {
 }
 
 impl Abi {
-    /// Reads a `Module.symvers` (`scripts/mod/modpost.c`), of which the symbols in `wanted` are kept; or the line at which it is none, and why.
-    pub fn read(text: &[u8], wanted: &HashSet<&str>) -> Result<Self, (usize, String)> {
-        let rows = rows(text, &|symbol| wanted.contains(symbol))?;
+    /// Reads a `Module.symvers` (`scripts/mod/modpost.c`), of which the symbols in `names` are kept; or the line at which it is none, and why.
+    pub fn read(text: &[u8], names: &Names) -> Result<Self, (usize, String)> {
+        let found = rows(text, &|symbol| names.places.contains_key(symbol))?;
+        let rows = names.all.iter().map(|name| found.get(&**name).cloned()).collect();
         Ok(Self { rows, ..Self::default() })
     }
 
@@ -156,8 +191,8 @@ impl Abi {
 
     /// Reads what [`Self::index`] made; nothing where it is something else.
     #[must_use]
-    pub fn read_index(bytes: &[u8], wanted: &HashSet<&str>) -> Option<Self> {
-        Some(Self { rows: index::read(bytes, wanted)?, ..Self::default() })
+    pub fn read_index(bytes: &[u8], names: &Names) -> Option<Self> {
+        Some(Self { rows: index::read(bytes, &names.keys)?, ..Self::default() })
     }
 
     /// The same of a kernel.
@@ -172,84 +207,151 @@ impl Abi {
         Self { name, release, arch, magic, ..self }
     }
 
-    /// Whether modules, which are installed together, load in this kernel. With `across_minors`, another minor release is no obstacle by itself.
+    /// Whether a build loads in this kernel. With `across_minors`, another minor release is no obstacle by itself.
     #[must_use]
-    pub fn judge(&self, modules: &[&KernelModule], across_minors: bool) -> Judgement {
-        let own: BTreeMap<&str, Option<u32>> = modules
+    pub fn judge(&self, build: &Build<'_>, across_minors: bool) -> Judgement {
+        let mut judgement = Judgement { obstacles: build.within.clone(), ..Judgement::default() };
+        for module in &build.modules {
+            self.judge_module(module, across_minors, &mut judgement.obstacles);
+        }
+        for need in &build.needs {
+            let is_layout = &*need.symbol == LAYOUT;
+            let Some(row) = self.rows.get(need.place).and_then(Option::as_ref) else {
+                if !need.weak && !is_layout {
+                    judgement.obstacles.push(Obstacle::Missing { symbol: Arc::clone(&need.symbol) });
+                }
+                continue;
+            };
+            match need.crc {
+                Some(needed) if needed != row.crc && is_layout => {
+                    judgement.obstacles.push(Obstacle::Layout { needed, found: row.crc });
+                }
+                Some(needed) if needed != row.crc => {
+                    let symbol = Arc::clone(&need.symbol);
+                    judgement.obstacles.push(Obstacle::Checksum { symbol, needed, found: row.crc });
+                }
+                _ => {}
+            }
+            if let Some(about) = &row.about {
+                about.judge(need, build, &mut judgement);
+            }
+        }
+        judgement.obstacles.sort();
+        judgement.obstacles.dedup();
+        judgement
+    }
+
+    fn judge_module(&self, module: &KernelModule, across_minors: bool, found: &mut Vec<Obstacle>) {
+        let built = module.kernel().unwrap_or_default();
+        if let Some(kernel) = self.arch.clone().filter(|arch| *arch != module.arch) {
+            found.push(Obstacle::Machine { built: module.arch.clone(), kernel });
+        }
+        let is_same = self.release.as_deref() == Some(built);
+        if !is_same && !module.needs.iter().any(|need| need.crc.is_some()) {
+            found.push(Obstacle::NoVersions { built: built.to_owned() });
+        }
+        let magic = module.values("vermagic").next().unwrap_or_default();
+        if let Some(kernels) = &self.magic {
+            let has: BTreeSet<&str> = magic.split_whitespace().skip(1).collect();
+            for word in MAGIC.into_iter().filter(|word| has.contains(word) != kernels.contains(*word)) {
+                found.push(Obstacle::Magic { word: word.to_owned(), is_kernels: kernels.contains(word) });
+            }
+        }
+        if let (Some(kernel), false) = (&self.release, across_minors)
+            && let (Some(one), Some(other)) = (minor(built), minor(kernel))
+            && one != other
+        {
+            found.push(Obstacle::Minor { built: built.to_owned(), kernel: kernel.clone() });
+        }
+    }
+}
+
+/// Modules of one build, which are installed together.
+pub struct Build<'a> {
+    modules: Vec<&'a KernelModule>,
+    /// What they need of others, each symbol once with each checksum.
+    needs: Vec<Need>,
+    /// What does not fit among themselves.
+    within: Vec<Obstacle>,
+}
+
+/// A symbol that modules of a build need.
+struct Need {
+    symbol: Arc<str>,
+    crc: Option<u32>,
+    /// Whether all of them load without it.
+    weak: bool,
+    /// Where it is in [`Names`].
+    place: usize,
+    /// The modules that need it, by their places in the build.
+    of: Vec<usize>,
+}
+
+impl<'a> Build<'a> {
+    /// Modules, of whose needs the names are known.
+    #[must_use]
+    pub fn new(modules: Vec<&'a KernelModule>, names: &Names) -> Self {
+        let own: HashMap<&str, Option<u32>> = modules
             .iter()
             .flat_map(|module| &module.exports)
             .map(|export| (export.symbol.name.as_str(), export.symbol.crc))
             .collect();
-        let mut judgement = Judgement::default();
-        let mut found = BTreeSet::new();
-        for module in modules {
-            self.judge_module(module, across_minors, &mut found);
-            let needs = module.needs.iter().filter(|need| !SUPPLIED.contains(&need.name.as_str()));
-            for need in needs {
-                let symbol = need.name.clone();
-                if let Some(there) = own.get(symbol.as_str()) {
+        let (mut within, mut needs) = (Vec::new(), BTreeMap::new());
+        for (of, module) in modules.iter().enumerate() {
+            for need in module.needs.iter().filter(|need| !SUPPLIED.contains(&need.name.as_str())) {
+                let Some((symbol, place)) = names.places.get_key_value(need.name.as_str()) else { continue };
+                let symbol = Arc::clone(symbol);
+                if let Some(there) = own.get(&*symbol) {
                     if let (Some(needed), Some(there)) = (need.crc, there)
                         && needed != *there
                     {
-                        found.insert(Obstacle::Checksum { symbol, needed, found: *there });
+                        within.push(Obstacle::Checksum { symbol, needed, found: *there });
                     }
                     continue;
                 }
-                let Some(row) = self.rows.get(&symbol) else {
-                    if !need.weak && symbol != LAYOUT {
-                        found.insert(Obstacle::Missing { symbol });
-                    }
-                    continue;
-                };
-                match need.crc {
-                    Some(needed) if needed != row.crc && symbol == LAYOUT => {
-                        found.insert(Obstacle::Layout { needed, found: row.crc });
-                    }
-                    Some(needed) if needed != row.crc => {
-                        found.insert(Obstacle::Checksum { symbol: symbol.clone(), needed, found: row.crc });
-                    }
-                    _ => {}
-                }
-                if row.is_gpl && !module.values("license").any(is_gpl) {
-                    let module = module.name.clone().unwrap_or_default();
-                    found.insert(Obstacle::Gpl { symbol: symbol.clone(), module });
-                }
-                if !row.namespace.is_empty() && !row.admits(module) {
-                    let namespace = row.namespace.clone();
-                    found.insert(Obstacle::Namespace { symbol: symbol.clone(), namespace });
-                }
-                if row.module != "vmlinux" {
-                    judgement.from_modules.insert(symbol, row.module.clone());
-                }
+                let known = needs.entry((*place, need.crc)).or_insert_with(|| Need {
+                    symbol,
+                    crc: need.crc,
+                    weak: true,
+                    place: *place,
+                    of: Vec::new(),
+                });
+                known.weak &= need.weak;
+                known.of.push(of);
             }
         }
-        judgement.obstacles = found.into_iter().collect();
-        judgement
+        Self { modules, needs: needs.into_values().collect(), within }
+    }
+}
+
+impl About {
+    /// Whether those who need a symbol may use it.
+    fn judge(&self, need: &Need, build: &Build<'_>, judgement: &mut Judgement) {
+        let modules = || need.of.iter().map(|place| build.modules[*place]);
+        if self.is_gpl
+            && let Some(module) = modules().find(|module| !module.values("license").any(is_gpl))
+        {
+            let (symbol, module) = (Arc::clone(&need.symbol), module.name.clone().unwrap_or_default());
+            judgement.obstacles.push(Obstacle::Gpl { symbol, module });
+        }
+        if !self.namespace.is_empty() && !modules().all(|module| self.admits(module)) {
+            let (symbol, namespace) = (Arc::clone(&need.symbol), self.namespace.clone());
+            judgement.obstacles.push(Obstacle::Namespace { symbol, namespace });
+        }
+        if self.module != "vmlinux" {
+            judgement.from_modules.insert(need.symbol.to_string(), self.module.clone());
+        }
     }
 
-    fn judge_module(&self, module: &KernelModule, across_minors: bool, found: &mut BTreeSet<Obstacle>) {
-        let built = module.kernel().unwrap_or_default().to_owned();
-        if let Some(kernel) = self.arch.clone().filter(|arch| *arch != module.arch) {
-            found.insert(Obstacle::Machine { built: module.arch.clone(), kernel });
-        }
-        let is_same = self.release.as_deref() == Some(&built);
-        if !is_same && !module.needs.iter().any(|need| need.crc.is_some()) {
-            found.insert(Obstacle::NoVersions { built: built.clone() });
-        }
-        let magic = module.values("vermagic").next().unwrap_or_default();
-        let has: BTreeSet<&str> = magic.split_whitespace().skip(1).collect();
-        for word in self.magic.iter().flat_map(|magic| MAGIC.into_iter().map(move |word| (word, magic))) {
-            let (word, magic) = word;
-            if has.contains(word) != magic.contains(word) {
-                found.insert(Obstacle::Magic { word: word.to_owned(), is_kernels: magic.contains(word) });
-            }
-        }
-        if let (Some(kernel), false) = (&self.release, across_minors)
-            && let (Some(one), Some(other)) = (minor(&built), minor(kernel))
-            && one != other
-        {
-            found.insert(Obstacle::Minor { built, kernel: kernel.clone() });
-        }
+    /// Whether a module may use it by its namespace: it imports it, or is one that a `module:` names (since Linux 6.16).
+    fn admits(&self, module: &KernelModule) -> bool {
+        let name = module.name.as_deref().unwrap_or_default();
+        let is_named = |pattern: &str| match pattern.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            None => name == pattern,
+        };
+        module.values("import_ns").any(|imported| imported == self.namespace)
+            || self.namespace.strip_prefix("module:").is_some_and(|names| names.split(',').any(is_named))
     }
 }
 
@@ -317,31 +419,14 @@ impl Row {
         let crc = crc.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
         let crc = crc.and_then(|crc| u32::try_from(crc).ok());
         let crc = crc.ok_or_else(|| "its checksum is no number of 32 bits".to_owned())?;
-        let row = wants(symbol).then(|| Self {
-            crc,
-            module: module.to_owned(),
-            is_gpl: export.contains("_GPL"),
-            namespace: namespace.trim().to_owned(),
+        let row = wants(symbol).then(|| {
+            let (is_gpl, namespace) = (export.contains("_GPL"), namespace.trim());
+            let is_plain = !is_gpl && module == "vmlinux" && namespace.is_empty();
+            let about = About { module: module.to_owned(), is_gpl, namespace: namespace.to_owned() };
+            Self { crc, about: (!is_plain).then(|| Arc::new(about)) }
         });
         Ok((symbol, row))
     }
-
-    /// Whether a module may use it by its namespace: it imports it, or is one that a `module:` names (since Linux 6.16).
-    fn admits(&self, module: &KernelModule) -> bool {
-        let name = module.name.as_deref().unwrap_or_default();
-        let is_named = |pattern: &str| match pattern.strip_suffix('*') {
-            Some(start) => name.starts_with(start),
-            None => name == pattern,
-        };
-        module.values("import_ns").any(|imported| imported == self.namespace)
-            || self.namespace.strip_prefix("module:").is_some_and(|names| names.split(',').any(is_named))
-    }
-}
-
-/// The symbols of which modules want to know something.
-#[must_use]
-pub fn wanted<'a>(modules: &[&'a KernelModule]) -> HashSet<&'a str> {
-    modules.iter().flat_map(|module| &module.needs).map(|need| need.name.as_str()).collect()
 }
 
 #[cfg(test)]
@@ -371,19 +456,26 @@ mod tests {
                         0x00000005\tclass_create\tvmlinux\tEXPORT_SYMBOL_GPL\t\n0x00000006\tusb_put\tusbcore\tEXPORT_SYMBOL\tUSB\n\
                         0x00000007\tmodule_layout\tvmlinux\tEXPORT_SYMBOL\t\n0x00000008\tfor_toy\tvmlinux\tEXPORT_SYMBOL_GPL\tmodule:to*\n";
 
-    fn judged(kernel: &Abi, module: &KernelModule) -> Vec<Obstacle> {
-        kernel.judge(&[module], false).obstacles
+    fn judged_all(kernel: &Abi, modules: &[&KernelModule], across_minors: bool) -> Judgement {
+        let names = Names::of(modules.iter().copied());
+        let rows = Abi::read(TEXT.as_bytes(), &names).unwrap().rows;
+        let kernel = Abi { rows, ..kernel.clone() };
+        let index = Abi::index(TEXT.as_bytes()).unwrap().unwrap();
+        assert_eq!(Abi::read_index(&index, &names).unwrap().rows, kernel.rows);
+        kernel.judge(&Build::new(modules.to_vec(), &names), across_minors)
     }
 
-    fn kernel(release: &str, text: &str) -> Abi {
-        let all: HashSet<&str> = text.lines().filter_map(|line| line.split('\t').nth(1)).collect();
-        let read = Abi::read(text.as_bytes(), &all).unwrap();
-        Abi { release: Some(release.to_owned()), arch: Some("x86_64".to_owned()), ..read }
+    fn judged(kernel: &Abi, module: &KernelModule) -> Vec<Obstacle> {
+        judged_all(kernel, &[module], false).obstacles
+    }
+
+    fn kernel(release: &str) -> Abi {
+        Abi { release: Some(release.to_owned()), arch: Some("x86_64".to_owned()), ..Abi::default() }
     }
 
     #[test]
     fn a_build_serves_a_kernel_whose_symbols_are_the_same() {
-        let next = kernel("6.12.0-124.13.1.el10_1.x86_64", TEXT);
+        let next = kernel("6.12.0-124.13.1.el10_1.x86_64");
         let all = |crc| {
             vec![
                 need("printk", Some(0x8000_0001)),
@@ -392,11 +484,11 @@ mod tests {
             ]
         };
         assert_eq!(judged(&next, &module(all(0x0fc9_6016), &[])), []);
-        let symbol = "proc_create".to_owned();
+        let symbol = "proc_create".into();
         let differs = Obstacle::Checksum { symbol, needed: 0x8fb2_bc85, found: 0x0fc9_6016 };
         assert_eq!(judged(&next, &module(all(0x8fb2_bc85), &[])), [differs]);
         let mut gone = module(vec![need("gone", Some(1)), need("module_layout", Some(8))], &[]);
-        let missing = Obstacle::Missing { symbol: "gone".to_owned() };
+        let missing = Obstacle::Missing { symbol: "gone".into() };
         assert_eq!(judged(&next, &gone), [Obstacle::Layout { needed: 8, found: 7 }, missing]);
         // weak, or the module's own, or of one that is installed with it
         gone.needs = vec![Symbol { weak: true, ..need("gone", Some(1)) }];
@@ -405,39 +497,40 @@ mod tests {
         let mut other = module(Vec::new(), &[]);
         other.needs = vec![need("printk", Some(0x8000_0001))];
         other.exports = vec![Export { symbol: need("gone", Some(1)), gpl: false }];
-        assert_eq!(next.judge(&[&gone, &other], false).obstacles, []);
+        assert_eq!(judged_all(&next, &[&gone, &other], false).obstacles, []);
     }
 
     #[test]
     fn what_is_exported_to_some_is_not_for_others() {
-        let next = kernel("6.12.0-124.13.1.el10_1.x86_64", TEXT);
+        let next = kernel("6.12.0-124.13.1.el10_1.x86_64");
         let vermagic = ("vermagic", "6.12.0-124.8.1.el10_1.x86_64 SMP mod_unload modversions ");
         let closed = |more: &[(&str, &str)], symbol: &str, crc| {
             judged(&next, &module(vec![need(symbol, Some(crc))], &[&[vermagic], more].concat()))
         };
-        let gpl = Obstacle::Gpl { symbol: "class_create".to_owned(), module: "toy".to_owned() };
+        let gpl = Obstacle::Gpl { symbol: "class_create".into(), module: "toy".to_owned() };
         assert_eq!(closed(&[("license", "Proprietary")], "class_create", 5), [gpl]);
         assert_eq!(closed(&[("license", "Dual MIT/GPL")], "class_create", 5), []);
-        let usb = Obstacle::Namespace { symbol: "usb_put".to_owned(), namespace: "USB".to_owned() };
+        let usb = Obstacle::Namespace { symbol: "usb_put".into(), namespace: "USB".to_owned() };
         assert_eq!(closed(&[("license", "GPL")], "usb_put", 6), [usb]);
         assert_eq!(closed(&[("license", "GPL"), ("import_ns", "USB")], "usb_put", 6), []);
         assert_eq!(closed(&[("license", "GPL")], "for_toy", 8), []);
-        let from = next.judge(&[&module(vec![need("usb_put", Some(6))], &[])], false).from_modules;
+        let toy = module(vec![need("usb_put", Some(6))], &[]);
+        let from = judged_all(&next, &[&toy], false).from_modules;
         assert_eq!(from.into_iter().collect::<Vec<_>>(), [("usb_put".to_owned(), "usbcore".to_owned())]);
     }
 
     #[test]
     fn the_words_behind_the_release_and_the_minor_release_count() {
         let toy = module(vec![need("printk", Some(0x8000_0001))], &[]);
-        let mut next = kernel("6.12.0-211.7.1.el10_2.x86_64", TEXT);
+        let mut next = kernel("6.12.0-211.7.1.el10_2.x86_64");
         let (built, other) = ("6.12.0-124.8.1.el10_1.x86_64".to_owned(), next.release.clone().unwrap());
         assert_eq!(judged(&next, &toy), [Obstacle::Minor { built, kernel: other }]);
-        assert_eq!(next.judge(&[&toy], true).obstacles, []);
+        assert_eq!(judged_all(&next, &[&toy], true).obstacles, []);
         next.magic = Some(["SMP", "preempt_rt", "mod_unload", "modversions"].map(str::to_owned).into());
         let magic = Obstacle::Magic { word: "preempt_rt".to_owned(), is_kernels: true };
-        assert_eq!(next.judge(&[&toy], true).obstacles, [magic]);
+        assert_eq!(judged_all(&next, &[&toy], true).obstacles, [magic]);
         next.arch = Some("aarch64".to_owned());
-        assert!(matches!(next.judge(&[&toy], true).obstacles[0], Obstacle::Machine { .. }));
+        assert!(matches!(judged_all(&next, &[&toy], true).obstacles[0], Obstacle::Machine { .. }));
         // 8 promises for the whole major release
         assert_eq!(
             (minor("4.18.0-513.el8_9.x86_64"), minor("5.14.0-362.8.1.el9_3.x86_64")),
@@ -449,14 +542,15 @@ mod tests {
             &[("vermagic", "7.2.12+deb14-amd64 SMP mod_unload "), ("license", "GPL")],
         );
         let built = "7.2.12+deb14-amd64".to_owned();
-        assert_eq!(judged(&kernel("7.2.13+deb14-amd64", TEXT), &plain), [Obstacle::NoVersions { built }]);
-        assert_eq!(judged(&kernel("7.2.12+deb14-amd64", TEXT), &plain), []);
+        assert_eq!(judged(&kernel("7.2.13+deb14-amd64"), &plain), [Obstacle::NoVersions { built }]);
+        assert_eq!(judged(&kernel("7.2.12+deb14-amd64"), &plain), []);
     }
 
     #[test]
     fn what_is_no_list_of_symbols_is_said_with_its_line() {
-        let wanted = HashSet::from(["a"]);
-        let read = |text: &str| Abi::read(text.as_bytes(), &wanted).map(|abi| abi.rows.len());
+        let module = module(vec![need("a", Some(1))], &[]);
+        let names = Names::of([&module]);
+        let read = |text: &str| Abi::read(text.as_bytes(), &names).map(|abi| abi.rows.len());
         let row = "0x00000001\ta\tvmlinux\tEXPORT_SYMBOL\n";
         assert_eq!(read(row), Ok(1));
         // Linux 5.4; digits of 64 bits; the same row again; an empty line
