@@ -62,6 +62,11 @@ pub fn against(
 ) -> Result<Vec<Served>> {
     let mut found = Vec::new();
     for file in files {
+        if file.is_dir() {
+            return Err(Error::usage("is a folder, of which no module is built yet:")
+                .at(file)
+                .hint("give finished modules or packages; `--prebuilt` makes some, and `check --build` builds a source"));
+        }
         let read = inspect(file)?.filter(|read| !read.modules.is_empty());
         let read = read.ok_or_else(|| {
             Error::usage("holds no kernel module:").at(file).hint("give modules, or packages that carry some")
@@ -98,6 +103,8 @@ fn read_kernels(named: &[String], names: &Names, at_hand: &Prebuilt, stop: &Stop
         let path = Path::new(name);
         let kernels = if path.exists() {
             of_path(path, names, at_hand, stop)?
+        } else if name.contains('/') {
+            return Err(Error::usage("there are no headers and no list of symbols:").at(path));
         } else {
             of_headers(&[], std::slice::from_ref(name), names, at_hand, stop)?
         };

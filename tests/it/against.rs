@@ -136,6 +136,8 @@ fn what_is_no_kernel_or_no_module_is_said() {
         (&["toy.ko", "--against", "empty"], 2, "holds no kernel to judge by"),
         (&["toy.ko", "--against", "9.9.9-none"], 5, "9.9.9-none"),
         (&["toy.ko", "--against", &same], 2, "two kernels of the release"),
+        (&["toy.ko", "--against", "nowhere/symvers"], 2, "there are no headers and no list of symbols"),
+        (&["lists", "--against", "lists"], 2, "is a folder, of which no module is built yet"),
         (&["text.deb", "--against", "lists"], 2, "holds no kernel module"),
         (&["toy.ko", "--across-minors"], 2, "--against"),
         (&["toy.ko", "--against", "lists", "--fix"], 2, "cannot be used with"),
