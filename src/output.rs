@@ -162,8 +162,8 @@ pub trait Output {
     /// What an artifact of that name holds that an earlier run wrote.
     fn earlier(&self, name: &str) -> Result<Option<Box<dyn Read>>>;
 
-    /// A text with a signature around it, where artifacts are signed.
-    fn signed(&self, text: String) -> Result<String>;
+    /// The text of an artifact of that name with a signature around it, where artifacts are signed.
+    fn signed(&self, name: &str, text: String) -> Result<String>;
 
     /// What writing may use.
     fn means(&self) -> &Means;
@@ -175,8 +175,8 @@ pub struct Signer(pub Arc<dyn Sign>);
 
 /// What a [`Signer`] can.
 pub trait Sign: Send + Sync {
-    /// A text with a signature around it (RFC 9580, section 7).
-    fn clear(&self, text: &str) -> Result<String>;
+    /// The text of a file of this name with a signature around it (RFC 9580, section 7).
+    fn clear(&self, file: &Path, text: &str) -> Result<String>;
 
     /// The signature of bytes, which are of a file of this name, as a packet (RFC 9580, 5.2).
     fn detached(&self, file: &Path, bytes: &mut (dyn Read + Send)) -> Result<Vec<u8>>;
@@ -288,9 +288,9 @@ impl Output for Dir {
         }
     }
 
-    fn signed(&self, text: String) -> Result<String> {
+    fn signed(&self, name: &str, text: String) -> Result<String> {
         match &self.signer {
-            Some(signer) => signer.0.clear(&text),
+            Some(signer) => signer.0.clear(&self.path.join(name), &text),
             None => Ok(text),
         }
     }
@@ -445,7 +445,7 @@ impl Output for Memory {
         Ok(None)
     }
 
-    fn signed(&self, text: String) -> Result<String> {
+    fn signed(&self, _name: &str, text: String) -> Result<String> {
         Ok(text)
     }
 

@@ -184,7 +184,7 @@ impl PackageSigner {
     }
 
     /// What the program writes that signs bytes in a form, and its name.
-    fn run(&self, form: Form, file: Option<&Path>, bytes: &mut (dyn Read + Send)) -> Result<Vec<u8>> {
+    fn run(&self, form: Form, file: &Path, bytes: &mut (dyn Read + Send)) -> Result<Vec<u8>> {
         let (command, name, _home) = match &self.by {
             By::Key(key) => {
                 let path = Path::new(key);
@@ -199,10 +199,7 @@ impl PackageSigner {
             }
             By::Command(line) => {
                 let mut command = Command::new("sh");
-                command.args(["-c", line]).env("KPKG_SIGN_FORM", form.name());
-                if let Some(file) = file {
-                    command.env("KPKG_FILE", file);
-                }
+                command.args(["-c", line]).env("KPKG_SIGN_FORM", form.name()).env("KPKG_FILE", file);
                 (command, line.as_str(), None)
             }
         };
@@ -227,13 +224,13 @@ impl PackageSigner {
 }
 
 impl Sign for PackageSigner {
-    fn clear(&self, text: &str) -> Result<String> {
-        let signed = self.run(Form::Clear, None, &mut text.as_bytes())?;
+    fn clear(&self, file: &Path, text: &str) -> Result<String> {
+        let signed = self.run(Form::Clear, file, &mut text.as_bytes())?;
         Ok(String::from_utf8_lossy(&signed).into_owned())
     }
 
     fn detached(&self, file: &Path, bytes: &mut (dyn Read + Send)) -> Result<Vec<u8>> {
-        self.run(Form::Detached, Some(file), bytes)
+        self.run(Form::Detached, file, bytes)
     }
 
     fn signs_unusual(&self) -> bool {

@@ -170,6 +170,11 @@ fn texts_and_signatures_beside_packages_are_judged() {
     let Some(jane) = Keyring::new(&tree, "jane") else { return };
     let (code, text) = run(&tree, &["driver", "-f", "dsc", "--sign", "jane.secret"]);
     assert_eq!(code, Some(0), "{text}");
+    // what a command is told
+    let told = "echo $KPKG_SIGN_FORM $KPKG_FILE >>told; gpg --homedir gnupg-jane --batch --clearsign";
+    assert_eq!(run(&tree, &["driver", "-f", "dsc", "--sign-command", told, "-o", "other"]).0, Some(0));
+    let expected = "clear other/toy-dkms_1.0-1.dsc\nclear other/toy-dkms_1.0-1_source.changes\n";
+    assert_eq!(fs::read_to_string(tree.path().join("told")).unwrap(), expected);
     let names = tree.names("dist");
     let named = |end: &str| format!("dist/{}", names.iter().find(|name| name.ends_with(end)).unwrap());
     let verify = |words: &[&str]| run(&tree, &[&["verify"], words, &["--key", "jane.asc"]].concat());

@@ -112,18 +112,18 @@ pub(super) fn write(package: &Package, source: &Source, out: &mut dyn Output) ->
         archives.push(tarball(names.packaging, &source.folder, &entries, package.stamp, out)?);
     }
     let mut files: Vec<_> = archives.iter().map(|(file, _)| file).collect();
-    let dsc = out.signed(dsc_text(package, source, &files))?;
+    let dsc = out.signed(&names.dsc, dsc_text(package, source, &files))?;
     let described = SourceFile::of(&names.dsc, &dsc);
     let buildinfo = match (&names.buildinfo, source.made_on) {
         (Some(name), Some(arch)) => {
-            let text = out.signed(buildinfo_text(package, arch, &described))?;
+            let text = out.signed(name, buildinfo_text(package, arch, &described))?;
             Some((name, SourceFile::of(name, &text), text))
         }
         _ => None,
     };
     files.insert(0, &described);
     files.extend(buildinfo.iter().map(|(_, file, _)| file));
-    let changes = out.signed(changes_text(package, source, &files))?;
+    let changes = out.signed(&names.changes, changes_text(package, source, &files))?;
     for (file, data) in &mut archives {
         out.artifact(&file.name, &mut |stream| {
             stream.append(data).map_err(|error| Error::io("cannot write", &file.name, error))
