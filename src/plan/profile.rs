@@ -624,7 +624,7 @@ mod tests {
             shipped.into_iter().map(|release| (release.title, release.dkms)).collect::<Vec<_>>()
         };
         assert_eq!(titles("debian-12"), [("Debian 12".to_owned(), Some("3.0.10".to_owned()))]);
-        assert_eq!(titles("debian").len(), 3);
+        assert_eq!(titles("debian").len(), 4);
         assert!(titles("deb").len() > titles("debian").len());
         assert!(titles("deb").iter().all(|(title, _)| !title.contains("Fedora")));
         assert_eq!(titles("rocky-9").len(), 1);
