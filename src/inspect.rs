@@ -46,3 +46,14 @@ pub fn inspect(path: &Path) -> Result<Option<ModuleFile>> {
     let package = format::open(path, &mut file)?;
     Ok(package.map(|package| ModuleFile { package: Some(package), ..file }))
 }
+
+/// Shows the modules of a file, a bare one or those of a package, to whoever looks at one at a time; whether it is one of these.
+pub fn walk(path: &Path, contents: &mut dyn Contents) -> Result<bool> {
+    let name = path.to_string_lossy();
+    if !is_module(&name) {
+        return format::open(path, contents).map(|found| found.is_some());
+    }
+    let unreadable = |error| Error::io("cannot read the module", path, error).as_usage();
+    let mut file = open_regular(path).map_err(unreadable)?;
+    contents.take(&name, &mut file).map_err(unreadable).map(|()| true)
+}

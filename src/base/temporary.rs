@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -73,6 +73,13 @@ impl Drop for TemporaryFolder {
             alive.remove(&self.path);
         }
     }
+}
+
+/// Writes a file in one step.
+pub fn place(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = file(path.parent().unwrap_or(Path::new("/")))?;
+    file.write_all(bytes)?;
+    file.persist(path).map(drop).map_err(|error| error.error)
 }
 
 /// A new file in `parent`, for its user alone.

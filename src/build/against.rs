@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -220,17 +220,9 @@ fn symbols(path: &Path, names: &Names, at_hand: &Prebuilt) -> Result<Abi> {
     };
     let Some(index) = Abi::index(&text).map_err(said)? else { return Abi::read(&text, names).map_err(said) };
     // without a cache it is read again the next time
-    let _kept = keep(&kept, &index);
+    let _kept =
+        fs::create_dir_all(at_hand.cache.join("symbols")).and_then(|()| temporary::place(&kept, &index));
     Ok(Abi::read_index(&index, names).unwrap_or_default())
-}
-
-/// Writes what is kept, in one step.
-fn keep(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(folder)?;
-    let mut file = temporary::file(folder)?;
-    file.write_all(bytes)?;
-    file.persist(path).map(drop).map_err(|error| error.error)
 }
 
 /// The kernel of a folder of headers; it need not be whole, as nothing is built.

@@ -20,6 +20,7 @@ use crate::base::error::{Error, Result};
 use crate::base::temporary::TemporaryFolder;
 use crate::base::threads::side_by_side;
 use crate::format::{self, AskDetached, Contents, Exchange};
+use crate::inspect::walk;
 use crate::kernel::ko::{self, KernelModule, is_module};
 use crate::output::{self, Dir, Means, Output, Written};
 use crate::package::{Codec, Content};
@@ -296,14 +297,7 @@ pub fn name_of(plain: &[u8]) -> String {
 /// Shows the modules of a file, in its order and some at a time: so many that no more than about 16 MiB are held.
 fn each_module(path: &Path, see: &mut dyn FnMut(&[Found]) -> Result<()>) -> Result<()> {
     let mut modules = Modules { see, held: Vec::new(), size: 0, count: 0, failed: None };
-    let is_bare = is_module(&path.to_string_lossy());
-    let read = if is_bare {
-        let unreadable = |error| Error::io("cannot read the module", path, error).as_usage();
-        let mut file = open_regular(path).map_err(unreadable)?;
-        modules.take(&path.to_string_lossy(), &mut file).map_err(unreadable).map(|()| true)
-    } else {
-        format::open(path, &mut modules).map(|found| found.is_some())
-    };
+    let read = walk(path, &mut modules);
     // what stopped the reading, in its own words
     if modules.failed.is_none() && read.is_ok() {
         let _kept = modules.show();

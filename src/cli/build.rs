@@ -237,15 +237,10 @@ fn say_jobs(plan: &BuildPlan, args: &BuildArgs, session: &Session) {
     }
 }
 
-/// How long who signs may take.
-fn patience(args: &BuildArgs, session: &Session) -> Patience {
-    Patience { timeout: Duration::from_secs(args.compile.timeout), stop: session.stop.clone() }
-}
-
 fn options(args: &BuildArgs, session: &Session) -> Result<build::Options> {
     let mut options = setup::options(args.options(), args.templates.as_deref(), session)?;
     options.request.made_on = args.source.buildinfo.then(|| session::ARCH.to_owned());
-    let patience = patience(args, session);
+    let patience = Patience::of(args.compile.timeout, session);
     let signer = PackageSigner::of(&args.sign, patience.clone(), args.sign_more.sign_deb);
     options.signer = signer.map(|signer| Signer(Arc::new(signer)));
     if args.memory.is_none() {

@@ -146,11 +146,7 @@ pub(super) fn run(args: &CheckArgs, session: &Session) -> Ended {
             idle.extend(session.given.idle::<MachineArgs>(why, hint)?);
         }
     }
-    // only where there are modules
-    let kernels = |release: &str| {
-        let at_hand = setup::compiling(args.machine.options(), &CompileArgs::default(), true).ok()?;
-        check::kernel(release, &at_hand, &session.stop)
-    };
+    let kernels = setup::judging(&args.machine, session);
     // of each path, and what is of none
     let mut checked = vec![(None, idle)];
     let (mut trials, mut trouble, mut code) = (Vec::new(), None, 0);

@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::arguments::{CompileArgs, PackageArgs};
+use super::arguments::{CompileArgs, MachineArgs, PackageArgs};
 use super::session::{self, Session};
 use super::words;
 use crate::base::error::{Error, Result};
-use crate::build::{self, trial};
+use crate::build::{self, check, trial};
 use crate::input::Input;
+use crate::inspect::signed::Judging;
 use crate::kernel;
 use crate::kernel::machine::{self, Machine};
 use crate::output::Means;
@@ -72,6 +73,14 @@ pub(super) fn compiling(
         pin: session::pin(),
         now: session::now(),
     })
+}
+
+/// The kernels by which modules of finished files are judged; nothing is looked at before there is a module.
+pub(super) fn judging(machine: &MachineArgs, session: &Session) -> impl Fn(&str) -> Option<Judging> {
+    move |release| {
+        let at_hand = compiling(machine.options(), &CompileArgs::default(), true).ok()?;
+        check::kernel(release, &at_hand, &session.stop)
+    }
 }
 
 /// How the source is built as on a target: on this machine, as far as nothing else is said.

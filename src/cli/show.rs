@@ -10,7 +10,6 @@ use super::{json, setup, text};
 use crate::base::diagnostic::Severity;
 use crate::base::error::{Error, Result};
 use crate::build;
-use crate::build::check;
 use crate::driver::bash::ConfShell;
 use crate::inspect::inspect;
 use crate::kernel::machine::{self, Machine, Stated};
@@ -75,11 +74,7 @@ pub(super) fn run(args: &ShowArgs, session: &Session) -> Ended {
         if session.json {
             session.event(json::modules(&file))?;
         } else {
-            // only where there are modules
-            let kernels = |release: &str| {
-                let at_hand = setup::compiling(args.machine.options(), &CompileArgs::default(), true).ok()?;
-                check::kernel(release, &at_hand, &session.stop)
-            };
+            let kernels = setup::judging(&args.machine, session);
             let text = match &file.package {
                 Some(package) if args.scripts => text::package_scripts_text(package),
                 Some(package) if args.files => text::package_files_text(package),

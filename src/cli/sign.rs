@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
 
@@ -80,7 +79,7 @@ pub(super) fn run(args: &SignArgs, session: &Session) -> Ended {
     if let Some(folder) = &args.export {
         return export(args, folder, session);
     }
-    let patience = Patience { timeout: Duration::from_secs(args.timeout), stop: session.stop.clone() };
+    let patience = Patience::of(args.timeout, session);
     let package = PackageSigner::of(&args.package, patience.clone(), true);
     let (signers, hash) = signers(args, &patience)?;
     if signers.is_none() && package.is_none() {

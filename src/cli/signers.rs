@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::session;
+use super::session::{self, Session};
 use crate::base::error::{Error, Result};
 use crate::base::temporary::TemporaryFolder;
 use crate::output::{Sign, Stop};
@@ -85,6 +85,13 @@ pub(super) enum Asked {
 pub(super) struct Patience {
     pub(super) timeout: Duration,
     pub(super) stop: Stop,
+}
+
+impl Patience {
+    /// So many seconds, and the signals of the run.
+    pub(super) fn of(seconds: u64, session: &Session) -> Self {
+        Self { timeout: Duration::from_secs(seconds), stop: session.stop.clone() }
+    }
 }
 
 /// Who signs modules; nobody where nothing asks for it.

@@ -1,7 +1,6 @@
 //! `kpkg verify`: who signed finished files and the modules in them, and whether that still holds.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 
@@ -42,7 +41,7 @@ pub(super) struct VerifyArgs {
 pub(super) fn run(args: &VerifyArgs, session: &Session) -> Ended {
     let certificates = args.certificate.iter().map(|path| Certificate::read(path));
     let certificates = certificates.collect::<Result<Vec<_>>>()?;
-    let patience = Patience { timeout: Duration::from_secs(args.timeout), stop: session.stop.clone() };
+    let patience = Patience::of(args.timeout, session);
     let gpg = Gpg::with(&args.key, patience)?;
     let judges_modules = !certificates.is_empty() || args.key.is_empty();
     let judges_packages = !args.key.is_empty() || certificates.is_empty();

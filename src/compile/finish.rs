@@ -2,7 +2,6 @@
 //! beside it, and used again only when it is what these steps gave for this very module.
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -65,15 +64,9 @@ fn kept(from: &Path, file: &Path, manner: &str, make: impl FnOnce(&[u8]) -> Resu
         return Ok(());
     }
     let made = make(&bytes)?;
-    let placed = place(file, &made).and_then(|()| place(&note, statement(&made).as_bytes()));
+    let placed =
+        temporary::place(file, &made).and_then(|()| temporary::place(&note, statement(&made).as_bytes()));
     placed.map_err(|error| Error::io("cannot write", file, error))
-}
-
-/// Writes a file in one step.
-fn place(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = temporary::file(path.parent().unwrap_or(Path::new("/")))?;
-    file.write_all(bytes)?;
-    file.persist(path).map(drop).map_err(|error| error.error)
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::path::Path;
 
+use super::walk;
 use crate::archive::codec_of;
-use crate::base::beneath::open_regular;
 use crate::base::diagnostic::{Code, Diagnostic};
-use crate::base::error::{Error, Result};
-use crate::format::{self, Contents};
+use crate::base::error::Result;
+use crate::format::Contents;
 use crate::kernel::ko::{KernelModule, Signature, is_module};
 use crate::package::Codec;
 use crate::sign::Accepted;
@@ -84,13 +84,7 @@ struct Found {
 /// The findings about the modules of a file; none where it has none.
 pub fn findings(path: &Path, kernels: &Kernels<'_>) -> Result<Vec<Diagnostic>> {
     let mut modules = Modules::default();
-    if is_module(&path.to_string_lossy()) {
-        let unreadable = |error| Error::io("cannot read the module", path, error).as_usage();
-        let mut file = open_regular(path).map_err(unreadable)?;
-        modules.take(&path.to_string_lossy(), &mut file).map_err(unreadable)?;
-    } else {
-        format::open(path, &mut modules)?;
-    }
+    walk(path, &mut modules)?;
     let releases: BTreeSet<&str> = modules.0.iter().filter_map(|module| module.release.as_deref()).collect();
     let known: BTreeMap<&str, Judging> =
         releases.into_iter().filter_map(|release| Some((release, kernels(release)?))).collect();

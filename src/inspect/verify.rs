@@ -5,6 +5,7 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::walk;
 use crate::base::beneath::open_regular;
 use crate::base::error::{Error, Result};
 use crate::format::{self, Contents, OwnSigned, SignedForm};
@@ -78,13 +79,7 @@ pub trait Judge {
 /// Judges the modules of a file by these certificates; none where it has none.
 pub fn modules(path: &Path, certificates: &[Certificate]) -> Result<Vec<Verified>> {
     let mut modules = Modules { certificates, found: Vec::new() };
-    if is_module(&path.to_string_lossy()) {
-        let unreadable = |error| Error::io("cannot read the module", path, error).as_usage();
-        let mut file = open_regular(path).map_err(unreadable)?;
-        modules.take(&path.to_string_lossy(), &mut file).map_err(unreadable)?;
-    } else {
-        format::open(path, &mut modules)?;
-    }
+    walk(path, &mut modules)?;
     Ok(modules.found)
 }
 

@@ -236,6 +236,42 @@ fn many_files_are_signed_at_once_and_none_twice() {
     assert_eq!(tree.names("out"), [""; 0]);
 }
 
+/// More than is held at once: each module gets its own signature, wherever it stands in the package.
+#[test]
+fn modules_that_are_not_held_at_once_are_signed_each() {
+    let tree = Tree::empty();
+    if !pair(&tree, "a", RSA_2048) {
+        return;
+    }
+    let folder = "many/lib/modules/6.1.0-1-toy/updates";
+    let sizes = [9_usize, 9, 0, 9, 9, 0];
+    for (index, size) in sizes.iter().enumerate() {
+        let mut bytes = support::kernel::module(&format!("6.1.{index}"), &[]);
+        bytes.resize(bytes.len() + (size << 20), 0);
+        tree.file(&format!("{folder}/{index}.ko"), bytes);
+    }
+    let control =
+        "Package: many\nVersion: 1\nArchitecture: amd64\nMaintainer: J <j@example.org>\nDescription: x\n x\n";
+    tree.file("many/DEBIAN/control", control);
+    let built = Command::new("dpkg-deb")
+        .args(["-Znone", "--build", "many", "many.deb"])
+        .current_dir(tree.path())
+        .output();
+    assert!(built.unwrap().status.success());
+    let (code, text) = run(&tree, &["sign", "many.deb", "--key", "a.key", "--certificate", "a.crt"]);
+    assert!(code == Some(0) && text.contains("Signed 6 modules"), "{text}");
+    let (code, text) = run(&tree, &["verify", "many.deb", "--certificate", "a.crt"]);
+    assert!(code == Some(0) && text.matches(": good, by a").count() == 6, "{text}");
+    // each is what it was, and signed
+    let unpacked =
+        Command::new("dpkg-deb").args(["-x", "many.deb", "signed"]).current_dir(tree.path()).status();
+    assert!(unpacked.unwrap().success());
+    for index in 0..sizes.len() {
+        let read = |folder: &str| fs::read(tree.path().join(folder).join(format!("{index}.ko"))).unwrap();
+        assert!(read(&folder.replace("many", "signed")).starts_with(&read(folder)), "{index}");
+    }
+}
+
 /// A token `vendor` of softhsm with the keys of these pairs, and what names it; nothing where there is no softhsm.
 fn token(tree: &Tree, names: &[&str]) -> Option<(PathBuf, String)> {
     let library = ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/libsofthsm2.so"]
