@@ -4,6 +4,7 @@
 
 pub mod against;
 pub mod check;
+mod classes;
 pub mod jobs;
 pub mod packaged;
 pub mod sign;
@@ -23,7 +24,7 @@ use crate::base::error::{Error, Result};
 use crate::base::temporary::TemporaryFolder;
 use crate::base::threads::side_by_side;
 use crate::compile::{self, Before, Event, Failure, FinishedModule, Outcome, Signing};
-use crate::config::request::{self, Request, VendorCertificate};
+use crate::config::request::{self, Grouping, Request, VendorCertificate};
 use crate::config::{self, Config, SourceConfig};
 use crate::dkms::{self, ConfFile, Evaluation, Release, Supported, Verdict};
 use crate::driver::bash::{self, ConfShell};
@@ -46,6 +47,7 @@ use crate::plan::{self, KernelModules, ReadyModule, Sibling};
 use crate::sign::ModuleSigners;
 use crate::sign::certificate::Certificate;
 use crate::sign::secret::Pin;
+use classes::Sharing;
 use jobs::BuildPlan;
 
 /// What the command line of `kpkg build` says, as a value; nothing is asked of the environment.
@@ -102,6 +104,10 @@ pub struct Prebuilt {
     pub timeout: Duration,
     /// Whether the other kernels are built and packaged when one fails.
     pub keep_going: bool,
+    /// Finished files of modules, whose kernels are built for before others where a build serves several.
+    pub previous: Vec<PathBuf>,
+    /// Whether a build serves another minor release or variant of a kernel where all checksums are the same.
+    pub across_minors: bool,
     /// Whether drivers are built with all rights of the user, instead of in the sandbox.
     pub without_sandbox: bool,
     /// Who signs the modules, where kpkg.toml does not say it.
@@ -145,6 +151,8 @@ pub struct Prepared {
     pub packages: Vec<PlannedPackage>,
     /// How it went for each kernel, where modules were compiled.
     pub kernels: Vec<ForKernel>,
+    /// The kernels that were compiled for, where their modules serve others too.
+    pub bases: Vec<String>,
     /// Findings that do not stop it.
     pub diagnostics: Vec<Diagnostic>,
     /// The templates that were used.
@@ -357,7 +365,7 @@ pub fn prepare_telling(
 ) -> Result<Vec<Prepared>> {
     let (given, drivers) = read(input, options, tell)?;
     early(&without_repetition(drivers.iter().flat_map(|read| read.findings.iter().cloned()).collect()));
-    let outcomes = given.compile_all(&drivers.iter().map(|read| &read.driver).collect::<Vec<_>>())?;
+    let outcomes = given.compile_all(&drivers)?;
     prepare_all(&given, drivers, Some(outcomes))
 }
 
@@ -460,10 +468,23 @@ fn read<'a>(input: &'a Input, options: &'a Options, tell: Tell<'a>) -> Result<(G
         },
     )?;
     let findings = [input.diagnostics.clone(), findings].concat();
+    let grouping = grouping(options, &config, &aims)?;
+    let bases = match &options.prebuilt {
+        Some(prebuilt) if grouping.is_range() => {
+            [config.prebuilt.bases.clone(), classes::bases_of(&prebuilt.previous)?].concat()
+        }
+        Some(prebuilt) if !prebuilt.previous.is_empty() => {
+            return Err(Error::usage(
+                "`--previous` is for packages that serve several kernels with one build",
+            )
+            .hint("add `--group kabi`, or leave it out"));
+        }
+        _ => Vec::new(),
+    };
     let kernels = options
         .prebuilt
         .as_ref()
-        .map(|prebuilt| kernels(prebuilt, &aims, &options.means.stop))
+        .map(|prebuilt| kernels(prebuilt, &aims, &bases, &options.means.stop))
         .transpose()?;
     let signers =
         options.prebuilt.as_ref().map(|prebuilt| signers(prebuilt, &config, folder)).transpose()?.flatten();
@@ -479,17 +500,20 @@ fn read<'a>(input: &'a Input, options: &'a Options, tell: Tell<'a>) -> Result<(G
         .then(|| select_whole(input, &config, options))
         .transpose()?;
     let is_alone = found.len() == 1;
-    let given = Given { input, supported, kernels, signers, certificates, options, tell, whole, is_alone };
+    let given =
+        Given { input, supported, kernels, bases, signers, certificates, options, tell, whole, is_alone };
     // what a kernel would refuse is known before anything is compiled
     given.kernels.iter().flatten().try_for_each(|kernel| given.signing(kernel).map(drop))?;
     let mut settings = Vec::new();
     for found in &found {
         let nearer = found.conf.as_ref().map(|conf| nearer_config(folder, &conf.path));
         settings.push(if let Some((config, scripts, note)) = nearer.transpose()?.flatten() {
-            let aims = self::aims(options, &config)?.into();
-            (Settings { config: Arc::new(config), aims, scripts }, note)
+            let aims: Arc<[Aim]> = self::aims(options, &config)?.into();
+            let grouping = self::grouping(options, &config, &aims)?;
+            (Settings { config: Arc::new(config), aims, grouping, scripts }, note)
         } else {
-            (Settings { config: config.clone(), aims: aims.clone(), scripts: folder.to_owned() }, None)
+            let (config, aims) = (config.clone(), aims.clone());
+            (Settings { config, aims, grouping, scripts: folder.to_owned() }, None)
         });
     }
     let (mut drivers, mut wrong) = (Vec::new(), Vec::new());
@@ -511,8 +535,34 @@ fn read<'a>(input: &'a Input, options: &'a Options, tell: Tell<'a>) -> Result<(G
     Ok((given, drivers))
 }
 
-/// The kernels to compile for.
-fn kernels(prebuilt: &Prebuilt, aims: &[Aim], stop: &Stop) -> Result<Vec<Kernel>> {
+/// Which kernels share a package: as the command line says it, else kpkg.toml where the targets have such packages.
+fn grouping(options: &Options, config: &Config, aims: &[Aim]) -> Result<Grouping> {
+    let (asked, said) = (options.request.grouping, config.prebuilt.group);
+    let wanted = asked.or(said).unwrap_or_default();
+    if options.prebuilt.is_none() || !wanted.is_range() {
+        return Ok(wanted);
+    }
+    let has = |aim: &&Aim| {
+        let range = aim.target.prebuilt.as_ref().and_then(|shape| shape.range.as_ref());
+        range.is_some_and(|range| range.group == wanted)
+    };
+    let without = aims.iter().find(|aim| !has(aim));
+    match without {
+        None => Ok(wanted),
+        Some(_) if asked.is_none() && !aims.iter().any(|aim| has(&aim)) => Ok(Grouping::Kernel),
+        Some(aim) => {
+            let text = format!("`{}` has no packages of `--group {}`", aim.target.name, wanted.name());
+            let hint = match profile::with_range(wanted)?.as_slice() {
+                [] => "leave it out".to_owned(),
+                names => format!("leave it out, or name other targets: {}", names.join(", ")),
+            };
+            Err(Error::usage(text).hint(hint))
+        }
+    }
+}
+
+/// The kernels to compile for, and those that are named as bases.
+fn kernels(prebuilt: &Prebuilt, aims: &[Aim], bases: &[String], stop: &Stop) -> Result<Vec<Kernel>> {
     let mut header_packages: Vec<_> = aims
         .iter()
         .map(|aim| &aim.target.headers)
@@ -524,7 +574,19 @@ fn kernels(prebuilt: &Prebuilt, aims: &[Aim], stop: &Stop) -> Result<Vec<Kernel>
     let cache = header_cache(&prebuilt.cache);
     let wanted =
         kernel::Wanted { header_packages: &header_packages, ..prebuilt.wanted(&prebuilt.kernels, &cache) };
-    kernel::select(&wanted, stop)
+    let mut kernels = kernel::select(&wanted, stop)?;
+    for base in bases {
+        if kernels.iter().all(|kernel| kernel.release != *base) {
+            let found = kernel::select(
+                &kernel::Wanted { kernels: std::slice::from_ref(base), ..wanted.clone() },
+                stop,
+            );
+            kernels.extend(found.map_err(|error| {
+                error.hint("packages are named by their base: give its headers, or take it out of `bases` and `--previous`")
+            })?);
+        }
+    }
+    Ok(kernels)
 }
 
 /// The machines of the kernels that would be compiled for.
@@ -583,6 +645,8 @@ pub fn prune(cache: &Path, names: &[String]) -> Result<Vec<HeaderPackage>> {
 struct Settings {
     config: Arc<Config>,
     aims: Arc<[Aim]>,
+    /// Which kernels share a package.
+    grouping: Grouping,
     /// The folder that its scripts are below.
     scripts: PathBuf,
 }
@@ -621,7 +685,7 @@ fn said_beside(folder: &Path, conf: &Path) -> Result<Option<find::Said>> {
 
 /// The findings of this layer.
 const CODES: &[&Code] =
-    &[&TWO_CONFIGS, &IDLE_OPTION, &sign::NOT_VALID, &sign::UNJUDGED, &sign::HIDDEN_ISSUER];
+    &[&TWO_CONFIGS, &UNKNOWN_RANGE, &IDLE_OPTION, &sign::NOT_VALID, &sign::UNJUDGED, &sign::HIDDEN_ISSUER];
 
 /// For the program, which knows where options come from.
 pub(crate) const IDLE_OPTION: Code = Code {
@@ -629,6 +693,14 @@ pub(crate) const IDLE_OPTION: Code = Code {
     title: "an option of the environment does nothing in this run",
     explanation: "A variable such as KPKG_SIGN is set for all runs, and this one has nothing that it is about. On the command\n\
                   line such an option is an error: who asks for something there wants it done.",
+};
+
+const UNKNOWN_RANGE: Code = Code {
+    id: "K0146",
+    title: "the packages of a range of kernels are known when modules are built",
+    explanation: "With `--group kabi` or `flavour` a package is for every kernel that its modules serve, which is told by the\n\
+                  checksums of the symbols that they need. `--dry-run` compiles nothing, so it names one package, for the first\n\
+                  kernel; a run names all.",
 };
 
 const TWO_CONFIGS: Code = Code {
@@ -643,6 +715,8 @@ struct Given<'a> {
     input: &'a Input,
     supported: Supported,
     kernels: Option<Vec<Kernel>>,
+    /// Kernels to build for before others, where a build serves several.
+    bases: Vec<String>,
     /// Who signs the modules.
     signers: Option<Arc<ModuleSigners>>,
     /// What machines judge the modules by.
@@ -748,14 +822,17 @@ impl Given<'_> {
     }
 
     /// Compiles the drivers, each after those that its `BUILD_DEPENDS` names; the results are in their order.
-    fn compile_all(&self, drivers: &[&Driver]) -> Result<Vec<Vec<Outcome>>> {
+    fn compile_all(&self, drivers: &[OfDriver]) -> Result<Vec<Vec<Outcome>>> {
         let mut outcomes: Vec<Option<Vec<Outcome>>> = drivers.iter().map(|_| None).collect();
-        for index in build_order(drivers) {
+        for index in build_order(&drivers.iter().map(|read| &read.driver).collect::<Vec<_>>()) {
             let done = drivers.iter().zip(&outcomes);
             let before: Vec<_> = done
-                .filter_map(|(driver, outcomes)| Some(Before { driver, outcomes: outcomes.as_deref()? }))
+                .filter_map(|(read, outcomes)| {
+                    Some(Before { driver: &read.driver, outcomes: outcomes.as_deref()? })
+                })
                 .collect();
-            let compiled = self.compile(drivers[index], &before)?;
+            let OfDriver { driver, settings, .. } = &drivers[index];
+            let compiled = self.compile(driver, &before, self.sharing(settings).as_ref())?;
             outcomes[index] = Some(compiled);
         }
         Ok(outcomes.into_iter().map(Option::unwrap_or_default).collect())
@@ -777,20 +854,51 @@ impl Given<'_> {
         }
     }
 
-    /// Compiles a driver for every kernel.
-    fn compile(&self, driver: &Driver, before: &[Before<'_>]) -> Result<Vec<Outcome>> {
+    /// How kernels share builds, where they do.
+    fn sharing<'a>(&'a self, settings: &'a Settings) -> Option<Sharing<'a>> {
+        let (kernels, prebuilt) = (self.kernels.as_ref()?, self.options.prebuilt.as_ref()?);
+        settings.grouping.is_range().then(|| Sharing {
+            kernels,
+            bases: &self.bases,
+            by_flavour: settings.grouping == Grouping::Flavour,
+            across_minors: prebuilt.across_minors || settings.config.prebuilt.across_minors,
+            cache: &prebuilt.cache,
+        })
+    }
+
+    /// Compiles a driver for every kernel, or for as few as serve all.
+    fn compile(
+        &self,
+        driver: &Driver,
+        before: &[Before<'_>],
+        sharing: Option<&Sharing<'_>>,
+    ) -> Result<Vec<Outcome>> {
         let Some(kernels) = &self.kernels else { return Ok(Vec::new()) };
         let options = self.compile_options();
         let done = AtomicUsize::new(0);
-        compile::compile(driver, kernels, before, &options, &|event| {
-            let (index, is_done) = match event {
-                Event::Begins(index) => (index, false),
-                Event::Ends(index) => (index, true),
-            };
+        let tell = |index: usize, is_done: bool| {
             let done = done.fetch_add(usize::from(is_done), Ordering::Relaxed) + usize::from(is_done);
             let kernel = &kernels[index].release;
             (self.tell)(Progress { driver: &driver.name, kernel, is_done, done, total: kernels.len() });
-        })
+        };
+        let compile = |first: usize, some: &[Kernel], before: &[Before<'_>]| {
+            compile::compile(driver, some, before, &options, &|event| match event {
+                Event::Begins(index) => tell(first + index, false),
+                Event::Ends(index) => tell(first + index, true),
+            })
+        };
+        let Some(sharing) = sharing else { return compile(0, kernels, before) };
+        sharing.check()?;
+        let build = |index: usize| {
+            let mut of_base = Vec::new();
+            for Before { driver, outcomes } in before {
+                let outcome = classes::of_kernel(outcomes, kernels, index);
+                of_base.push(Before { driver, outcomes: std::slice::from_ref(outcome) });
+            }
+            let outcomes = compile(index, std::slice::from_ref(&kernels[index]), &of_base)?;
+            Ok(outcomes.into_iter().next().unwrap_or(Outcome::NotTried))
+        };
+        sharing.compile(driver, before, options.keep_going, &build, &|index| tell(index, true))
     }
 }
 
@@ -827,12 +935,15 @@ fn ordered(all: &[(String, Vec<String>)]) -> Vec<usize> {
 fn ready(
     given: &Given<'_>,
     outcomes: &[ForKernel],
+    sharing: Option<&Sharing<'_>>,
     target: &Target,
     debug: bool,
 ) -> Result<Vec<KernelModules>> {
     let shape = target.prebuilt.as_ref().ok_or_else(|| target.without_prebuilt())?;
     let mut ready = Vec::new();
-    for (kernel, found) in given.kernels.iter().flatten().zip(outcomes) {
+    let all: Vec<&Outcome> = outcomes.iter().map(|found| &found.outcome).collect();
+    let mut classes = sharing.map(|sharing| sharing.classes(&all)).transpose()?.unwrap_or_default();
+    for (index, (kernel, found)) in given.kernels.iter().flatten().zip(outcomes).enumerate() {
         let Outcome::Built(built) = &found.outcome else { continue };
         let codec = shape.codec(kernel.codec);
         let signing = given.signing(kernel)?;
@@ -861,6 +972,7 @@ fn ready(
             kernel_codec: kernel.codec,
             codec,
             modules,
+            class: classes.remove(&index),
         });
     }
     Ok(ready)
@@ -893,6 +1005,7 @@ fn expected(kernels: &[Kernel], driver: &Driver, target: &Target, debug: bool) -
             kernel_codec: kernel.codec,
             codec,
             modules: modules.collect(),
+            class: None,
         });
     }
     Ok(expected)
@@ -905,8 +1018,9 @@ fn prepare_driver(
     outcomes: Option<Vec<Outcome>>,
 ) -> Result<Prepared> {
     let options = given.options;
-    let OfDriver { found, settings: Settings { config, aims, scripts }, driver, findings: mut diagnostics } =
-        read;
+    let OfDriver { found, settings, driver, findings: mut diagnostics } = read;
+    let sharing = given.sharing(&settings);
+    let Settings { config, aims, grouping, scripts } = &settings;
     diagnostics.extend(given.of_packaging(&found, &driver, &config));
     let is_own = |name: &&String| {
         let same = |one: &str, other: &str| one.replace('-', "_") == other.replace('-', "_");
@@ -940,7 +1054,7 @@ fn prepare_driver(
     for Aim { target, format, family } in aims.iter() {
         let certificates = given.certificates.clone();
         let request = Request::new(&options.request, &config, &target.family, &read_script)?;
-        let request = Request { certificates, ..request };
+        let request = Request { certificates, grouping: *grouping, ..request };
         let planned = match &given.kernels {
             None if format.is_source => {
                 let shape = target.sources.get(format.name).cloned().unwrap_or_default();
@@ -949,9 +1063,15 @@ fn prepare_driver(
             None => plan::plan(&driver, siblings, target, &request, &templates),
             Some(all) => {
                 let ready = if is_compiled {
-                    ready(given, &kernels, target, request.debug)?
+                    ready(given, &kernels, sharing.as_ref(), target, request.debug)?
                 } else {
-                    expected(all, &driver, target, request.debug)?
+                    let mut expected = expected(all, &driver, target, request.debug)?;
+                    if sharing.is_some() && expected.len() > 1 {
+                        expected.truncate(1);
+                        let text = "one package stands for all kernels: how many share one is known when it is built";
+                        diagnostics.push(Diagnostic::note(&UNKNOWN_RANGE, text));
+                    }
+                    expected
                 };
                 if ready.is_empty() || stops {
                     continue;
@@ -982,10 +1102,13 @@ fn prepare_driver(
         return Err(driver::stopped(diagnostics));
     }
     let guesses = guesses(&found, &driver, &config);
+    let is_base = |found: &&ForKernel| sharing.is_some() && matches!(found.outcome, Outcome::Built(_));
+    let bases = kernels.iter().filter(is_base).map(|found| found.kernel.clone()).collect();
     Ok(Prepared {
         driver,
         packages,
         kernels,
+        bases,
         diagnostics,
         templates,
         root: found.root,

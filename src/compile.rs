@@ -201,6 +201,8 @@ pub struct BuiltModule {
 #[derive(Debug)]
 pub enum Outcome {
     Built(Built),
+    /// The modules for the kernel of this release load in it.
+    Served(String),
     /// The driver is not for this kernel, for this reason.
     Skipped(String),
     /// It does not build.
@@ -489,7 +491,8 @@ impl Builder<'_> {
                     let text = format!("dkms builds it after `{name}`, which failed");
                     return Outcome::Failed(Error::failed(text).into());
                 }
-                Outcome::NotTried => return Outcome::NotTried,
+                // each has a build of its own here
+                Outcome::Served(_) | Outcome::NotTried => return Outcome::NotTried,
             }
         }
         match self.build(kernel, &found.decision, &needs, begin) {

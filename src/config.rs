@@ -17,6 +17,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::base::diagnostic::{Code, Diagnostic, Place, SourceText};
 use crate::base::error::{Error, Result, nearest, nearest_in};
+use request::Grouping;
 
 /// The file's name, beside dkms.conf.
 pub const FILE_NAME: &str = "kpkg.toml";
@@ -129,6 +130,26 @@ pub struct PackagingConfig {
 pub struct PrebuiltConfig {
     /// The same as `initramfs` under `[packaging]`, which counts more.
     pub initramfs: Option<Initramfs>,
+    /// Which kernels share a package, as `--group` says it.
+    pub group: Option<Grouping>,
+    /// With `group = "kabi"` or `"flavour"`: the kernels to build for, each as long as it serves one; the oldest of those that none of them
+    /// serves is another one. A run prints the line.
+    pub bases: Vec<String>,
+    /// Whether another minor release or variant of a kernel is served where all checksums are the same.
+    pub across_minors: bool,
+    /// Whether the metapackage of `group = "kabi"` says at the end of a transaction which kernel has no module of the driver.
+    pub kabi_guard: Guard,
+}
+
+/// What is said of kernels without a module.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Guard {
+    /// Nothing.
+    Off,
+    /// Which kernel has none, and what to do.
+    #[default]
+    Warn,
 }
 
 /// Who signs compiled modules (`--prebuilt`).

@@ -504,6 +504,9 @@ pub struct KernelResult {
     /// What tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault_why: Option<String>,
+    /// The kernel whose modules load in this one, where that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
 }
 
 /// What came of a build.
@@ -520,6 +523,8 @@ pub enum Outcome {
     Failed,
     /// Another kernel failed before.
     NotTried,
+    /// The modules for another kernel load in it.
+    Served,
     /// Something that this version of the types does not know.
     #[serde(other)]
     #[schemars(skip)]

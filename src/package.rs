@@ -97,6 +97,11 @@ pub struct Version {
 }
 
 impl Version {
+    /// Adds a text behind what the driver says of its version.
+    pub fn follow(&mut self, text: &str) {
+        self.pre.as_mut().unwrap_or(&mut self.upstream).push_str(text);
+    }
+
     /// Whether the package has revisions apart from the driver's versions.
     #[must_use]
     pub fn has_revision(&self) -> bool {
@@ -183,6 +188,8 @@ pub enum RelationKind {
     Provides,
     /// Is installed along with another package, unless the user says otherwise.
     Supplements,
+    /// Is offered to the user of another package.
+    Enhances,
 }
 
 /// One need, offer or exclusion.
@@ -255,16 +262,20 @@ pub enum When {
     AfterRemove,
     /// At the end of the whole transaction, where the format has such a moment.
     AfterTransaction,
+    /// Once at the end of each transaction that brought files of a kernel, those below `/lib/modules` and `/usr/lib/modules`, whichever packages
+    /// did it, where the format has such a moment.
+    AfterKernels,
 }
 
 impl When {
     /// All of them, in order.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::BeforeInstall,
         Self::AfterInstall,
         Self::BeforeRemove,
         Self::AfterRemove,
         Self::AfterTransaction,
+        Self::AfterKernels,
     ];
 
     /// As kpkg.toml and the profiles name it.
@@ -276,6 +287,7 @@ impl When {
             Self::BeforeRemove => "before-remove",
             Self::AfterRemove => "after-remove",
             Self::AfterTransaction => "after-transaction",
+            Self::AfterKernels => "after-kernels",
         }
     }
 }
@@ -525,6 +537,7 @@ impl RelationKind {
             Self::Replaces => "replaces",
             Self::Provides => "provides",
             Self::Supplements => "supplements",
+            Self::Enhances => "enhances",
         }
     }
 }

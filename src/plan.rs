@@ -10,7 +10,7 @@ mod source;
 pub mod template;
 
 pub use depends::Sibling;
-pub use prebuilt::{KernelModules, ReadyModule, plan as plan_prebuilt};
+pub use prebuilt::{Class, Condition, KernelModules, ReadyModule, Symbol, flavour, plan as plan_prebuilt};
 pub use source::plan as plan_source;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,6 +55,7 @@ pub const CODES: &[&Code] = &[
     &NO_DRIVER,
     &UNKNOWN_ORDER,
     &MAPPED_VERSION,
+    &NO_MARK,
 ];
 
 const OLD_DKMS: Code = Code {
@@ -150,6 +151,15 @@ const MAPPED_VERSION: Code = Code {
     explanation: "Git tags are often named `v1.2`. A .deb's version begins with a digit (deb-version(7)), and rpm sorts letters\n\
                   before digits (rpm-version(7)), so that v1.2 would be older than 1.1. The packages leave the `v` out; dkms\n\
                   and /usr/src keep the driver's own spelling.",
+};
+
+const NO_MARK: Code = Code {
+    id: "K0513",
+    title: "no symbol tells the kernels of a package from others",
+    explanation: "With `--group kabi` the metapackage needs, for every kernel that is installed, the package that serves it, and\n\
+                  knows a kernel by the checksum of a symbol that those of other packages have not. Where all symbols that the\n\
+                  modules need have the same checksums, and something else keeps the build from serving the other kernels, such\n\
+                  as another minor release, it knows them by their releases. Kernels that come later count to the last of them.",
 };
 
 /// Where a driver's source lies on the target, without the leading slash: what dkms expects (`dkms(8)`).

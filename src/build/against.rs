@@ -180,7 +180,7 @@ fn is_list(path: &Path) -> bool {
 
 /// A list of symbols by itself; of which kernel it is, its name or its folder may say.
 fn of_list(path: &Path, names: &Names, at_hand: &Prebuilt) -> Result<Abi> {
-    let abi = symbols(path, names, at_hand)?;
+    let abi = symbols(path, names, &at_hand.cache)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let bare = [".gz", ".xz", ".zst"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
     let of_name = bare.split_once("symvers-").map(|(_, release)| release.to_owned());
@@ -193,7 +193,7 @@ fn of_list(path: &Path, names: &Names, at_hand: &Prebuilt) -> Result<Abi> {
 }
 
 /// The symbols of a list, plain or compressed; one that was read before is read from what is kept of it, as long as it is the same file.
-fn symbols(path: &Path, names: &Names, at_hand: &Prebuilt) -> Result<Abi> {
+fn symbols(path: &Path, names: &Names, cache: &Path) -> Result<Abi> {
     let unreadable = |error| Error::io("cannot read the list of symbols", path, error).as_usage();
     let file = open_regular(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
@@ -203,7 +203,7 @@ fn symbols(path: &Path, names: &Names, at_hand: &Prebuilt) -> Result<Abi> {
         key.add(&number.to_string());
     }
     key.add(&format!("{}.{}", metadata.mtime(), metadata.mtime_nsec()));
-    let kept = at_hand.cache.join("symbols").join(key.finish());
+    let kept = cache.join("symbols").join(key.finish());
     if let Some(found) = fs::read(&kept).ok().and_then(|bytes| Abi::read_index(&bytes, names)) {
         return Ok(found);
     }
@@ -220,8 +220,7 @@ fn symbols(path: &Path, names: &Names, at_hand: &Prebuilt) -> Result<Abi> {
     };
     let Some(index) = Abi::index(&text).map_err(said)? else { return Abi::read(&text, names).map_err(said) };
     // without a cache it is read again the next time
-    let _kept =
-        fs::create_dir_all(at_hand.cache.join("symbols")).and_then(|()| temporary::place(&kept, &index));
+    let _kept = fs::create_dir_all(cache.join("symbols")).and_then(|()| temporary::place(&kept, &index));
     Ok(Abi::read_index(&index, names).unwrap_or_default())
 }
 
@@ -230,15 +229,15 @@ fn of_folder(path: &Path, names: &Names, at_hand: &Prebuilt) -> Result<Abi> {
     let headers = Headers::open(path)?;
     let (arch, magic) = kernel::stated(&headers);
     let name = headers.release().unwrap_or_else(|| path.display().to_string());
-    let abi = symbols_of(&headers, &name, names, at_hand)?;
+    let abi = symbols_of(&headers, &name, names, &at_hand.cache)?;
     Ok(abi.of(name, headers.release(), arch, magic))
 }
 
 /// The symbols that lie with headers.
-fn symbols_of(headers: &Headers, name: &str, names: &Names, at_hand: &Prebuilt) -> Result<Abi> {
+fn symbols_of(headers: &Headers, name: &str, names: &Names, cache: &Path) -> Result<Abi> {
     let path = headers.folder().join("Module.symvers");
     if path.is_file() {
-        return symbols(&path, names, at_hand);
+        return symbols(&path, names, cache);
     }
     Err(Error::usage(format!("the headers of `{name}` have no Module.symvers")).hint(
         "it comes with the kernel's build; distributions ship it with the headers, or as symvers.gz with the kernel",
@@ -256,9 +255,12 @@ fn of_headers(
     let cache = build::header_cache(&at_hand.cache);
     let given = if releases.is_empty() { headers } else { &at_hand.headers };
     let asked = kernel::Wanted { headers: given, ..at_hand.wanted(releases, &cache) };
-    let abi = |kernel: Kernel| {
-        let abi = symbols_of(&kernel.headers, &kernel.release, names, at_hand)?;
-        Ok(abi.of(kernel.release.clone(), Some(kernel.release), Some(kernel.arch), Some(kernel.magic)))
-    };
-    kernel::select(&asked, stop)?.into_iter().map(abi).collect()
+    let kernels = kernel::select(&asked, stop)?.into_iter();
+    kernels.map(|kernel| of_kernel(kernel, names, &at_hand.cache)).collect()
+}
+
+/// A kernel whose headers are at hand.
+pub(crate) fn of_kernel(kernel: Kernel, names: &Names, cache: &Path) -> Result<Abi> {
+    let abi = symbols_of(&kernel.headers, &kernel.release, names, cache)?;
+    Ok(abi.of(kernel.release.clone(), Some(kernel.release), Some(kernel.arch), Some(kernel.magic)))
 }

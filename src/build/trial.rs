@@ -340,7 +340,7 @@ impl Judge<'_> {
                     add_failure(&mut trial.findings, driver, kernel, failure, &found);
                     blame = Some(found);
                 }
-                Outcome::NotTried => {}
+                Outcome::Served(_) | Outcome::NotTried => {}
             }
             let outcome = match outcome {
                 Outcome::Failed(failure) if failure.error.kind() == Kind::Lacking => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::arguments::{CompileArgs, MachineArgs, Manner, PackageArgs};
 use super::progress::{CompileProgress, Progress};
@@ -100,9 +100,18 @@ pub(super) struct PrebuiltArgs {
     /// takes .deb and .rpm files
     #[arg(long, env = "KPKG_PREBUILT", action = clap::ArgAction::SetTrue)]
     pub(super) prebuilt: bool,
-    /// One package for all kernels, instead of one for each
-    #[arg(long, hide_short_help = true, env = "KPKG_COMBINE", action = clap::ArgAction::SetTrue)]
+    /// Which kernels share a package [default: kernel, one for each]
+    #[arg(long, value_name = "HOW", env = "KPKG_GROUP")]
+    pub(super) group: Option<Group>,
+    /// The same as `--group all`
+    #[arg(long, conflicts_with = "group", hide_short_help = true, env = "KPKG_COMBINE", action = clap::ArgAction::SetTrue)]
     pub(super) combine: bool,
+    /// With `--group kabi` or `flavour`: packages of an earlier run, which keep their kernels and so their names
+    #[arg(long, value_name = "FILE", value_delimiter = ',', hide_short_help = true, env = "KPKG_PREVIOUS")]
+    pub(super) previous: Vec<PathBuf>,
+    /// With `--group kabi` or `flavour`: another minor release or variant of a kernel is served where all checksums are the same
+    #[arg(long, hide_short_help = true, env = "KPKG_ACROSS_MINORS", action = clap::ArgAction::SetTrue)]
+    pub(super) across_minors: bool,
     /// Packages of debug information too
     #[arg(long, hide_short_help = true, env = "KPKG_DEBUG", action = clap::ArgAction::SetTrue)]
     pub(super) debug: bool,
@@ -127,6 +136,30 @@ pub(super) struct PrebuiltArgs {
     pub(super) ca_certificate: Option<PathBuf>,
 }
 
+/// Which kernels share a package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Group {
+    /// Each has one of its own.
+    Kernel,
+    /// Those that one build serves, by the checksums of symbols: RHEL and its rebuilds.
+    Kabi,
+    /// The same for each flavour of the kernel: SUSE.
+    Flavour,
+    /// All share one.
+    All,
+}
+
+impl Group {
+    fn grouping(self) -> Grouping {
+        match self {
+            Self::Kernel => Grouping::Kernel,
+            Self::Kabi => Grouping::Kabi,
+            Self::Flavour => Grouping::Flavour,
+            Self::All => Grouping::All,
+        }
+    }
+}
+
 impl BuildArgs {
     /// The options of the library, without what the environment adds.
     fn options(&self) -> build::Options {
@@ -137,9 +170,10 @@ impl BuildArgs {
             options.formats.retain(|name| !source(name) || self.package.format.contains(name));
         }
         options.request.distribution.clone_from(&self.source.distribution);
-        if self.prebuilt.combine {
-            options.request.grouping = Grouping::All;
-        }
+        options.request.grouping = match self.prebuilt.group {
+            None if self.prebuilt.combine => Some(Grouping::All),
+            group => group.map(Group::grouping),
+        };
         options.request.debug = self.prebuilt.debug;
         if let Some(threads) = self.threads {
             options.means.threads = threads;
@@ -309,7 +343,14 @@ fn prebuilt(args: &BuildArgs, patience: &Patience) -> Result<Option<build::Prebu
     let prebuilt = setup::compiling(args.machine.options(), &args.compile, wanted.keep_going)?;
     let signers = signers::module_signers(&wanted.sign, patience)?.map(Arc::new);
     let ca_certificate = wanted.ca_certificate.clone();
-    Ok(Some(build::Prebuilt { without_sandbox: wanted.no_sandbox, signers, ca_certificate, ..prebuilt }))
+    Ok(Some(build::Prebuilt {
+        without_sandbox: wanted.no_sandbox,
+        signers,
+        ca_certificate,
+        previous: wanted.previous.clone(),
+        across_minors: wanted.across_minors,
+        ..prebuilt
+    }))
 }
 
 /// Whether the source of packages that are not written yet builds; tells what came of it.

@@ -136,8 +136,10 @@ fn obstacle(obstacle: &Obstacle, stable: Option<&BTreeSet<String>>) -> events::O
     let (kind, symbol, checksums) = match obstacle {
         Obstacle::Machine { .. } => ("machine", None, None),
         Obstacle::NoVersions { .. } => ("no-versions", None, None),
+        Obstacle::Versions => ("versions", None, None),
         Obstacle::Magic { .. } => ("magic", None, None),
         Obstacle::Minor { .. } => ("minor", None, None),
+        Obstacle::Variant { .. } => ("variant", None, None),
         Obstacle::Layout { needed, found } => ("layout", None, Some((*needed, *found))),
         Obstacle::Missing { symbol } => ("missing", Some(symbol), None),
         Obstacle::Checksum { symbol, needed, found } => ("checksum", Some(symbol), Some((*needed, *found))),
@@ -230,6 +232,7 @@ fn result(
         modules: None,
         fault: None,
         fault_why: None,
+        base: None,
     };
     match outcome {
         compile::Outcome::Built(built) => {
@@ -244,6 +247,10 @@ fn result(
             result.hint = failure.error.hint_text().map(str::to_owned);
             result.compiler_error = failure.compiler_error.as_ref().map(ToString::to_string);
             result.log = failure.log.as_deref().map(path);
+        }
+        compile::Outcome::Served(base) => {
+            result.outcome = events::Outcome::Served;
+            result.base = Some(base.clone());
         }
         compile::Outcome::Skipped(why) => {
             result.outcome = events::Outcome::Skipped;

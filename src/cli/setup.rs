@@ -55,6 +55,8 @@ pub(super) fn compiling(
     let rest = machine::Stated { kernels: Vec::new(), headers: Vec::new(), arch: None, ..facts.clone() };
     let machine = machine::machines(&rest)?.into_iter().next().unwrap_or_default();
     Ok(build::Prebuilt {
+        previous: Vec::new(),
+        across_minors: false,
         kernels: facts.kernels,
         headers: facts.headers,
         machine: Machine {

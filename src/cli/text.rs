@@ -95,6 +95,15 @@ pub(super) fn summary(prepared: &Prepared, artifacts: &[Artifact], writing: Opti
         );
     }
     text.push_str(&outcomes_text(prepared));
+    if !prepared.bases.is_empty() {
+        let quoted: Vec<_> = prepared.bases.iter().map(|base| format!("\"{base}\"")).collect();
+        let _infallible = writeln!(
+            text,
+            "{} `bases = [{}]` under `[prebuilt]` in kpkg.toml keeps the names of these packages",
+            label(NAME, "Bases"),
+            quoted.join(", ")
+        );
+    }
     if artifacts.is_empty() {
         return text;
     }
@@ -170,7 +179,7 @@ fn outcome_lines(kernels: &[&build::ForKernel], success: &'static str) -> String
 
 fn outcome_style(outcome: &Outcome) -> Style {
     match outcome {
-        Outcome::Built(_) => GOOD,
+        Outcome::Built(_) | Outcome::Served(_) => GOOD,
         Outcome::Skipped(_) | Outcome::NotTried => DOUBTFUL,
         Outcome::Failed(_) => BAD,
     }
@@ -188,6 +197,7 @@ fn outcome_words(outcome: &Outcome, success: &'static str) -> (&'static str, Str
             };
             (success, format!("{count}, {}", if built.is_fresh { "compiled" } else { "compiled before" }))
         }
+        Outcome::Served(base) => ("served", format!("by the modules for {base}")),
         Outcome::Skipped(why) => ("skipped", why.clone()),
         Outcome::Failed(failure) => ("failed", failure.error.to_string()),
         Outcome::NotTried => ("not tried", NOT_TRIED.to_owned()),

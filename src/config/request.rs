@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::base::error::{Error, Result};
 use crate::config::{
-    Around, Config, FilesConfig, Initramfs, ModulesConfig, OnBuildFailure, RelationsConfig, ScriptsConfig,
+    Around, Config, FilesConfig, Guard, Initramfs, ModulesConfig, OnBuildFailure, RelationsConfig,
+    ScriptsConfig,
 };
 use crate::package::{Arch, Codec, Compression, Relation, RelationKind, When};
 
@@ -23,8 +24,8 @@ pub struct CommandLine {
     pub fast: bool,
     /// `--initramfs`.
     pub initramfs: Option<Initramfs>,
-    /// `--combine`.
-    pub grouping: Grouping,
+    /// `--group`.
+    pub grouping: Option<Grouping>,
     /// `--debug`.
     pub debug: bool,
     /// `--distribution`.
@@ -33,14 +34,38 @@ pub struct CommandLine {
     pub made_on: Option<String>,
 }
 
-/// Which kernels' modules share a package.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+/// Which kernels share a package of modules.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Grouping {
     /// Each kernel has a package of its own.
     #[default]
     Kernel,
+    /// Those that one build serves, as Red Hat and its rebuilds have it.
+    Kabi,
+    /// Those of a flavour that one build serves, as SUSE has it.
+    Flavour,
     /// All are in one.
     All,
+}
+
+impl Grouping {
+    /// Whether one build serves several kernels.
+    #[must_use]
+    pub fn is_range(self) -> bool {
+        matches!(self, Self::Kabi | Self::Flavour)
+    }
+
+    /// As the command line and kpkg.toml name it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Kabi => "kabi",
+            Self::Flavour => "flavour",
+            Self::All => "all",
+        }
+    }
 }
 
 /// The request for one format.
@@ -66,6 +91,8 @@ pub struct Request {
     pub initramfs: Option<Initramfs>,
     /// Which kernels' modules share a package.
     pub grouping: Grouping,
+    /// What is said, where packages for a range of kernels leave one without modules.
+    pub guard: Guard,
     /// Whether debug information is packaged.
     pub debug: bool,
     /// The release that source packages are uploaded for, instead of the target's.
@@ -146,7 +173,8 @@ impl Request {
             on_build_failure: config.packaging.on_build_failure.unwrap_or_default(),
             build_depends: parse_build_depends(config, &own.relations)?,
             initramfs: options.initramfs.or(config.packaging.initramfs).or(config.prebuilt.initramfs),
-            grouping: options.grouping,
+            grouping: options.grouping.or(config.prebuilt.group).unwrap_or_default(),
+            guard: config.prebuilt.kabi_guard,
             debug: options.debug,
             made_on: options.made_on.as_deref().and_then(Arch::of_machine),
             distribution: options.distribution.clone().map(checked_distribution).transpose()?,

@@ -62,6 +62,15 @@ struct Row {
     about: Option<Arc<About>>,
 }
 
+impl Row {
+    fn is_of_vmlinux(&self) -> bool {
+        self.about.as_ref().is_none_or(|about| about.module == VMLINUX)
+    }
+}
+
+/// The kernel without its modules.
+const VMLINUX: &str = "vmlinux";
+
 /// Who exports a symbol, and to whom.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct About {
@@ -87,6 +96,8 @@ pub enum Obstacle {
     NoVersions {
         built: String,
     },
+    /// Modules of this build carry no checksums, and this kernel, for which they were built, has some.
+    Versions,
     /// One of the words behind the release is in one and not in the other.
     Magic {
         word: String,
@@ -94,6 +105,11 @@ pub enum Obstacle {
     },
     /// Another minor release, whose inline functions and constants may differ though no checksum does.
     Minor {
+        built: String,
+        kernel: String,
+    },
+    /// Another variant of a kernel, such as `+debug`, whose configuration may differ though no checksum does.
+    Variant {
         built: String,
         kernel: String,
     },
@@ -140,6 +156,9 @@ impl fmt::Display for Obstacle {
             Self::NoVersions { built } => {
                 write!(f, "its symbols have no checksums: it loads in the kernel `{built}`, and in no other")
             }
+            Self::Versions => {
+                write!(f, "its symbols have no checksums, and the kernel loads no modules without them")
+            }
             Self::Magic { word, is_kernels: true } => {
                 write!(f, "the kernel has `{word}` in its vermagic, and it has not")
             }
@@ -150,6 +169,12 @@ impl fmt::Display for Obstacle {
                 write!(
                     f,
                     "`{kernel}` is of another minor release than `{built}`, between which checksums promise nothing"
+                )
+            }
+            Self::Variant { built, kernel } => {
+                write!(
+                    f,
+                    "`{kernel}` is another variant than `{built}`, between which checksums promise nothing"
                 )
             }
             Self::Layout { needed, found } => {
@@ -230,6 +255,8 @@ impl Abi {
                     let symbol = Arc::clone(&need.symbol);
                     judgement.obstacles.push(Obstacle::Checksum { symbol, needed, found: row.crc });
                 }
+                // kernels without checksums list zeros
+                None if row.crc != 0 && build.is_bare() => judgement.obstacles.push(Obstacle::Versions),
                 _ => {}
             }
             if let Some(about) = &row.about {
@@ -257,13 +284,93 @@ impl Abi {
                 found.push(Obstacle::Magic { word: word.to_owned(), is_kernels: kernels.contains(word) });
             }
         }
-        if let (Some(kernel), false) = (&self.release, across_minors)
-            && let (Some(one), Some(other)) = (minor(built), minor(kernel))
+        let Some(kernel) = self.release.as_ref().filter(|_| !across_minors) else { return };
+        let (built, kernel) = (built.to_owned(), kernel.clone());
+        if let (Some(one), Some(other)) = (variant(&built), variant(&kernel))
             && one != other
         {
-            found.push(Obstacle::Minor { built: built.to_owned(), kernel: kernel.clone() });
+            found.push(Obstacle::Variant { built: built.clone(), kernel: kernel.clone() });
+        }
+        if let (Some(one), Some(other)) = (minor(&built), minor(&kernel))
+            && one != other
+        {
+            found.push(Obstacle::Minor { built, kernel });
         }
     }
+
+    /// What a build that this kernel serves needs of others, in the order of names; what it loads without is not needed.
+    #[must_use]
+    pub fn needed(&self, build: &Build<'_>) -> Vec<Needed> {
+        let needed = build.needs.iter().filter(|need| !need.weak).filter_map(|need| {
+            let crc = need.crc?;
+            let row = self.rows.get(need.place).and_then(Option::as_ref).filter(|row| row.crc == crc);
+            Some(Needed { symbol: Arc::clone(&need.symbol), crc, is_of_kernel: row.is_some() })
+        });
+        let mut needed: Vec<_> = needed.collect();
+        needed.sort();
+        needed.dedup();
+        needed
+    }
+
+    /// The symbols of `vmlinux`, with their checksums, that tell this kernel from every one of `others` together, as few as are found; nothing
+    /// where what a build needs of it does not tell them apart.
+    #[must_use]
+    pub fn apart(&self, build: &Build<'_>, others: &[&Self]) -> Option<Vec<(Arc<str>, u32)>> {
+        let mut needs: Vec<&Need> = build.needs.iter().filter(|need| !need.weak).collect();
+        needs.sort_by(|one, other| one.symbol.cmp(&other.symbol));
+        let is_own = |need: &&&Need| {
+            let row = self.rows.get(need.place).and_then(Option::as_ref);
+            row.is_some_and(|row| Some(row.crc) == need.crc && row.is_of_vmlinux())
+        };
+        let mut chosen = Vec::new();
+        let mut left: Vec<&Self> = others.to_vec();
+        loop {
+            let differs = |need: &Need, other: &Self| {
+                let row = other.rows.get(need.place).and_then(Option::as_ref);
+                let crc = need.crc.unwrap_or_default();
+                row.is_none_or(|row| !row.is_of_vmlinux() || !is_alike(row.crc, crc))
+            };
+            let told = |need: &&Need| left.iter().filter(|other| differs(need, other)).count();
+            // of those that tell as many the first
+            let best = needs.iter().filter(is_own).copied().rev().max_by_key(told)?;
+            if !left.is_empty() && told(&best) == 0 {
+                return None;
+            }
+            chosen.push((Arc::clone(&best.symbol), best.crc.unwrap_or_default()));
+            left.retain(|other| !differs(best, other));
+            if left.is_empty() {
+                return Some(chosen);
+            }
+        }
+    }
+}
+
+/// A symbol that a build needs of others.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Needed {
+    pub symbol: Arc<str>,
+    pub crc: u32,
+    /// Whether the kernel exports it, or one of its own modules.
+    pub is_of_kernel: bool,
+}
+
+/// Whether rpm takes one checksum for the other: it compares them as versions, which are runs of digits, whose leading zeros do not count, and
+/// of letters (rpm-version(7)).
+fn is_alike(one: u32, other: u32) -> bool {
+    let runs = |crc: u32| {
+        let mut runs: Vec<String> = Vec::new();
+        for next in format!("{crc:08x}").chars() {
+            let is_same = |run: &&mut String| {
+                run.chars().all(|before| before.is_ascii_digit() == next.is_ascii_digit())
+            };
+            match runs.last_mut().filter(is_same) {
+                Some(run) => run.push(next),
+                None => runs.push(next.to_string()),
+            }
+        }
+        runs.iter().map(|run| run.trim_start_matches('0').to_owned()).collect::<Vec<_>>()
+    };
+    one == other || runs(one) == runs(other)
 }
 
 /// Modules of one build, which are installed together.
@@ -324,6 +431,13 @@ impl<'a> Build<'a> {
     }
 }
 
+impl Build<'_> {
+    /// Whether no symbol that it needs has a checksum.
+    fn is_bare(&self) -> bool {
+        self.needs.iter().all(|need| need.crc.is_none())
+    }
+}
+
 impl About {
     /// Whether those who need a symbol may use it.
     fn judge(&self, need: &Need, build: &Build<'_>, judgement: &mut Judgement) {
@@ -338,7 +452,7 @@ impl About {
             let (symbol, namespace) = (Arc::clone(&need.symbol), self.namespace.clone());
             judgement.obstacles.push(Obstacle::Namespace { symbol, namespace });
         }
-        if self.module != "vmlinux" {
+        if self.module != VMLINUX {
             judgement.from_modules.insert(need.symbol.to_string(), self.module.clone());
         }
     }
@@ -391,6 +505,11 @@ fn minor(release: &str) -> Option<(u32, u32)> {
     (found.0 >= 9).then_some(found)
 }
 
+/// What follows the machine in the release of an enterprise kernel: `debug` in `….el9_4.x86_64+debug`, empty where nothing does.
+fn variant(release: &str) -> Option<&str> {
+    release.contains(".el").then(|| release.split_once('+').map_or("", |(_, variant)| variant))
+}
+
 /// `license_is_gpl_compatible` (`include/linux/license.h`).
 fn is_gpl(license: &str) -> bool {
     ["GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"]
@@ -421,7 +540,7 @@ impl Row {
         let crc = crc.ok_or_else(|| "its checksum is no number of 32 bits".to_owned())?;
         let row = wants(symbol).then(|| {
             let (is_gpl, namespace) = (export.contains("_GPL"), namespace.trim());
-            let is_plain = !is_gpl && module == "vmlinux" && namespace.is_empty();
+            let is_plain = !is_gpl && module == VMLINUX && namespace.is_empty();
             let about = About { module: module.to_owned(), is_gpl, namespace: namespace.to_owned() };
             Self { crc, about: (!is_plain).then(|| Arc::new(about)) }
         });
@@ -542,8 +661,69 @@ mod tests {
             &[("vermagic", "7.2.12+deb14-amd64 SMP mod_unload "), ("license", "GPL")],
         );
         let built = "7.2.12+deb14-amd64".to_owned();
-        assert_eq!(judged(&kernel("7.2.13+deb14-amd64"), &plain), [Obstacle::NoVersions { built }]);
-        assert_eq!(judged(&kernel("7.2.12+deb14-amd64"), &plain), []);
+        let other = judged(&kernel("7.2.13+deb14-amd64"), &plain);
+        assert_eq!(other, [Obstacle::NoVersions { built }, Obstacle::Versions]);
+        assert_eq!(judged(&kernel("7.2.12+deb14-amd64"), &plain), [Obstacle::Versions]);
+        // a kernel without them lists zeros
+        let names = Names::of([&plain]);
+        let bare = Abi::read(b"0x00000000\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n", &names).unwrap();
+        let bare = Abi { rows: bare.rows, ..kernel("7.2.12+deb14-amd64") };
+        assert_eq!(bare.judge(&Build::new(vec![&plain], &names), false).obstacles, []);
+    }
+
+    #[test]
+    fn another_variant_of_a_kernel_is_another_kernel() {
+        let toy = module(vec![need("printk", Some(0x8000_0001))], &[]);
+        let debug = "6.12.0-124.8.1.el10_1.x86_64+debug";
+        let (built, other) = ("6.12.0-124.8.1.el10_1.x86_64".to_owned(), debug.to_owned());
+        assert_eq!(judged(&kernel(debug), &toy), [Obstacle::Variant { built, kernel: other }]);
+        assert_eq!(judged_all(&kernel(debug), &[&toy], true).obstacles, []);
+        // `+` in other distributions' releases means nothing of the kind
+        assert_eq!(variant("6.12.48+deb13-amd64"), None);
+    }
+
+    #[test]
+    fn kernels_are_told_apart_by_as_few_symbols_as_tell() {
+        let needs = ["a", "b", "c", "m"].iter().zip(1..).map(|(name, crc)| need(name, Some(crc)));
+        let toy = module(needs.chain([need("w", None)]).collect(), &[]);
+        let names = Names::of([&toy]);
+        let kernel = |a: &str, b: &str, c: &str| {
+            let text = format!(
+                "{a}\ta\tvmlinux\tEXPORT_SYMBOL\t\n{b}\tb\tvmlinux\tEXPORT_SYMBOL\t\n{c}\tc\tvmlinux\tEXPORT_SYMBOL\t\n\
+                 0x00000004\tm\tother\tEXPORT_SYMBOL\t\n"
+            );
+            Abi::read(text.as_bytes(), &names).unwrap()
+        };
+        let own = kernel("0x00000001", "0x00000002", "0x00000003");
+        let build = Build::new(vec![&toy], &names);
+        let apart = |others: &[&Abi]| {
+            let found = own.apart(&build, others)?;
+            Some(found.iter().map(|(symbol, _)| symbol.to_string()).collect::<Vec<_>>().join(" "))
+        };
+        let said = |text: &str| Some(text.to_owned());
+        // alone: any will do, and it is always the same
+        assert_eq!(apart(&[]), said("a"));
+        let (of_b, of_c) = (
+            kernel("0x00000001", "0x00000009", "0x00000003"),
+            kernel("0x00000001", "0x00000002", "0x00000009"),
+        );
+        let both = kernel("0x00000001", "0x00000009", "0x00000009");
+        assert_eq!((apart(&[&of_b]), apart(&[&of_c])), (said("b"), said("c")));
+        assert_eq!((apart(&[&of_b, &both]), apart(&[&of_b, &of_c])), (said("b"), said("b c")));
+        assert_eq!(apart(&[&own]), None);
+        // what a module of the kernel exports is no mark of it: its package may be missing
+        assert_eq!(apart(&[&Abi::read(b"0x1\ta\tvmlinux\tEXPORT_SYMBOL\t\n", &names).unwrap()]), said("b"));
+        // text that rpm takes for the same version tells nothing
+        assert!(is_alike(0x1a05_b123, 0x1a5b_0123) && !is_alike(0x1a05_b123, 0x1a06_b123));
+        assert!(is_alike(0x00a0_0001, 0x00a0_0001) && !is_alike(0x0000_0010, 0x0000_0001));
+        let needed: Vec<_> = own
+            .needed(&build)
+            .into_iter()
+            .map(|one| format!("{} {} {}", one.symbol, one.crc, one.is_of_kernel))
+            .collect();
+        assert_eq!(needed, ["a 1 true", "b 2 true", "c 3 true", "m 4 true"]);
+        // of the kernel with that checksum alone
+        assert!(!of_b.needed(&build)[1].is_of_kernel);
     }
 
     #[test]

@@ -6,19 +6,22 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::{
-    ForMoment, NO_KERNEL_RELATION, OTHER_MODULE_CODEC, Plan, Sibling, Values, base_name, base_of, depends,
-    files, folder, scripts, skeleton, with_documents,
+    ForMoment, NO_KERNEL_RELATION, NO_MARK, OTHER_MODULE_CODEC, Plan, Sibling, Values, base_name, base_of,
+    depends, files, folder, scripts, skeleton, text_file, with_documents,
 };
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Result};
+use crate::config::Guard;
 use crate::config::request::{Grouping, Request, Texts};
 use crate::dkms::compare_versions;
 use crate::driver::Driver;
 use crate::package::{
     Arch, Bound, Capability, Codec, Comparison, Content, Entry, EntryKind, Hardware, Module, Package,
-    Payload, Relation, RelationKind, Role,
+    Payload, Relation, RelationKind, Role, When,
 };
-use crate::plan::profile::{KernelVersions, MetaFollows, Offers, Prebuilt, Target};
+use crate::plan::profile::{
+    Checksums, KernelVersions, MetaFollows, Offers, Prebuilt, Range, RangeMeta, Target,
+};
 use crate::plan::template::Templates;
 
 /// The modules of a driver for one kernel, ready to be packaged for one target.
@@ -32,6 +35,39 @@ pub struct KernelModules {
     /// How these are compressed.
     pub codec: Codec,
     pub modules: Vec<ReadyModule>,
+    /// The kernels that they serve, where these share a package.
+    pub class: Option<Class>,
+}
+
+/// Kernels that modules for one of them serve, and by what a package manager knows them.
+#[derive(Debug, Clone)]
+pub struct Class {
+    /// Releases, oldest first.
+    pub serves: Vec<String>,
+    /// What the modules need of a kernel or its own modules.
+    pub of_kernel: Vec<Symbol>,
+    /// What they need of others.
+    pub of_others: Vec<Symbol>,
+    /// What they export.
+    pub gives: Vec<Symbol>,
+    /// What is true of these kernels, and of none of another class.
+    pub condition: Condition,
+}
+
+/// A symbol and its checksum.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Symbol {
+    pub name: String,
+    pub crc: u32,
+}
+
+/// What is true of some kernels.
+#[derive(Debug, Clone)]
+pub enum Condition {
+    /// They have all of these symbols.
+    Symbols(Vec<Symbol>),
+    /// They are of one of these runs of releases: the first, and the first behind it.
+    Releases(Vec<(String, Option<String>)>),
 }
 
 /// A module's file and what it says.
@@ -65,16 +101,21 @@ pub fn plan(
     let shape = target.prebuilt.as_ref().ok_or_else(|| target.without_prebuilt())?;
     let mut diagnostics = Vec::new();
     let base = base_name(driver, target, request, &mut diagnostics);
-    let mut maker = Maker { driver, siblings, target, shape, request, templates, base, diagnostics };
+    let range = shape.range.as_ref().filter(|range| range.group == request.grouping);
+    let mut maker = Maker { driver, siblings, target, shape, range, request, templates, base, diagnostics };
     let common = maker.common()?;
     let mut packages = Vec::new();
     if request.grouping == Grouping::All {
         packages.push(maker.modules(&shape.combined, kernels, common.as_ref())?);
     } else {
         for kernel in kernels {
-            packages.push(maker.modules(&shape.package, std::slice::from_ref(kernel), common.as_ref())?);
+            let pattern = range.map_or(&shape.package, |range| &range.package);
+            packages.push(maker.modules(pattern, std::slice::from_ref(kernel), common.as_ref())?);
         }
-        packages.extend(maker.metapackages(kernels, &packages)?);
+        packages.extend(match range {
+            Some(range) => maker.range_metapackages(range, kernels, &packages)?,
+            None => maker.metapackages(kernels, &packages)?,
+        });
     }
     if request.debug {
         packages.extend(maker.debug(kernels)?);
@@ -85,7 +126,8 @@ pub fn plan(
 }
 
 /// What follows the numbers of a release: `cloud-amd64` in `6.1.0-49-cloud-amd64`; empty where nothing does.
-fn flavour(release: &str) -> String {
+#[must_use]
+pub fn flavour(release: &str) -> String {
     let is_word = |part: &&str| part.starts_with(|first: char| first.is_ascii_alphabetic());
     let mut parts = release.split('-').skip(1);
     let Some(first) = parts.by_ref().find(is_word) else { return String::new() };
@@ -102,6 +144,8 @@ struct Maker<'a> {
     siblings: &'a [Sibling],
     target: &'a Target,
     shape: &'a Prebuilt,
+    /// Where several kernels are served by one build.
+    range: Option<&'a Range>,
     request: &'a Request,
     templates: &'a Templates,
     base: String,
@@ -116,7 +160,7 @@ impl Maker<'_> {
 
     fn name_of(&self, base: &str, pattern: &str, kernel: &str) -> String {
         let kernel = super::mapped_name(kernel, &self.target.names);
-        pattern.replace("{name}", base).replace("{kernel}", &kernel)
+        filled(pattern, base, &kernel)
     }
 
     fn package(&mut self, name: String, arch: Arch) -> Package {
@@ -141,35 +185,39 @@ impl Maker<'_> {
             |summary| format!("{summary} ({which})"),
         );
         package.description = description(self.driver, kernels);
-        package.relations = self.relations(&names, common);
-        for relation in self.built_after(pattern, &names) {
-            if !package.relations.contains(&relation) {
-                package.relations.push(relation);
-            }
-        }
         (package.carries, package.hardware) = modules(kernels);
         package.offers = offers(&self.shape.offers, &package);
+        if let (Some(range), [kernel]) = (self.range, kernels) {
+            package.relations = self.range_relations(range, kernel, common, &package);
+            if let Some(suffix) = &range.version {
+                package.version.follow(&filled(suffix, &self.base, &kernel.kernel));
+            }
+        } else {
+            package.relations = self.relations(&names, common);
+            for relation in self.built_after(pattern, &names) {
+                if !package.relations.contains(&relation) {
+                    package.relations.push(relation);
+                }
+            }
+        }
         for kernel in kernels {
             self.tell_codec(kernel);
         }
-        let entries = self.entries(kernels);
+        let mut entries = self.entries(kernels);
         let is_file = |entry: &&Entry| matches!(entry.kind, EntryKind::File { .. });
         let paths: Vec<_> = entries.iter().filter(is_file).map(|entry| format!("/{}", entry.path)).collect();
+        entries.extend(self.range.and_then(|range| self.order_of_modules(range, &package)));
         let values = PrebuiltValues {
             common: Values {
-                modules: package
-                    .carries
-                    .iter()
-                    .map(|module| module.name.as_str())
-                    .collect::<Vec<_>>()
-                    .join(" "),
+                modules: names_of(&package.carries),
                 ..Values::new(self.driver, self.target, self.request, &package)
             },
             kernels: names.join(" "),
             files: paths.join(" "),
         };
         let payload = with_documents(entries, &self.shape.documents, &package.name, self.templates, &values)?;
-        let scripts = scripts(&self.shape.scripts, self.request, self.templates, &values)?;
+        let templates = self.range.map_or(&self.shape.scripts, |range| &range.scripts);
+        let scripts = scripts(templates, self.request, self.templates, &values)?;
         package.payload = Payload::Install(payload);
         package.scripts = scripts;
         package.triggers.clone_from(&self.shape.triggers);
@@ -180,7 +228,7 @@ impl Maker<'_> {
     fn entries(&self, kernels: &[KernelModules]) -> Vec<Entry> {
         let mut entries = Vec::new();
         for kernel in kernels {
-            let place = self.shape.folder.replace("{name}", &self.base).replace("{kernel}", &kernel.kernel);
+            let place = filled(&self.shape.folder, &self.base, &kernel.kernel);
             entries.push(folder(place.clone()));
             for module in &kernel.modules {
                 let content = Content::Disk { path: module.file.as_path().into(), size: module.size };
@@ -245,6 +293,148 @@ impl Maker<'_> {
         }
         relations.extend(self.request.relations.iter().cloned());
         relations
+    }
+
+    /// What a package for a range of kernels needs and offers.
+    fn range_relations(
+        &self,
+        range: &Range,
+        kernel: &KernelModules,
+        common: Option<&Package>,
+        package: &Package,
+    ) -> Vec<Relation> {
+        let own = self.own();
+        let bound = |comparison| Some((comparison, own.clone()));
+        let single = |kind, name: String, bound| Relation { kind, any_of: vec![Capability { name, bound }] };
+        let mut relations = Vec::new();
+        for (kind, pattern) in range.relations.iter() {
+            let text = filled(pattern, &self.base, &kernel.kernel);
+            relations.extend(Relation::parse(kind, &text));
+        }
+        if let Some(class) = &kernel.class {
+            let symbol = |pattern: &str, kind, symbol: &Symbol| {
+                let crc = range.checksums.text(symbol.crc);
+                let text = filled(pattern, &self.base, &kernel.kernel);
+                Relation::parse(kind, &text.replace("{symbol}", &symbol.name).replace("{crc}", &crc))
+            };
+            let needs = |pattern: &str, symbols: &[Symbol]| -> Vec<Relation> {
+                symbols.iter().filter_map(|one| symbol(pattern, RelationKind::Requires, one)).collect()
+            };
+            relations.extend(needs(&range.needs_kernel, &class.of_kernel));
+            relations.extend(needs(&range.needs_other, &class.of_others));
+            relations.extend(
+                class.gives.iter().filter_map(|one| symbol(&range.gives, RelationKind::Provides, one)),
+            );
+            // without checksums it is for that kernel alone
+            if class.of_kernel.is_empty() {
+                for (kind, pattern) in self.shape.relations.iter() {
+                    let text = filled(pattern, &self.base, &kernel.kernel);
+                    relations.extend(Relation::parse(kind, &text).filter(|_| kind == RelationKind::Requires));
+                }
+            }
+        }
+        // the same files
+        let other = self.name(&self.shape.package, &kernel.kernel);
+        if other != package.name {
+            relations.push(single(RelationKind::Replaces, other, bound(Comparison::AtMost)));
+        }
+        if let Some(pattern) = &range.hardware {
+            let aliases = |hardware: &Hardware| folded(hardware.aliases.iter().map(|alias| escaped(alias)));
+            let aliases: BTreeSet<String> = package.hardware.iter().flat_map(aliases).collect();
+            // what is longer is not read (libsolv)
+            let names = aliases
+                .iter()
+                .map(|alias| filled(pattern, &self.base, &kernel.kernel).replace("{alias}", alias));
+            let names = names.filter(|name| name.len() < LONGEST_DEPENDENCY);
+            relations.extend(names.map(|name| single(RelationKind::Supplements, name, None)));
+        }
+        if let Some(common) = common {
+            relations.push(single(RelationKind::Requires, common.name.clone(), bound(Comparison::AtLeast)));
+        }
+        let modules = self.target.names.modules.replace("{name}", &self.base);
+        relations.push(single(RelationKind::Provides, modules, bound(Comparison::Equal)));
+        relations.push(single(RelationKind::Conflicts, self.name(&self.shape.combined, ""), None));
+        relations.push(self.not_beside_source_only());
+        relations.extend(self.request.relations.iter().cloned());
+        relations
+    }
+
+    /// What makes depmod take modules for a kernel that they were not built for rather than those of the kernel (depmod.d(5)); where there is no
+    /// such module nothing comes of it.
+    fn order_of_modules(&self, range: &Range, package: &Package) -> Option<Entry> {
+        let links = filled(range.links.as_ref()?, &self.base, "");
+        let line = |module: &Module| format!("override {} * {links}\n", module.name);
+        let text = package.carries.iter().map(line).collect();
+        let path = format!("{}/{}.conf", self.target.folders.depmod, package.name);
+        Some(text_file(path, text, Role::Plain))
+    }
+
+    /// For each kind of machine one that needs, for every kernel that is there, the package that serves it.
+    fn range_metapackages(
+        &mut self,
+        range: &Range,
+        kernels: &[KernelModules],
+        packages: &[Package],
+    ) -> Result<Vec<Package>> {
+        let Some(notation) = &range.meta else { return Ok(Vec::new()) };
+        let mut made = Vec::new();
+        let arches: BTreeSet<&str> = kernels.iter().map(|kernel| kernel.arch.as_str()).collect();
+        for arch in arches {
+            let of_arch = || kernels.iter().zip(packages).filter(|(kernel, _)| kernel.arch == arch);
+            let Some((_, first)) = of_arch().next() else { continue };
+            let mut package = self.package(self.name(&self.shape.meta, ""), first.arch);
+            package.summary = format!("Linux driver {} for every kernel (metapackage)", self.base);
+            package.description = format!(
+                "This package is empty. It brings the modules of the Linux driver {} for the kernels that are there, and for \
+                 newer ones as they come.",
+                self.driver.name
+            );
+            let requires = |any_of| Relation { kind: RelationKind::Requires, any_of };
+            for (kernel, of_kernel) in of_arch() {
+                let Some(class) = &kernel.class else { continue };
+                if let Condition::Releases(_) = class.condition {
+                    let text = format!(
+                        "no symbol tells the kernels that the modules for `{}` serve from the others: their releases do",
+                        kernel.kernel
+                    );
+                    self.diagnostics.push(Diagnostic::note(&NO_MARK, text));
+                }
+                let condition = notation.condition(&class.condition, range.checksums);
+                let text = notation.needs.replace("{package}", &of_kernel.name);
+                let needs = Relation::parse(RelationKind::Requires, &text.replace("{condition}", &condition));
+                package.relations.extend(needs);
+                // what these kernels had each for itself
+                let bound = Some((Comparison::AtMost, self.own()));
+                for name in class.serves.iter().map(|kernel| self.name(&self.shape.package, kernel)) {
+                    if name != of_kernel.name {
+                        let any_of = vec![Capability { name, bound: bound.clone() }];
+                        package.relations.push(Relation { kind: RelationKind::Replaces, any_of });
+                    }
+                }
+            }
+            let modules = self.target.names.modules.replace("{name}", &self.base);
+            package.relations.push(requires(vec![Capability::named(modules)]));
+            if !self.request.certificates.is_empty() {
+                let any_of = vec![Capability::named(self.name(&self.shape.certificate.package, ""))];
+                package.relations.push(Relation { kind: RelationKind::Recommends, any_of });
+            }
+            package.payload = Payload::Install(self.documented(&package, Vec::new(), "")?);
+            if self.request.guard == Guard::Warn {
+                let values = PrebuiltValues {
+                    common: Values {
+                        modules: names_of(&modules_of(kernels)),
+                        ..Values::new(self.driver, self.target, self.request, &package)
+                    },
+                    kernels: String::new(),
+                    files: String::new(),
+                };
+                let wanted = BTreeMap::from([(When::AfterKernels, notation.guard.clone())]);
+                let no_texts = Request { scripts: BTreeMap::new(), ..self.request.clone() };
+                package.scripts = scripts(&wanted, &no_texts, self.templates, &values)?;
+            }
+            made.push(package);
+        }
+        Ok(made)
     }
 
     /// The packages of the drivers that this one was built with: these very ones, as a kernel refuses modules whose symbols have
@@ -433,7 +623,8 @@ impl Maker<'_> {
             if entries.is_empty() {
                 continue;
             }
-            let name = self.name(&self.shape.package, &kernel.kernel);
+            let of_modules = self.range.map_or(&self.shape.package, |range| &range.package);
+            let name = self.name(of_modules, &kernel.kernel);
             let mut package = self.package(self.name(&self.shape.debug, &kernel.kernel), arch);
             package.summary =
                 format!("Debug information of the Linux driver {} for {}", self.base, kernel.kernel);
@@ -483,12 +674,113 @@ fn modules(kernels: &[KernelModules]) -> (Vec<Module>, Vec<Hardware>) {
     found.into_iter().map(each).unzip()
 }
 
-/// What a package provides for what it brings and is for. What is no part of a name is `_`, and a version that is none is left out.
+/// Every module once.
+fn modules_of(kernels: &[KernelModules]) -> Vec<Module> {
+    modules(kernels).0
+}
+
+/// Names of modules, separated by blanks.
+fn names_of(modules: &[Module]) -> String {
+    modules.iter().map(|module| module.name.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+/// A pattern of a name or path with what it stands for: driver and kernel, of which `{base}` is the release without the machine and the flavour.
+fn filled(pattern: &str, name: &str, kernel: &str) -> String {
+    let flavour = flavour(kernel);
+    let base = kernel.strip_suffix(&format!("-{flavour}")).filter(|_| !flavour.is_empty()).unwrap_or(kernel);
+    let base = match MACHINES.iter().find(|machine| base.contains(*machine)) {
+        Some(machine) => base.replacen(machine, "", 1),
+        None => base.to_owned(),
+    };
+    let pattern = pattern.replace("{name}", name).replace("{kernel}", kernel);
+    pattern.replace("{base}", &base).replace("{flavour}", &flavour)
+}
+
+/// As they stand in the releases of kernels.
+const MACHINES: [&str; 6] = [".x86_64", ".aarch64", ".ppc64le", ".s390x", ".riscv64", ".i686"];
+
+/// A dependency of so many bytes is one too long (libsolv).
+const LONGEST_DEPENDENCY: usize = 1024;
+
+/// A name of hardware with `%XX` for what is special (`find-supplements.ksyms` of rpm-config-SUSE).
+fn escaped(alias: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"*:".contains(&byte);
+    alias.bytes().fold(String::new(), |text, byte| {
+        if is_plain(byte) { text + &char::from(byte).to_string() } else { text + &format!("%{byte:02X}") }
+    })
+}
+
+/// Names that differ in one character as one with all of them in brackets, as `modalias.prov` of kernel-srpm-macros does it: each is compared
+/// with the first of those before it.
+fn folded(names: impl Iterator<Item = String>) -> Vec<String> {
+    let sorted: BTreeSet<String> = names.collect();
+    let mut folded: Vec<(String, Option<(usize, String)>)> = Vec::new();
+    for name in sorted {
+        if let Some((first, variants)) = folded.last_mut()
+            && let Some(at) = place_of_difference(first, &name)
+            && variants.as_ref().is_none_or(|(known, _)| *known == at)
+        {
+            let (_, all) = variants.get_or_insert_with(|| (at, first[at..=at].to_owned()));
+            all.push_str(&name[at..=at]);
+        } else {
+            folded.push((name, None));
+        }
+    }
+    let whole = |(first, variants): (String, Option<(usize, String)>)| match variants {
+        Some((at, all)) => format!("{}[{all}]{}", &first[..at], &first[at + 1..]),
+        None => first,
+    };
+    folded.into_iter().map(whole).collect()
+}
+
+/// Where two texts of ASCII differ in one character, which is no `*` and no part of a `%XX`.
+fn place_of_difference(one: &str, other: &str) -> Option<usize> {
+    let (a, b) = (one.as_bytes(), other.as_bytes());
+    if a.len() != b.len() || !one.is_ascii() || !other.is_ascii() {
+        return None;
+    }
+    let mut differing = (0..a.len()).filter(|at| a[*at] != b[*at]);
+    let at = differing.next()?;
+    let is_escape = [1, 2].iter().any(|back| at.checked_sub(*back).is_some_and(|at| a[at] == b'%'));
+    (differing.next().is_none() && a[at] != b'*' && !is_escape).then_some(at)
+}
+
+impl RangeMeta {
+    /// A condition as text.
+    fn condition(&self, condition: &Condition, checksums: Checksums) -> String {
+        let joined = |pattern: &str, texts: Vec<String>| {
+            let join = |one: String, other: String| pattern.replace("{one}", &one).replace("{other}", &other);
+            texts.into_iter().reduce(join).unwrap_or_default()
+        };
+        match condition {
+            Condition::Symbols(symbols) => {
+                let text = |symbol: &Symbol| {
+                    let text = self.symbol.replace("{symbol}", &symbol.name);
+                    text.replace("{crc}", &checksums.text(symbol.crc))
+                };
+                joined(&self.both, symbols.iter().map(text).collect())
+            }
+            Condition::Releases(runs) => {
+                let text = |(from, before): &(String, Option<String>)| {
+                    let from = self.from.replace("{kernel}", from);
+                    let before = before.iter().map(|before| self.before.replace("{kernel}", before));
+                    joined(&self.both, std::iter::once(from).chain(before).collect())
+                };
+                joined(&self.either, runs.iter().map(text).collect())
+            }
+        }
+    }
+}
+
+/// What a package provides for what it brings and is for. What is no part of a name or version is `_`.
 fn offers(patterns: &Offers, package: &Package) -> Vec<Capability> {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._+~^".contains(&byte);
     let allowed = |next: char| next.is_ascii_alphanumeric() || "._:*?/-".contains(next);
     let word =
         |alias: &str| alias.chars().map(|next| if allowed(next) { next } else { '_' }).collect::<String>();
+    let plain = |version: &str| -> String {
+        let is_plain = |next: char| next.is_ascii_alphanumeric() || "._".contains(next);
+        version.chars().map(|next| if is_plain(next) { next } else { '_' }).collect()
+    };
     let mut offers = Vec::new();
     for (module, hardware) in package.carries.iter().zip(&package.hardware) {
         offers.extend(
@@ -497,14 +789,12 @@ fn offers(patterns: &Offers, package: &Package) -> Vec<Capability> {
                 .iter()
                 .map(|pattern| Capability::named(pattern.replace("{module}", &module.name))),
         );
-        let version =
-            module.version.clone().filter(|version| !version.is_empty() && version.bytes().all(is_plain));
-        let bound = version.map(|version| (Comparison::Equal, Bound::Native(version)));
+        let version = module.version.as_deref().filter(|version| !version.is_empty());
+        let bound = version.map(|version| (Comparison::Equal, Bound::Native(plain(version))));
         if let Some(pattern) = &patterns.hardware {
-            let name = |alias: &String| pattern.replace("{alias}", &word(alias));
-            offers.extend(
-                hardware.aliases.iter().map(|alias| Capability { name: name(alias), bound: bound.clone() }),
-            );
+            let names = folded(hardware.aliases.iter().map(|alias| word(alias))).into_iter();
+            let names = names.map(|alias| pattern.replace("{alias}", &alias));
+            offers.extend(names.map(|name| Capability { name, bound: bound.clone() }));
         }
     }
     offers
@@ -512,8 +802,12 @@ fn offers(patterns: &Offers, package: &Package) -> Vec<Capability> {
 
 fn description(driver: &Driver, kernels: &[KernelModules]) -> String {
     let names = releases(kernels);
+    let is_range = kernels.iter().any(|kernel| kernel.class.is_some());
     let which = if let [one] = names.as_slice() {
-        format!("kernel {one}")
+        // which ones these are today is no word for a package that stays the same when there are more of them
+        let others =
+            if is_range { " and every other in which its symbols have the same checksums" } else { "" };
+        format!("kernel {one}{others}")
     } else {
         format!("kernels {}", names.join(", "))
     };

@@ -11,6 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use crate::base::error::{self, Error, Result};
+use crate::config::request::Grouping;
 use crate::package::{Codec, Compression, RelationKind, When};
 
 /// The profiles that are built in, by file name.
@@ -164,6 +165,8 @@ pub struct Prebuilt {
     /// What packages provide for the modules that they bring.
     #[serde(default)]
     pub offers: Offers,
+    /// How packages look that serve several kernels with one build, where there are such.
+    pub range: Option<Range>,
     /// The package of the certificates that signed modules are judged by.
     pub certificate: CertificatePackage,
     /// See [`crate::package::Package::triggers`].
@@ -174,6 +177,79 @@ pub struct Prebuilt {
     pub scripts: BTreeMap<When, String>,
     #[serde(rename = "document", default)]
     pub documents: Vec<Document>,
+}
+
+/// What packages look like that serve several kernels with one build. `{base}` is the release that they are built for, without the machine.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Range {
+    /// What `--group` calls it.
+    pub group: Grouping,
+    /// The package for the kernels that one build serves.
+    pub package: String,
+    /// What follows the driver's version, where packages of several builds have one name.
+    pub version: Option<String>,
+    /// See [`Checksums`].
+    pub checksums: Checksums,
+    /// A symbol of the kernel or its modules that is needed: `{symbol}`, `{crc}`.
+    pub needs_kernel: String,
+    /// The same of others.
+    pub needs_other: String,
+    /// A symbol for others.
+    pub gives: String,
+    /// What the metapackage needs; without it there is none.
+    pub meta: Option<RangeMeta>,
+    /// For each kind of hardware; `{alias}` is it with `%XX` for what is special.
+    pub hardware: Option<String>,
+    /// The folder of depmod where its modules are found for other kernels than their own, and count more than those of the kernel.
+    pub links: Option<String>,
+    /// Relations of each.
+    #[serde(default)]
+    pub relations: Relations,
+    /// The templates of scripts.
+    #[serde(default)]
+    pub scripts: BTreeMap<When, String>,
+}
+
+/// How checksums of symbols are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Checksums {
+    /// `0x`, and eight digits.
+    Padded,
+    /// Digits without zeros before them.
+    Bare,
+}
+
+impl Checksums {
+    /// The text of one.
+    #[must_use]
+    pub fn text(self, crc: u32) -> String {
+        match self {
+            Self::Padded => format!("{crc:#010x}"),
+            Self::Bare => format!("{crc:x}"),
+        }
+    }
+}
+
+/// The notation of what the metapackage of a range needs.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RangeMeta {
+    /// `{package}`, where a kernel is there for which `{condition}` is true.
+    pub needs: String,
+    /// A kernel with that symbol: `{symbol}`, `{crc}`.
+    pub symbol: String,
+    /// A kernel of `{kernel}` or later.
+    pub from: String,
+    /// One before `{kernel}`.
+    pub before: String,
+    /// One for which `{one}` and `{other}` are true.
+    pub both: String,
+    /// One for which one of them is.
+    pub either: String,
+    /// The template of what says, after a transaction, that a kernel has no module.
+    pub guard: String,
 }
 
 /// What the package of certificates looks like.
@@ -320,6 +396,18 @@ pub fn target_names() -> Vec<String> {
 /// The target of that name, or of an alias of it.
 pub fn target(name: &str) -> Result<Target> {
     built_in()?.target(name)
+}
+
+/// The targets that have packages for a range of kernels.
+pub fn with_range(group: Grouping) -> Result<Vec<String>> {
+    let profiles = built_in()?;
+    let targets = profiles.names().into_iter().map(|name| profiles.target(&name));
+    let has = |target: &Target| {
+        let range = target.prebuilt.as_ref().and_then(|shape| shape.range.as_ref());
+        range.is_some_and(|range| range.group == group)
+    };
+    let targets = targets.collect::<Result<Vec<_>>>()?;
+    Ok(targets.into_iter().filter(has).map(|target| target.name).collect())
 }
 
 /// The releases that targets stand for: a release for itself, a profile for its own, and the portable target of a family for all

@@ -16,7 +16,8 @@ fn strength(kind: RelationKind) -> Option<u8> {
         | RelationKind::Breaks
         | RelationKind::Replaces
         | RelationKind::Provides
-        | RelationKind::Supplements => None,
+        | RelationKind::Supplements
+        | RelationKind::Enhances => None,
     }
 }
 

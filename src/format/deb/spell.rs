@@ -84,7 +84,7 @@ pub(super) fn script_name(when: When) -> Option<&'static str> {
         When::AfterInstall => Some("postinst"),
         When::BeforeRemove => Some("prerm"),
         When::AfterRemove => Some("postrm"),
-        When::AfterTransaction => None,
+        When::AfterTransaction | When::AfterKernels => None,
     }
 }
 

@@ -159,7 +159,7 @@ pub(super) fn functions(when: When) -> &'static [&'static str] {
         When::AfterInstall => &["post_install", "post_upgrade"],
         When::BeforeRemove => &["pre_remove"],
         When::AfterRemove => &["post_remove"],
-        When::AfterTransaction => &[],
+        When::AfterTransaction | When::AfterKernels => &[],
     }
 }
 

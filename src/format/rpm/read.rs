@@ -13,6 +13,7 @@ use sha2::Sha256;
 use super::super::{Contents, ReadFile, ReadPackage, ReadScript, kind_of};
 use super::LARGEST_HEADER;
 use super::cpio::read_cpio;
+use super::spell::KERNELS;
 use crate::archive;
 use crate::base::beneath::open_regular;
 use crate::base::error::{Error, Result};
@@ -65,8 +66,10 @@ pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> Result<Option<Re
     for (name, list) in triggers {
         for trigger in list.unwrap_or_default().into_iter().filter(|trigger| !trigger.script.is_empty()) {
             let program = trigger.program.into_iter().next();
-            let (name, text) = (name.to_owned(), trigger.script);
-            found.scripts.push(ReadScript { name, when: None, text, program });
+            let is_ours = name == "%transfiletrigger"
+                && trigger.conditions.iter().all(|condition| KERNELS.contains(&condition.name.as_str()));
+            let when = is_ours.then_some(When::AfterKernels);
+            found.scripts.push(ReadScript { name: name.to_owned(), when, text: trigger.script, program });
         }
     }
     for (tag, what) in [
@@ -239,6 +242,7 @@ fn read_metadata(metadata: &PackageMetadata, found: &mut ReadPackage) -> std::re
         (RelationKind::Recommends, metadata.get_recommends()?),
         (RelationKind::Suggests, metadata.get_suggests()?),
         (RelationKind::Supplements, metadata.get_supplements()?),
+        (RelationKind::Enhances, metadata.get_enhances()?),
         (RelationKind::Conflicts, metadata.get_conflicts()?),
         (RelationKind::Replaces, metadata.get_obsoletes()?),
         (RelationKind::Provides, metadata.get_provides()?),

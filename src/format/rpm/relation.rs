@@ -87,7 +87,10 @@ fn operators(kind: RelationKind) -> &'static [&'static str] {
             &["and", "or", "with", "without", "if"]
         }
         RelationKind::Conflicts | RelationKind::Breaks => &["and", "or", "with", "without", "unless"],
-        RelationKind::Replaces | RelationKind::Provides | RelationKind::Supplements => INNER,
+        RelationKind::Replaces
+        | RelationKind::Provides
+        | RelationKind::Supplements
+        | RelationKind::Enhances => INNER,
     }
 }
 

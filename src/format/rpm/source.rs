@@ -13,7 +13,7 @@ use sha2::Sha256;
 use super::super::unspeakable_value;
 use super::header::Tags;
 use super::payload::{NEWC_HEADER, TRAILER, cpio_padding, end_payload, newc_header};
-use super::spell::{Dependency, EQUAL, LESS, RPMLIB, architecture, dependency, evr, version};
+use super::spell::{Dependency, EQUAL, KERNELS, LESS, RPMLIB, architecture, dependency, evr, version};
 use super::write::{
     Digests, FileDigest, Listing, assembled, changelog, dependency_list, file_lists, fill, identity,
     payload_tags,
@@ -330,6 +330,7 @@ fn built_text(package: &Package, source: &Source) -> String {
             When::BeforeRemove => "%preun",
             When::AfterRemove => "%postun",
             When::AfterTransaction => "%posttrans",
+            When::AfterKernels => &format!("%transfiletriggerin -- {}", KERNELS.join(" ")),
         };
         text.push_str(&format!("\n{name}\n{}\n", plain(script.body.trim_end())));
     }

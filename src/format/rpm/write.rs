@@ -13,11 +13,11 @@ use sha2::Sha256;
 use super::header::{Signature, Tags};
 use super::payload::{LARGEST_PLAIN_FILE, file_mode, is_large, payload_length};
 use super::spell::{
-    Dependency, EQUAL, SHELL, architecture, dependency, evr, interpreters, offers, own_for_machine, rpmlib,
-    script_tags, version,
+    Dependency, EQUAL, KERNELS, SHELL, TRIGGER_IN, architecture, dependency, evr, interpreters, offers,
+    own_for_machine, rpmlib, script_tags, version,
 };
 use crate::output::Stream;
-use crate::package::{Codec, Compression, Entry, EntryKind, Package, Payload, RelationKind, Role};
+use crate::package::{Codec, Compression, Entry, EntryKind, Package, Payload, RelationKind, Role, When};
 
 /// The hexadecimal text of a SHA-256 digest, before it is known.
 const UNKNOWN_SHA256: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -161,11 +161,26 @@ pub(super) fn identity(tags: &mut Tags, package: &Package) {
 }
 
 pub(super) fn scripts(tags: &mut Tags, package: &Package) {
+    use IndexTag as T;
     for script in &package.scripts {
         let (body, program, _) = script_tags(script.when);
         // rpmbuild takes blank lines off the end
-        tags.text(body, script.body.trim_end());
-        tags.text(program, SHELL);
+        let text = script.body.trim_end();
+        if script.when != When::AfterKernels {
+            tags.text(body, text);
+            tags.text(program, SHELL);
+            continue;
+        }
+        // one trigger, which each of the folders sets off
+        tags.texts(body, [text]);
+        tags.texts(program, [SHELL]);
+        tags.numbers(T::RPMTAG_TRANSFILETRIGGERSCRIPTFLAGS, [0]);
+        tags.texts(T::RPMTAG_TRANSFILETRIGGERNAME, KERNELS);
+        tags.texts(T::RPMTAG_TRANSFILETRIGGERVERSION, KERNELS.map(|_| ""));
+        tags.numbers(T::RPMTAG_TRANSFILETRIGGERFLAGS, KERNELS.map(|_| TRIGGER_IN));
+        tags.numbers(T::RPMTAG_TRANSFILETRIGGERINDEX, KERNELS.map(|_| 0));
+        // rpmbuild's own, where a spec names none
+        tags.numbers(T::RPMTAG_TRANSFILETRIGGERPRIORITIES, [1_000_000]);
     }
 }
 
@@ -287,7 +302,7 @@ pub(super) fn relations(tags: &mut Tags, package: &Package) {
         .chain(offers(package))
         .collect();
     let requires = of(RelationKind::Requires).chain(interpreters(package)).chain(rpmlib(package)).collect();
-    let lists: [([IndexTag; 3], Vec<Dependency>); 7] = [
+    let lists: [([IndexTag; 3], Vec<Dependency>); 8] = [
         ([T::RPMTAG_PROVIDENAME, T::RPMTAG_PROVIDEFLAGS, T::RPMTAG_PROVIDEVERSION], provides),
         ([T::RPMTAG_REQUIRENAME, T::RPMTAG_REQUIREFLAGS, T::RPMTAG_REQUIREVERSION], requires),
         (
@@ -309,6 +324,10 @@ pub(super) fn relations(tags: &mut Tags, package: &Package) {
         (
             [T::RPMTAG_SUPPLEMENTNAME, T::RPMTAG_SUPPLEMENTFLAGS, T::RPMTAG_SUPPLEMENTVERSION],
             of(RelationKind::Supplements).collect(),
+        ),
+        (
+            [T::RPMTAG_ENHANCENAME, T::RPMTAG_ENHANCEFLAGS, T::RPMTAG_ENHANCEVERSION],
+            of(RelationKind::Enhances).collect(),
         ),
     ];
     for (names, mut list) in lists {
