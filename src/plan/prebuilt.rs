@@ -206,7 +206,9 @@ impl Maker<'_> {
         let mut entries = self.entries(kernels);
         let is_file = |entry: &&Entry| matches!(entry.kind, EntryKind::File { .. });
         let paths: Vec<_> = entries.iter().filter(is_file).map(|entry| format!("/{}", entry.path)).collect();
-        entries.extend(self.range.and_then(|range| self.order_of_modules(range, &package)));
+        if let (Some(range), [kernel]) = (self.range, kernels) {
+            entries.extend(self.order_of_modules(range, &package, &kernel.kernel));
+        }
         let values = PrebuiltValues {
             common: Values {
                 modules: names_of(&package.carries),
@@ -359,14 +361,23 @@ impl Maker<'_> {
         relations
     }
 
-    /// What makes depmod take modules for a kernel that they were not built for rather than those of the kernel (depmod.d(5)); where there is no
-    /// such module nothing comes of it.
-    fn order_of_modules(&self, range: &Range, package: &Package) -> Option<Entry> {
-        let links = filled(range.links.as_ref()?, &self.base, "");
-        let line = |module: &Module| format!("override {} * {links}\n", module.name);
-        let text = package.carries.iter().map(line).collect();
-        let path = format!("{}/{}.conf", self.target.folders.depmod, package.name);
-        Some(text_file(path, text, Role::Plain))
+    /// What makes depmod take a module that is linked to a kernel rather than the kernel's own, and before both the one that was built for that
+    /// kernel (depmod.d(5)); where there is no such module nothing comes of it. Of lines that name one module the last counts, in the order of
+    /// the names of files: those that are for every kernel have to come first, of whichever package.
+    fn order_of_modules(&self, range: &Range, package: &Package, kernel: &str) -> Vec<Entry> {
+        let Some(links) = &range.links else { return Vec::new() };
+        let folder = filled(&self.shape.folder, &self.base, kernel);
+        let own = folder.split_once(&format!("{kernel}/")).map_or("", |(_, below)| below);
+        // it is a regular expression
+        let only = kernel.replace('.', "[.]").replace('+', "[+]");
+        let file = |order: &str, kernels: &str, folder: &str| {
+            let line = |module: &Module| format!("override {} {kernels} {folder}\n", module.name);
+            let text = package.carries.iter().map(line).collect();
+            let path = format!("{}/{}-{}.conf", self.target.folders.depmod, order, package.name);
+            text_file(path, text, Role::Plain)
+        };
+        let links = filled(links, &self.base, "");
+        vec![file("kpkg-links", "*", &links), file("kpkg-own", &format!("^{only}$"), own)]
     }
 
     /// For each kind of machine one that needs, for every kernel that is there, the package that serves it.
