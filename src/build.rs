@@ -40,7 +40,7 @@ use crate::kernel::{self, Kernel};
 use crate::lint;
 use crate::output::finished::Finished;
 use crate::output::{self, Dir, Means, MemoryLimit, Signer, Stop, Written};
-use crate::package::{Content, Entry, EntryKind, Package, Payload};
+use crate::package::{Content, Entry, EntryKind, Package, Payload, Version};
 use crate::plan::profile::{self, Target};
 use crate::plan::template::Templates;
 use crate::plan::{self, KernelModules, ReadyModule, Sibling};
@@ -963,6 +963,7 @@ fn ready(
                 suffix,
                 version: values("version").into_iter().next(),
                 aliases: values("alias"),
+                fields: module.module.info.iter().map(|(key, _)| key.clone()).collect(),
                 debug,
             });
         }
@@ -997,6 +998,7 @@ fn expected(kernels: &[Kernel], driver: &Driver, target: &Target, debug: bool) -
             suffix: codec.suffix(),
             version: None,
             aliases: Vec::new(),
+            fields: std::collections::BTreeSet::new(),
             debug: debug.then(|| (PathBuf::new(), 0, shape.debug_place(&kernel.release, name))),
         });
         expected.push(KernelModules {
@@ -1076,7 +1078,8 @@ fn prepare_driver(
                 if ready.is_empty() || stops {
                     continue;
                 }
-                plan::plan_prebuilt(&driver, siblings, target, &request, &ready, &templates)
+                let spell = |version: &Version| family.version(version);
+                plan::plan_prebuilt(&driver, siblings, target, &request, &ready, &templates, &spell)
             }
         };
         let in_config = |finding| placed(finding, &config, &read_script);

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::{
-    ForMoment, NO_KERNEL_RELATION, NO_MARK, OTHER_MODULE_CODEC, Plan, Sibling, Values, base_name, base_of,
-    depends, files, folder, scripts, skeleton, text_file, with_documents,
+    ForMoment, NO_KERNEL_RELATION, NO_MARK, NO_SUPPORT, OTHER_MODULE_CODEC, Plan, Sibling, Values, base_name,
+    base_of, depends, files, folder, scripts, skeleton, text_file, with_documents,
 };
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Result};
@@ -17,7 +17,7 @@ use crate::dkms::compare_versions;
 use crate::driver::Driver;
 use crate::package::{
     Arch, Bound, Capability, Codec, Comparison, Content, Entry, EntryKind, Hardware, Module, Package,
-    Payload, Relation, RelationKind, Role, When,
+    Payload, Relation, RelationKind, Role, Version, When,
 };
 use crate::plan::profile::{
     Checksums, KernelVersions, MetaFollows, Offers, Prebuilt, Range, RangeMeta, Target,
@@ -85,11 +85,13 @@ pub struct ReadyModule {
     pub version: Option<String>,
     /// The hardware it is for.
     pub aliases: Vec<String>,
+    /// The fields that it has, modinfo(8).
+    pub fields: BTreeSet<String>,
     /// The file with its debug information and the place for it, where that is packaged.
     pub debug: Option<(PathBuf, u64, String)>,
 }
 
-/// Plans the packages of compiled modules for a target.
+/// Plans the packages of compiled modules for a target, whose format spells versions by `spell`.
 pub fn plan(
     driver: &Driver,
     siblings: &[Sibling],
@@ -97,12 +99,14 @@ pub fn plan(
     request: &Request,
     kernels: &[KernelModules],
     templates: &Templates,
+    spell: &dyn Fn(&Version) -> String,
 ) -> Result<Plan> {
     let shape = target.prebuilt.as_ref().ok_or_else(|| target.without_prebuilt())?;
     let mut diagnostics = Vec::new();
     let base = base_name(driver, target, request, &mut diagnostics);
     let range = shape.range.as_ref().filter(|range| range.group == request.grouping);
-    let mut maker = Maker { driver, siblings, target, shape, range, request, templates, base, diagnostics };
+    let mut maker =
+        Maker { driver, siblings, target, shape, range, request, templates, spell, base, diagnostics };
     let common = maker.common()?;
     let mut packages = Vec::new();
     if request.grouping == Grouping::All {
@@ -148,6 +152,7 @@ struct Maker<'a> {
     range: Option<&'a Range>,
     request: &'a Request,
     templates: &'a Templates,
+    spell: &'a dyn Fn(&Version) -> String,
     base: String,
     diagnostics: Vec<Diagnostic>,
 }
@@ -188,10 +193,10 @@ impl Maker<'_> {
         (package.carries, package.hardware) = modules(kernels);
         package.offers = offers(&self.shape.offers, &package);
         if let (Some(range), [kernel]) = (self.range, kernels) {
-            package.relations = self.range_relations(range, kernel, common, &package);
             if let Some(suffix) = &range.version {
                 package.version.follow(&filled(suffix, &self.base, &kernel.kernel));
             }
+            package.relations = self.range_relations(range, kernel, common, &package);
         } else {
             package.relations = self.relations(&names, common);
             for relation in self.built_after(pattern, &names) {
@@ -202,6 +207,7 @@ impl Maker<'_> {
         }
         for kernel in kernels {
             self.tell_codec(kernel);
+            self.tell_field(kernel);
         }
         let mut entries = self.entries(kernels);
         let is_file = |entry: &&Entry| matches!(entry.kind, EntryKind::File { .. });
@@ -216,8 +222,13 @@ impl Maker<'_> {
             },
             kernels: names.join(" "),
             files: paths.join(" "),
+            flavour: flavour(&names[0]),
+            ..self.values(&package)
         };
-        let payload = with_documents(entries, &self.shape.documents, &package.name, self.templates, &values)?;
+        // of packages of one name that are installed side by side each would bring its own
+        let is_alone = self.range.is_none_or(|range| range.version.is_none());
+        let documents = if is_alone { self.shape.documents.as_slice() } else { &[] };
+        let payload = with_documents(entries, documents, &package.name, self.templates, &values)?;
         let templates = self.range.map_or(&self.shape.scripts, |range| &range.scripts);
         let scripts = scripts(templates, self.request, self.templates, &values)?;
         package.payload = Payload::Install(payload);
@@ -341,7 +352,11 @@ impl Maker<'_> {
             relations.push(single(RelationKind::Replaces, other, bound(Comparison::AtMost)));
         }
         if let Some(pattern) = &range.hardware {
-            let aliases = |hardware: &Hardware| folded(hardware.aliases.iter().map(|alias| escaped(alias)));
+            // names of files and devices are none of hardware
+            let is_hardware = |alias: &&String| alias.contains(':');
+            let aliases = |hardware: &Hardware| {
+                folded(hardware.aliases.iter().filter(is_hardware).map(|alias| escaped(alias)))
+            };
             let aliases: BTreeSet<String> = package.hardware.iter().flat_map(aliases).collect();
             // what is longer is not read (libsolv)
             let names = aliases
@@ -349,6 +364,10 @@ impl Maker<'_> {
                 .map(|alias| filled(pattern, &self.base, &kernel.kernel).replace("{alias}", alias));
             let names = names.filter(|name| name.len() < LONGEST_DEPENDENCY);
             relations.extend(names.map(|name| single(RelationKind::Supplements, name, None)));
+        }
+        for name in &range.names {
+            let version = Some((Comparison::Equal, Bound::Own(package.version.clone())));
+            relations.push(single(RelationKind::Provides, filled(name, &self.base, ""), version));
         }
         if let Some(common) = common {
             relations.push(single(RelationKind::Requires, common.name.clone(), bound(Comparison::AtLeast)));
@@ -436,8 +455,7 @@ impl Maker<'_> {
                         modules: names_of(&modules_of(kernels)),
                         ..Values::new(self.driver, self.target, self.request, &package)
                     },
-                    kernels: String::new(),
-                    files: String::new(),
+                    ..self.values(&package)
                 };
                 let wanted = BTreeMap::from([(When::AfterKernels, notation.guard.clone())]);
                 let no_texts = Request { scripts: BTreeMap::new(), ..self.request.clone() };
@@ -483,6 +501,26 @@ impl Maker<'_> {
                 kernel.kernel_codec.name()
             );
             self.diagnostics.push(Diagnostic::note(&OTHER_MODULE_CODEC, text));
+        }
+    }
+
+    fn tell_field(&mut self, kernel: &KernelModules) {
+        let Some(field) = self.range.and_then(|range| range.field.as_ref()) else { return };
+        let without: Vec<_> = kernel
+            .modules
+            .iter()
+            .filter(|module| !module.fields.contains(field))
+            .map(|module| module.name.as_str())
+            .collect();
+        if !without.is_empty() {
+            let text = format!("`modinfo -F {field}` says nothing of {}", without.join(", "));
+            let hint = format!(
+                "where the machines' modprobe.d does not allow such modules, build them with `MODULE_INFO({field}, \"external\");`"
+            );
+            let finding = Diagnostic::note(&NO_SUPPORT, text).hint(hint);
+            if !self.diagnostics.contains(&finding) {
+                self.diagnostics.push(finding);
+            }
         }
     }
 
@@ -547,6 +585,9 @@ impl Maker<'_> {
              is enrolled (mokutil --import), which installing this package does not do.",
             self.driver.name
         );
+        for (kind, pattern) in shape.relations.iter() {
+            package.relations.extend(Relation::parse(kind, &filled(pattern, &self.base, "")));
+        }
         let values = CertificateValues {
             common: Values::new(self.driver, self.target, self.request, &package),
             certificates: told.join(" "),
@@ -560,12 +601,23 @@ impl Maker<'_> {
         Ok(Some(package))
     }
 
-    fn documented(&self, package: &Package, entries: Vec<Entry>, kernels: &str) -> Result<Vec<Entry>> {
-        let values = PrebuiltValues {
+    /// What templates see of a package.
+    fn values<'v>(&'v self, package: &'v Package) -> PrebuiltValues<'v> {
+        let spelled = (self.spell)(&package.version);
+        let (version, release) = spelled.rsplit_once('-').unwrap_or((&spelled, ""));
+        let version = version.split_once(':').map_or(version, |(_, version)| version);
+        PrebuiltValues {
             common: Values::new(self.driver, self.target, self.request, package),
-            kernels: kernels.to_owned(),
+            kernels: String::new(),
             files: String::new(),
-        };
+            flavour: String::new(),
+            version: version.to_owned(),
+            release: release.to_owned(),
+        }
+    }
+
+    fn documented(&self, package: &Package, entries: Vec<Entry>, kernels: &str) -> Result<Vec<Entry>> {
+        let values = PrebuiltValues { kernels: kernels.to_owned(), ..self.values(package) };
         with_documents(entries, &self.shape.documents, &package.name, self.templates, &values)
     }
 
@@ -847,6 +899,12 @@ struct PrebuiltValues<'a> {
     kernels: String,
     /// Absolute paths, separated by blanks.
     files: String,
+    /// That of the kernel, where it is one.
+    flavour: String,
+    /// The package's, as its format spells it, without epoch and release.
+    version: String,
+    /// The release behind it.
+    release: String,
 }
 
 /// What the templates of certificates see.

@@ -189,6 +189,9 @@ pub struct Range {
     pub package: String,
     /// What follows the driver's version, where packages of several builds have one name.
     pub version: Option<String>,
+    /// What each provides in its own version; `{name}` is the driver.
+    #[serde(default)]
+    pub names: Vec<String>,
     /// See [`Checksums`].
     pub checksums: Checksums,
     /// A symbol of the kernel or its modules that is needed: `{symbol}`, `{crc}`.
@@ -203,6 +206,8 @@ pub struct Range {
     pub hardware: Option<String>,
     /// The folder of depmod where its modules are found for other kernels than their own, and count more than those of the kernel.
     pub links: Option<String>,
+    /// A field of modules (modinfo(8)) that its kernels may want before they load one.
+    pub field: Option<String>,
     /// Relations of each.
     #[serde(default)]
     pub relations: Relations,
@@ -258,6 +263,9 @@ pub struct RangeMeta {
 pub struct CertificatePackage {
     /// `{name}` is the driver.
     pub package: String,
+    /// Its relations; `{name}` is the driver.
+    #[serde(default)]
+    pub relations: Relations,
     /// Where each certificate lies, as DER, the place first that people are told: `{package}`, `{name}`, `{certificate}` is what it is called,
     /// `{sha1}` the first eight digits of its SHA-1.
     pub files: Vec<String>,
