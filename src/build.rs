@@ -1059,8 +1059,12 @@ fn prepare_driver(
         let request = Request { certificates, grouping: *grouping, ..request };
         let planned = match &given.kernels {
             None if format.is_source => {
-                let shape = target.sources.get(format.name).cloned().unwrap_or_default();
-                plan::plan_source(&driver, siblings, target, &shape, &request, &templates)
+                let shape = target.sources.get(format.name).ok_or_else(|| {
+                    let text =
+                        format!("`{}` has no source packages of the format `{}`", target.name, format.name);
+                    Error::usage(text).hint("name another target or format")
+                })?;
+                plan::plan_source(&driver, siblings, target, shape, &request, &templates)
             }
             None => plan::plan(&driver, siblings, target, &request, &templates),
             Some(all) => {

@@ -61,7 +61,10 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("prebuilt/state", include_str!("../../templates/prebuilt/state.hbs")),
     ("pacman/readme.txt", include_str!("../../templates/pacman/readme.txt.hbs")),
     ("rpm/source/spec.txt", include_str!("../../templates/rpm/source/spec.txt.hbs")),
+    // what kpkg itself runs
+    ("compile/build", include_str!("../compile/build.bash")),
     ("rpm/kmod/build-modules", include_str!("../../templates/rpm/kmod/build-modules.hbs")),
+    ("rpm/kmod/kmp-spec.txt", include_str!("../../templates/rpm/kmod/kmp-spec.txt.hbs")),
     ("rpm/kmod/spec.txt", include_str!("../../templates/rpm/kmod/spec.txt.hbs")),
     ("rpm/initramfs/belongs", include_str!("../../templates/rpm/initramfs/belongs.hbs")),
     ("rpm/initramfs/renew", include_str!("../../templates/rpm/initramfs/renew.hbs")),
@@ -76,6 +79,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("rpm/kmp/postun", include_str!("../../templates/rpm/kmp/postun.hbs")),
     ("rpm/kmp/preun", include_str!("../../templates/rpm/kmp/preun.hbs")),
     ("rpm/kmp/state", include_str!("../../templates/rpm/kmp/state.hbs")),
+    ("rpm/kmp/suse", include_str!("../../templates/rpm/kmp/suse.hbs")),
     ("rpm/prebuilt/post", include_str!("../../templates/rpm/prebuilt/post.hbs")),
     ("rpm/prebuilt/posttrans", include_str!("../../templates/rpm/prebuilt/posttrans.hbs")),
     ("rpm/prebuilt/postun", include_str!("../../templates/rpm/prebuilt/postun.hbs")),

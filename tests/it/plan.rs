@@ -17,7 +17,7 @@ use kpkg::input::Input;
 use kpkg::package::{Bound, Codec, Package, RelationKind};
 use kpkg::plan::profile;
 use kpkg::plan::template::Templates;
-use kpkg::plan::{self, KernelModules, ReadyModule};
+use kpkg::plan::{self, Class, Condition, KernelModules, ReadyModule, Symbol};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use support::{CONF, Tree, golden};
@@ -235,13 +235,23 @@ fn changes<T: Eq + Hash>(one: &[T], other: &[T]) -> Vec<(Range<usize>, Range<usi
     all.iter().filter_map(|change| differs(change.as_tag_tuple())).collect()
 }
 
+/// All ways in which kernels share packages; a target has one for ranges.
+const GROUPINGS: [request::Grouping; 3] =
+    [request::Grouping::Kernel, request::Grouping::All, request::Grouping::Kabi];
+
 /// Each different script of all examples and targets: its name, its text.
 fn scripts() -> BTreeMap<String, String> {
     let mut scripts = BTreeMap::new();
     for target in profile::target_names() {
-        for package in prebuilt(&target, true).into_iter().chain(prebuilt(&target, false)) {
+        for (how, package) in GROUPINGS
+            .iter()
+            .rev()
+            .flat_map(|how| prebuilt(&target, *how).into_iter().map(move |one| (how, one)))
+        {
             for script in package.scripts {
-                let name = format!("prebuilt/{target}-{:?}.sh", script.when);
+                // what serves several kernels has scripts of its own
+                let folder = if how.is_range() { "range" } else { "prebuilt" };
+                let name = format!("{folder}/{target}-{:?}.sh", script.when);
                 if !scripts.values().any(|text| *text == script.body) {
                     scripts.entry(name).or_insert(script.body);
                 }
@@ -277,7 +287,7 @@ fn scripts_are_the_golden_ones_and_shellcheck_is_content() {
         eprintln!("skipped: shellcheck is not installed");
     }
     for (name, text) in scripts() {
-        if name.contains("/deb-") || name.contains("/rpm-") {
+        if name.contains("/deb-") || name.contains("/rpm-") || name.starts_with("range/") {
             golden(&format!("scripts/{name}"), &text);
         }
         if shellcheck {
@@ -305,6 +315,10 @@ fn scripts_do_not_grow() {
         ("greeter/rpm-AfterTransaction.sh", 528),
         ("greeter/rpm-BeforeRemove.sh", 232),
         ("greeter/rpm-AfterRemove.sh", 231),
+        ("range/rhel-AfterTransaction.sh", 77),
+        ("range/rhel-AfterRemove.sh", 88),
+        ("range/rhel-AfterKernels.sh", 18),
+        ("range/suse-AfterInstall.sh", 24),
         ("prebuilt/deb-AfterInstall.sh", 50),
         ("prebuilt/deb-AfterRemove.sh", 52),
         ("prebuilt/rpm-AfterInstall.sh", 29),
@@ -361,6 +375,7 @@ fn compiled(releases: &[&str]) -> Vec<KernelModules> {
         suffix: "",
         version: Some("1.2.0".to_owned()),
         aliases: vec!["pci:v00001234d*sv*sd*bc*sc*i*".to_owned()],
+        fields: BTreeSet::new(),
         debug: None,
     };
     let kernel = |release: &&str| KernelModules {
@@ -369,35 +384,57 @@ fn compiled(releases: &[&str]) -> Vec<KernelModules> {
         kernel_codec: Codec::None,
         codec: Codec::None,
         modules: vec![module("greeter"), module("greeter_echo")],
+        class: None,
     };
     releases.iter().map(kernel).collect()
 }
 
+/// The same where the first serves both.
+fn served(releases: &[&str]) -> Vec<KernelModules> {
+    let symbol = |name: &str, crc| Symbol { name: name.to_owned(), crc };
+    let mut kernels = compiled(&releases[..1]);
+    kernels[0].class = Some(Class {
+        serves: releases.iter().map(|release| (*release).to_owned()).collect(),
+        of_kernel: vec![symbol("module_layout", 0x0000_00aa), symbol("printk", 0x9000_0001)],
+        of_others: vec![symbol("other_call", 0x0b)],
+        gives: vec![symbol("greeter_call", 0x0c)],
+        condition: Condition::Symbols(vec![symbol("printk", 0x9000_0001)]),
+    });
+    kernels
+}
+
 /// The packages of compiled modules for a target, and the scripts by name.
-fn prebuilt(target: &str, combine: bool) -> Vec<Package> {
+fn prebuilt(target: &str, how: request::Grouping) -> Vec<Package> {
     let profile = profile::target(target).unwrap();
-    if profile.prebuilt.is_none() {
+    let Some(shape) = &profile.prebuilt else { return Vec::new() };
+    let range = shape.range.as_ref().map(|range| range.group);
+    if how.is_range() && range.is_none() {
         return Vec::new();
     }
+    let grouping = if how.is_range() { range.unwrap() } else { how };
     let driver = prepared("greeter", target).driver;
     let config = Config::parse(Path::new("kpkg.toml"), &files_config(), &["deb", "rpm"]).unwrap();
-    let grouping = if combine { request::Grouping::All } else { request::Grouping::Kernel };
-    let asked = request::CommandLine { grouping, ..request::CommandLine::default() };
+    let asked = request::CommandLine { grouping: Some(grouping), ..request::CommandLine::default() };
     let request = Request::new(&asked, &config, &profile.family, &|_| Ok(String::new())).unwrap();
     let releases = if profile.family == "deb" {
         ["6.1.0-9-amd64", "6.1.0-10-amd64"]
+    } else if grouping == request::Grouping::Flavour {
+        ["6.4.0-150600.9-default", "6.4.0-150600.10-default"]
     } else {
         ["5.14.0-9.1.el9.x86_64", "5.14.0-10.1.el9.x86_64"]
     };
+    let kernels = if grouping.is_range() { served(&releases) } else { compiled(&releases) };
     let templates = Templates::new(&[]).unwrap();
-    plan::plan_prebuilt(&driver, &[], &profile, &request, &compiled(&releases), &templates).unwrap().packages
+    let family = kpkg::format::for_format(&profile.family).unwrap();
+    let spell = |version: &kpkg::package::Version| family.version(version);
+    plan::plan_prebuilt(&driver, &[], &profile, &request, &kernels, &templates, &spell).unwrap().packages
 }
 
 /// As the generators of kernel-srpm-macros and of rpm-config-SUSE write it; a .deb has a field of its own for hardware.
 #[test]
 fn an_rpm_offers_what_its_modules_are_and_are_for() {
     let offers = |target: &str| {
-        let packages = prebuilt(target, false);
+        let packages = prebuilt(target, request::Grouping::Kernel);
         packages[0].offers.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     let hardware = "modalias(pci:v00001234d*sv*sd*bc*sc*i*) = 1.2.0";
@@ -408,7 +445,7 @@ fn an_rpm_offers_what_its_modules_are_and_are_for() {
 /// What decides where packages of modules go and what they bring along: names, relations, paths; by package.
 fn prebuilt_text(target: &str) -> String {
     let mut text = String::new();
-    for package in prebuilt(target, false).iter().chain(&prebuilt(target, true)) {
+    for package in GROUPINGS.iter().flat_map(|how| prebuilt(target, *how)) {
         text.push_str(&format!("{} {:?}\n", package.name, package.arch));
         for relation in &package.relations {
             let one = |capability: &kpkg::package::Capability| match &capability.bound {

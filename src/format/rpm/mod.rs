@@ -58,6 +58,13 @@ impl Family for Rpm {
                 is_signed: true,
                 special: Some("a source package of modules for kmodtool and akmods"),
             },
+            Format {
+                name: "kmp",
+                is_source: true,
+                is_uploaded: false,
+                is_signed: true,
+                special: Some("one for RHEL's %kernel_module_package"),
+            },
         ]
     }
 

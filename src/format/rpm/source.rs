@@ -283,7 +283,8 @@ fn spec_text(package: &Package, source: &Source) -> String {
     line("Source0", &plain(&upstream));
     line("Source1", &plain(&files));
     scripts(source).enumerate().for_each(|(at, (path, _))| line(&format!("Source{}", at + 2), &plain(path)));
-    line("AutoReqProv", "no");
+    // what the packages of modules need is for their builder's own generators to say
+    line("AutoReqProv", if source.is_built { "no" } else { "" });
     source.build_requires.iter().for_each(|need| line("BuildRequires", &relation(need)));
     let relations: &[Relation] = if source.is_built { &package.relations } else { &[] };
     for (kind, name) in [
@@ -295,6 +296,7 @@ fn spec_text(package: &Package, source: &Source) -> String {
         (RelationKind::Replaces, "Obsoletes"),
         (RelationKind::Provides, "Provides"),
         (RelationKind::Supplements, "Supplements"),
+        (RelationKind::Enhances, "Enhances"),
     ] {
         let list = relations.iter().filter(|relation| relation.kind == kind);
         list.for_each(|one| line(name, &relation(one)));

@@ -1,0 +1,97 @@
+kpkg_modules() (
+    # Whatever fails in here, the package manager goes on
+    set +e
+    package='kmod-greeter-5.14.0-9.1.el9'
+    warn() { printf '%s: %s\n' "$package" "$*" >&2; }
+    kernels='5.14.0-9.1.el9.x86_64'
+
+    # A kernel is there when its own list of modules is: without it depmod would only leave files behind
+    is_there() { [ -e "/lib/modules/$1/modules.order" ] || [ -e "/lib/modules/$1/modules.builtin" ]; }
+    index() {
+        command -v depmod >/dev/null || return 0
+        timeout -k 9 900 depmod -a "$1" || warn "depmod failed for the kernel $1"
+    }
+    # The kernels that have a link to one of these files, and no module of their own that counts more
+    linked() {
+        for at in /lib/modules/*; do
+            for file in $files; do
+                below=${file#/lib/modules/*/extra/}
+                if [ "$(readlink "$at/weak-updates/$below")" = "$file" ] && [ ! -e "$at/extra/$below" ]; then
+                    printf '%s\n' "${at##*/}"
+                    break
+                fi
+            done
+        done
+    }
+    # Links these files to every kernel that can load them, takes such links away, or finds modules of any package for a kernel. It wants a dracut
+    # even where it is not to run it.
+    weak() {
+        command -v weak-modules >/dev/null || return 0
+        for file in $files; do printf '%s\n' "$file"; done |
+            timeout -k 9 900 weak-modules --no-initramfs --dracut=/bin/true "$@" || warn "weak-modules $* failed"
+    }
+    # The kernel of the modules, and others that are given
+    all_of() { for kernel in $kernels "$@"; do printf '%s\n' "$kernel"; done | sort -u; }
+    modules='greeter greeter_echo'
+    # always, never, or auto: where it holds one of our modules
+    policy='auto'
+    # Does a list of paths, on standard input, have one of our modules?
+    names_ours() {
+        pattern=$(for module in $modules; do printf '%s\n' "$module"; done | sed 's/[.]/\\&/g; s/[-_]/[-_]/g; s/.*/\/&\\.ko/')
+        [ -n "$pattern" ] && grep -q -e "$pattern"
+    }
+    # Does the kernel's initramfs hold one of our modules, or has it to?
+    belongs() {
+        case $policy in
+            never) return 1 ;;
+            auto) command -v lsinitrd >/dev/null && lsinitrd --kver "$1" 2>/dev/null | names_ours ;;
+            # a kernel without an initramfs gets none
+            always) ! command -v lsinitrd >/dev/null || lsinitrd --kver "$1" >/dev/null 2>&1 ;;
+        esac
+    }
+    # Kernels whose initramfs is made anew at the end of the transaction, once for all packages
+    marks=/run/kpkg-initramfs
+    renew() {
+        rm -f "$marks/$1"
+        tool=/usr/lib/module-init-tools/regenerate-initrd-posttrans
+        if [ -x "$tool" ]; then
+            # where initramfs are not dracut's alone to make, this does what is flagged
+            { mkdir -p /run/regenerate-initrd && : >"/run/regenerate-initrd/$1" && "$tool" </dev/null; } || warn "the initramfs of the kernel $1 was not updated"
+        elif command -v dracut >/dev/null && [ ! -e /run/ostree-booted ]; then
+            dracut --force --kver "$1" </dev/null || warn "the initramfs of the kernel $1 was not updated"
+        fi
+    }
+    # Packages whose %posttrans is still to come, by the rpm that runs their scripts
+    pending=/run/kpkg-pending
+    # Has every package of this transaction that may mark a kernel done so?
+    is_last() {
+        for at in "$pending"/*; do
+            [ "$(cat "$at" 2>/dev/null)" != "$PPID" ] || return 1
+        done
+    }
+    mark() { mkdir -p "$marks" && : >"$marks/$1"; }
+    # Every kernel that is marked, whichever package did it
+    renew_marked() {
+        for at in "$marks"/*; do
+            [ -e "$at" ] || continue
+            if is_kernel "${at##*/}"; then renew "${at##*/}"; else rm -f "$at"; fi
+        done
+    }
+    is_kernel() { is_there "$1"; }
+
+    files='/lib/modules/5.14.0-9.1.el9.x86_64/extra/greeter/greeter.ko /lib/modules/5.14.0-9.1.el9.x86_64/extra/greeter/greeter_echo.ko'
+    rm -f "$pending/$package"
+    was=$(linked)
+    weak --add-modules
+    # shellcheck disable=SC2046,SC2086 # a word for each
+    for kernel in $(all_of $was $(linked)); do
+        is_there "$kernel" || continue
+        index "$kernel"
+        ! belongs "$kernel" || mark "$kernel" || renew "$kernel"
+    done
+    ! is_last || renew_marked
+)
+
+kpkg_modules
+
+exit 0
