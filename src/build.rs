@@ -576,15 +576,18 @@ fn kernels(prebuilt: &Prebuilt, aims: &[Aim], bases: &[String], stop: &Stop) -> 
         kernel::Wanted { header_packages: &header_packages, ..prebuilt.wanted(&prebuilt.kernels, &cache) };
     let mut kernels = kernel::select(&wanted, stop)?;
     for base in bases {
-        if kernels.iter().all(|kernel| kernel.release != *base) {
-            let found = kernel::select(
-                &kernel::Wanted { kernels: std::slice::from_ref(base), ..wanted.clone() },
-                stop,
-            );
-            kernels.extend(found.map_err(|error| {
-                error.hint("packages are named by their base: give its headers, or take it out of `bases` and `--previous`")
-            })?);
+        if kernels.iter().any(|kernel| kernel.release == *base) {
+            continue;
         }
+        let asked = kernel::Wanted { kernels: std::slice::from_ref(base), ..wanted.clone() };
+        let hint =
+            "packages are named by their base: give its headers, or take it out of `bases` and `--previous`";
+        let found = kernel::select(&asked, stop).map_err(|error| error.hint(hint))?;
+        // one folder that is given for one kernel is taken at its word elsewhere
+        if found.iter().any(|kernel| kernel.headers.release().is_some_and(|own| own != *base)) {
+            return Err(Error::lacking(format!("there are no headers of the kernel `{base}`")).hint(hint));
+        }
+        kernels.extend(found);
     }
     Ok(kernels)
 }

@@ -271,6 +271,14 @@ fn named_folders(folders: &[&Path], kernels: &[String]) -> Result<BTreeMap<Strin
                 ));
             }
         };
+        let same = |other: &Headers| fs::canonicalize(other.folder()).ok() == fs::canonicalize(folder).ok();
+        if named.get(&release).is_some_and(|other| !same(other)) {
+            return Err(Error::usage(format!(
+                "two folders of headers are of the kernel `{release}`, of which this is one:"
+            ))
+            .at(*folder)
+            .hint("name one of them"));
+        }
         named.insert(release, headers);
     }
     Ok(named)

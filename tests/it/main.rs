@@ -21,6 +21,7 @@ mod events;
 mod fuzz;
 mod hostile;
 mod jobs;
+mod kabi;
 mod kills;
 mod ko;
 mod limits;

@@ -45,7 +45,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Whether a program is there; a failure where all have to be.
-fn is_here(program: &str) -> bool {
+pub(crate) fn is_here(program: &str) -> bool {
     let here =
         std::env::var("PATH").unwrap().split(':').any(|folder| Path::new(folder).join(program).exists());
     if !here {
