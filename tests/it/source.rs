@@ -496,3 +496,143 @@ fn signatures_are_made_before_their_files_are_listed() {
     }
     let _ignored = Command::new("gpgconf").env("GNUPGHOME", &home).args(["--kill", "all"]).status();
 }
+
+/// What dkms reads of a file is not what the file says; the script of a kmod source package reads it as dkms does, and decides as kpkg does.
+#[test]
+fn a_kmod_source_package_decides_as_kpkg_does() {
+    const CONFS: &[(&str, &str)] = &[
+        ("plain", ""),
+        ("the first command is not for this kernel", "MAKE[0]=\"sh x.sh old\"\nMAKE_MATCH[0]=\"^[34]\\.\"\n"),
+        (
+            "the last that matches",
+            "MAKE[0]=\"sh x.sh a\"\nMAKE[1]=\"sh x.sh b K=$kernelver\"\nMAKE_MATCH[1]=\"^[56]\\.\"\nMAKE[2]=\"sh x.sh c\"\nMAKE_MATCH[2]=\"^6\\.\"\n",
+        ),
+        ("a gap", "MAKE[0]=\"sh x.sh a\"\nMAKE[3]=\"sh x.sh b\"\nMAKE_MATCH[3]=\".\"\n"),
+        (
+            "a module of its own kernels",
+            "BUILT_MODULE_NAME[1]=\"two\"\nDEST_MODULE_LOCATION[1]=\"/extra\"\nBUILD_EXCLUSIVE_KERNEL[1]=\"^6\\.\"\nBUILT_MODULE_NAME[2]=\"three\"\nBUILT_MODULE_LOCATION[2]=\"sub/\"\nDEST_MODULE_NAME[2]=\"other\"\nDEST_MODULE_LOCATION[2]=\"/extra\"\nSTRIP[2]=\"no\"\nBUILD_EXCLUSIVE_KERNEL_MIN[2]=\"5.14\"\n",
+        ),
+        (
+            "commands that fail",
+            "false\nnot_a_command_of_this_machine\n[ -e /nowhere ] && MAKE=\"sh x.sh x\"\n((0))\nMAKE=\"sh x.sh y\"\n",
+        ),
+        ("blanks, quotes and dollars count twice", "MAKE=\"sh   x.sh a  b='\\\\\\$HOME' 'c d'\"\n"),
+        (
+            "patches",
+            "PATCH[0]=\"a.patch\"\nPATCH_MATCH[0]=\"^5\"\nPATCH[1]=\"b.patch\"\nPATCH[2]=\"c.patch\"\nPATCH_MATCH[2]=\"^6\"\n",
+        ),
+        ("an oldest kernel", "BUILD_EXCLUSIVE_KERNEL_MIN=\"5.14\"\n"),
+        ("a newest kernel", "BUILD_EXCLUSIVE_KERNEL_MAX=\"5.14.0\"\n"),
+        ("an option of the kernel", "BUILD_EXCLUSIVE_CONFIG=\"CONFIG_PCI !CONFIG_RUST\"\n"),
+        ("a pattern that bash refuses", "BUILD_EXCLUSIVE_KERNEL=\"(\"\n"),
+        ("another machine", "BUILD_EXCLUSIVE_ARCH=\"s390x\"\n"),
+        (
+            "what the kernel is",
+            "if [[ $kernelver == 6.* ]]; then MAKE=\"sh x.sh new\"; else MAKE=\"sh x.sh old $arch\"; fi\n",
+        ),
+        (
+            "the patterns of dkms' shell",
+            "case $kernelver in @(5|4).*) MAKE=\"sh x.sh a\" ;; *) MAKE=\"sh x.sh b\" ;; esac\n",
+        ),
+        ("line ends of another system", "MAKE=\"sh x.sh a\"\r\nPRE_BUILD=\"x.sh one\"\r\n"),
+        ("another way to say it", "DKMS_DIRECTIVE_1=\"PRE_BUILD=x.sh\"\nDKMS_DIRECTIVE_2=\"MAKE=sh x.sh\"\n"),
+        ("the order of versions", "MAKE=\"sh x.sh $(VER $kernelver)\"\n"),
+        ("which kernel runs", "MAKE=\"sh x.sh K=$(uname -r)\"\n"),
+        ("scripts", "PRE_BUILD=\"pre.sh $kernelver\"\nPOST_BUILD=\"post.sh\"\n"),
+    ];
+    const KERNELS: [(&str, &str); 3] = [
+        ("4.18.0-553.el8.x86_64", "CONFIG_PCI=y\n"),
+        ("5.14.0-503.11.1.el9_5.x86_64", "CONFIG_PCI=m\nCONFIG_RUST=y\n"),
+        ("6.12.0-55.9.1.el10_0.x86_64", "CONFIG_CC_IS_CLANG=y\n"),
+    ];
+    if !is_here("rpm2cpio") || !is_here("cpio") {
+        return;
+    }
+    let (mut excluded, mut built) = (0, 0);
+    for (what, more) in CONFS {
+        let tree = Tree::empty();
+        tree.file(
+            "d/dkms.conf",
+            format!("PACKAGE_NAME=\"toy\"\nPACKAGE_VERSION=\"1.0\"\nBUILT_MODULE_NAME[0]=\"toy\"\nDEST_MODULE_LOCATION[0]=\"/extra\"\nAUTOINSTALL=yes\n{more}"),
+        );
+        tree.file("d/Makefile", "obj-m := toy.o two.o sub/\n").file("d/sub/Makefile", "obj-m := three.o\n");
+        for name in ["toy", "two", "sub/three"] {
+            tree.file(&format!("d/{name}.c"), crate::support::kernel::SOURCE);
+        }
+        for script in ["x.sh", "pre.sh", "post.sh"] {
+            tree.script(&format!("d/{script}"), "#!/bin/sh\n");
+        }
+        for patch in ["a", "b", "c"] {
+            tree.file(&format!("d/patches/{patch}.patch"), "--- a/x\n+++ b/x\n");
+        }
+        let packaged = run(&tree, &["d", "-q", "-f", "kmod", "-o", "out"]);
+        // what kpkg refuses to package nobody builds
+        if !packaged.status.success() {
+            assert_eq!(*what, "a pattern that bash refuses", "{what}: {}", text(&packaged.stderr));
+            continue;
+        }
+        let source = tree.path().join("out/toy-kmod-1.0-1.src.rpm");
+        let unpack = format!("mkdir x && cd x && rpm2cpio {} | cpio -idm --quiet", source.display());
+        assert!(
+            Command::new("sh").args(["-c", &unpack]).current_dir(tree.path()).status().unwrap().success()
+        );
+        for (kernel, config) in KERNELS {
+            let headers = format!("h/{kernel}");
+            crate::support::kernel::headers(&tree, &headers, kernel);
+            tree.file(&format!("{headers}/include/config/auto.conf"), format!("CONFIG_X86_64=y\n{config}"));
+            let told = run(
+                &tree,
+                &["show", "d", "--json", "-k", kernel, "--arch", "x86_64", "--kernel-headers", &headers],
+            );
+            let plan = text(&told.stdout).lines().find_map(|line| {
+                let event: serde_json::Value = serde_json::from_str(line).ok()?;
+                (event["reason"] == "plan").then_some(event)
+            });
+            let plan = plan.unwrap_or_else(|| panic!("{what}: {}", text(&told.stderr)));
+            let decision = &plan["driver"]["kernels"][0];
+            let folder = format!("run/{kernel}");
+            std::fs::create_dir_all(tree.path().join(&folder)).unwrap();
+            let decided = Command::new("sh")
+                .args(["-c", &format!("cp -r d {folder}/src && exec bash x/build-modules --decide {kernel} $PWD/{headers} {folder}/src")])
+                .current_dir(tree.path())
+                .env("KPKG_ARCH", "x86_64")
+                .env("MAKE", "whoever builds it has one")
+                .output()
+                .unwrap();
+            let at = tree.path().join(&folder).join(format!("dkms-{kernel}"));
+            let own = text(&decided.stdout)
+                .replace(
+                    &format!("{}/{headers}", tree.path().display()),
+                    &format!("/lib/modules/{kernel}/build"),
+                )
+                .replace(&at.display().to_string(), "/var/lib/dkms");
+            let word = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+            let mut expected = String::new();
+            if decision["verdict"] == "excluded" {
+                excluded += 1;
+                expected.push_str("excluded\n");
+            } else {
+                assert_eq!(decision["verdict"], "builds", "{what}");
+                built += 1;
+                expected += &format!("make {}\n", word(&decision["make"]));
+                let patches: Vec<_> = decision["patches"].as_array().unwrap().iter().map(word).collect();
+                expected += &if patches.is_empty() {
+                    "patch \n".to_owned()
+                } else {
+                    patches.iter().map(|patch| format!("patch {patch}\n")).collect()
+                };
+                expected +=
+                    &format!("hooks {}|{}\n", word(&decision["pre-build"]), word(&decision["post-build"]));
+                for module in decision["modules"].as_array().unwrap() {
+                    if module["verdict"] == "builds" {
+                        let strip = if module["strip"] == false { "no" } else { "yes" };
+                        expected +=
+                            &format!("module {}|{}|{strip}\n", word(&module["built"]), word(&module["name"]));
+                    }
+                }
+            }
+            assert_eq!(own, expected, "{what}, {kernel}: {}", text(&decided.stderr));
+        }
+    }
+    assert!(excluded >= 5 && built >= 30, "{excluded} {built}");
+}
