@@ -5,6 +5,7 @@
 pub mod against;
 pub mod check;
 mod classes;
+pub mod guard;
 pub mod jobs;
 pub mod packaged;
 pub mod sign;

@@ -8,6 +8,7 @@ mod completions;
 mod diff;
 mod explain;
 mod given;
+mod guard;
 mod init;
 mod json;
 mod kernels;
@@ -78,6 +79,8 @@ enum Command {
     Sign(sign::SignArgs),
     /// Tell who signed the modules of finished files, and whether that still holds
     Verify(verify::VerifyArgs),
+    /// Write a package that holds back the kernels for which finished packages have no modules
+    Guard(guard::GuardArgs),
     /// Write a dkms.conf and a kpkg.toml for a driver that has none
     Init(init::InitArgs),
     /// Tell more about a finding
@@ -104,6 +107,7 @@ impl Command {
             Self::Diff(args) => args.manner,
             Self::Sign(args) => args.manner,
             Self::Verify(args) => args.manner,
+            Self::Guard(args) => args.manner,
             Self::Init(args) => args.manner,
             Self::Explain(args) => args.manner,
             Self::Kernels(args) => args.manner,
@@ -143,6 +147,7 @@ pub fn main() -> ExitCode {
         Command::Diff(args) => diff::run(args, &session),
         Command::Sign(args) => sign::run(args, &session),
         Command::Verify(args) => verify::run(args, &session),
+        Command::Guard(args) => guard::run(args, &session),
         Command::Init(args) => init::run(args, &session),
         Command::Explain(args) => explain::run(args, &session),
         Command::Kernels(args) => kernels::run(args, &session),

@@ -4,12 +4,14 @@
 
 mod depends;
 mod files;
+mod hold;
 mod prebuilt;
 pub mod profile;
 mod source;
 pub mod template;
 
 pub use depends::Sibling;
+pub use hold::{Held, plan as plan_hold};
 pub use prebuilt::{Class, Condition, KernelModules, ReadyModule, Symbol, flavour, plan as plan_prebuilt};
 pub use source::plan as plan_source;
 

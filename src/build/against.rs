@@ -33,6 +33,8 @@ pub struct Served {
     pub built_for: Vec<String>,
     /// The kernels in their order, each with what it makes of the modules.
     pub kernels: Vec<(String, Judgement)>,
+    /// The versions of the packages of these, where they are known.
+    pub versions: BTreeMap<String, String>,
 }
 
 /// The symbols that lists of stable ones name, such as `kabi_stablelist_x86_64`: a line in brackets, then a name on each.
@@ -91,6 +93,10 @@ pub fn against(
             file: file.clone(),
             built_for,
             kernels: kernels.iter().map(|kernel| (kernel.name.clone(), best(kernel))).collect(),
+            versions: kernels
+                .iter()
+                .filter_map(|kernel| Some((kernel.name.clone(), kernel.version.clone()?)))
+                .collect(),
         }
     };
     Ok(found.into_iter().map(judged).collect())
@@ -262,5 +268,8 @@ fn of_headers(
 /// A kernel whose headers are at hand.
 pub(crate) fn of_kernel(kernel: Kernel, names: &Names, cache: &Path) -> Result<Abi> {
     let abi = symbols_of(&kernel.headers, &kernel.release, names, cache)?;
-    Ok(abi.of(kernel.release.clone(), Some(kernel.release), Some(kernel.arch), Some(kernel.magic)))
+    let own = kernel.packages.iter().find(|package| package.kernels.contains_key(&kernel.release));
+    let version = own.map(|package| package.version.clone());
+    let abi = abi.of(kernel.release.clone(), Some(kernel.release), Some(kernel.arch), Some(kernel.magic));
+    Ok(abi.with_version(version))
 }

@@ -11,6 +11,7 @@ use bytesize::ByteSize;
 use crate::base::diagnostic::{Code, Diagnostic, Severity, is_hidden};
 use crate::base::error::Error;
 use crate::build::against::Served;
+use crate::build::guard::Guarded;
 use crate::build::jobs::{BuildPlan, Job};
 use crate::build::trial::{self, Trial, Tried};
 use crate::build::{self, Artifact, Prepared};
@@ -144,6 +145,21 @@ pub(super) fn visible(text: &str) -> String {
         rest = &rest[length..];
     }
     shown
+}
+
+/// Which kernels are held back, and why.
+pub(super) fn guarded_text(guarded: &Guarded, is_verbose: bool) -> String {
+    let mut text = String::new();
+    for one in &guarded.served {
+        text.push_str(&served_text(one, None, is_verbose));
+    }
+    match guarded.held.as_slice() {
+        [] => text.push_str("every kernel is served: the package holds none\n"),
+        held => {
+            let _infallible = writeln!(text, "{} {}", label(NAME, "Held"), held.join(", "));
+        }
+    }
+    text
 }
 
 /// A table of the kernels that modules were compiled for.

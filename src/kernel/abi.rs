@@ -22,6 +22,8 @@ pub struct Abi {
     pub release: Option<String>,
     /// As `uname -m` prints it.
     pub arch: Option<String>,
+    /// That of its packages, where they are known.
+    pub version: Option<String>,
     /// What stands behind the release in `vermagic`; nothing where only its symbols are known.
     pub magic: Option<BTreeSet<String>>,
     /// The symbols that were asked for, in the order of [`Names`].
@@ -230,6 +232,12 @@ impl Abi {
         magic: Option<BTreeSet<String>>,
     ) -> Self {
         Self { name, release, arch, magic, ..self }
+    }
+
+    /// The same of packages of this version.
+    #[must_use]
+    pub fn with_version(self, version: Option<String>) -> Self {
+        Self { version, ..self }
     }
 
     /// Whether a build loads in this kernel. With `across_minors`, another minor release is no obstacle by itself.

@@ -751,12 +751,15 @@ fn names_of(modules: &[Module]) -> String {
 fn filled(pattern: &str, name: &str, kernel: &str) -> String {
     let flavour = flavour(kernel);
     let base = kernel.strip_suffix(&format!("-{flavour}")).filter(|_| !flavour.is_empty()).unwrap_or(kernel);
-    let base = match MACHINES.iter().find(|machine| base.contains(*machine)) {
-        Some(machine) => base.replacen(machine, "", 1),
-        None => base.to_owned(),
-    };
+    let base = without_machine(base);
     let pattern = pattern.replace("{name}", name).replace("{kernel}", kernel);
     pattern.replace("{base}", &base).replace("{flavour}", &flavour)
+}
+
+/// A release of a kernel without the machine in it.
+pub(super) fn without_machine(release: &str) -> String {
+    let machine = MACHINES.iter().find(|machine| release.contains(*machine));
+    machine.map_or_else(|| release.to_owned(), |machine| release.replacen(machine, "", 1))
 }
 
 /// As they stand in the releases of kernels.

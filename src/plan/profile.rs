@@ -165,6 +165,8 @@ pub struct Prebuilt {
     /// What packages provide for the modules that they bring.
     #[serde(default)]
     pub offers: Offers,
+    /// The package that holds kernels back, where there is one.
+    pub hold: Option<HoldPackage>,
     /// How packages look that serve several kernels with one build, where there are such.
     pub range: Option<Range>,
     /// The package of the certificates that signed modules are judged by.
@@ -175,6 +177,27 @@ pub struct Prebuilt {
     /// The templates of scripts.
     #[serde(default)]
     pub scripts: BTreeMap<When, String>,
+    #[serde(rename = "document", default)]
+    pub documents: Vec<Document>,
+}
+
+/// What a package looks like that holds kernels back. `{name}` is the driver.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct HoldPackage {
+    pub package: String,
+    /// What it conflicts with for each kernel that is held; `{kernel}` is its release.
+    pub kernel: Option<String>,
+    /// What it breaks for each flavour: `{flavour}`, and `{version}`, that of the newest kernel that is served.
+    pub newer: Option<String>,
+    /// What a package manager does because of it, as paragraphs.
+    pub about: String,
+    /// Native fields, over the target's.
+    #[serde(default)]
+    pub fields: BTreeMap<String, String>,
+    /// Files that do it instead.
+    #[serde(rename = "file", default)]
+    pub files: Vec<PackagingFile>,
     #[serde(rename = "document", default)]
     pub documents: Vec<Document>,
 }

@@ -29,6 +29,8 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("deb/certificate/postinst", include_str!("../../templates/deb/certificate/postinst.hbs")),
     ("rpm/certificate/post", include_str!("../../templates/rpm/certificate/post.hbs")),
     ("rpm/certificate/readme.txt", include_str!("../../templates/rpm/certificate/readme.txt.hbs")),
+    ("deb/hold/copyright.txt", include_str!("../../templates/deb/hold/copyright.txt.hbs")),
+    ("rpm/hold/libdnf.txt", include_str!("../../templates/rpm/hold/libdnf.txt.hbs")),
     ("deb/source/format.txt", include_str!("../../templates/deb/source/format.txt.hbs")),
     ("deb/source/install-source", include_str!("../../templates/deb/source/install-source.hbs")),
     (
