@@ -1351,6 +1351,20 @@ struct Aim {
 
 /// The targets asked for, each in those of the formats asked for that it uses.
 fn aims(options: &Options, config: &Config) -> Result<Vec<Aim>> {
+    let mut aims = usual_aims(options, config)?;
+    if let Some(naming) = &config.prebuilt.naming {
+        let known = profile::namings()?;
+        if !known.contains(naming) {
+            let message = format!("no target names packages by `{}`", naming.escape_debug());
+            return Err(config.refuse(naming, message, &format!("known are {}", known.join(", "))));
+        }
+        aims.iter_mut().for_each(|aim| aim.target = aim.target.with_naming(naming));
+    }
+    Ok(aims)
+}
+
+/// The same with the usual names.
+fn usual_aims(options: &Options, config: &Config) -> Result<Vec<Aim>> {
     type Writer = (&'static dyn Family, &'static Format);
     let known = |name: &String| {
         format::writers().find(|(_, format)| format.name == name).ok_or_else(|| {

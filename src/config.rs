@@ -132,6 +132,8 @@ pub struct PrebuiltConfig {
     pub initramfs: Option<Initramfs>,
     /// Which kernels share a package, as `--group` says it.
     pub group: Option<Grouping>,
+    /// Another way to name packages, where a target has one: Ubuntu's `linux-modules`, for `linux-modules-NAME-KERNEL`.
+    pub naming: Option<String>,
     /// With `group = "kabi"` or `"flavour"`: the kernels to build for, each as long as it serves one; the oldest of those that none of them
     /// serves is another one. A run prints the line.
     pub bases: Vec<String>,

@@ -81,6 +81,18 @@ impl Target {
         self.signatures.is_empty() || self.signatures.iter().any(is_this)
     }
 
+    /// The same with another way to name prebuilt packages; as it is where it has none of that name.
+    #[must_use]
+    pub fn with_naming(&self, naming: &str) -> Self {
+        let mut target = self.clone();
+        if let Some(shape) = &mut target.prebuilt
+            && let Some(Naming { package, meta, debug }) = shape.naming.get(naming).cloned()
+        {
+            (shape.package, shape.meta, shape.debug) = (package, meta, debug);
+        }
+        target
+    }
+
     /// The error of whoever wants prebuilt packages for a target that has none.
     #[must_use]
     pub fn without_prebuilt(&self) -> Error {
@@ -165,6 +177,9 @@ pub struct Prebuilt {
     /// What packages provide for the modules that they bring.
     #[serde(default)]
     pub offers: Offers,
+    /// Other ways to name them, which who packages may choose.
+    #[serde(default)]
+    pub naming: BTreeMap<String, Naming>,
     /// The package that holds kernels back, where there is one.
     pub hold: Option<HoldPackage>,
     /// How packages look that serve several kernels with one build, where there are such.
@@ -179,6 +194,15 @@ pub struct Prebuilt {
     pub scripts: BTreeMap<When, String>,
     #[serde(rename = "document", default)]
     pub documents: Vec<Document>,
+}
+
+/// Names of packages, see [`Prebuilt`].
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Naming {
+    pub package: String,
+    pub meta: String,
+    pub debug: String,
 }
 
 /// What a package looks like that holds kernels back. `{name}` is the driver.
@@ -427,6 +451,21 @@ pub fn target_names() -> Vec<String> {
 /// The target of that name, or of an alias of it.
 pub fn target(name: &str) -> Result<Target> {
     built_in()?.target(name)
+}
+
+/// Every way to name prebuilt packages that a target has.
+pub fn namings() -> Result<Vec<String>> {
+    let profiles = built_in()?;
+    let targets = profiles.names().into_iter().map(|name| profiles.target(&name));
+    let targets = targets.collect::<Result<Vec<_>>>()?;
+    let mut names: Vec<String> = targets
+        .into_iter()
+        .filter_map(|target| target.prebuilt)
+        .flat_map(|shape| shape.naming.into_keys())
+        .collect();
+    names.sort();
+    names.dedup();
+    Ok(names)
 }
 
 /// The targets that have packages for a range of kernels.

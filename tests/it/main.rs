@@ -19,6 +19,7 @@ mod conf;
 mod diff;
 mod events;
 mod fuzz;
+mod guard;
 mod hostile;
 mod jobs;
 mod kabi;

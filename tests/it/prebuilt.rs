@@ -898,3 +898,35 @@ fn wait_for(state: impl Fn() -> bool) {
         std::thread::sleep(Duration::from_millis(50));
     }
 }
+
+#[test]
+fn packages_are_named_as_the_distribution_names_its_own_where_that_is_chosen() {
+    let case = Case::new();
+    case.kernel("generic", "6.8.0-45-generic");
+    case.tree.file("driver/toy.bin", module("6.8.0-45-generic", &[("printk", Some(16))]));
+    let build = |target: &str, out: &str| {
+        let output = case
+            .tree
+            .command(&["driver", "--prebuilt", "-t", target, "-o", out, "--kernel-headers", "generic"])
+            .env("KPKG_CACHE", case.tree.path().join("cache"))
+            .env("PATH", "/usr/bin:/bin")
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    case.tree.file("driver/kpkg.toml", "[prebuilt]\nnaming = \"linux-modules\"\n");
+    assert_eq!(build("ubuntu-24.04", "ubuntu").0, Some(0));
+    assert_eq!(
+        case.tree.names("ubuntu"),
+        ["linux-modules-toy-6.8.0-45-generic_1.0-1_amd64.deb", "linux-modules-toy-generic_1.0-1_amd64.deb"]
+    );
+    // who has no such names has his own
+    assert_eq!(build("debian-12", "debian").0, Some(0));
+    assert!(case.tree.names("debian").contains(&"toy-modules-generic_1.0-1_amd64.deb".to_owned()));
+    case.tree.file("driver/kpkg.toml", "[prebuilt]\nnaming = \"linux-module\"\n");
+    let (code, text) = build("ubuntu-24.04", "none");
+    assert!(
+        code == Some(2) && text.contains("kpkg.toml:2:10") && text.contains("known are linux-modules"),
+        "{text}"
+    );
+}
