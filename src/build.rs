@@ -702,9 +702,9 @@ pub(crate) const IDLE_OPTION: Code = Code {
 const UNKNOWN_RANGE: Code = Code {
     id: "K0146",
     title: "the packages of a range of kernels are known when modules are built",
-    explanation: "With `--group kabi` or `flavour` a package is for every kernel that its modules serve, which is told by the\n\
-                  checksums of the symbols that they need. `--dry-run` compiles nothing, so it names one package, for the first\n\
-                  kernel; a run names all.",
+    explanation: "With `--group kabi` or `flavour` a package is for every kernel that its modules serve, which is told by\n\
+                  the checksums of the symbols that they need. `--dry-run` compiles nothing, so it names one package, for\n\
+                  the first kernel; a run names all.",
 };
 
 const TWO_CONFIGS: Code = Code {

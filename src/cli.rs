@@ -79,7 +79,7 @@ enum Command {
     Sign(sign::SignArgs),
     /// Tell who signed the modules of finished files, and whether that still holds
     Verify(verify::VerifyArgs),
-    /// Write a package that holds back the kernels for which finished packages have no modules
+    /// Write a package that holds back the kernels that finished packages do not serve
     Guard(guard::GuardArgs),
     /// Write a dkms.conf and a kpkg.toml for a driver that has none
     Init(init::InitArgs),

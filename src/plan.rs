@@ -159,18 +159,19 @@ const MAPPED_VERSION: Code = Code {
 const NO_MARK: Code = Code {
     id: "K0513",
     title: "no symbol tells the kernels of a package from others",
-    explanation: "With `--group kabi` the metapackage needs, for every kernel that is installed, the package that serves it, and\n\
-                  knows a kernel by the checksum of a symbol that those of other packages have not. Where all symbols that the\n\
-                  modules need have the same checksums, and something else keeps the build from serving the other kernels, such\n\
-                  as another minor release, it knows them by their releases. Kernels that come later count to the last of them.",
+    explanation: "With `--group kabi` the metapackage needs, for every kernel that is installed, the package that serves\n\
+                  it, and knows a kernel by the checksum of a symbol that those of other packages have not. Where all\n\
+                  symbols that the modules need have the same checksums, and something else keeps the build from serving\n\
+                  the other kernels, such as another minor release, it knows them by their releases. Kernels that come\n\
+                  later count to the last of them.",
 };
 
 const NO_SUPPORT: Code = Code {
     id: "K0514",
     title: "the modules do not say who supports them",
     explanation: "Kernels of SUSE Linux Enterprise load no module without the field `supported`, as their modprobe.d has\n\
-                  `allow_unsupported_modules 0`; openSUSE's load it and taint the kernel. A module has the field where its source\n\
-                  says `MODULE_INFO(supported, \"external\")`; otherwise the administrator allows such modules.",
+                  `allow_unsupported_modules 0`; openSUSE's load it and taint the kernel. A module has the field where its\n\
+                  source says `MODULE_INFO(supported, \"external\")`; otherwise the administrator allows such modules.",
 };
 
 /// Where a driver's source lies on the target, without the leading slash: what dkms expects (`dkms(8)`).

@@ -19,10 +19,10 @@ pub(super) struct PackageArgs {
     /// The driver's folder, or an archive of it: .tar.gz, .tar.xz, .tar.zst or .zip [default: .]
     #[arg(value_name = "DIR")]
     pub(super) folder: Option<PathBuf>,
-    /// The dkms.conf to use, where the folder has several or one of another name
+    /// The dkms.conf to use, where the folder has several, or another name
     #[arg(long, value_name = "FILE", env = "KPKG_DKMS_CONF")]
     pub(super) dkms_conf: Option<PathBuf>,
-    /// A tag, branch or commit of the folder's git repository, instead of the files that are there
+    /// A tag, branch or commit of the folder's git repository
     #[arg(long = "ref", value_name = "REF", env = "KPKG_REF")]
     pub(super) revision: Option<String>,
     /// Every driver of a folder that has several

@@ -101,7 +101,7 @@ pub(super) struct PrebuiltArgs {
     #[arg(long, env = "KPKG_PREBUILT", action = clap::ArgAction::SetTrue)]
     pub(super) prebuilt: bool,
     /// Which kernels share a package [default: kernel, one for each]
-    #[arg(long, value_name = "HOW", env = "KPKG_GROUP")]
+    #[arg(long, value_name = "HOW", hide_short_help = true, env = "KPKG_GROUP")]
     pub(super) group: Option<Group>,
     /// The same as `--group all`
     #[arg(long, conflicts_with = "group", hide_short_help = true, env = "KPKG_COMBINE", action = clap::ArgAction::SetTrue)]

@@ -81,7 +81,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("rpm/kmp/postun", include_str!("../../templates/rpm/kmp/postun.hbs")),
     ("rpm/kmp/preun", include_str!("../../templates/rpm/kmp/preun.hbs")),
     ("rpm/kmp/state", include_str!("../../templates/rpm/kmp/state.hbs")),
-    ("rpm/kmp/suse", include_str!("../../templates/rpm/kmp/suse.hbs")),
+    ("rpm/kmp/moment", include_str!("../../templates/rpm/kmp/moment.hbs")),
     ("rpm/prebuilt/post", include_str!("../../templates/rpm/prebuilt/post.hbs")),
     ("rpm/prebuilt/posttrans", include_str!("../../templates/rpm/prebuilt/posttrans.hbs")),
     ("rpm/prebuilt/postun", include_str!("../../templates/rpm/prebuilt/postun.hbs")),

@@ -26,7 +26,7 @@ impl Family for Pacman {
             is_source: false,
             is_uploaded: false,
             is_signed: false,
-            special: Some("source-only packages that pacman installs"),
+            special: Some("source-only packages"),
         }]
     }
 

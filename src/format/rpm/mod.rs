@@ -56,14 +56,14 @@ impl Family for Rpm {
                 is_source: true,
                 is_uploaded: false,
                 is_signed: true,
-                special: Some("a source package of modules for kmodtool and akmods"),
+                special: Some("source for kmodtool and akmods"),
             },
             Format {
                 name: "kmp",
                 is_source: true,
                 is_uploaded: false,
                 is_signed: true,
-                special: Some("one for RHEL's %kernel_module_package"),
+                special: Some("for %kernel_module_package"),
             },
         ]
     }
