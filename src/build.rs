@@ -1027,7 +1027,7 @@ fn prepare_driver(
     let OfDriver { found, settings, driver, findings: mut diagnostics } = read;
     let sharing = given.sharing(&settings);
     let Settings { config, aims, grouping, scripts } = &settings;
-    diagnostics.extend(given.of_packaging(&found, &driver, &config));
+    diagnostics.extend(given.of_packaging(&found, &driver, config));
     let is_own = |name: &&String| {
         let same = |one: &str, other: &str| one.replace('-', "_") == other.replace('-', "_");
         driver.modules_unknown || driver.modules.iter().any(|module| same(&module.name, name))
@@ -1050,7 +1050,7 @@ fn prepare_driver(
     }
     let keeps_going = options.prebuilt.as_ref().is_some_and(|prebuilt| prebuilt.keep_going);
     let stops = kernels.iter().any(|found| matches!(found.outcome, Outcome::Failed(_))) && !keeps_going;
-    let read_script = |path: &str| read_script(&scripts, path);
+    let read_script = |path: &str| read_script(scripts, path);
     let mut packages = Vec::new();
     let several = options.targets.len().max(if options.targets.is_empty() {
         config.packaging.targets.len()
@@ -1059,7 +1059,7 @@ fn prepare_driver(
     }) > 1;
     for Aim { target, format, family } in aims.iter() {
         let certificates = given.certificates.clone();
-        let request = Request::new(&options.request, &config, &target.family, &read_script)?;
+        let request = Request::new(&options.request, config, &target.family, &read_script)?;
         let request = Request { certificates, grouping: *grouping, ..request };
         let planned = match &given.kernels {
             None if format.is_source => {
@@ -1090,7 +1090,7 @@ fn prepare_driver(
                 plan::plan_prebuilt(&driver, siblings, target, &request, &ready, &templates, &spell)
             }
         };
-        let in_config = |finding| placed(finding, &config, &read_script);
+        let in_config = |finding| placed(finding, config, &read_script);
         let planned = planned.map_err(|error| error.map_findings(in_config))?;
         diagnostics.extend(planned.diagnostics.into_iter().map(in_config));
         let folder = if several { options.output.join(&target.name) } else { options.output.clone() };
@@ -1112,7 +1112,7 @@ fn prepare_driver(
     if diagnostics.iter().any(|finding| finding.severity == Severity::Error) {
         return Err(driver::stopped(diagnostics));
     }
-    let guesses = guesses(&found, &driver, &config);
+    let guesses = guesses(&found, &driver, config);
     let is_base = |found: &&ForKernel| sharing.is_some() && matches!(found.outcome, Outcome::Built(_));
     let bases = kernels.iter().filter(is_base).map(|found| found.kernel.clone()).collect();
     Ok(Prepared {
@@ -1358,7 +1358,9 @@ fn aims(options: &Options, config: &Config) -> Result<Vec<Aim>> {
             let message = format!("no target names packages by `{}`", naming.escape_debug());
             return Err(config.refuse(naming, message, &format!("known are {}", known.join(", "))));
         }
-        aims.iter_mut().for_each(|aim| aim.target = aim.target.with_naming(naming));
+        for aim in &mut aims {
+            aim.target = aim.target.with_naming(naming);
+        }
     }
     Ok(aims)
 }

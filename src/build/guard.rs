@@ -49,7 +49,7 @@ pub fn guard(
     at_hand: &Prebuilt,
     options: &Options,
 ) -> Result<Guarded> {
-    let (target, family, found) = packages(files, options)?;
+    let Packages { target, family, found } = packages(files, options)?;
     let served = against::against(files, kernels, options.across_minors, at_hand, &options.means.stop)?;
     let is_served = |kernel: &str| {
         let judged = served.iter().flat_map(|one| &one.kernels).filter(|(name, _)| name == kernel);
@@ -79,11 +79,15 @@ pub fn guard(
     Ok(Guarded { served, held, artifacts: out.written().iter().cloned().map(artifact).collect() })
 }
 
+/// Finished packages of one format.
+struct Packages {
+    target: Target,
+    family: &'static dyn Family,
+    found: Vec<(PathBuf, ReadPackage)>,
+}
+
 /// The packages, which have to be of one format and driver, with their target.
-fn packages(
-    files: &[PathBuf],
-    options: &Options,
-) -> Result<(Target, &'static dyn Family, Vec<(PathBuf, ReadPackage)>)> {
+fn packages(files: &[PathBuf], options: &Options) -> Result<Packages> {
     let mut found: Vec<(PathBuf, ReadPackage)> = Vec::new();
     for file in files {
         let read = if file.is_dir() { None } else { format::open(file, &mut Nothing)? };
@@ -113,7 +117,7 @@ fn packages(
         ))
         .hint("name a target of theirs"));
     }
-    Ok((target, family, found))
+    Ok(Packages { target, family, found })
 }
 
 /// By flavour, the version of the newest kernel that is served, where the target asks for it.

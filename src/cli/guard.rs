@@ -59,13 +59,8 @@ pub(super) fn run(args: &GuardArgs, session: &Session) -> Ended {
         for one in &guarded.served {
             json::served(one, None).try_for_each(|event| session.event(event))?;
         }
-        return guarded
-            .artifacts
-            .iter()
-            .map(json::artifact)
-            .try_for_each(|event| session.event(event))
-            .map(|()| 0)
-            .map_err(Into::into);
+        guarded.artifacts.iter().map(json::artifact).try_for_each(|event| session.event(event))?;
+        return Ok(0);
     }
     if !args.manner.quiet {
         let is_verbose = args.manner.least(Severity::Warning) == Severity::Note;
