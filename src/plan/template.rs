@@ -376,6 +376,8 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
         let mut names = Vec::new();
         walk(&root, &root, &mut names);
+        // what kpkg runs itself lies beside who runs it
+        names.push("compile/build".to_owned());
         names.sort();
         let listed: Vec<_> = TEMPLATES.iter().map(|(name, _)| (*name).to_owned()).collect();
         let mut sorted = listed.clone();
