@@ -139,7 +139,7 @@ pub struct PrebuiltConfig {
     pub bases: Vec<String>,
     /// Whether another minor release or variant of a kernel is served where all checksums are the same.
     pub across_minors: bool,
-    /// Whether the metapackage of `group = "kabi"` says at the end of a transaction which kernel has no module of the driver.
+    /// What the metapackage of `group = "kabi"` does for kernels without a module of the driver: it says which, at the end of a transaction.
     pub kabi_guard: Guard,
 }
 
@@ -152,6 +152,8 @@ pub enum Guard {
     /// Which kernel has none, and what to do.
     #[default]
     Warn,
+    /// That too, and the package that `kpkg guard` writes comes along, which holds such kernels back.
+    Hold,
 }
 
 /// Who signs compiled modules (`--prebuilt`).

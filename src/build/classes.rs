@@ -62,22 +62,16 @@ pub(crate) fn of_kernel<'o>(outcomes: &'o [Outcome], kernels: &[Kernel], index: 
 impl Sharing<'_> {
     /// Fails where kernels cannot be of one range.
     pub(crate) fn check(&self) -> Result<()> {
-        let mut first: Option<(&str, u32)> = None;
-        for kernel in self.kernels {
-            let Some(major) = major(&kernel.release) else { continue };
-            match first {
-                Some((other, known)) if known != major => {
-                    let text = format!(
-                        "`{other}` is a kernel of release {known}, and `{}` one of release {major}: packages for both are no range",
-                        kernel.release
-                    );
-                    return Err(
-                        Error::usage(text).hint("package for each of them by itself, with `--target`")
-                    );
-                }
-                Some(_) => {}
-                None => first = Some((&kernel.release, major)),
-            }
+        let Some(first) = self.kernels.first() else { return Ok(()) };
+        let own = major(&first.release);
+        if let Some(other) = self.kernels.iter().find(|kernel| major(&kernel.release) != own) {
+            let text = format!(
+                "`{}` and `{}` are kernels of two distributions, which are no range",
+                first.release, other.release
+            );
+            return Err(
+                Error::usage(text).hint("package for each of them by itself, with its own `--target`")
+            );
         }
         Ok(())
     }

@@ -449,7 +449,11 @@ impl Maker<'_> {
                 package.relations.push(Relation { kind: RelationKind::Recommends, any_of });
             }
             package.payload = Payload::Install(self.documented(&package, Vec::new(), "")?);
-            if self.request.guard == Guard::Warn {
+            if let (Guard::Hold, Some(hold)) = (self.request.guard, &self.shape.hold) {
+                let any_of = vec![Capability::named(filled(&hold.package, &self.base, ""))];
+                package.relations.push(Relation { kind: RelationKind::Recommends, any_of });
+            }
+            if self.request.guard != Guard::Off {
                 let values = PrebuiltValues {
                     common: Values {
                         modules: names_of(&modules_of(kernels)),

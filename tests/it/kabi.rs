@@ -242,7 +242,7 @@ fn what_cannot_be_a_range_is_said_and_nothing_is_written() {
         (vec!["-t", "fedora-43", "--group", "kabi", "--kernel-headers", "k1"], 2, "name other targets: rhel"),
         (vec!["-t", "rhel-9", "--group", "flavour", "--kernel-headers", "k1"], 2, "name other targets: suse"),
         (kabi(&["--combine", "--kernel-headers", "k1"]), 2, "cannot be used with"),
-        (kabi(&["--kernel-headers", "k1,el10"]), 2, "packages for both are no range"),
+        (kabi(&["--kernel-headers", "k1,el10"]), 2, "are kernels of two distributions"),
         (kabi(&["--kernel-headers", "k1,bare"]), 2, "have no Module.symvers"),
         (kabi(&["--kernel-headers", "k1,cut"]), 2, "line 2 of the list of symbols: it is cut short"),
         (kabi(&["--kernel-headers", "k1,twice"]), 2, "two folders of headers are of the kernel"),
@@ -256,5 +256,31 @@ fn what_cannot_be_a_range_is_said_and_nothing_is_written() {
         let (found, text) = build(&tree, &words);
         assert!(found == Some(code) && text.contains(expected), "{words:?}: {found:?} {text}");
         assert!(tree.names("out").is_empty(), "{words:?}");
+    }
+}
+
+#[test]
+fn the_metapackage_speaks_of_kernels_without_a_module_as_kpkg_toml_says() {
+    let tree = tree();
+    headers(&tree, "k1", K1, 5);
+    for (guard, trigger, recommends) in
+        [("off", false, ""), ("warn", true, ""), ("hold", true, "kmod-toy-hold")]
+    {
+        tree.file("driver/kpkg.toml", format!("[prebuilt]\nkabi-guard = \"{guard}\"\n"));
+        let (code, text) = build(&tree, &[&RHEL[..], &["--kernel-headers", "k1", "-o", guard]].concat());
+        assert_eq!(code, Some(0), "{text}");
+        if !is_here("rpm") {
+            continue;
+        }
+        let ask = |what: &str| {
+            let file = format!("{guard}/kmod-toy-1.0-1.x86_64.rpm");
+            let output =
+                Command::new("rpm").args(["-qp", what, &file]).current_dir(tree.path()).output().unwrap();
+            String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        };
+        let triggers = ask("--filetriggers");
+        assert_eq!(triggers.contains("transfiletriggerin"), trigger, "{triggers}");
+        assert!(!trigger || triggers.contains("-- /lib/modules, /usr/lib/modules"), "{triggers}");
+        assert_eq!(ask("--recommends"), recommends);
     }
 }
