@@ -17,9 +17,7 @@ pub(super) fn script_tags(when: When) -> (IndexTag, IndexTag, u32) {
         When::BeforeRemove => (T::RPMTAG_PREUN, T::RPMTAG_PREUNPROG, 1 << 11),
         When::AfterRemove => (T::RPMTAG_POSTUN, T::RPMTAG_POSTUNPROG, 1 << 12),
         When::AfterTransaction => (T::RPMTAG_POSTTRANS, T::RPMTAG_POSTTRANSPROG, 1 << 5),
-        When::AfterKernels => {
-            (T::RPMTAG_TRANSFILETRIGGERSCRIPTS, T::RPMTAG_TRANSFILETRIGGERSCRIPTPROG, TRIGGER_IN)
-        }
+        When::AfterKernels => (T::RPMTAG_TRANSFILETRIGGERSCRIPTS, T::RPMTAG_TRANSFILETRIGGERSCRIPTPROG, 0),
     }
 }
 

@@ -174,7 +174,6 @@ pub(super) fn scripts(tags: &mut Tags, package: &Package) {
         // one trigger, which each of the folders sets off
         tags.texts(body, [text]);
         tags.texts(program, [SHELL]);
-        tags.numbers(T::RPMTAG_TRANSFILETRIGGERSCRIPTFLAGS, [0]);
         tags.texts(T::RPMTAG_TRANSFILETRIGGERNAME, KERNELS);
         tags.texts(T::RPMTAG_TRANSFILETRIGGERVERSION, KERNELS.map(|_| ""));
         tags.numbers(T::RPMTAG_TRANSFILETRIGGERFLAGS, KERNELS.map(|_| TRIGGER_IN));

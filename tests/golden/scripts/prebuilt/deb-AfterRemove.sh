@@ -13,7 +13,7 @@ kpkg_modules() (
     # A kernel that went before its modules left what depmod had made for it. Other folders are not ours, even if they are empty.
     forget() {
         at=/lib/modules/$1
-        if [ -z "$(find "$at/" -name '*.ko' -o -name '*.ko.*' | head -n 1)" ]; then
+        if [ -z "$(find "$at/" -name '*.ko*' | head -n 1)" ]; then
             rm -f "$at"/modules.alias "$at"/modules.alias.bin "$at"/modules.dep "$at"/modules.dep.bin \
                 "$at"/modules.symbols "$at"/modules.symbols.bin "$at"/modules.builtin.bin \
                 "$at"/modules.builtin.alias.bin "$at"/modules.devname "$at"/modules.softdep "$at"/modules.weakdep
