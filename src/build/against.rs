@@ -115,16 +115,16 @@ fn read_kernels(named: &[String], names: &Names, at_hand: &Prebuilt, stop: &Stop
             of_headers(&[], std::slice::from_ref(name), names, at_hand, stop)?
         };
         for kernel in kernels {
-            // the same one may be named twice; two of one release are not the same
-            let same = found.iter().find(|other| other.release.is_some() && other.release == kernel.release);
-            match same {
-                Some(other) if *other != kernel => {
-                    let text =
-                        format!("two kernels of the release `{}` are named, which differ:", kernel.name);
-                    return Err(Error::usage(text).at(path).hint("name one of them"));
-                }
-                Some(_) => {}
-                None => found.push(kernel),
+            // the same one may be named twice, by its headers and its list; two of one release are not the same
+            let is_same = |other: &&mut Abi| other.release.is_some() && other.release == kernel.release;
+            let Some(other) = found.iter_mut().find(is_same) else {
+                found.push(kernel);
+                continue;
+            };
+            let name = kernel.name.clone();
+            if !other.learn(kernel) {
+                let text = format!("two kernels of the release `{name}` are named, which differ:");
+                return Err(Error::usage(text).at(path).hint("name one of them"));
             }
         }
     }

@@ -240,6 +240,19 @@ impl Abi {
         Self { version, ..self }
     }
 
+    /// Takes what another look at the same kernel knows more of; false where both cannot be the same.
+    pub fn learn(&mut self, other: Self) -> bool {
+        fn agree<T: PartialEq>(one: &mut Option<T>, other: Option<T>) -> bool {
+            let is_same = one.is_none() || other.is_none() || *one == other;
+            *one = one.take().or(other);
+            is_same
+        }
+        self.rows == other.rows
+            && agree(&mut self.arch, other.arch)
+            && agree(&mut self.magic, other.magic)
+            && agree(&mut self.version, other.version)
+    }
+
     /// Whether a build loads in this kernel. With `across_minors`, another minor release is no obstacle by itself.
     #[must_use]
     pub fn judge(&self, build: &Build<'_>, across_minors: bool) -> Judgement {

@@ -39,15 +39,24 @@ pub fn plan(held: &Held, target: &Target, templates: &Templates) -> Result<Packa
     })?;
     let filled = |pattern: &str| pattern.replace("{name}", &held.name);
     let mut relations = Vec::new();
+    let mut relate = |kind, text: Option<String>| {
+        let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(()) };
+        let relation = Relation::parse(kind, &text);
+        relations.push(relation.ok_or_else(|| {
+            Error::usage(format!("`{}` is no relation with a kernel", text.escape_debug()))
+                .hint("name kernels by their releases, as `uname -r` prints them")
+        })?);
+        Ok(())
+    };
     for kernel in &held.kernels {
         let text = shape.kernel.as_ref().map(|pattern| filled(pattern).replace("{kernel}", kernel));
-        relations.extend(text.and_then(|text| Relation::parse(RelationKind::Conflicts, &text)));
+        relate(RelationKind::Conflicts, text)?;
     }
     for (flavour, version) in &held.newest {
-        let pattern = shape.newer.as_ref();
-        let text = pattern
-            .map(|pattern| filled(pattern).replace("{flavour}", flavour).replace("{version}", version));
-        relations.extend(text.and_then(|text| Relation::parse(RelationKind::Breaks, &text)));
+        let text = shape.newer.as_ref().map(|pattern| {
+            filled(pattern).replace("{flavour}", flavour).replace("{version}", version)
+        });
+        relate(RelationKind::Breaks, text)?;
     }
     let name = filled(&shape.package);
     let which = match held.kernels.as_slice() {

@@ -102,6 +102,15 @@ fn kernels_are_headers_folders_and_releases_too() {
         let (code, text) = run(&tree, &[&["check", deb, "--against"], &words[..]].concat());
         assert_eq!((code, text), (Some(0), format!("{deb}, built for {release}\n  {release}  serves\n")));
     }
+    // the list of a kernel whose headers are named too adds nothing to it
+    tree.file(
+        &format!("lists/symvers-{}", kernel::RELEASE),
+        "0x00000010\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n",
+    );
+    for both in ["lists,headers", "headers,lists"] {
+        let (code, text) = run(&tree, &["check", deb, "--against", both]);
+        assert_eq!((code, text.lines().count()), (Some(0), 2), "{text}");
+    }
     // headers of another machine, of which not all are there
     tree.file("half/Module.symvers", "0x00000010\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n");
     tree.file("half/include/config/auto.conf", config.replace("CONFIG_X86_64", "CONFIG_ARM64"));

@@ -78,6 +78,7 @@ fn kernels_that_no_package_serves_are_held() {
 fn what_cannot_be_guarded_is_said_and_nothing_is_written() {
     let tree = tree();
     tree.file("toy.ko", kernel::module(BUILT, &[("printk", Some(16))])).file("text", "no package");
+    tree.file("some list", "0x00000011\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n");
     let other = "6.1.0-1-amd64";
     kernel::headers(&tree, "debian", other);
     tree.file("driver/toy.bin", kernel::module(other, &[("printk", Some(16))]));
@@ -91,10 +92,13 @@ fn what_cannot_be_guarded_is_said_and_nothing_is_written() {
         (&[RPM, deb], 2, "write one package for each format"),
         (&[RPM, "-t", "debian-12"], 2, "`debian-12` uses deb, and the packages are of the format rpm"),
         (&["dist/kmod-toy-1.0-1.noarch.rpm"], 2, "holds no kernel module"),
+        // nobody says which kernel that is
+        (&[RPM, "--against", "some list"], 2, "is no relation with a kernel"),
         // what apt is to stay with is a version
         (&[deb], 2, "the version of the packages of the kernel"),
     ] {
-        let (found, text) = run(&tree, &[&["guard", "--against", "lists", "-o", "hold"], words].concat());
+        let lists: &[&str] = if words.contains(&"--against") { &[] } else { &["--against", "lists"] };
+        let (found, text) = run(&tree, &[&["guard", "-o", "hold"], words, lists].concat());
         assert!(found == Some(code) && text.contains(expected), "{words:?}: {found:?} {text}");
         assert!(tree.names("hold").is_empty());
     }
