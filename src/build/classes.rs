@@ -139,12 +139,13 @@ impl Sharing<'_> {
     ) -> Result<Vec<usize>> {
         let decision = |index: usize| {
             let release = &self.kernels[index].release;
-            driver.kernels.iter().find(|found| found.kernel == *release).map(|found| &found.decision)
+            let found = driver.kernels.iter().find(|found| found.kernel == *release)?;
+            Some(without_release(&found.decision, release)).filter(|found| found.verdict == Verdict::Builds)
         };
         let mut served = Vec::new();
         for other in left {
             // what dkms would build otherwise is another build
-            if !decision(index).zip(decision(other)).is_some_and(|(one, other)| is_same_build(one, other))
+            if decision(index).is_none_or(|own| decision(other).as_ref() != Some(&own))
                 || self.by_flavour && self.flavour(index) != self.flavour(other)
             {
                 continue;
@@ -252,14 +253,15 @@ impl Sharing<'_> {
     }
 }
 
-/// Whether dkms builds the same for two kernels, but for what the kernel itself makes different.
-fn is_same_build(one: &Decision, other: &Decision) -> bool {
-    one.verdict == Verdict::Builds
-        && other.verdict == Verdict::Builds
-        && one.patches == other.patches
-        && one.modules == other.modules
-        && one.pre_build == other.pre_build
-        && one.post_build == other.post_build
+/// What dkms does for a kernel, but for its release in it.
+fn without_release(decision: &Decision, release: &str) -> Decision {
+    let without = |text: &Option<String>| text.as_ref().map(|text| text.replace(release, "KERNEL"));
+    Decision {
+        make: without(&decision.make),
+        pre_build: without(&decision.pre_build),
+        post_build: without(&decision.post_build),
+        ..decision.clone()
+    }
 }
 
 /// The release of an enterprise distribution that a kernel is of: 9 in `….el9_4.x86_64`.

@@ -53,9 +53,10 @@ pub fn plan(held: &Held, target: &Target, templates: &Templates) -> Result<Packa
         relate(RelationKind::Conflicts, text)?;
     }
     for (flavour, version) in &held.newest {
-        let text = shape.newer.as_ref().map(|pattern| {
-            filled(pattern).replace("{flavour}", flavour).replace("{version}", version)
-        });
+        let text = shape
+            .newer
+            .as_ref()
+            .map(|pattern| filled(pattern).replace("{flavour}", flavour).replace("{version}", version));
         relate(RelationKind::Breaks, text)?;
     }
     let name = filled(&shape.package);

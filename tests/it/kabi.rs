@@ -221,6 +221,28 @@ fn packages_of_a_flavour_are_those_of_suse() {
 }
 
 #[test]
+fn what_dkms_would_build_otherwise_is_another_build() {
+    let tree = tree();
+    headers(&tree, "k1", K1, 5);
+    headers(&tree, "k2", K2, 5);
+    tree.script("driver/pre.sh", "#!/bin/sh\n");
+    for (more, packages) in [
+        // its own release in a command makes no difference
+        ("PRE_BUILD=\"pre.sh $kernelver\"\n", 2),
+        (
+            "MAKE[0]=\"make -C $kernel_source_dir M=$dkms_tree/toy/1.0/build\"\nMAKE[1]=\"make -C $kernel_source_dir M=$dkms_tree/toy/1.0/build A=1\"\nMAKE_MATCH[1]=\"-503.40\"\n",
+            3,
+        ),
+        ("BUILD_EXCLUSIVE_KERNEL=\"-503.11\"\n", 2),
+    ] {
+        tree.file("driver/dkms.conf", format!("{}{more}", kernel::CONF));
+        let out = format!("out-{}", more.len());
+        let (code, text) = build(&tree, &[&RHEL[..], &["--kernel-headers", "k1,k2", "-o", &out]].concat());
+        assert_eq!((code, tree.names(&out).len()), (Some(0), packages), "{more}: {text}");
+    }
+}
+
+#[test]
 fn what_cannot_be_a_range_is_said_and_nothing_is_written() {
     let tree = tree();
     headers(&tree, "k1", K1, 5);
