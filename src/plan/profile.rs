@@ -491,10 +491,11 @@ pub fn shipped(targets: &[Target]) -> Result<Vec<Shipped>> {
         if !targets.iter().any(|target| is_own(target) || is_portable(target)) {
             continue;
         }
-        let release = profiles.resolve(layer)?;
-        let is_of_family = |target: &Target| is_portable(target) && target.family == release.family;
+        let family = profiles.said(layer, "family")?;
+        let is_of_family = |target: &Target| is_portable(target) && target.family == family;
         if targets.iter().any(|target| is_own(target) || is_of_family(target)) {
-            found.push(Shipped { title: release.title, dkms: release.dkms });
+            let title = layer.titled(profiles.said(layer, "title")?);
+            found.push(Shipped { title, dkms: layer.dkms.clone() });
         }
     }
     Ok(found)
@@ -528,6 +529,13 @@ struct Layer<'a> {
     aliases: Vec<String>,
     dkms: Option<String>,
     keys: Spanned<DeTable<'a>>,
+}
+
+impl Layer<'_> {
+    /// With the release behind the file's title.
+    fn titled(&self, title: &str) -> String {
+        self.release.as_ref().map_or(title.to_owned(), |release| format!("{title} {release}"))
+    }
 }
 
 /// What is said of one file or release and holds for no other that extends it.
@@ -628,12 +636,17 @@ impl<'a> Profiles<'a> {
         }
         let mut target: Target = self.typed(Spanned::new(layer.keys.span(), DeValue::Table(keys)))?;
         target.name.clone_from(&layer.name);
-        if let Some(release) = &layer.release {
-            target.title = format!("{} {release}", target.title);
-        }
+        target.title = layer.titled(&target.title);
         target.dkms.clone_from(&layer.dkms);
         target.aliases.clone_from(&layer.aliases);
         Ok(target)
+    }
+
+    /// What a layer or the nearest that it extends says under a key that each target has.
+    fn said<'b>(&'b self, layer: &'b Layer<'a>, key: &str) -> Result<&'b str> {
+        let chain = self.chain(layer, None, &mut Vec::new())?;
+        let said = chain.iter().rev().find_map(|layer| layer.keys.get_ref().get(key)?.get_ref().as_str());
+        said.ok_or_else(|| self.error(layer.keys.span().start, &format!("missing field `{key}`")))
     }
 
     /// The layers that make up a target, the most general first: what a layer extends, for a release its file, the layer itself.
