@@ -9,7 +9,7 @@ use super::against::{self, Served};
 use crate::base::error::{Error, Result};
 use crate::build::{Artifact, Prebuilt};
 use crate::dkms::compare_versions;
-use crate::format::{self, Contents, Family, ReadPackage};
+use crate::format::{self, Family, Nobody, ReadPackage};
 use crate::output::{Dir, Means};
 use crate::package::{Package, RelationKind, Version};
 use crate::plan::profile::{self, Target};
@@ -90,7 +90,7 @@ struct Packages {
 fn packages(files: &[PathBuf], options: &Options) -> Result<Packages> {
     let mut found: Vec<(PathBuf, ReadPackage)> = Vec::new();
     for file in files {
-        let read = if file.is_dir() { None } else { format::open(file, &mut Nothing)? };
+        let read = if file.is_dir() { None } else { format::open(file, &mut Nobody)? };
         let read = read.ok_or_else(|| {
             Error::usage("is no package:")
                 .at(file)
@@ -230,17 +230,4 @@ fn version(read: &ReadPackage, family: &'static dyn Family) -> Version {
 fn modified(path: &Path) -> u32 {
     let seconds = fs::metadata(path).map(|metadata| metadata.mtime()).unwrap_or_default();
     u32::try_from(seconds).unwrap_or_default()
-}
-
-/// Nobody looks into the files.
-struct Nothing;
-
-impl Contents for Nothing {
-    fn wants(&self, _: &str) -> bool {
-        false
-    }
-
-    fn take(&mut self, _: &str, _: &mut dyn std::io::Read) -> std::io::Result<()> {
-        Ok(())
-    }
 }

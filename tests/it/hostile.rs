@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::support;
-use kpkg::format::{self, Contents, ReadPackage};
+use kpkg::format::{self, Nobody, ReadPackage};
 use support::{KMODTOOL, Random, Tree, missing};
 use toml::{Table, Value};
 
@@ -433,20 +433,8 @@ fn has_judges() -> bool {
     lacking.is_none() && is_root
 }
 
-struct Nothing;
-
-impl Contents for Nothing {
-    fn wants(&self, _: &str) -> bool {
-        false
-    }
-
-    fn take(&mut self, _: &str, _: &mut dyn std::io::Read) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 fn read(format: &str, path: &Path) -> ReadPackage {
-    format::for_format(format).unwrap().read(path, &mut Nothing).unwrap().unwrap()
+    format::for_format(format).unwrap().read(path, &mut Nobody).unwrap().unwrap()
 }
 
 impl Case {
