@@ -13,7 +13,7 @@ use crate::dkms::{Decision, Verdict, compare_versions};
 use crate::driver::Driver;
 use crate::inspect::inspect;
 use crate::kernel::Kernel;
-use crate::kernel::abi::{Abi, Build, Names};
+use crate::kernel::abi::{Abi, Build, Names, enterprise};
 use crate::kernel::ko::KernelModule;
 use crate::plan::{Class, Condition, Symbol, flavour};
 
@@ -63,8 +63,8 @@ impl Sharing<'_> {
     /// Fails where kernels cannot be of one range.
     pub(crate) fn check(&self) -> Result<()> {
         let Some(first) = self.kernels.first() else { return Ok(()) };
-        let own = major(&first.release);
-        if let Some(other) = self.kernels.iter().find(|kernel| major(&kernel.release) != own) {
+        let major = |kernel: &Kernel| enterprise(&kernel.release).map(|(major, _)| major);
+        if let Some(other) = self.kernels.iter().find(|kernel| major(kernel) != major(first)) {
             let text = format!(
                 "`{}` and `{}` are kernels of two distributions, which are no range",
                 first.release, other.release
@@ -262,11 +262,4 @@ fn without_release(decision: &Decision, release: &str) -> Decision {
         post_build: without(&decision.post_build),
         ..decision.clone()
     }
-}
-
-/// The release of an enterprise distribution that a kernel is of: 9 in `….el9_4.x86_64`.
-fn major(release: &str) -> Option<u32> {
-    let (_, rest) = release.split_once(".el")?;
-    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().ok()
 }

@@ -517,13 +517,21 @@ fn rows(text: &[u8], wants: &dyn Fn(&str) -> bool) -> Result<HashMap<String, Row
 /// The symbol that stands for the layout of `struct module`.
 const LAYOUT: &str = "module_layout";
 
-/// The major and minor release of an enterprise kernel that promises its checksums within a minor release only: from 9 on, `el9_4`.
-fn minor(release: &str) -> Option<(u32, u32)> {
+/// The release of the enterprise distribution that a kernel is of, and its minor release where that is said: 9 and 4 in `….el9_4.x86_64`.
+pub(crate) fn enterprise(release: &str) -> Option<(u32, Option<u32>)> {
+    let number = |text: &str| -> Option<u32> {
+        let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().ok()
+    };
     let (_, rest) = release.split_once(".el")?;
-    let (major, rest) = rest.split_once('_')?;
-    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    let found = (major.parse().ok()?, digits.parse().ok()?);
-    (found.0 >= 9).then_some(found)
+    let minor = rest.trim_start_matches(|next: char| next.is_ascii_digit()).strip_prefix('_');
+    Some((number(rest)?, minor.and_then(number)))
+}
+
+/// The same where it promises its checksums within a minor release only: from 9 on.
+fn minor(release: &str) -> Option<(u32, u32)> {
+    let (major, minor) = enterprise(release)?;
+    minor.map(|minor| (major, minor)).filter(|_| major >= 9)
 }
 
 /// What follows the machine in the release of an enterprise kernel: `debug` in `….el9_4.x86_64+debug`, empty where nothing does.
