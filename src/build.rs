@@ -421,9 +421,8 @@ fn jobs(given: &Given<'_>, drivers: &[OfDriver]) -> Result<BuildPlan> {
     let mut jobs = Vec::new();
     for (index, OfDriver { driver, settings, .. }) in drivers.iter().enumerate() {
         let others: Vec<_> = (0..drivers.len()).filter(|other| *other != index).map(of).collect();
-        let read_script = |path: &str| read_script(&settings.scripts, path);
         for Aim { target, format, .. } in settings.aims.iter() {
-            let request = Request::new(&options.request, &settings.config, &target.family, &read_script)?;
+            let request = settings.request(options, target)?;
             let source = &digests[index];
             let aim = jobs::Aim {
                 driver,
@@ -538,8 +537,7 @@ fn read<'a>(input: &'a Input, options: &'a Options, tell: Tell<'a>) -> Result<(G
 
 /// Which kernels share a package: as the command line says it, else kpkg.toml where the targets have such packages.
 fn grouping(options: &Options, config: &Config, aims: &[Aim]) -> Result<Grouping> {
-    let (asked, said) = (options.request.grouping, config.prebuilt.group);
-    let wanted = asked.or(said).unwrap_or_default();
+    let wanted = options.request.grouping(config);
     if options.prebuilt.is_none() || !wanted.is_range() {
         return Ok(wanted);
     }
@@ -550,7 +548,9 @@ fn grouping(options: &Options, config: &Config, aims: &[Aim]) -> Result<Grouping
     let without = aims.iter().find(|aim| !has(aim));
     match without {
         None => Ok(wanted),
-        Some(_) if asked.is_none() && !aims.iter().any(|aim| has(&aim)) => Ok(Grouping::Kernel),
+        Some(_) if options.request.grouping.is_none() && !aims.iter().any(|aim| has(&aim)) => {
+            Ok(Grouping::Kernel)
+        }
         Some(aim) => {
             let text = format!("`{}` has no packages of `--group {}`", aim.target.name, wanted.name());
             let hint = match profile::with_range(wanted)?.as_slice() {
@@ -653,6 +653,37 @@ struct Settings {
     grouping: Grouping,
     /// The folder that its scripts are below.
     scripts: PathBuf,
+}
+
+impl Settings {
+    /// What is wanted of a package for a target.
+    fn request(&self, options: &Options, target: &Target) -> Result<Request> {
+        let read = |path: &str| self.script(path);
+        let request = Request::new(&options.request, &self.config, &target.family, &read)?;
+        Ok(Request { grouping: self.grouping, ..request })
+    }
+
+    /// The text of one of the packager's own scripts, which must lie in the driver's folder.
+    fn script(&self, path: &str) -> Result<String> {
+        let inside = Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_)));
+        if !inside {
+            return Err(Error::usage(format!(
+                "the script `{path}` in kpkg.toml is no path below the driver's folder"
+            )));
+        }
+        let path = self.scripts.join(path);
+        let cannot_read = |error| Error::io("cannot read the script", &path, error).as_usage();
+        // a link may lead to what others should not see
+        let is_below =
+            fs::canonicalize(&path).and_then(|place| Ok(place.starts_with(fs::canonicalize(&self.scripts)?)));
+        if !is_below.map_err(cannot_read)? {
+            return Err(Error::usage(
+                "the script in kpkg.toml is a link that leads out of the driver's folder:",
+            )
+            .at(&path));
+        }
+        beneath::read_text(&path, LARGEST_TEXT).map_err(cannot_read)
+    }
 }
 
 /// The kpkg.toml beside a dkms.conf in a folder below the driver's, with that folder, and a note where both have one.
@@ -1026,7 +1057,7 @@ fn prepare_driver(
     let options = given.options;
     let OfDriver { found, settings, driver, findings: mut diagnostics } = read;
     let sharing = given.sharing(&settings);
-    let Settings { config, aims, grouping, scripts } = &settings;
+    let Settings { config, aims, .. } = &settings;
     diagnostics.extend(given.of_packaging(&found, &driver, config));
     let is_own = |name: &&String| {
         let same = |one: &str, other: &str| one.replace('-', "_") == other.replace('-', "_");
@@ -1050,7 +1081,6 @@ fn prepare_driver(
     }
     let keeps_going = options.prebuilt.as_ref().is_some_and(|prebuilt| prebuilt.keep_going);
     let stops = kernels.iter().any(|found| matches!(found.outcome, Outcome::Failed(_))) && !keeps_going;
-    let read_script = |path: &str| read_script(scripts, path);
     let mut packages = Vec::new();
     let several = options.targets.len().max(if options.targets.is_empty() {
         config.packaging.targets.len()
@@ -1059,8 +1089,7 @@ fn prepare_driver(
     }) > 1;
     for Aim { target, format, family } in aims.iter() {
         let certificates = given.certificates.clone();
-        let request = Request::new(&options.request, config, &target.family, &read_script)?;
-        let request = Request { certificates, grouping: *grouping, ..request };
+        let request = Request { certificates, ..settings.request(options, target)? };
         let planned = match &given.kernels {
             None if format.is_source => {
                 let shape = target.sources.get(format.name).ok_or_else(|| {
@@ -1090,7 +1119,7 @@ fn prepare_driver(
                 plan::plan_prebuilt(&driver, siblings, target, &request, &ready, &templates, &spell)
             }
         };
-        let in_config = |finding| placed(finding, config, &read_script);
+        let in_config = |finding| placed(finding, config, &|path| settings.script(path));
         let planned = planned.map_err(|error| error.map_findings(in_config))?;
         diagnostics.extend(planned.diagnostics.into_iter().map(in_config));
         let folder = if several { options.output.join(&target.name) } else { options.output.clone() };
@@ -1438,25 +1467,6 @@ fn supported(aims: &[Aim]) -> Result<Supported> {
 /// The dkms of the targets that are asked for, for a file that has no kpkg.toml beside it.
 pub(crate) fn supported_by(options: &Options) -> Result<Supported> {
     supported(&aims(options, &Config::default())?)
-}
-
-/// A file of the packager's own scripts, which must lie in the driver's folder.
-fn read_script(folder: &Path, path: &str) -> Result<String> {
-    let inside = Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_)));
-    if !inside {
-        return Err(Error::usage(format!(
-            "the script `{path}` in kpkg.toml is no path below the driver's folder"
-        )));
-    }
-    let path = folder.join(path);
-    let cannot_read = |error| Error::io("cannot read the script", &path, error).as_usage();
-    // a link may lead to what others should not see
-    let is_below = fs::canonicalize(&path).and_then(|place| Ok(place.starts_with(fs::canonicalize(folder)?)));
-    if !is_below.map_err(cannot_read)? {
-        return Err(Error::usage("the script in kpkg.toml is a link that leads out of the driver's folder:")
-            .at(&path));
-    }
-    beneath::read_text(&path, LARGEST_TEXT).map_err(cannot_read)
 }
 
 /// The templates of a run: the built-in ones, and what replaces them.

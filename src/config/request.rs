@@ -34,6 +34,14 @@ pub struct CommandLine {
     pub made_on: Option<String>,
 }
 
+impl CommandLine {
+    /// Which kernels share a package, by the command line, else by kpkg.toml.
+    #[must_use]
+    pub fn grouping(&self, config: &Config) -> Grouping {
+        self.grouping.or(config.prebuilt.group).unwrap_or_default()
+    }
+}
+
 /// Which kernels share a package of modules.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -173,7 +181,7 @@ impl Request {
             on_build_failure: config.packaging.on_build_failure.unwrap_or_default(),
             build_depends: parse_build_depends(config, &own.relations)?,
             initramfs: options.initramfs.or(config.packaging.initramfs).or(config.prebuilt.initramfs),
-            grouping: options.grouping.or(config.prebuilt.group).unwrap_or_default(),
+            grouping: options.grouping(config),
             guard: config.prebuilt.kabi_guard,
             debug: options.debug,
             made_on: options.made_on.as_deref().and_then(Arch::of_machine),
