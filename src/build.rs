@@ -11,6 +11,7 @@ pub mod packaged;
 pub mod sign;
 pub mod trial;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -38,7 +39,6 @@ use crate::input::{self, Input};
 use crate::kernel::headers::{Cache, HeaderPackage};
 use crate::kernel::machine::Machine;
 use crate::kernel::{self, Kernel};
-use crate::lint;
 use crate::output::finished::Finished;
 use crate::output::{self, Dir, Means, MemoryLimit, Signer, Stop, Written};
 use crate::package::{Content, Entry, EntryKind, Package, Payload, Version};
@@ -48,6 +48,7 @@ use crate::plan::{self, KernelModules, ReadyModule, Sibling};
 use crate::sign::ModuleSigners;
 use crate::sign::certificate::Certificate;
 use crate::sign::secret::Pin;
+use crate::{lint, lock};
 use classes::Sharing;
 use jobs::BuildPlan;
 
@@ -60,6 +61,8 @@ pub struct Options {
     pub targets: Vec<String>,
     /// The folder for artifacts.
     pub output: PathBuf,
+    /// Whether those of each target have a folder of its name there, also where there is one target; several have it always.
+    pub is_by_target: bool,
     /// Instead of the dkms.conf that is found.
     pub dkms_conf: Option<PathBuf>,
     /// Every driver of the folder.
@@ -91,6 +94,8 @@ pub struct Prebuilt {
     pub kernels: Vec<String>,
     /// Package files and folders of kernel headers.
     pub headers: Vec<PathBuf>,
+    /// Kernels of kernels.lock, whose headers are these packages of the cache and no others: digests by release.
+    pub exact: BTreeMap<String, Vec<String>>,
     /// What else dkms.conf may ask about.
     pub machine: Machine,
     /// The release of the kernel that runs.
@@ -209,6 +214,7 @@ pub fn codes() -> impl Iterator<Item = &'static Code> {
         crate::inspect::signed::CODES,
         CODES,
         packaging::CODES,
+        lock::CODES,
     ];
     layers.into_iter().flatten().copied().chain(lint::codes())
 }
@@ -611,6 +617,7 @@ impl Prebuilt {
             root: Path::new("/"),
             cache,
             header_packages: &[],
+            exact: &self.exact,
         }
     }
 }
@@ -627,7 +634,7 @@ pub fn prune(cache: &Path, names: &[String]) -> Result<Vec<HeaderPackage>> {
     let headers = header_cache(cache);
     let mut removed = headers.list()?;
     if names.is_empty() {
-        for folder in ["builds", "packages", "headers", "symbols"].map(|name| cache.join(name)) {
+        for folder in ["builds", "packages", "headers", "symbols", "http"].map(|name| cache.join(name)) {
             beneath::remove(&folder).map_err(|error| Error::io("cannot remove", folder, error))?;
         }
         return Ok(removed);
@@ -1082,11 +1089,8 @@ fn prepare_driver(
     let keeps_going = options.prebuilt.as_ref().is_some_and(|prebuilt| prebuilt.keep_going);
     let stops = kernels.iter().any(|found| matches!(found.outcome, Outcome::Failed(_))) && !keeps_going;
     let mut packages = Vec::new();
-    let several = options.targets.len().max(if options.targets.is_empty() {
-        config.packaging.targets.len()
-    } else {
-        0
-    }) > 1;
+    let named = if options.targets.is_empty() { &config.packaging.targets } else { &options.targets };
+    let is_by_target = options.is_by_target || named.len() > 1;
     for Aim { target, format, family } in aims.iter() {
         let certificates = given.certificates.clone();
         let request = Request { certificates, ..settings.request(options, target)? };
@@ -1122,7 +1126,7 @@ fn prepare_driver(
         let in_config = |finding| placed(finding, config, &|path| settings.script(path));
         let planned = planned.map_err(|error| error.map_findings(in_config))?;
         diagnostics.extend(planned.diagnostics.into_iter().map(in_config));
-        let folder = if several { options.output.join(&target.name) } else { options.output.clone() };
+        let folder = if is_by_target { options.output.join(&target.name) } else { options.output.clone() };
         for package in planned.packages {
             let found = family.check(&package).into_iter();
             diagnostics.extend(found.map(in_config));
@@ -1334,6 +1338,11 @@ const LARGEST_TEXT: u64 = 4 << 20;
 /// The formats that kpkg.toml may have tables for.
 fn config_formats() -> Vec<&'static str> {
     format::formats().filter(|format| !format.is_source).map(|format| format.name).collect()
+}
+
+/// The kpkg.toml of a folder; an empty one where there is none.
+pub fn config(folder: &Path) -> Result<Config> {
+    read_config(folder)
 }
 
 fn read_config(folder: &Path) -> Result<Config> {

@@ -12,6 +12,7 @@ mod guard;
 mod init;
 mod json;
 mod kernels;
+mod keyrings;
 mod man;
 mod openpgp;
 mod progress;

@@ -7,7 +7,7 @@ pub mod request;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -40,6 +40,14 @@ pub struct Config {
     pub files: FilesConfig,
     /// What is set for its modules.
     pub modules: ModulesConfig,
+    /// The kernels that compiled modules are for: `debian-12`, `debian-12:cloud`, `rhel-9:>=5.14.0-427`,
+    /// `ubuntu-24.04:generic/latest-3`. kernels.lock has those of their targets.
+    pub kernels: Vec<String>,
+    /// Where the packages of a target's kernels are listed, by target or distribution: `debian-12 = "https://HOST/PATH"`, the address that
+    /// the archive's folder is below, or `file:PATH`.
+    pub mirrors: BTreeMap<String, MirrorConfig>,
+    /// Packages of kernel headers that no list has, by target: files, folders of them, or addresses.
+    pub kernel_packages: BTreeMap<String, Vec<String>>,
     /// The version of this file's form, 1; without it, 1.
     pub schema: Option<u32>,
     /// What its packages need, offer and exclude, beside what the distribution wants.
@@ -60,6 +68,61 @@ struct File(Option<Arc<SourceText>>);
 impl PartialEq for File {
     fn eq(&self, _: &Self) -> bool {
         true
+    }
+}
+
+/// A mirror, by its address or with more about it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(from = "AnyMirror")]
+#[schemars(with = "AnyMirror")]
+pub struct MirrorConfig {
+    /// The address that the folders of archives are below.
+    pub url: Option<String>,
+    /// The addresses of single archives, by their folder.
+    pub archives: BTreeMap<String, String>,
+    /// The public keys that its lists are judged by.
+    pub keyring: Option<PathBuf>,
+    /// Whether lists that nobody signed are taken.
+    pub unsigned: bool,
+}
+
+/// The ways to write one.
+#[derive(Deserialize, JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "expected an address, or a table with `url`, `archives`, `keyring`, `unsigned`"
+)]
+enum AnyMirror {
+    /// The address that the folders of archives are below.
+    Url(String),
+    /// More about it.
+    Table(MirrorTable),
+}
+
+/// A mirror with more about it.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct MirrorTable {
+    /// The address that the folders of archives are below.
+    url: Option<String>,
+    /// The addresses of single archives, by their folder: `{ debian-security = "https://HOST/PATH" }`.
+    #[serde(default)]
+    archives: BTreeMap<String, String>,
+    /// A file of the public keys that its lists are judged by, as gpgv takes it; without it those that the machine's apt trusts.
+    keyring: Option<PathBuf>,
+    /// Whether lists that nobody signed are taken.
+    #[serde(default)]
+    unsigned: bool,
+}
+
+impl From<AnyMirror> for MirrorConfig {
+    fn from(any: AnyMirror) -> Self {
+        match any {
+            AnyMirror::Url(url) => Self { url: Some(url), ..Self::default() },
+            AnyMirror::Table(MirrorTable { url, archives, keyring, unsigned }) => {
+                Self { url, archives, keyring, unsigned }
+            }
+        }
     }
 }
 

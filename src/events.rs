@@ -73,6 +73,10 @@ pub enum Event {
     InstalledKernel(InstalledKernel),
     /// Headers that are kept without being installed (`kernels`).
     HeaderPackage(HeaderPackage),
+    /// A kernel of kernels.lock (`kernels list`).
+    LockedKernel(LockedKernel),
+    /// What became of a kernel since the last lock (`kernels update`).
+    KernelChange(KernelChange),
     /// What packages can be made for (`targets`).
     Target(Target),
     /// What would be compiled and packaged (`--prebuilt --dry-run`).
@@ -877,6 +881,50 @@ pub struct HeaderPackage {
     pub digest: String,
     /// `kept`, `added`, `removed`.
     pub state: String,
+}
+
+/// A kernel of kernels.lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct LockedKernel {
+    /// The name of the target.
+    pub target: String,
+    /// As `uname -r` prints it there.
+    pub kernel: String,
+    /// As `uname -m` prints it there.
+    pub arch: String,
+    /// The version of the package.
+    pub version: String,
+    /// `cloud`, `generic`, `rt`; `plain` where the release says nothing.
+    pub flavour: String,
+    /// `current`, `gone`, `retired`.
+    pub status: String,
+    /// The day when it was first seen, such as `2026-11-26`.
+    pub seen: String,
+    /// The SHA-256 digests of the packages of its headers, in hexadecimal digits.
+    pub headers: Vec<String>,
+    /// What compiled it, where its headers were looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compiler: Option<String>,
+}
+
+/// What became of a kernel since the last lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct KernelChange {
+    /// `new`, `changed`, `gone`, `back`, `dropped`.
+    pub change: String,
+    /// The name of the target.
+    pub target: String,
+    /// As `uname -r` prints it there.
+    pub kernel: String,
+    /// As `uname -m` prints it there.
+    pub arch: String,
+    /// The version of the package.
+    pub version: String,
+    /// The version before, where it changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
 }
 
 /// A driver for a target, in a format, for a kernel.

@@ -17,7 +17,7 @@ use bstr::ByteSlice;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::base::beneath::Folder;
+use crate::base::beneath::{self, Folder};
 use crate::base::error::{Error, Result};
 use crate::base::key::Key;
 use crate::dkms::{ReadTree, compare_versions};
@@ -102,6 +102,8 @@ pub struct Wanted<'a> {
     pub cache: &'a Cache,
     /// The packages that hold a kernel's headers where modules are for, with `%k` for its release.
     pub header_packages: &'a [String],
+    /// Kernels whose headers are these packages of the cache and no others: digests by release.
+    pub exact: &'a BTreeMap<String, Vec<String>>,
 }
 
 impl Kernel {
@@ -230,9 +232,10 @@ pub fn stated(headers: &Headers) -> (Option<String>, Option<BTreeSet<String>>) {
 /// The headers that are given, read.
 fn sources<'a>(wanted: &'a Wanted<'a>, stop: &Stop) -> Result<Sources<'a>> {
     let (mut given, mut folders, mut roots) = (Vec::new(), Vec::new(), Vec::new());
-    for path in wanted.headers {
+    let all = spread(wanted.headers)?;
+    for path in &all {
         if path.join("usr/src").is_dir() {
-            roots.push(path.as_path());
+            roots.push(path.clone());
         } else if let packages = packages_in(path)
             && !packages.is_empty()
         {
@@ -249,8 +252,48 @@ fn sources<'a>(wanted: &'a Wanted<'a>, stop: &Stop) -> Result<Sources<'a>> {
     Ok(Sources { wanted, given, cached: wanted.cache.list()?, folders, roots })
 }
 
+/// The most bytes of a list of headers.
+const LARGEST_LIST: u64 = 1 << 20;
+
+/// Paths with those that a pattern (`headers/*.deb`) or a list (`@FILE`, a path a line) stands for in its place.
+fn spread(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for path in given {
+        let text = path.to_string_lossy();
+        if let Some(list) = text.strip_prefix('@').filter(|_| !path.exists()) {
+            let lines = beneath::read_text(Path::new(list), LARGEST_LIST)
+                .map_err(|error| Error::io("cannot read the list", list, error).as_usage())?;
+            let named =
+                lines.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+            all.extend(spread(
+                &named.filter(|line| !line.starts_with('@')).map(PathBuf::from).collect::<Vec<_>>(),
+            )?);
+            continue;
+        }
+        if !text.contains(['*', '?', '[']) || path.exists() {
+            all.push(path.clone());
+            continue;
+        }
+        let (folder, pattern) =
+            (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default().to_string_lossy());
+        let mode = gix_glob::wildmatch::Mode::NO_MATCH_SLASH_LITERAL;
+        let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let is_like =
+            |name: &String| gix_glob::wildmatch(pattern.as_ref().into(), name.as_str().into(), mode);
+        let found: Vec<_> =
+            children(here).into_iter().filter(is_like).map(|name| folder.join(name)).collect();
+        if found.is_empty() {
+            return Err(Error::usage("no headers are named like")
+                .at(path)
+                .hint("patterns stand in the last part of a path"));
+        }
+        all.extend(found);
+    }
+    Ok(all)
+}
+
 /// The package files of a folder, sorted.
-fn packages_in(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn packages_in(folder: &Path) -> Vec<PathBuf> {
     let is_package = |name: &String| name.ends_with(".deb") || name.ends_with(".rpm");
     children(folder).into_iter().filter(is_package).map(|name| folder.join(name)).collect()
 }
@@ -293,7 +336,7 @@ struct Sources<'a> {
     cached: Vec<HeaderPackage>,
     folders: BTreeMap<String, Headers>,
     /// Folders in which packages are unpacked, such as another system's root.
-    roots: Vec<&'a Path>,
+    roots: Vec<PathBuf>,
 }
 
 impl Sources<'_> {
@@ -340,33 +383,58 @@ impl Sources<'_> {
             layout.add_link(&format!("usr/lib/modules/{release}/build"), &format!("/{inside}"));
             return layout.kernel(release, &[], self.wanted.arch);
         }
+        if let Some(digests) = self.wanted.exact.get(release) {
+            return self.exact(release, digests);
+        }
         let newest = |packages: &'_ [HeaderPackage]| {
             let has = packages.iter().filter(|package| package.kernels.contains_key(release));
             has.max_by(|one, other| compare_versions(&one.version, &other.version)).cloned()
         };
-        let has = |root: &&&Path| installed(root).iter().any(|known| known == release);
+        let has = |root: &&Path| installed(root).iter().any(|known| known == release);
         let in_root = |root: &Path| {
             let mut layout = Layout::of_root(root);
             layout.add_modules(root, release);
             layout.kernel(release, &[], self.wanted.arch)
         };
-        if let Some(root) = self.roots.iter().find(has) {
+        if let Some(root) = self.roots.iter().map(PathBuf::as_path).find(has) {
             return in_root(root);
         }
         let package = match newest(&self.given) {
             Some(package) => package,
-            None if has(&&self.wanted.root) => return in_root(self.wanted.root),
+            None if has(&self.wanted.root) => return in_root(self.wanted.root),
             None => newest(&self.cached).ok_or_else(|| self.unknown(release))?,
         };
-        let packages = self.with_needs(&package);
+        self.of_packages(release, &self.with_needs(&package))
+    }
+
+    /// A kernel whose headers are known by their digests.
+    fn exact(&self, release: &str, digests: &[String]) -> Result<Kernel> {
+        let packages: Option<Vec<_>> = digests.iter().map(|digest| self.wanted.cache.get(digest)).collect();
+        let Some(packages) = packages else {
+            let text = format!("the headers of `{release}` that kernels.lock names are not here");
+            return Err(Error::lacking(text).hint("`kpkg kernels fetch` brings them"));
+        };
+        if !packages.iter().any(|package| package.kernels.contains_key(release)) {
+            let names: Vec<_> = packages.iter().map(|package| package.name.as_str()).collect();
+            let text = format!(
+                "the packages that kernels.lock names for `{release}` hold no headers of it: {}",
+                names.join(", ")
+            );
+            return Err(Error::usage(text).hint("`kpkg kernels update` reads anew what there is"));
+        }
+        self.of_packages(release, &packages.iter().collect::<Vec<_>>())
+    }
+
+    /// A kernel from packages, as they would lie where they are installed.
+    fn of_packages(&self, release: &str, packages: &[&HeaderPackage]) -> Result<Kernel> {
         let mut layout = Layout::default();
-        for package in &packages {
+        for package in packages {
             layout.add_package(package);
         }
-        if let Some(build) = package.kernels.get(release) {
+        if let Some(build) = packages.iter().find_map(|package| package.kernels.get(release)) {
             layout.add_link(&format!("usr/lib/modules/{release}/build"), &format!("/{build}"));
         }
-        layout.kernel(release, &packages, self.wanted.arch)
+        layout.kernel(release, packages, self.wanted.arch)
     }
 
     /// A package and what it needs, as far as that is there: of its own version where there is one, else the newest.
@@ -837,6 +905,7 @@ mod tests {
             root,
             cache: &cache,
             header_packages: &[],
+            exact: &BTreeMap::new(),
         };
         select(&wanted, &Stop::default())
     }

@@ -54,6 +54,8 @@
 //! | [`config`] | `kpkg.toml`; [`config::request`], what the user asked for, checked |
 //! | [`kernel`] | a kernel to build for: [`kernel::headers`], kept without being installed; [`kernel::machine`], facts that the caller gives; [`kernel::ko`], what a module says about itself, and [`kernel::symvers`], whether a kernel can load it |
 //! | [`input`] | a folder, an archive ([`input::unpack`]) or a commit as a driver's folder; [`input::source`], which files are source; [`input::version`], what a tree says its version is |
+//! | [`lock`] | kernels.lock: every kernel of the chosen targets, as mirrors list them; [`lock::update`], a new one with what changed; [`lock::select`], which are meant |
+//! | [`fetch`] | files from mirrors, by what they are |
 //! | [`mod@format`] | families of formats: a package as bytes, bytes as a package, and a finished package with other contents |
 //! | [`dkms`] | `dkms.conf` to facts, as dkms makes them; `dkms::shell`, a bash without commands that knows nothing of dkms |
 //! | [`archive`] | deterministic tar, compression, the one read of every source byte |
@@ -99,11 +101,13 @@ rooms! {
     config
     dkms
     driver
+    fetch
     format
     input
     inspect
     kernel
     lint
+    lock
     output
     package
     plan
@@ -127,6 +131,8 @@ mod dkms;
 #[cfg(any())]
 mod driver;
 #[cfg(any())]
+mod fetch;
+#[cfg(any())]
 mod format;
 #[cfg(any())]
 mod input;
@@ -136,6 +142,8 @@ mod inspect;
 mod kernel;
 #[cfg(any())]
 mod lint;
+#[cfg(any())]
+mod lock;
 #[cfg(any())]
 mod output;
 #[cfg(any())]

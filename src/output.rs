@@ -308,6 +308,14 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Writes a file, whether it is there or not, whole or not at all.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    if path.exists() {
+        return rewrite(path, bytes);
+    }
+    write_new(path, bytes)
+}
+
 /// Writes a file that is there anew, with its mode, whole or not at all.
 pub fn rewrite(path: &Path, bytes: &[u8]) -> Result<()> {
     let metadata = fs::metadata(path).map_err(|error| Error::io("cannot write", path, error))?;

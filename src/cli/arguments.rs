@@ -146,10 +146,19 @@ impl InitramfsWhen {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Kernels and machines")]
 pub(super) struct MachineArgs {
-    /// A kernel release, as `uname -r` prints it there
+    /// A kernel release, as `uname -r` prints it there, or with a lock debian-12
+    ///
+    /// With --prebuilt also what selects kernels of kernels.lock: `debian-12`, `debian-12:cloud`, `rhel-9:>=5.14.0-427`,
+    /// `ubuntu-24.04:generic/latest-3`; without --target the packages are for these targets.
     #[arg(short, long, value_name = "KVER", value_delimiter = ',', env = "KPKG_KERNEL")]
     pub(super) kernel: Vec<String>,
-    /// Kernel headers: a folder such as /lib/modules/KVER/build leads to; with --prebuilt also packages, and folders of them
+    /// The lock that says which kernels a distribution has [default: kernels.lock in the driver's folder]
+    #[arg(long, value_name = "FILE", hide_short_help = true, env = "KPKG_LOCK")]
+    pub(super) lock: Option<PathBuf>,
+    /// Kernel headers: a folder such as /lib/modules/KVER/build leads to, or packages
+    ///
+    /// Packages serve with --prebuilt: .deb and .rpm files, folders of them, patterns such as `headers/*.deb`, and `@FILE` for a list with a
+    /// path a line.
     #[arg(
         long,
         visible_alias = "headers",

@@ -1,5 +1,6 @@
 //! `kpkg build`, which is also what happens without a verb.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::config::request::Grouping;
 use crate::events::Line;
 use crate::format::{self, Format, OwnSignature};
 use crate::input::Input;
+use crate::lock::{self, select};
 use crate::output::{MemoryLimit, Signer};
 
 /// The arguments of building.
@@ -40,8 +42,9 @@ pub(super) struct BuildArgs {
     /// quarter of the machine's, and always one thread]
     #[arg(long, value_name = "SIZE", value_parser = parse_size, hide_short_help = true, env = "KPKG_MEMORY")]
     pub(super) memory: Option<u64>,
-    /// Before anything is written, build the source as dkms does on a target: for each --kernel, or for all whose headers are at hand;
-    /// a driver that does not build is not packaged
+    /// Before anything is written, build the source as dkms does on a target
+    ///
+    /// For each --kernel, or for all whose headers are at hand; a driver that does not build is not packaged.
     #[arg(long, env = "KPKG_CHECK_BUILD", action = clap::ArgAction::SetTrue)]
     pub(super) check_build: bool,
     /// Decide and check everything, print the paths, write nothing
@@ -96,8 +99,9 @@ pub(super) struct UnusualSignArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Compiled modules")]
 pub(super) struct PrebuiltArgs {
-    /// Compile the modules and package them, instead of the source; --kernel also takes `all` and `running`, --kernel-headers also
-    /// takes .deb and .rpm files
+    /// Compile the modules and package them, instead of the source
+    ///
+    /// --kernel also takes `all` and `running`.
     #[arg(long, env = "KPKG_PREBUILT", action = clap::ArgAction::SetTrue)]
     pub(super) prebuilt: bool,
     /// Which kernels share a package [default: kernel, one for each]
@@ -187,6 +191,59 @@ impl BuildArgs {
 
 pub(super) fn run(args: &BuildArgs, session: &Session) -> Ended {
     let options = options(args, session)?;
+    let Some(rounds) = rounds(args, &options)? else { return round(args, options, session) };
+    let mut codes = Vec::new();
+    for options in rounds {
+        let code = round(args, options, session)?;
+        if code != 0 && !args.prebuilt.keep_going {
+            return Ok(code);
+        }
+        codes.push(code);
+    }
+    // of several some may be done
+    Ok(codes.iter().copied().reduce(|one, other| if one == other { one } else { 4 }).unwrap_or_default())
+}
+
+/// Where kernels of kernels.lock are meant: the same for each of their targets, with its kernels.
+fn rounds(args: &BuildArgs, options: &build::Options) -> Result<Option<Vec<build::Options>>> {
+    let Some(prebuilt) = &options.prebuilt else { return Ok(None) };
+    let folder = args.package.folder();
+    let mut named = prebuilt.kernels.clone();
+    if named.is_empty() && prebuilt.headers.is_empty() && folder.is_dir() {
+        named = build::config(folder)?.kernels;
+    }
+    let (selections, others): (Vec<_>, Vec<_>) = named.into_iter().partition(|name| select::is_one(name));
+    if selections.is_empty() {
+        return Ok(None);
+    }
+    if let Some(other) = others.first() {
+        return Err(Error::usage(format!(
+            "`{}` and `{other}` do not go together: selections and releases",
+            selections[0]
+        ))
+        .hint("name kernels of kernels.lock only, or others only"));
+    }
+    let lock = setup::lock(&args.machine.lock.clone().unwrap_or_else(|| folder.join(lock::FILE_NAME)))?;
+    let mut of_targets: BTreeMap<(&str, &str), Vec<&lock::Kernel>> = BTreeMap::new();
+    for kernel in select::all(&lock, &selections)? {
+        of_targets.entry((&kernel.target, &kernel.arch)).or_default().push(kernel);
+    }
+    let is_by_target = of_targets.len() > 1;
+    let round = |((target, arch), kernels): ((&str, &str), Vec<&lock::Kernel>)| {
+        let targets =
+            if options.targets.is_empty() { vec![target.to_owned()] } else { options.targets.clone() };
+        let prebuilt = build::Prebuilt {
+            kernels: kernels.iter().map(|kernel| kernel.release.clone()).collect(),
+            exact: kernels.iter().map(|kernel| (kernel.release.clone(), kernel.digests())).collect(),
+            arch: arch.to_owned(),
+            ..prebuilt.clone()
+        };
+        build::Options { targets, is_by_target, prebuilt: Some(prebuilt), ..options.clone() }
+    };
+    Ok(Some(of_targets.into_iter().map(round).collect()))
+}
+
+fn round(args: &BuildArgs, options: build::Options, session: &Session) -> Ended {
     let idle = idle(args, &options, session)?;
     let input = setup::open(&args.package, session)?;
     let progress = CompileProgress::new(session, "Compiling", args.manner.quiet);

@@ -22,6 +22,8 @@ use crate::inspect::verify::{Subject, Verdict as SignatureVerdict, Verified};
 use crate::kernel::abi::Obstacle;
 use crate::kernel::headers;
 use crate::kernel::ko;
+use crate::lock;
+use crate::lock::update::Change;
 use crate::output::Written;
 use crate::package;
 use crate::plan::profile::Target;
@@ -312,6 +314,34 @@ pub(super) fn header_package(package: &headers::HeaderPackage, state: &str) -> E
         size: package.size,
         digest: package.digest.clone(),
         state: state.to_owned(),
+    })
+}
+
+/// A kernel of kernels.lock.
+pub(super) fn locked_kernel(kernel: &lock::Kernel) -> Event {
+    Event::LockedKernel(events::LockedKernel {
+        target: kernel.target.clone(),
+        kernel: kernel.release.clone(),
+        arch: kernel.arch.clone(),
+        version: kernel.version.clone(),
+        flavour: kernel.flavour.clone(),
+        status: kernel.status.name().to_owned(),
+        seen: kernel.seen.clone(),
+        headers: kernel.digests(),
+        compiler: kernel.cc.clone(),
+    })
+}
+
+/// What became of a kernel.
+pub(super) fn kernel_change(change: &Change) -> Event {
+    let kernel = &change.kernel;
+    Event::KernelChange(events::KernelChange {
+        change: change.kind.name().to_owned(),
+        target: kernel.target.clone(),
+        kernel: kernel.release.clone(),
+        arch: kernel.arch.clone(),
+        version: kernel.version.clone(),
+        before: change.before.clone(),
     })
 }
 

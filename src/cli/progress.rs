@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::session::{self, Session};
 use super::text;
 use crate::build;
+use crate::fetch::Downloads;
 
 /// How often a bar is drawn.
 const DRAWN: Duration = Duration::from_millis(100);
@@ -68,6 +69,27 @@ impl Progress {
             position: stop.moved().saturating_sub(before).min(total),
             length: Some(total),
             message: String::new(),
+        })
+    }
+
+    /// Bytes that come from mirrors.
+    pub(super) fn downloading(session: &Session, is_quiet: bool, downloads: &Downloads) -> Self {
+        let form = Form {
+            bar: "  Fetching {bytes}/{total_bytes} {binary_bytes_per_sec} {wide_msg}",
+            line: |sample| {
+                let total =
+                    sample.length.map(|total| format!(" of {}", text::size(total))).unwrap_or_default();
+                format!("  Fetching {}{total}, now {}\n", text::size(sample.position), sample.message)
+            },
+        };
+        let downloads = downloads.clone();
+        Self::start(session, is_quiet, form, move || {
+            let (position, total) = downloads.bytes();
+            Sample {
+                position,
+                length: Some(total).filter(|total| *total >= position),
+                message: downloads.name(),
+            }
         })
     }
 

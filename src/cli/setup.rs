@@ -12,6 +12,7 @@ use crate::input::Input;
 use crate::inspect::signed::Judging;
 use crate::kernel;
 use crate::kernel::machine::{self, Machine};
+use crate::lock::Lock;
 use crate::output::Means;
 
 /// Options with what the run and the environment add.
@@ -45,6 +46,14 @@ pub(super) fn open(args: &PackageArgs, session: &Session) -> Result<Input> {
     Input::open(folder, args.revision.as_deref(), &session::scratch(), &session.stop)
 }
 
+/// The lock that a run is about.
+pub(super) fn lock(path: &Path) -> Result<Lock> {
+    Lock::read(path)?.ok_or_else(|| {
+        let hint = "`kpkg kernels update TARGET…` writes one; `kernels = [\"TARGET\"]` in kpkg.toml names its targets for good";
+        Error::usage("there is no kernels.lock:").at(path).hint(hint)
+    })
+}
+
 /// How modules are compiled.
 pub(super) fn compiling(
     facts: machine::Stated,
@@ -56,6 +65,7 @@ pub(super) fn compiling(
     let machine = machine::machines(&rest)?.into_iter().next().unwrap_or_default();
     Ok(build::Prebuilt {
         previous: Vec::new(),
+        exact: std::collections::BTreeMap::new(),
         across_minors: false,
         kernels: facts.kernels,
         headers: facts.headers,

@@ -1,6 +1,6 @@
 //! What a run has to say, as text for people; returns strings and never prints.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Display, Write};
 use std::path::Path;
 use std::time::Duration;
@@ -27,6 +27,8 @@ use crate::inspect::verify::{Verdict as SignatureVerdict, Verified};
 use crate::kernel::abi::{Judgement, Obstacle};
 use crate::kernel::headers::HeaderPackage;
 use crate::kernel::ko::{KernelModule, Signature, Symbol};
+use crate::lock::update::{Change, ChangeKind};
+use crate::lock::{self, Lock, Status};
 use crate::package::{Compression, Content, Entry, EntryKind, Package, Payload};
 use crate::plan::profile::Target;
 use crate::sign::hash::Hash;
@@ -272,6 +274,79 @@ pub(super) fn headers_text(installed: &[String], kept: &[HeaderPackage]) -> Stri
         );
     }
     text
+}
+
+/// The kernels of a lock, a line each; `is_here` says whether the package of a digest is unpacked.
+pub(super) fn locked_text(lock: &Lock, is_here: &dyn Fn(&str) -> bool) -> String {
+    let line = |kernel: &lock::Kernel| {
+        let size: u64 = kernel.headers.iter().map(|header| header.size).sum();
+        let place =
+            if kernel.headers.iter().all(|header| is_here(&header.sha256)) { ", fetched" } else { "" };
+        let status = if kernel.status == Status::Current { "locked" } else { kernel.status.name() };
+        format!(
+            "{} {}  {} {status}{place}, {}, since {}\n",
+            kernel.target,
+            kernel.release,
+            kernel.version,
+            self::size(size),
+            kernel.seen
+        )
+    };
+    lock.kernels.iter().map(line).collect()
+}
+
+/// What became of kernels, a line each.
+pub(super) fn changes_text(changes: &[Change]) -> String {
+    let line = |change: &Change| {
+        let (sign, style, what) = match change.kind {
+            ChangeKind::New => ('+', GOOD, String::new()),
+            ChangeKind::Back => ('+', GOOD, ": listed again".to_owned()),
+            ChangeKind::Gone => ('-', BAD, ": gone, its source lists it no longer".to_owned()),
+            ChangeKind::Dropped => ('-', BAD, ": left out, as its target is not chosen any more".to_owned()),
+            ChangeKind::Changed => (
+                '~',
+                DOUBTFUL,
+                format!(": other packages, was {}", change.before.as_deref().unwrap_or_default()),
+            ),
+        };
+        let kernel = &change.kernel;
+        format!("{} {} {} ({}){what}\n", styled(style, sign), kernel.target, kernel.release, kernel.version)
+    };
+    changes.iter().map(line).collect()
+}
+
+/// What a lock has after it was read anew, by target, and what that took.
+pub(super) fn updated(path: &Path, lock: &Lock, bytes: u64) -> String {
+    let mut counts: BTreeMap<&str, [usize; 2]> = BTreeMap::new();
+    for kernel in &lock.kernels {
+        let count = counts.entry(&kernel.target).or_default();
+        count[usize::from(kernel.status != Status::Current)] += 1;
+    }
+    let of = |(target, [current, others]): (&&str, &[usize; 2])| {
+        let rest = if *others > 0 { format!(" and {others} gone or retired") } else { String::new() };
+        format!("{current} of {target}{rest}")
+    };
+    let counts: Vec<_> = counts.iter().map(of).collect();
+    format!(
+        "{} {}: {}; {} downloaded\n",
+        styled(GOOD, "    Locked"),
+        path.display(),
+        counts.join(", "),
+        size(bytes)
+    )
+}
+
+/// What was brought for kernels.
+pub(super) fn fetched(kernels: usize, packages: usize, bytes: u64) -> String {
+    let number =
+        |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
+    format!(
+        "{} headers of {}: {} brought, {} downloaded\n",
+        styled(GOOD, "   Fetched"),
+        number(kernels, "kernel"),
+        number(packages, "package"),
+        size(bytes)
+    )
 }
 
 /// An error as text for a terminal.

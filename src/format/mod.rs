@@ -2,7 +2,7 @@
 //!
 //! Encoding only: same package, same bytes. A family decides nothing, changes nothing and never looks at another one.
 
-mod deb;
+pub mod deb;
 mod item;
 mod pacman;
 mod rpm;
@@ -16,7 +16,7 @@ use crate::base::beneath::open_regular;
 use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::error::{Error, Result};
 use crate::output::Output;
-use crate::package::{Content, EntryKind, Package, Payload, Relation, Version, When};
+use crate::package::{Arch, Content, EntryKind, Package, Payload, Relation, Version, When};
 
 /// What users type after `--format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,9 @@ pub trait Family: Sync {
     fn name(&self) -> &'static str {
         self.formats()[0].name
     }
+
+    /// A machine in this format's spelling.
+    fn architecture(&self, arch: Arch) -> &'static str;
 
     /// The names of the artifacts it would write, before any byte of them.
     fn artifacts(&self, package: &Package) -> Vec<String>;

@@ -88,6 +88,12 @@ impl Cache {
         Ok(package)
     }
 
+    /// The package of a digest, where it is kept.
+    #[must_use]
+    pub fn get(&self, digest: &str) -> Option<HeaderPackage> {
+        read(&self.folder.join(digest))
+    }
+
     /// All packages, by name and version.
     pub fn list(&self) -> Result<Vec<HeaderPackage>> {
         let entries = match fs::read_dir(&self.folder) {

@@ -51,6 +51,9 @@ pub struct Target {
     pub signatures: Vec<String>,
     /// The package that holds a kernel's headers: `%k` = kernel release, `%f` = flavour.
     pub headers: String,
+    /// Where the packages of its kernels' headers are listed, where that is known. Decides about no package.
+    #[serde(default, skip_serializing)]
+    pub kernels: Option<KernelLists>,
     /// How packages are compressed.
     pub compression: Compression,
     /// How names are made.
@@ -99,6 +102,49 @@ impl Target {
         Error::usage(format!("`{}` has no prebuilt packages", self.name))
             .hint("leave `--prebuilt` out, or name another target or format")
     }
+}
+
+/// Where the packages of kernels' headers are listed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct KernelLists {
+    pub kind: ListKind,
+    /// The release as paths name it: `{release}` below; empty for a distribution as a whole, which has no lists.
+    #[serde(default)]
+    pub release: String,
+    /// The lists; `{arch}` is the machine as the format names it.
+    pub lists: Vec<KernelList>,
+    /// What a package of headers may need that belongs to them, by the pattern of its name.
+    pub needs: Vec<String>,
+    /// In an rpm repository: whose version is the kernel's release.
+    pub provides: Option<String>,
+    /// The same where nothing says it: the package, `{flavour}` in its name. The release is the package's version and its release without
+    /// the last number, which counts how often it was built, and the flavour.
+    pub package: Option<String>,
+}
+
+/// The kind of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ListKind {
+    /// Suites of an archive, sources.list(5).
+    Apt,
+    /// Repositories with a `repodata/repomd.xml`.
+    RpmMd,
+}
+
+/// A list below a mirror.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct KernelList {
+    /// The archive or repository, below the mirror.
+    pub path: String,
+    /// The suite of an archive.
+    #[serde(default)]
+    pub suite: String,
+    /// Its components.
+    #[serde(default)]
+    pub components: Vec<String>,
 }
 
 /// How names are made.

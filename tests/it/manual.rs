@@ -180,11 +180,19 @@ fn kpkg_toml() -> String {
     for (name, value) in sections {
         let kind = reference(value).or_else(|| value["additionalProperties"]["$ref"].as_str());
         let Some(kind) = kind else { continue };
-        let title = if name == "format" { "format.NAME" } else { name };
+        let title = match name.as_str() {
+            "format" => "format.NAME",
+            "mirrors" => "mirrors.TARGET",
+            name => name,
+        };
         let about = value["description"].as_str().unwrap_or_default();
         let _infallible =
             write!(text, "\n## {title}\n\n{}\n\n| key | type | |\n|---|---|---|\n", one_line(about));
-        for (key, value) in definition(&schema, kind)["properties"].as_object().unwrap() {
+        // of what is written in several ways it is the last, with all keys
+        let of = definition(&schema, kind);
+        let last = of["anyOf"].as_array().and_then(|ways| reference(ways.last()?));
+        let keys = last.map_or(of, |kind| definition(&schema, kind));
+        for (key, value) in keys["properties"].as_object().unwrap() {
             text.push_str(&row(&schema, key, value));
         }
     }

@@ -22,11 +22,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("dkms/shell", &[]),
     ("driver", &["base", "config", "dkms", "input", "kernel", "output", "package", "sandbox"]),
     ("events", &[]),
+    ("fetch", &["base", "output"]),
     ("format", &["archive", "base", "output", "package"]),
     ("input", &["archive", "base", "output"]),
     ("inspect", &["archive", "base", "format", "kernel", "package", "sign"]),
     ("kernel", &["archive", "base", "dkms", "format", "output", "package", "sign"]),
     ("lint", &["base", "dkms", "driver", "format", "input"]),
+    (
+        "lock",
+        &["archive", "base", "config", "dkms", "fetch", "format", "kernel", "output", "package", "plan"],
+    ),
     ("output", &["base", "package"]),
     ("package", &[]),
     ("plan", &["base", "config", "dkms", "driver", "input", "package"]),
@@ -50,7 +55,9 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("SystemTime::now", &["cli/session"]),
     ("Instant::now", &["cli/session"]),
     ("brush_parser", &["dkms/shell"]),
-    ("jiff", &["format/deb", "format/rpm", "input/unpack", "input/version", "plan", "sign"]),
+    ("quick_xml", &["lock/rpm_md"]),
+    ("ureq", &["fetch/http"]),
+    ("jiff", &["format/deb", "format/rpm", "input/unpack", "input/version", "lock", "plan", "sign"]),
 ];
 
 /// What a module must not name: the plan is pure, and evaluating a file has no way to touch the machine.

@@ -87,7 +87,7 @@ pub(super) fn kept<'a>(package: &'a Package, kinds: &[RelationKind]) -> Vec<&'a 
 }
 
 /// The order of versions, deb-version(7).
-fn compare(one: &str, other: &str) -> Ordering {
+pub fn compare(one: &str, other: &str) -> Ordering {
     let pairs = parts(one).into_iter().zip(parts(other));
     first_difference(pairs.map(|(one, other)| compare_part(one, other)))
 }

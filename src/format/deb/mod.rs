@@ -21,7 +21,8 @@ use super::{
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Result};
 use crate::output::Output;
-use crate::package::{Codec, Package, Payload, Version};
+use crate::package::{Arch, Codec, Package, Payload, Version};
+pub use implied::compare;
 use read::read;
 use spell::{architecture, is_name, script_name, spelled, unspeakable};
 use write::{
@@ -45,6 +46,10 @@ impl Family for Deb {
             Format { name: "deb", is_source: false, is_uploaded: false, is_signed: false, special: None },
             Format { name: "dsc", is_source: true, is_uploaded: true, is_signed: true, special: None },
         ]
+    }
+
+    fn architecture(&self, arch: Arch) -> &'static str {
+        architecture(arch)
     }
 
     fn artifacts(&self, package: &Package) -> Vec<String> {

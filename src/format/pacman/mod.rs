@@ -14,7 +14,7 @@ use super::{Contents, Exchange, Family, Format, OwnSigned, ReadPackage, UNSPEAKA
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Result};
 use crate::output::Output;
-use crate::package::{Package, Version};
+use crate::package::{Arch, Package, Version};
 
 /// The family of `.pkg.tar` packages.
 pub(super) struct Pacman;
@@ -28,6 +28,10 @@ impl Family for Pacman {
             is_signed: false,
             special: Some("source-only packages"),
         }]
+    }
+
+    fn architecture(&self, arch: Arch) -> &'static str {
+        spell::architecture(arch)
     }
 
     fn artifacts(&self, package: &Package) -> Vec<String> {

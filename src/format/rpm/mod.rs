@@ -26,7 +26,7 @@ use crate::archive;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Result};
 use crate::output::Output;
-use crate::package::{Package, Payload, Version};
+use crate::package::{Arch, Package, Payload, Version};
 use payload::write_payload;
 use read::read;
 use spell::{architecture, evr, is_name, unspeakable, version};
@@ -66,6 +66,10 @@ impl Family for Rpm {
                 special: Some("for %kernel_module_package"),
             },
         ]
+    }
+
+    fn architecture(&self, arch: Arch) -> &'static str {
+        architecture(arch)
     }
 
     fn artifacts(&self, package: &Package) -> Vec<String> {

@@ -4,6 +4,11 @@ use tar::EntryType;
 
 /// With such members: path, kind, content or target. The package is called `linux-headers-x`.
 pub fn package<S: AsRef<str>>(members: &[(S, EntryType, S)]) -> Vec<u8> {
+    with_control("Package: linux-headers-x\nVersion: 1\nArchitecture: all\n", members)
+}
+
+/// With these fields, too.
+pub fn with_control<S: AsRef<str>>(fields: &str, members: &[(S, EntryType, S)]) -> Vec<u8> {
     let mut data = tar::Builder::new(Vec::new());
     for (path, kind, text) in members {
         let (path, text) = (path.as_ref().as_bytes(), text.as_ref().as_bytes());
@@ -20,8 +25,7 @@ pub fn package<S: AsRef<str>>(members: &[(S, EntryType, S)]) -> Vec<u8> {
         data.append(&header, body).unwrap();
     }
     let mut control = tar::Builder::new(Vec::new());
-    let text =
-        "Package: linux-headers-x\nVersion: 1\nArchitecture: all\nMaintainer: J <j@x.org>\nDescription: x\n";
+    let text = format!("{fields}Maintainer: J <j@x.org>\nDescription: x\n");
     let mut header = root(tar::Header::new_gnu(), 0o644);
     header.set_size(text.len() as u64);
     control.append_data(&mut header, "./control", text.as_bytes()).unwrap();

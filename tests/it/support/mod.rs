@@ -5,7 +5,9 @@ pub mod deb;
 pub mod elf;
 pub mod git;
 pub mod kernel;
+pub mod mirror;
 mod random;
+pub mod server;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
