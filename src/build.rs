@@ -7,12 +7,17 @@ pub mod check;
 mod classes;
 pub mod guard;
 pub mod jobs;
+pub mod matrix;
+pub mod merge;
 pub mod packaged;
+pub mod shard;
 pub mod sign;
+pub mod support;
 pub mod trial;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,6 +55,7 @@ use crate::sign::certificate::Certificate;
 use crate::sign::secret::Pin;
 use crate::{lint, lock};
 use classes::Sharing;
+pub use classes::bases_of;
 use jobs::BuildPlan;
 
 /// What the command line of `kpkg build` says, as a value; nothing is asked of the environment.
@@ -61,6 +67,10 @@ pub struct Options {
     pub targets: Vec<String>,
     /// The folder for artifacts.
     pub output: PathBuf,
+    /// Where artifacts are written instead, such as a folder below it.
+    pub into: Option<PathBuf>,
+    /// Files of kpkg's own, which are no source of a driver.
+    pub own_files: Vec<PathBuf>,
     /// Whether those of each target have a folder of its name there, also where there is one target; several have it always.
     pub is_by_target: bool,
     /// Instead of the dkms.conf that is found.
@@ -87,6 +97,28 @@ pub struct Options {
     pub means: Means,
 }
 
+impl Options {
+    /// What is no source of a driver, where it lies in its folder: what this run writes, and plans, results and tables of others.
+    fn outputs(&self, folder: &Path) -> Vec<PathBuf> {
+        let mut outputs: Vec<_> = std::iter::once(&self.output).chain(&self.own_files).cloned().collect();
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        outputs.extend(entries.map(|entry| entry.path()).filter(|path| is_own(path, 2)));
+        outputs
+    }
+}
+
+/// Whether a file is one that kpkg wrote for programs, or such files lie in a folder, as they do in each of results.
+fn is_own(path: &Path, depth: usize) -> bool {
+    if path.extension().is_some_and(|ending| ending == "json") && path.is_file() {
+        let mut begin = Vec::new();
+        let read = beneath::open_regular(path).and_then(|file| file.take(64).read_to_end(&mut begin));
+        return read.is_ok() && begin.starts_with(b"{\n  \"schema\": \"kpkg-");
+    }
+    let is_folder = depth > 0 && fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
+    is_folder
+        && fs::read_dir(path).into_iter().flatten().flatten().any(|entry| is_own(&entry.path(), depth - 1))
+}
+
 /// Which modules to compile, and how.
 #[derive(Debug, Clone, Default)]
 pub struct Prebuilt {
@@ -110,12 +142,16 @@ pub struct Prebuilt {
     pub timeout: Duration,
     /// Whether the other kernels are built and packaged when one fails.
     pub keep_going: bool,
+    /// Kernels that are built for before others where a build serves several.
+    pub bases: Vec<String>,
     /// Finished files of modules, whose kernels are built for before others where a build serves several.
     pub previous: Vec<PathBuf>,
     /// Whether a build serves another minor release or variant of a kernel where all checksums are the same.
     pub across_minors: bool,
     /// Whether drivers are built with all rights of the user, instead of in the sandbox.
     pub without_sandbox: bool,
+    /// Whether nobody signs the modules, whatever kpkg.toml says.
+    pub is_unsigned: bool,
     /// Who signs the modules, where kpkg.toml does not say it.
     pub signers: Option<Arc<ModuleSigners>>,
     /// The certificate of the CA above those that sign, which machines judge by.
@@ -263,7 +299,7 @@ pub fn init(input: &Input, options: &Options, from: Option<&str>) -> Result<(Vec
     if !has_conf {
         let options = driver::Surroundings {
             version: options.driver_version.clone(),
-            output: Some(options.output.clone()),
+            output: options.outputs(&input.folder),
             stop: options.means.stop.clone(),
             ..driver::Surroundings::default()
         };
@@ -314,7 +350,7 @@ fn select_whole(input: &Input, config: &Config, options: &Options) -> Result<Vec
     let selected = source::Filter {
         exclude: config.source.exclude.clone(),
         include: config.source.include.clone(),
-        output: Some(options.output.clone()),
+        output: options.outputs(&input.folder),
         interrupted: &|met| options.means.stop.meets(met),
     };
     Ok(source::select(&input.folder, &selected)?.files)
@@ -443,7 +479,7 @@ fn jobs(given: &Given<'_>, drivers: &[OfDriver]) -> Result<BuildPlan> {
             jobs.extend(jobs::of(&aim, kernels, &given.compile_options(), &templates)?);
         }
     }
-    Ok(BuildPlan::new(jobs))
+    Ok(BuildPlan { jobs })
 }
 
 /// A driver that was read.
@@ -477,7 +513,8 @@ fn read<'a>(input: &'a Input, options: &'a Options, tell: Tell<'a>) -> Result<(G
     let grouping = grouping(options, &config, &aims)?;
     let bases = match &options.prebuilt {
         Some(prebuilt) if grouping.is_range() => {
-            [config.prebuilt.bases.clone(), classes::bases_of(&prebuilt.previous)?].concat()
+            [config.prebuilt.bases.clone(), prebuilt.bases.clone(), classes::bases_of(&prebuilt.previous)?]
+                .concat()
         }
         Some(prebuilt) if !prebuilt.previous.is_empty() => {
             return Err(Error::usage(
@@ -726,8 +763,15 @@ fn said_beside(folder: &Path, conf: &Path) -> Result<Option<find::Said>> {
 }
 
 /// The findings of this layer.
-const CODES: &[&Code] =
-    &[&TWO_CONFIGS, &UNKNOWN_RANGE, &IDLE_OPTION, &sign::NOT_VALID, &sign::UNJUDGED, &sign::HIDDEN_ISSUER];
+const CODES: &[&Code] = &[
+    &merge::NOT_THE_PLANS,
+    &TWO_CONFIGS,
+    &UNKNOWN_RANGE,
+    &IDLE_OPTION,
+    &sign::NOT_VALID,
+    &sign::UNJUDGED,
+    &sign::HIDDEN_ISSUER,
+];
 
 /// For the program, which knows where options come from.
 pub(crate) const IDLE_OPTION: Code = Code {
@@ -774,6 +818,9 @@ struct Given<'a> {
 /// Who signs the modules: as the command line says it, else kpkg.toml.
 fn signers(prebuilt: &Prebuilt, config: &Config, folder: &Path) -> Result<Option<Arc<ModuleSigners>>> {
     let said = &config.sign;
+    if prebuilt.is_unsigned {
+        return Ok(None);
+    }
     if prebuilt.signers.is_some() || said.modules.is_empty() {
         return Ok(prebuilt.signers.clone());
     }
@@ -853,7 +900,7 @@ impl Given<'_> {
     fn read(&self, found: &Found, config: &Config) -> Result<(Driver, Vec<Diagnostic>)> {
         let options = driver::Surroundings {
             version: self.options.driver_version.clone(),
-            output: Some(self.options.output.clone()),
+            output: self.options.outputs(&self.input.folder),
             stamp: self.options.stamp,
             machines: self.machines(),
             conf_shell: self.options.conf_shell,
@@ -1126,7 +1173,8 @@ fn prepare_driver(
         let in_config = |finding| placed(finding, config, &|path| settings.script(path));
         let planned = planned.map_err(|error| error.map_findings(in_config))?;
         diagnostics.extend(planned.diagnostics.into_iter().map(in_config));
-        let folder = if is_by_target { options.output.join(&target.name) } else { options.output.clone() };
+        let output = options.into.as_ref().unwrap_or(&options.output);
+        let folder = if is_by_target { output.join(&target.name) } else { output.clone() };
         for package in planned.packages {
             let found = family.check(&package).into_iter();
             diagnostics.extend(found.map(in_config));
@@ -1289,7 +1337,7 @@ impl Writer<'_> {
         family.write(package, &mut first)?;
         for written in first.written() {
             let name = written.path.file_name().unwrap_or_default();
-            let ask = |bytes: &mut (dyn std::io::Read + Send)| signer.0.detached(&folder.join(name), bytes);
+            let ask = |bytes: &mut (dyn Read + Send)| signer.0.detached(&folder.join(name), bytes);
             let how = family.sign(&written.path, &ask, &mut out)?;
             doubt = how.and_then(|how| sign::unjudged(&planned.target, &how)).or(doubt);
         }

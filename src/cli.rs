@@ -6,6 +6,7 @@ mod build;
 mod check;
 mod completions;
 mod diff;
+mod emit;
 mod explain;
 mod given;
 mod guard;
@@ -14,12 +15,15 @@ mod json;
 mod kernels;
 mod keyrings;
 mod man;
+mod matrix;
+mod merge;
 mod openpgp;
 mod progress;
 mod report;
 mod schema;
 mod session;
 mod setup;
+mod shard;
 mod show;
 mod sign;
 mod signers;
@@ -88,6 +92,10 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// The kernels that modules can be compiled for, and headers that are kept
     Kernels(kernels::KernelsArgs),
+    /// Plan the packages for every kernel of kernels.lock, for many machines to build
+    Matrix(matrix::MatrixArgs),
+    /// Put the results of a plan together: packages, and which kernels are supported
+    Merge(merge::MergeArgs),
     /// The releases that packages can be made for
     Targets(targets::TargetsArgs),
     /// Print the JSON schema of kpkg.toml, or of the lines of --json
@@ -112,6 +120,8 @@ impl Command {
             Self::Init(args) => args.manner,
             Self::Explain(args) => args.manner,
             Self::Kernels(args) => args.manner,
+            Self::Matrix(args) => args.manner,
+            Self::Merge(args) => args.manner,
             Self::Targets(args) => args.manner,
             Self::Schema(args) => args.manner,
             Self::Completions(args) => args.manner,
@@ -142,7 +152,10 @@ pub fn main() -> ExitCode {
     let command = cli.command.unwrap_or(Command::Build(cli.build));
     let session = Session::new(command.manner(), given);
     let ended = session.listen().and_then(|()| match &command {
-        Command::Build(args) => build::run(args, &session),
+        Command::Build(args) => match &args.plan.plan {
+            Some(plan) => shard::run(args, plan, &session),
+            None => build::run(args, &session),
+        },
         Command::Show(args) => show::run(args, &session),
         Command::Check(args) => check::run(args, &session),
         Command::Diff(args) => diff::run(args, &session),
@@ -152,6 +165,8 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::run(args, &session),
         Command::Explain(args) => explain::run(args, &session),
         Command::Kernels(args) => kernels::run(args, &session),
+        Command::Matrix(args) => matrix::run(args, &session),
+        Command::Merge(args) => merge::run(args, &session),
         Command::Targets(args) => targets::run(args, &session),
         Command::Schema(args) => schema::run(args, &session),
         Command::Completions(args) => completions::run(args, &session),

@@ -145,7 +145,7 @@ pub enum Manner {
 const SOME_OS_RELEASE: &str = "NAME=Linux\nID=linux\nPRETTY_NAME=Linux\n";
 
 /// How builds are done.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Compiling {
     /// In which surroundings.
     pub manner: Manner,
@@ -783,9 +783,9 @@ impl Builder<'_> {
     /// installed: nothing can be shown where they expect to lie.
     fn run_outside(&self, run: &Run<'_>, folders: &Folders<'_>) -> Result<Ended> {
         let Task { kernel, needs, .. } = run.task;
-        if !kernel.is_installed {
+        if !kernel.is_installed && !kernel.is_linked() {
             return Err(Error::lacking(format!("the headers of `{}` are not installed", kernel.release))
-                .hint("install them, or build in the sandbox, without `--no-sandbox`"));
+                .hint("install them, link them (`kpkg kernels fetch --link`), or build in the sandbox, without `--no-sandbox`"));
         }
         let below = |name: &str| folders.work.join(name).display().to_string();
         let failed = |error| Error::io("cannot write to the cache", folders.work, error);

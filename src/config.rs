@@ -48,6 +48,8 @@ pub struct Config {
     pub mirrors: BTreeMap<String, MirrorConfig>,
     /// Packages of kernel headers that no list has, by target: files, folders of them, or addresses.
     pub kernel_packages: BTreeMap<String, Vec<String>>,
+    /// Where builds of a plan run (`kpkg matrix`).
+    pub ci: CiConfig,
     /// The version of this file's form, 1; without it, 1.
     pub schema: Option<u32>,
     /// What its packages need, offer and exclude, beside what the distribution wants.
@@ -69,6 +71,18 @@ impl PartialEq for File {
     fn eq(&self, _: &Self) -> bool {
         true
     }
+}
+
+/// Where builds of a plan run.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct CiConfig {
+    /// The container that is built in, by target: `{ debian-12 = "debian:12" }`; without one, the machine as it is.
+    pub images: BTreeMap<String, String>,
+    /// The label of machines, by the machine as `uname -m` names it: `{ aarch64 = "ubuntu-24.04-arm" }`.
+    pub runners: BTreeMap<String, String>,
+    /// A command that installs kpkg and a compiler where jobs run; without one they are there.
+    pub setup: Option<String>,
 }
 
 /// A mirror, by its address or with more about it.

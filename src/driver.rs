@@ -174,7 +174,7 @@ pub struct Surroundings {
     /// Instead of the version that dkms.conf and kpkg.toml give.
     pub version: Option<String>,
     /// The folder artifacts go to: no source, wherever it lies.
-    pub output: Option<PathBuf>,
+    pub output: Vec<PathBuf>,
     /// Instead of the time that the source gives.
     pub stamp: Option<u32>,
     /// The machines to ask about; those without a kernel change nothing.

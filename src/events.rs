@@ -77,6 +77,12 @@ pub enum Event {
     LockedKernel(LockedKernel),
     /// What became of a kernel since the last lock (`kernels update`).
     KernelChange(KernelChange),
+    /// What is to be built for a kernel, or several (`matrix`).
+    PlannedJob(PlannedJob),
+    /// A job of a plan that is done (`build --plan`).
+    FinishedJob(FinishedJob),
+    /// Which kernels are supported (`merge`).
+    Support(SupportRow),
     /// What packages can be made for (`targets`).
     Target(Target),
     /// What would be compiled and packaged (`--prebuilt --dry-run`).
@@ -925,6 +931,64 @@ pub struct KernelChange {
     /// The version before, where it changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
+}
+
+/// A job of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct PlannedJob {
+    /// Its name.
+    pub job: String,
+    /// The shard that it is in.
+    pub shard: String,
+    /// The name of the target.
+    pub target: String,
+    /// As `uname -m` prints it there.
+    pub arch: String,
+    /// The releases that are compiled for.
+    pub kernels: Vec<String>,
+    /// SHA-256 of all that decides about the packages, in hexadecimal digits; every machine computes the same.
+    pub key: String,
+}
+
+/// A job that is done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct FinishedJob {
+    /// Its name.
+    pub job: String,
+    /// `built`, `there` from an earlier run, `reused` from somebody else's.
+    pub how: String,
+    /// `ok`, `skip`, `fail`: the worst of its kernels.
+    pub state: String,
+    /// The names of its packages.
+    pub packages: Vec<String>,
+    /// How long it took, where it was built.
+    pub seconds: f64,
+}
+
+/// A kernel of a target, and whether the driver supports it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct SupportRow {
+    /// `PACKAGE_NAME`.
+    pub driver: String,
+    /// The name of the target.
+    pub target: String,
+    /// As `uname -m` prints it there.
+    pub arch: String,
+    /// As `uname -r` prints it there.
+    pub kernel: String,
+    /// `ok`, `skip`, `fail`, `unknown`.
+    pub state: String,
+    /// Why there are no modules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// The first error of the compiler, the linker or make.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compiler_error: Option<String>,
+    /// The day since when it is so, such as `2026-11-26`.
+    pub since: String,
 }
 
 /// A driver for a target, in a format, for a kernel.

@@ -137,6 +137,40 @@ impl Kernel {
         Ok(vec![key.finish()])
     }
 
+    /// Whether its headers are where they expect to lie, by links.
+    #[must_use]
+    pub fn is_linked(&self) -> bool {
+        let is_same = |one: &Path, other: &Path| matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other);
+        self.parts.iter().all(|part| match &part.kind {
+            PartKind::Folder(place) => is_same(Path::new(&part.inside), place),
+            PartKind::Link(_) => Path::new(&part.inside).exists(),
+        })
+    }
+
+    /// Links its headers to where they expect to lie; an error where something else lies there.
+    pub fn link(&self) -> Result<()> {
+        for part in &self.parts {
+            let inside = Path::new(&part.inside);
+            let target = match &part.kind {
+                PartKind::Folder(place) | PartKind::Link(place) => place,
+            };
+            let failed = |error| Error::io("cannot link headers to", inside, error);
+            fs::create_dir_all(inside.parent().unwrap_or(inside)).map_err(failed)?;
+            match std::os::unix::fs::symlink(target, inside) {
+                Ok(()) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                    if fs::read_link(inside).ok().as_deref() != Some(target) {
+                        return Err(Error::usage("something else is where headers are linked to:").at(inside).hint(
+                            "where headers are installed the sandbox needs no links; leave `--link` and `--no-sandbox` out",
+                        ));
+                    }
+                }
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Ok(())
+    }
+
     /// The parts that its build folder leads to; there may be others on a machine, of other kernels.
     fn own_parts(&self) -> Vec<&Part> {
         let mut ways: Vec<PathBuf> =

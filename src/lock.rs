@@ -175,6 +175,21 @@ pub struct Header {
     pub size: u64,
 }
 
+impl Source {
+    /// An address that single packages are below.
+    pub(crate) fn of_address(url: &str, target: &str) -> Self {
+        Self {
+            id: url.to_owned(),
+            target: target.to_owned(),
+            kind: SourceKind::Static,
+            url: url.to_owned(),
+            path: None,
+            index: None,
+            signature: listed::UNCHECKED_KEY.to_owned(),
+        }
+    }
+}
+
 impl Kernel {
     /// The digests of the packages of its headers.
     #[must_use]
@@ -224,6 +239,12 @@ fn order(one: &Kernel, other: &Kernel) -> Ordering {
     let releases =
         || compare_versions(&one.release, &other.release).then_with(|| one.release.cmp(&other.release));
     place(one).cmp(&place(other)).then_with(releases)
+}
+
+/// A time in seconds since 1970 as a day, such as `2026-11-26`.
+#[must_use]
+pub fn day(seconds: i64) -> String {
+    jiff::Timestamp::from_second(seconds).map(|time| time.strftime("%F").to_string()).unwrap_or_default()
 }
 
 /// Whether a name is like a pattern with `*`.
@@ -363,6 +384,13 @@ impl Lock {
     #[must_use]
     pub fn source(&self, id: &str) -> Option<&Source> {
         self.sources.iter().find(|source| source.id == id)
+    }
+
+    /// The address of a package of a kernel's headers, as the lock was read.
+    #[must_use]
+    pub fn address(&self, kernel: &Kernel, header: &Header) -> String {
+        let id = header.source.as_ref().unwrap_or(&kernel.source);
+        self.source(id).map_or_else(String::new, |source| fetch::below(&source.url, &header.path))
     }
 
     /// Its text: the same kernels, the same bytes.

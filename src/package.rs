@@ -42,6 +42,8 @@ pub struct Package {
     pub hardware: Vec<Hardware>,
     /// What it provides for the sake of these, where the target's packages say so.
     pub offers: Vec<Capability>,
+    /// The newest kernel of those that it is for, where it only leads to that one's package.
+    pub newest_of: Option<String>,
     pub payload: Payload,
     /// How its members are compressed.
     pub compression: Compression,

@@ -254,6 +254,7 @@ fn skeleton(
         carries: Vec::new(),
         hardware: Vec::new(),
         offers: Vec::new(),
+        newest_of: None,
         payload: Payload::Install(Vec::new()),
         compression: compression(target, request, usual, diagnostics),
         fields: target

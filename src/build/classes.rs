@@ -31,7 +31,7 @@ pub(crate) struct Sharing<'a> {
 }
 
 /// The kernels that modules of finished files were built for, in the order of files, each once.
-pub(crate) fn bases_of(files: &[PathBuf]) -> Result<Vec<String>> {
+pub fn bases_of(files: &[PathBuf]) -> Result<Vec<String>> {
     let mut bases: Vec<String> = Vec::new();
     for file in files {
         let modules = inspect(file)?.map(|read| read.modules).unwrap_or_default();

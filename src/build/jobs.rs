@@ -16,22 +16,11 @@ use crate::kernel::Kernel;
 use crate::plan::profile::Target;
 use crate::plan::template::Templates;
 
-/// The name and version of this shape.
-const SCHEMA: &str = "kpkg-plan/1";
-
 /// All jobs of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildPlan {
-    /// `kpkg-plan/1`.
-    pub schema: String,
     /// In the order of drivers, targets, formats and kernels.
     pub jobs: Vec<Job>,
-}
-
-impl BuildPlan {
-    pub(crate) fn new(jobs: Vec<Job>) -> Self {
-        Self { schema: SCHEMA.to_owned(), jobs }
-    }
 }
 
 /// What is made of a driver for a target, in a format, for a kernel.
@@ -80,6 +69,33 @@ pub(crate) struct Aim<'a> {
     pub(crate) signed: Option<&'a str>,
 }
 
+impl<'a> Aim<'a> {
+    /// This driver and the others, each with the digest of its source.
+    fn drivers(&self) -> impl Iterator<Item = (&'a Driver, &'a str)> + use<'a> {
+        std::iter::once((self.driver, self.source)).chain(self.others.iter().copied())
+    }
+
+    /// Adds all that decides and is not of a kernel.
+    pub(crate) fn add_to(&self, key: &mut Key, templates: &Templates) -> Result<()> {
+        key.add(env!("CARGO_PKG_VERSION"));
+        key.add(self.format);
+        key.json(self.target)?;
+        key.add(&self.target.name);
+        key.json(self.request)?;
+        key.add(self.signed.unwrap_or_default());
+        for (name, text) in templates.texts() {
+            key.add(name);
+            key.add(text);
+        }
+        for (driver, source) in self.drivers() {
+            key.add(&driver.name);
+            key.add(&driver.version);
+            key.add(source);
+        }
+        Ok(())
+    }
+}
+
 /// The jobs of an aim: one for each kernel, or one for its source.
 pub(crate) fn of(
     aim: &Aim<'_>,
@@ -88,22 +104,7 @@ pub(crate) fn of(
     templates: &Templates,
 ) -> Result<Vec<Job>> {
     let mut key = Key::default();
-    key.add(env!("CARGO_PKG_VERSION"));
-    key.add(aim.format);
-    key.json(aim.target)?;
-    key.add(&aim.target.name);
-    key.json(aim.request)?;
-    key.add(aim.signed.unwrap_or_default());
-    for (name, text) in templates.texts() {
-        key.add(name);
-        key.add(text);
-    }
-    let drivers = || std::iter::once((aim.driver, aim.source)).chain(aim.others.iter().copied());
-    for (driver, source) in drivers() {
-        key.add(&driver.name);
-        key.add(&driver.version);
-        key.add(source);
-    }
+    aim.add_to(&mut key, templates)?;
     let job = |kernel, skipped, key: Key| Job {
         driver: aim.driver.name.clone(),
         version: aim.driver.version.clone(),
@@ -129,7 +130,7 @@ pub(crate) fn of(
             found.map(|found| found.decision.clone())
         };
         // of all drivers, as one may be built after another
-        for (driver, _) in drivers() {
+        for (driver, _) in aim.drivers() {
             key.json(&decision(driver))?;
         }
         let skipped = decision(aim.driver).and_then(|decision| match decision.verdict {

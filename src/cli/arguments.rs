@@ -19,7 +19,7 @@ pub(super) struct PackageArgs {
     /// The driver's folder, or an archive of it: .tar.gz, .tar.xz, .tar.zst or .zip [default: .]
     #[arg(value_name = "DIR")]
     pub(super) folder: Option<PathBuf>,
-    /// The dkms.conf to use, where the folder has several, or another name
+    /// The dkms.conf to use, where there are several or it has another name
     #[arg(long, value_name = "FILE", env = "KPKG_DKMS_CONF")]
     pub(super) dkms_conf: Option<PathBuf>,
     /// A tag, branch or commit of the folder's git repository
@@ -30,7 +30,9 @@ pub(super) struct PackageArgs {
     pub(super) all: bool,
     #[arg(short, long, value_name = "FORMAT", value_delimiter = ',', env = "KPKG_FORMAT", help = formats())]
     pub(super) format: Vec<String>,
-    /// The releases to package for, such as debian-12 or rhel-9; with several, artifacts go to OUT/TARGET/
+    /// The releases to package for, such as debian-12 or rhel-9
+    ///
+    /// With several, artifacts go to OUT/TARGET/.
     #[arg(short, long, value_name = "TARGET", value_delimiter = ',', env = "KPKG_TARGET")]
     pub(super) target: Vec<String>,
     /// The folder for the packages
@@ -92,6 +94,28 @@ impl PackageArgs {
             ..build::Options::default()
         }
     }
+}
+
+/// What carries a plan out.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Plans")]
+pub(super) struct PlanArgs {
+    /// Do the jobs of a plan that `kpkg matrix` wrote: each leaves OUT/JOB/ with its packages and result.json
+    #[arg(long, value_name = "FILE", hide_short_help = true, env = "KPKG_PLAN")]
+    pub(super) plan: Option<PathBuf>,
+    /// One shard of it, by its name or number from 0
+    #[arg(long, value_name = "ID", requires = "plan", hide_short_help = true, env = "KPKG_SHARD")]
+    pub(super) shard: Option<String>,
+    /// Folders or addresses where finished jobs are looked for, by their keys
+    #[arg(
+        long,
+        value_name = "DIR|URL",
+        value_delimiter = ',',
+        requires = "plan",
+        hide_short_help = true,
+        env = "KPKG_REUSE"
+    )]
+    pub(super) reuse: Vec<String>,
 }
 
 /// What builds may use.

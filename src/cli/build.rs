@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 
-use super::arguments::{CompileArgs, MachineArgs, Manner, PackageArgs};
+use super::arguments::{CompileArgs, MachineArgs, Manner, PackageArgs, PlanArgs};
 use super::progress::{CompileProgress, Progress};
 use super::session::{self, Ended, Session};
 use super::signers::{self, ModuleSignArgs, PackageSignArgs, PackageSigner, Patience};
@@ -19,7 +19,7 @@ use crate::base::error::{Error, Result};
 use crate::build::jobs::BuildPlan;
 use crate::build::trial::{self, Trial};
 use crate::build::{self, Artifact, Prepared};
-use crate::config::request::Grouping;
+use crate::config::request::{self, Grouping};
 use crate::events::Line;
 use crate::format::{self, Format, OwnSignature};
 use crate::input::Input;
@@ -59,6 +59,9 @@ pub(super) struct BuildArgs {
     /// The machines that they are for.
     #[command(flatten)]
     pub(super) machine: MachineArgs,
+    /// What carries a plan out.
+    #[command(flatten)]
+    pub(super) plan: PlanArgs,
     /// What uploads take.
     #[command(flatten)]
     pub(super) source: SourceArgs,
@@ -104,21 +107,9 @@ pub(super) struct PrebuiltArgs {
     /// --kernel also takes `all` and `running`.
     #[arg(long, env = "KPKG_PREBUILT", action = clap::ArgAction::SetTrue)]
     pub(super) prebuilt: bool,
-    /// Which kernels share a package [default: kernel, one for each]
-    #[arg(long, value_name = "HOW", hide_short_help = true, env = "KPKG_GROUP")]
-    pub(super) group: Option<Group>,
-    /// The same as `--group all`
-    #[arg(long, conflicts_with = "group", hide_short_help = true, env = "KPKG_COMBINE", action = clap::ArgAction::SetTrue)]
-    pub(super) combine: bool,
-    /// With `--group kabi` or `flavour`: packages of an earlier run, which keep their kernels and so their names
-    #[arg(long, value_name = "FILE", value_delimiter = ',', hide_short_help = true, env = "KPKG_PREVIOUS")]
-    pub(super) previous: Vec<PathBuf>,
-    /// With `--group kabi` or `flavour`: another minor release or variant of a kernel is served where all checksums are the same
-    #[arg(long, hide_short_help = true, env = "KPKG_ACROSS_MINORS", action = clap::ArgAction::SetTrue)]
-    pub(super) across_minors: bool,
-    /// Packages of debug information too
-    #[arg(long, hide_short_help = true, env = "KPKG_DEBUG", action = clap::ArgAction::SetTrue)]
-    pub(super) debug: bool,
+    /// Which kernels share a package.
+    #[command(flatten)]
+    pub(super) share: ShareArgs,
     /// Build and package for the other kernels when one fails
     #[arg(long, hide_short_help = true, env = "KPKG_KEEP_GOING", action = clap::ArgAction::SetTrue)]
     pub(super) keep_going: bool,
@@ -138,6 +129,38 @@ pub(super) struct PrebuiltArgs {
         env = "KPKG_CA_CERTIFICATE"
     )]
     pub(super) ca_certificate: Option<PathBuf>,
+}
+
+/// Which kernels share a package of compiled modules, and what comes along.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Compiled modules")]
+pub(super) struct ShareArgs {
+    /// Which kernels share a package [default: kernel, one for each]
+    #[arg(long, value_name = "HOW", hide_short_help = true, env = "KPKG_GROUP")]
+    pub(super) group: Option<Group>,
+    /// The same as `--group all`
+    #[arg(long, conflicts_with = "group", hide_short_help = true, env = "KPKG_COMBINE", action = clap::ArgAction::SetTrue)]
+    pub(super) combine: bool,
+    /// With `--group kabi` or `flavour`: packages of an earlier run, which keep their kernels and so their names
+    #[arg(long, value_name = "FILE", value_delimiter = ',', hide_short_help = true, env = "KPKG_PREVIOUS")]
+    pub(super) previous: Vec<PathBuf>,
+    /// With `--group kabi` or `flavour`: another minor release or variant of a kernel is served where all checksums are the same
+    #[arg(long, hide_short_help = true, env = "KPKG_ACROSS_MINORS", action = clap::ArgAction::SetTrue)]
+    pub(super) across_minors: bool,
+    /// Packages of debug information too
+    #[arg(long, hide_short_help = true, env = "KPKG_DEBUG", action = clap::ArgAction::SetTrue)]
+    pub(super) debug: bool,
+}
+
+impl ShareArgs {
+    /// Says it to the library.
+    pub(super) fn say(&self, request: &mut request::CommandLine) {
+        request.grouping = match self.group {
+            None if self.combine => Some(Grouping::All),
+            group => group.map(Group::grouping),
+        };
+        request.debug = self.debug;
+    }
 }
 
 /// Which kernels share a package.
@@ -174,11 +197,7 @@ impl BuildArgs {
             options.formats.retain(|name| !source(name) || self.package.format.contains(name));
         }
         options.request.distribution.clone_from(&self.source.distribution);
-        options.request.grouping = match self.prebuilt.group {
-            None if self.prebuilt.combine => Some(Grouping::All),
-            group => group.map(Group::grouping),
-        };
-        options.request.debug = self.prebuilt.debug;
+        self.prebuilt.share.say(&mut options.request);
         if let Some(threads) = self.threads {
             options.means.threads = threads;
         }
@@ -328,7 +347,7 @@ fn say_jobs(plan: &BuildPlan, args: &BuildArgs, session: &Session) {
     }
 }
 
-fn options(args: &BuildArgs, session: &Session) -> Result<build::Options> {
+pub(super) fn options(args: &BuildArgs, session: &Session) -> Result<build::Options> {
     let mut options = setup::options(args.options(), args.templates.as_deref(), session)?;
     options.request.made_on = args.source.buildinfo.then(|| session::ARCH.to_owned());
     let patience = Patience::of(args.compile.timeout, session);
@@ -404,8 +423,8 @@ fn prebuilt(args: &BuildArgs, patience: &Patience) -> Result<Option<build::Prebu
         without_sandbox: wanted.no_sandbox,
         signers,
         ca_certificate,
-        previous: wanted.previous.clone(),
-        across_minors: wanted.across_minors,
+        previous: wanted.share.previous.clone(),
+        across_minors: wanted.share.across_minors,
         ..prebuilt
     }))
 }

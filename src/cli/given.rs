@@ -3,6 +3,7 @@
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command};
 
+use super::arguments::Manner;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Result};
 use crate::build::IDLE_OPTION;
@@ -24,8 +25,16 @@ impl Given {
 
     /// Fails for one of these that stands on the command line; a note for each that the environment has. `why` says what it would take.
     pub(super) fn idle<A: Args>(&self, why: &str, hint: &str) -> Result<Vec<Diagnostic>> {
+        self.idle_but::<A>(&[], why, hint)
+    }
+
+    /// The same, of those that are not among `kept`, by the names of their fields.
+    pub(super) fn idle_but<A: Args>(&self, kept: &[&str], why: &str, hint: &str) -> Result<Vec<Diagnostic>> {
         let command = A::augment_args(Command::new(""));
-        let is_one = |id: &str| command.get_arguments().any(|argument| argument.get_id() == id);
+        let manner = Manner::augment_args(Command::new(""));
+        let is_of =
+            |command: &Command, id: &str| command.get_arguments().any(|argument| argument.get_id() == id);
+        let is_one = |id: &str| is_of(&command, id) && !is_of(&manner, id) && !kept.contains(&id);
         let mut notes = Vec::new();
         for (id, source) in self.0.iter().filter(|(id, _)| is_one(id)) {
             let option = id.replace('_', "-");

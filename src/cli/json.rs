@@ -9,7 +9,10 @@ use crate::base::diagnostic::{Code, Diagnostic, Severity};
 use crate::base::error::{Error, Kind};
 use crate::build::against::Served;
 use crate::build::jobs::Job;
+use crate::build::matrix::Plan;
+use crate::build::shard::Done;
 use crate::build::sign::Exported;
+use crate::build::support::Row;
 use crate::build::trial::Trial;
 use crate::build::{self, Artifact, NewFile, Prepared};
 use crate::compile;
@@ -201,6 +204,47 @@ pub(super) fn job(job: &Job) -> Event {
         kernel: job.kernel.as_ref().map(|kernel| kernel.release.clone()),
         skipped: job.skipped.clone(),
         key: job.key.clone(),
+    })
+}
+
+/// The jobs of a plan.
+pub(super) fn plan_events(plan: &Plan) -> impl Iterator<Item = Event> + '_ {
+    plan.jobs.iter().map(|job| {
+        let shard = plan.shards.iter().find(|shard| shard.jobs.contains(&job.id));
+        Event::PlannedJob(events::PlannedJob {
+            job: job.id.clone(),
+            shard: shard.map(|shard| shard.id.clone()).unwrap_or_default(),
+            target: job.target.clone(),
+            arch: job.arch.clone(),
+            kernels: job.kernels.iter().map(|kernel| kernel.release.clone()).collect(),
+            key: job.key.clone(),
+        })
+    })
+}
+
+/// A job that is done.
+pub(super) fn finished_job(done: &Done) -> Event {
+    let state = done.result.kernels.iter().map(|kernel| kernel.state).max();
+    Event::FinishedJob(events::FinishedJob {
+        job: done.result.job.clone(),
+        how: done.how.name().to_owned(),
+        state: state.map(word).unwrap_or_default(),
+        packages: done.result.packages.iter().map(|file| file.name.clone()).collect(),
+        seconds: done.result.seconds,
+    })
+}
+
+/// Whether a kernel is supported.
+pub(super) fn support_row(row: &Row) -> Event {
+    Event::Support(events::SupportRow {
+        driver: row.driver.clone(),
+        target: row.target.clone(),
+        arch: row.arch.clone(),
+        kernel: row.kernel.clone(),
+        state: word(row.state),
+        why: row.reason.clone(),
+        compiler_error: row.error.clone(),
+        since: row.since.clone(),
     })
 }
 

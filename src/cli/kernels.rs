@@ -10,7 +10,7 @@ use super::keyrings::Keyrings;
 use super::progress::Progress;
 use super::session::{self, Ended, Session};
 use super::signers::Patience;
-use super::{json, setup, text};
+use super::{json, setup, shard, text};
 use crate::base::diagnostic::Severity;
 use crate::base::error::{Error, Result};
 use crate::build;
@@ -111,6 +111,15 @@ pub(super) struct FetchArgs {
     /// Mirrors.
     #[command(flatten)]
     mirrors: MirrorArgs,
+    /// The headers of a plan that `kpkg matrix` wrote, instead of those of the lock
+    #[arg(long, value_name = "FILE", conflicts_with = "selections", env = "KPKG_PLAN")]
+    plan: Option<PathBuf>,
+    /// Those of one shard of it, by its name or number from 0
+    #[arg(long, value_name = "ID", requires = "plan", env = "KPKG_SHARD")]
+    shard: Option<String>,
+    /// Link them to the places where they are installed, as root: what `--no-sandbox` takes, in a container that is thrown away
+    #[arg(long, env = "KPKG_LINK", action = clap::ArgAction::SetTrue)]
+    link: bool,
     /// Leave kernels.lock as it is: what compiled each kernel is not noted there
     #[arg(long, env = "KPKG_LOCKED", action = clap::ArgAction::SetTrue)]
     locked: bool,
@@ -217,8 +226,12 @@ fn run_update(args: &UpdateArgs, manner: Manner, session: &Session) -> Ended {
 
 fn run_fetch(args: &FetchArgs, manner: Manner, session: &Session) -> Ended {
     let Locked { config, mirrors, fetcher, .. } = Locked::open(&args.lock, &args.mirrors, session)?;
-    let mut lock = setup::lock(&args.lock.lock)?;
-    let selections = if args.selections.is_empty() { &config.kernels } else { &args.selections };
+    let mut lock = match &args.plan {
+        Some(plan) => shard::planned(plan, args.shard.as_deref())?.0,
+        None => setup::lock(&args.lock.lock)?,
+    };
+    let selections =
+        if args.selections.is_empty() && args.plan.is_none() { &config.kernels } else { &args.selections };
     let chosen = select::all(&lock, selections)?;
     let cache = build::header_cache(&session::cache()?);
     let progress = Progress::downloading(session, manner.quiet, &fetcher.downloads);
@@ -240,11 +253,14 @@ fn run_fetch(args: &FetchArgs, manner: Manner, session: &Session) -> Ended {
             exact: &exact,
         };
         let found = kernel::select(&of, &session.stop)?;
+        if args.link {
+            found.iter().try_for_each(kernel::Kernel::link)?;
+        }
         let text = found.into_iter().next().map(|kernel| kernel.compiler.text).unwrap_or_default();
         compilers.insert((kernel.target.clone(), kernel.arch.clone(), kernel.release.clone()), text);
     }
     let count = chosen.len();
-    if !args.locked {
+    if !args.locked && args.plan.is_none() {
         let before = lock.clone();
         for kernel in &mut lock.kernels {
             let of = (kernel.target.clone(), kernel.arch.clone(), kernel.release.clone());

@@ -65,6 +65,7 @@ pub(super) fn compiling(
     let machine = machine::machines(&rest)?.into_iter().next().unwrap_or_default();
     Ok(build::Prebuilt {
         previous: Vec::new(),
+        bases: Vec::new(),
         exact: std::collections::BTreeMap::new(),
         across_minors: false,
         kernels: facts.kernels,
@@ -80,6 +81,7 @@ pub(super) fn compiling(
         timeout: Duration::from_secs(args.timeout),
         keep_going,
         without_sandbox: false,
+        is_unsigned: false,
         signers: None,
         ca_certificate: None,
         pin: session::pin(),

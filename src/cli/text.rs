@@ -13,6 +13,10 @@ use crate::base::error::Error;
 use crate::build::against::Served;
 use crate::build::guard::Guarded;
 use crate::build::jobs::{BuildPlan, Job};
+use crate::build::matrix::Plan;
+use crate::build::merge::Merged;
+use crate::build::shard::{Done, How, State};
+use crate::build::support::RowState;
 use crate::build::trial::{self, Trial, Tried};
 use crate::build::{self, Artifact, Prepared};
 use crate::compile::Outcome;
@@ -346,6 +350,56 @@ pub(super) fn fetched(kernels: usize, packages: usize, bytes: u64) -> String {
         number(kernels, "kernel"),
         number(packages, "package"),
         size(bytes)
+    )
+}
+
+/// What a plan has.
+pub(super) fn planned(plan: &Plan, path: &Path) -> String {
+    let number =
+        |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
+    let skipped = if plan.skipped.is_empty() {
+        String::new()
+    } else {
+        format!(", {} left out", number(plan.skipped.len(), "kernel"))
+    };
+    let path = path.display();
+    format!(
+        "{} {path}: {} in {}{skipped}\n",
+        styled(GOOD, "   Planned"),
+        number(plan.jobs.len(), "job"),
+        number(plan.shards.len(), "shard")
+    )
+}
+
+/// A job that is done.
+pub(super) fn finished_job(done: &Done, total: usize) -> String {
+    let how = match done.how {
+        How::Built => format!("{:.1} s", done.result.seconds),
+        How::There => "there from an earlier run".to_owned(),
+        How::Reused => "reused".to_owned(),
+    };
+    let of = if total == 1 { String::new() } else { format!(" of {total} jobs") };
+    let failed = done.result.kernels.iter().find(|kernel| kernel.state == State::Fail);
+    if let Some(kernel) = failed {
+        let why = kernel.error.as_ref().or(kernel.reason.as_ref()).map_or("", String::as_str);
+        return format!("{} {}{of}: {why}\n", styled(BAD, "    Failed"), done.result.job);
+    }
+    let is_skipped = done.result.kernels.iter().all(|kernel| kernel.state == State::Skip);
+    let (style, word) = if is_skipped { (DOUBTFUL, "   Skipped") } else { (GOOD, "      Done") };
+    format!("{} {}{of}: {how}\n", styled(style, word), done.result.job)
+}
+
+/// What all results come to.
+pub(super) fn merged(merged: &Merged, out: &Path) -> String {
+    let is = |state| merged.support.rows.iter().filter(|row| row.state == state).count();
+    format!(
+        "{} {}: {} packages; kernels: {} ok, {} skipped, {} failed\n",
+        styled(if is(RowState::Fail) == 0 { GOOD } else { BAD }, "    Merged"),
+        out.display(),
+        merged.packages.len(),
+        is(RowState::Ok),
+        is(RowState::Skip),
+        is(RowState::Fail)
     )
 }
 

@@ -46,6 +46,26 @@ fn with_environment(command: Command, words: &[OsString], is_short: bool) -> Com
     })
 }
 
+/// The words of this run behind a verb as a shell takes them, without some options and their values.
+pub(super) fn again(verb: &str, without: &[&str]) -> String {
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    let mut text = format!("kpkg {verb}");
+    let mut is_value = false;
+    for word in words.filter(|word| word != verb) {
+        let name = word.split('=').next().unwrap_or(&word);
+        if std::mem::take(&mut is_value) || without.contains(&name) {
+            // flags have none
+            is_value = name == word && without.contains(&name) && name != "--json";
+            continue;
+        }
+        let is_plain = !word.is_empty()
+            && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.,:/=+@".contains(&byte));
+        text.push(' ');
+        text.push_str(&if is_plain { word } else { crate::dkms::single_quote(&word) });
+    }
+    text
+}
+
 /// The verb that a word is nearly, where it is near.
 pub(super) fn nearest_verb(word: &str) -> Option<String> {
     nearest(word, &verbs(&Cli::command())).filter(|_| word.len() > 2)

@@ -14,7 +14,8 @@ use crate::config::{
 use crate::package::{Arch, Codec, Compression, Relation, RelationKind, When};
 
 /// What the command line says; each counts instead of `kpkg.toml`.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize, Serialize)]
+#[serde(default)]
 pub struct CommandLine {
     /// `--release`.
     pub release: Option<String>,

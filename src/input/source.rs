@@ -143,6 +143,9 @@ const ASK_EVERY: usize = 1024;
 
 const VERSION_CONTROL: &[&str] = &[".git", ".svn", ".hg", ".bzr", "CVS", "_darcs"];
 
+/// The file of kernels that packages are made for.
+const LOCK: &str = "kernels.lock";
+
 /// Files that only git or its hosts read. `.gitkeep` is not among them: it exists to keep an empty folder, which a
 /// build may write to. Others that begin with `.git` are not either: a Makefile may read `.gitversion`.
 const GIT_BOOKKEEPING: &[&str] = &[
@@ -270,15 +273,15 @@ pub struct Filter<'a> {
     pub exclude: Vec<String>,
     /// Patterns of gitignore(5) for what is kept although a rule, or `exclude`, says otherwise.
     pub include: Vec<String>,
-    /// kpkg's output folder, which is left out when it is inside the tree.
-    pub output: Option<PathBuf>,
+    /// kpkg's output folder and files, which are left out when they are inside the tree.
+    pub output: Vec<PathBuf>,
     /// Whether somebody asked to stop; asked again and again, with the number of entries that were met since.
     pub interrupted: &'a dyn Fn(usize) -> bool,
 }
 
 impl Default for Filter<'_> {
     fn default() -> Self {
-        Self { exclude: Vec::new(), include: Vec::new(), output: None, interrupted: &|_| false }
+        Self { exclude: Vec::new(), include: Vec::new(), output: Vec::new(), interrupted: &|_| false }
     }
 }
 
@@ -398,7 +401,7 @@ pub fn select(root: &Path, options: &Filter<'_>) -> Result<Selection> {
     let top = fs::canonicalize(root).map_err(|error| Error::io("cannot read", root, error))?;
     let mut walk = Walk {
         root,
-        output: output_inside(&top, options.output.as_deref()),
+        output: options.output.iter().filter_map(|output| output_inside(&top, output)).collect(),
         exclude: patterns("exclude", &options.exclude)?,
         include: patterns("include", &options.include)?,
         interrupted: options.interrupted,
@@ -414,9 +417,9 @@ pub fn select(root: &Path, options: &Filter<'_>) -> Result<Selection> {
     walk.finish(committed)
 }
 
-/// The output folder relative to the tree, when it is below it. One that does not exist yet has nothing to leave out.
-fn output_inside(top: &Path, output: Option<&Path>) -> Option<Vec<u8>> {
-    let output = fs::canonicalize(output?).ok()?;
+/// Output relative to the tree, when it is below it. What does not exist yet has nothing to leave out.
+fn output_inside(top: &Path, output: &Path) -> Option<Vec<u8>> {
+    let output = fs::canonicalize(output).ok()?;
     let inside = output.strip_prefix(top).ok()?.as_os_str().as_bytes();
     (!inside.is_empty()).then(|| inside.to_vec())
 }
@@ -503,7 +506,7 @@ struct Frame {
 
 struct Walk<'a> {
     root: &'a Path,
-    output: Option<Vec<u8>>,
+    output: Vec<Vec<u8>>,
     exclude: gix_ignore::Search,
     include: gix_ignore::Search,
     interrupted: &'a dyn Fn(usize) -> bool,
@@ -759,6 +762,10 @@ impl Walk<'_> {
         if listed(GIT_BOOKKEEPING, name) {
             return (Standing::Dropped("git's bookkeeping".into()), tracked);
         }
+        // a kernel that comes changes it, and nothing of the driver
+        if path == LOCK.as_bytes() {
+            return (Standing::Dropped("kpkg's list of kernels".into()), tracked);
+        }
         let repository = context.repository.as_mut();
         if let Some(rule) = repository.and_then(|it| it.hides_from_export(&in_repository, is_folder)) {
             return (Standing::Dropped(rule.into()), tracked);
@@ -769,8 +776,8 @@ impl Walk<'_> {
         if matches!(parent, Standing::Untracked(_)) {
             return (parent.clone(), tracked);
         }
-        let rule = if self.output.as_deref() == Some(path) {
-            Some("kpkg's output folder".to_owned())
+        let rule = if self.output.iter().any(|output| output == path) {
+            Some(if is_folder { "kpkg's output folder" } else { "kpkg's output" }.to_owned())
         } else {
             own_rule(name, is_folder, context.repository.is_some())
         };

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
 
 use super::mirrors::Mirrors;
 use super::{Header, Kernel, Lock};
@@ -30,11 +31,6 @@ impl Packages {
         Self(packages)
     }
 
-    /// The same of a list that says each package's address.
-    pub fn from_addresses(all: impl IntoIterator<Item = (String, Header)>) -> Self {
-        Self(all.into_iter().map(|(url, header)| (header.sha256.clone(), (url, header))).collect())
-    }
-
     /// Brings those that are not unpacked in the cache; how many came.
     pub fn bring(&self, fetcher: &Fetcher, cache: &Cache, stop: &Stop) -> Result<usize> {
         let missing: Vec<_> = self.0.iter().filter(|(digest, _)| cache.get(digest).is_none()).collect();
@@ -42,14 +38,20 @@ impl Packages {
         for (_, (url, header)) in &missing {
             stop.check()?;
             let path = fetcher.file(url, &header.known())?;
-            let package = cache.add(&path, stop)?;
+            // another run may have unpacked and removed it meanwhile
+            let package = match (cache.add(&path, stop), cache.get(&header.sha256)) {
+                (Err(_), Some(package)) => package,
+                (added, _) => added?,
+            };
             if package.digest != header.sha256 {
                 return Err(Error::failed("changed while it was read:").at(path));
             }
             // unpacked it is all that builds take
-            if fetch::local(url).is_none() {
-                fs::remove_file(&path)
-                    .map_err(|error| Error::io("cannot remove from the cache", path, error))?;
+            let removed = if fetch::local(url).is_none() { fs::remove_file(&path) } else { Ok(()) };
+            if let Err(error) = removed
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                return Err(Error::io("cannot remove from the cache", path, error));
             }
         }
         Ok(missing.len())

@@ -77,9 +77,7 @@ pub fn update(
     fetcher: &Fetcher,
     judge: &dyn Judge,
 ) -> Result<(Lock, Vec<Change>, Vec<Diagnostic>)> {
-    let today = jiff::Timestamp::from_second(wanted.now)
-        .map(|time| time.strftime("%F").to_string())
-        .unwrap_or_default();
+    let today = super::day(wanted.now);
     let mut new = Lock::default();
     let mut findings = Vec::new();
     for (name, arch) in &wanted.of {

@@ -98,6 +98,7 @@ pub fn plan(held: &Held, target: &Target, templates: &Templates) -> Result<Packa
         carries: Vec::new(),
         hardware: Vec::new(),
         offers: Vec::new(),
+        newest_of: None,
         payload: Payload::Install(Vec::new()),
         compression: target.compression,
         fields: target

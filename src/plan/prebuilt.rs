@@ -645,7 +645,9 @@ impl Maker<'_> {
                 MetaFollows::Newest => {
                     let bound = Some((Comparison::Equal, self.own()));
                     let needs = Capability { name: of_newest.name.clone(), bound };
-                    (self.package(name, of_newest.arch), needs, newest.kernel.as_str())
+                    let newest_of = Some(newest.kernel.clone());
+                    let package = Package { newest_of, ..self.package(name, of_newest.arch) };
+                    (package, needs, newest.kernel.as_str())
                 }
                 // the same for every machine, whichever kernels it has
                 MetaFollows::Any => {

@@ -36,6 +36,7 @@ fn package(codec: Codec, pre: Option<&str>) -> Package {
             lines: vec!["x".into()],
             time: 1,
         }],
+        newest_of: None,
         payload: Payload::Install(vec![
             entry("usr/src/d", EntryKind::Directory),
             entry("usr/src/d/file", file),

@@ -30,6 +30,7 @@ mod limits;
 mod lint;
 mod lock;
 mod manual;
+mod matrix;
 mod outside;
 mod packaging;
 mod pacman;

@@ -129,6 +129,7 @@ fn package() -> impl Strategy<Value = Package> {
             homepage: "https://example.org/".to_owned(),
             scripts: Vec::new(),
             triggers: Vec::new(),
+            newest_of: None,
             payload: Payload::Install(entries),
             compression,
             fields: BTreeMap::new(),

@@ -165,6 +165,7 @@ mod tests {
             carries: Vec::new(),
             hardware: Vec::new(),
             offers: Vec::new(),
+            newest_of: None,
             payload: Payload::Install(Vec::new()),
             compression: Compression { codec: Codec::None, level: 0 },
             fields: std::collections::BTreeMap::new(),

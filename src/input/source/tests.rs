@@ -435,7 +435,7 @@ fn patterns_of_the_user() {
 #[test]
 fn the_output_folder_is_left_out_but_for_what_git_tracks() {
     let tree = Tree::new(&["a.c", "dist/x_all.deb", "dist/notes", "sub/dist/kept"]);
-    let options = Filter { output: Some(tree.path("sub/../dist")), ..Filter::default() };
+    let options = Filter { output: vec![tree.path("sub/../dist")], ..Filter::default() };
     let selection = select(tree.0.path(), &options).unwrap();
     assert_eq!(shown(&selection), ["a.c", "sub/", "sub/dist/", "sub/dist/kept"]);
     assert_eq!(rule(&selection, "dist/"), "kpkg's output folder");
@@ -449,7 +449,7 @@ fn the_output_folder_is_left_out_but_for_what_git_tracks() {
 }
 
 fn options_with(tree: &Tree, output: &str) -> Filter<'static> {
-    Filter { output: Some(tree.path(output)), ..Filter::default() }
+    Filter { output: vec![tree.path(output)], ..Filter::default() }
 }
 
 #[test]

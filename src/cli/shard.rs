@@ -1,0 +1,90 @@
+//! `kpkg build --plan`: the jobs of a plan, or of one of its shards.
+
+use std::path::Path;
+
+use super::build::{BuildArgs, options};
+use super::progress::CompileProgress;
+use super::session::{self, Ended, Session};
+use super::{json, setup, text};
+use crate::base::error::{Error, Result};
+use crate::build;
+use crate::build::matrix::Plan;
+use crate::build::shard::{self, Doing, Done, Reuse, State};
+use crate::fetch::Fetcher;
+
+/// What may be said beside a plan: it says the rest itself.
+const BESIDE: [&str; 15] = [
+    "folder",
+    "output",
+    "revision",
+    "templates",
+    "plan",
+    "shard",
+    "reuse",
+    "jobs",
+    "timeout",
+    "threads",
+    "memory",
+    "no_sandbox",
+    "prebuilt",
+    "keep_going",
+    "lock",
+];
+
+pub(super) fn run(args: &BuildArgs, path: &Path, session: &Session) -> Ended {
+    let options = options(args, session)?;
+    session.given.idle_but::<BuildArgs>(
+        &BESIDE,
+        "the plan says it",
+        "leave it out, or plan anew with it: `kpkg matrix`",
+    )?;
+    let plan = Plan::read(path)?;
+    let jobs = plan.jobs_of(args.plan.shard.as_deref())?;
+    let input = setup::open(&args.package, session)?;
+    let compiling = setup::compiling(args.machine.options(), &args.compile, true)?;
+    let prebuilt = build::Prebuilt { without_sandbox: args.prebuilt.no_sandbox, ..compiling };
+    let fetcher = Fetcher::new(&session::cache()?.join("http"), false, &session.stop);
+    let progress = CompileProgress::new(session, "Compiling", args.manner.quiet);
+    let doing = Doing {
+        plan: &plan,
+        jobs,
+        options: build::Options {
+            targets: Vec::new(),
+            own_files: vec![path.to_owned()],
+            prebuilt: Some(prebuilt),
+            signer: None,
+            ..options
+        },
+        out: &args.package.output,
+        reuse: args.plan.reuse.iter().map(|text| Reuse::new(text)).collect(),
+        fetcher: &fetcher,
+        clock: &|| session.elapsed(),
+        tell: &|event| progress.tell(event),
+        done: &|done: &Done, total: usize| {
+            if session.json {
+                let _unheard = session.event(json::finished_job(done));
+            } else if !args.manner.quiet {
+                session.say(&text::finished_job(done, total));
+            }
+        },
+    };
+    let done = shard::run(&input, &doing);
+    progress.end();
+    let done = done?;
+    if !session.json && !session.is_seen_twice() {
+        let line = |done: &Done| format!("{}\n", args.package.output.join(&done.result.job).display());
+        session.print(done.iter().map(line).collect::<String>().as_bytes())?;
+    }
+    let failed = |done: &&Done| done.result.kernels.iter().any(|kernel| kernel.state == State::Fail);
+    Ok(if done.iter().any(|done| failed(&done)) { 4 } else { 0 })
+}
+
+/// A plan whose headers are fetched.
+pub(super) fn planned(path: &Path, shard: Option<&str>) -> Result<(crate::lock::Lock, Plan)> {
+    let plan = Plan::read(path)?;
+    let lock = plan.lock(&plan.jobs_of(shard)?);
+    if lock.kernels.is_empty() && shard.is_some() {
+        return Err(Error::usage("the shard has no jobs"));
+    }
+    Ok((lock, plan))
+}
