@@ -46,7 +46,7 @@ pub struct Config {
     /// Where the packages of a target's kernels are listed, by target or distribution: `debian-12 = "https://HOST/PATH"`, the address that
     /// the archive's folder is below, or `file:PATH`.
     pub mirrors: BTreeMap<String, MirrorConfig>,
-    /// Packages of kernel headers that no list has, by target: files, folders of them, or addresses.
+    /// Packages of kernel headers by target: files, folders of them, or addresses. Lists are read beside them where `mirrors` names one.
     pub kernel_packages: BTreeMap<String, Vec<String>>,
     /// Where builds of a plan run (`kpkg matrix`).
     pub ci: CiConfig,

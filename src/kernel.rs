@@ -137,10 +137,9 @@ impl Kernel {
         Ok(vec![key.finish()])
     }
 
-    /// Whether its headers are where they expect to lie, by links.
+    /// Whether its headers are where they expect to lie, by links or because they are installed there.
     #[must_use]
     pub fn is_linked(&self) -> bool {
-        let is_same = |one: &Path, other: &Path| matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other);
         self.parts.iter().all(|part| match &part.kind {
             PartKind::Folder(place) => is_same(Path::new(&part.inside), place),
             PartKind::Link(_) => Path::new(&part.inside).exists(),
@@ -151,21 +150,20 @@ impl Kernel {
     pub fn link(&self) -> Result<()> {
         for part in &self.parts {
             let inside = Path::new(&part.inside);
-            let target = match &part.kind {
-                PartKind::Folder(place) | PartKind::Link(place) => place,
-            };
+            let (PartKind::Folder(target) | PartKind::Link(target)) = &part.kind;
             let failed = |error| Error::io("cannot link headers to", inside, error);
             fs::create_dir_all(inside.parent().unwrap_or(inside)).map_err(failed)?;
             match std::os::unix::fs::symlink(target, inside) {
                 Ok(()) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                    if fs::read_link(inside).ok().as_deref() != Some(target) {
-                        return Err(Error::usage("something else is where headers are linked to:").at(inside).hint(
-                            "where headers are installed the sandbox needs no links; leave `--link` and `--no-sandbox` out",
-                        ));
-                    }
+                Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(failed(error)),
+                Err(_) if fs::read_link(inside).ok().as_deref() == Some(target) => {}
+                Err(_) if matches!(part.kind, PartKind::Folder(_)) && is_same(inside, target) => {}
+                Err(_) => {
+                    let error = Error::usage("something else is where headers are linked to:").at(inside);
+                    return Err(error.hint(
+                        "`--link` is for containers that are thrown away, without headers of their own",
+                    ));
                 }
-                Err(error) => return Err(failed(error)),
             }
         }
         Ok(())
@@ -201,6 +199,26 @@ impl Kernel {
         }
         own.into_iter().collect()
     }
+}
+
+/// Whether two paths lead to the same, or to the same files.
+fn is_same(one: &Path, other: &Path) -> bool {
+    if matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other) {
+        return true;
+    }
+    let differs = || Error::failed("they differ");
+    let walked = walk(other, &mut |path, file_type| {
+        let twin = one.join(path.strip_prefix(other).unwrap_or(path));
+        let is_alike = if file_type.is_symlink() {
+            fs::read_link(path).ok() == fs::read_link(&twin).ok()
+        } else if file_type.is_file() {
+            matches!((fs::read(path), fs::read(&twin)), (Ok(one), Ok(other)) if one == other)
+        } else {
+            twin.is_dir()
+        };
+        if is_alike { Ok(()) } else { Err(differs()) }
+    });
+    walked.is_ok()
 }
 
 /// Shows everything below a path, and the path itself, in the order of names.

@@ -126,7 +126,9 @@ fn at(place: &Path) -> String {
 fn collect(merging: &Merging<'_>) -> Result<(Vec<Found>, Vec<Diagnostic>)> {
     let digest = merging.plan.digest();
     let (mut found, mut findings, mut seen) = (Vec::new(), Vec::new(), Vec::new());
-    for folder in merging.folders {
+    // of a plan without jobs there are no results
+    let is_there = |folder: &&PathBuf| folder.exists() || !merging.plan.jobs.is_empty();
+    for folder in merging.folders.iter().filter(is_there) {
         for place in shard::results_in(folder)? {
             // a folder that is named twice has its results once
             let own = fs::canonicalize(&place).unwrap_or_else(|_| place.clone());

@@ -91,6 +91,12 @@ impl Mirrors {
         )))
     }
 
+    /// Whether a mirror is named for a target.
+    #[must_use]
+    pub fn is_named(&self, target: &str) -> bool {
+        self.of(target).is_some()
+    }
+
     /// Where an archive or repository of a target is by what is named for it, whatever a lock was read from.
     #[must_use]
     pub fn moved(&self, target: &str, path: &str) -> Option<String> {

@@ -232,20 +232,18 @@ fn read_target(
     if let Some((_, named)) = named {
         all.extend(packages::read(name, machine, named, wanted.folder, fetcher, wanted.cache, wanted.stop)?);
     }
-    let Some(lists) = target.kernels.as_ref().filter(|lists| !lists.release.is_empty()) else {
-        return if named.is_some() { Ok(all) } else { Err(without_lists(name)) };
-    };
+    // packages that are named are all there is, unless a mirror is named, too
+    if named.is_some() && !wanted.mirrors.is_named(name) {
+        return Ok(all);
+    }
+    let lists = target.kernels.as_ref().filter(|lists| !lists.release.is_empty());
+    let lists = lists.ok_or_else(|| without_lists(name))?;
     let of = Of { target: name, arch, machine, lists, headers: &target.headers };
     let mut components = Vec::new();
     for list in &lists.lists {
         wanted.stop.check()?;
         let path = list.path.replace("{release}", &lists.release).replace("{arch}", machine);
-        let root = match wanted.mirrors.root(name, lists, &path) {
-            Ok(root) => root,
-            // packages that are named are enough where no mirror is
-            Err(_) if named.is_some() => continue,
-            Err(error) => return Err(error),
-        };
+        let root = wanted.mirrors.root(name, lists, &path)?;
         match lists.kind {
             ListKind::Apt => components.extend(apt::suite(&of, list, &root, fetcher, judge, wanted.now)?),
             ListKind::RpmMd => all.push(rpm_md::repository(&of, list, &root, fetcher, judge)?),
