@@ -41,7 +41,7 @@ use crate::sandbox::{Ended, Limits, Sandbox, run_outside};
 /// What the sandbox runs, behind its assignments.
 const BUILD: &str = include_str!("compile/build.bash");
 /// Changes whenever the same inputs would give another result.
-const GENERATION: u32 = 4;
+const GENERATION: u32 = 5;
 /// The description of a finished build, beside its modules.
 const DESCRIPTION: &str = "built.json";
 /// The symbols that its modules export, as kbuild lists them: dkms 3.1.3 and later keep it for the drivers that are built after it.
@@ -582,7 +582,7 @@ impl Builder<'_> {
         key.add(&kernel.release);
         key.add(&kernel.identity);
         add_manner(&mut key, &kernel.release, self.options);
-        for program in [kernel.compiler.command.as_str(), "ld", "as", "make", "strip"] {
+        for program in [kernel.compiler.command.as_str(), "ld", "as", "make", "strip", TYPES] {
             key.add(&program_state(program));
         }
         for need in needs {
@@ -988,6 +988,15 @@ fn program_state(name: &str) -> String {
     format!("{} {} {}.{}", path.display(), metadata.len(), metadata.mtime(), metadata.mtime_nsec())
 }
 
+/// The program that makes the types of a module, which BPF asks for.
+const TYPES: &str = "pahole";
+
+/// Whether a kernel's headers make types of modules: where they hold the kernel's own, and its configuration asks for it.
+fn makes_types(kernel: &Kernel) -> bool {
+    let config = || kernel.headers.read("include/config/auto.conf", 4 << 20).unwrap_or_default();
+    kernel.headers.exists("vmlinux") && config().contains_str("CONFIG_DEBUG_INFO_BTF_MODULES=y")
+}
+
 /// What a build takes, with the package to install for what is missing.
 fn check_programs(kernel: &Kernel, has_patches: bool) -> Result<()> {
     let compiler = &kernel.compiler;
@@ -1005,8 +1014,12 @@ fn check_programs(kernel: &Kernel, has_patches: bool) -> Result<()> {
     let binutils = if compiler.is_clang { "llvm-strip" } else { "strip" };
     let linker = if compiler.has_lld { "ld.lld" } else { "ld" };
     let always = [("make", "make"), ("bash", "bash"), (linker, "binutils"), (binutils, "binutils")];
-    for (name, package) in always.into_iter().chain(has_patches.then_some(("patch", "patch"))) {
+    let patch = has_patches.then_some(("patch", "patch"));
+    let types = makes_types(kernel).then_some((TYPES, TYPES));
+    for (name, package) in always.into_iter().chain(patch).chain(types) {
         if program(name).is_none() {
+            // Debian's name; others have it in dwarves
+            let package = if package == TYPES { "pahole, or dwarves" } else { package };
             let package = if compiler.is_clang && package == "binutils" { "llvm and lld" } else { package };
             return Err(Error::lacking(format!("building takes `{name}`, which is not here"))
                 .hint(format!("install the package {package}")));

@@ -177,7 +177,10 @@ pub fn stand_ins(inputs: &Inputs<'_>, mark: Option<&str>) -> Vec<(&'static str, 
     let getconf = format!(
         "#!/bin/bash\ncase $1 in\n_NPROCESSORS_ONLN) echo {online} ;;\n*) exec /usr/bin/getconf \"$@\" ;;\nesac\n"
     );
-    vec![("uname", uname), ("nproc", nproc), ("getconf", getconf)]
+    // with several threads it gives the types of a module in another order each time
+    let pahole = "#!/bin/bash\narguments=()\nfor argument; do\ncase $argument in\n-j | -j[0-9]*) ;;\n*) arguments+=(\"$argument\") ;;\n\
+                  esac\ndone\nexec /usr/bin/pahole \"${arguments[@]}\"\n";
+    vec![("uname", uname), ("nproc", nproc), ("getconf", getconf), ("pahole", pahole.to_owned())]
 }
 
 /// `uname` for a machine that runs the kernel to build for, as it is where another kernel runs.

@@ -930,3 +930,16 @@ fn packages_are_named_as_the_distribution_names_its_own_where_that_is_chosen() {
         "{text}"
     );
 }
+
+/// With several threads it gives other bytes each time.
+#[test]
+fn types_of_modules_are_made_by_one_thread() {
+    let stand_ins = kpkg::kernel::machine::stand_ins(&kpkg::dkms::Inputs::default(), None);
+    let (_, text) = stand_ins.iter().find(|(name, _)| *name == "pahole").unwrap();
+    let script = text.replace("exec /usr/bin/pahole", "printf '%s|'");
+    let said = std::process::Command::new("bash")
+        .args(["-c", &script, "pahole", "-J", "-j", "-j8", "--btf_base", "a b", "-jx"])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&said.stdout), "-J|--btf_base|a b|-jx|");
+}
