@@ -71,6 +71,8 @@ pub struct Options {
     pub into: Option<PathBuf>,
     /// Files of kpkg's own, which are no source of a driver.
     pub own_files: Vec<PathBuf>,
+    /// Whether source is what git tracks, where it tracks anything: what is planned here is built elsewhere.
+    pub only_tracked: bool,
     /// Whether those of each target have a folder of its name there, also where there is one target; several have it always.
     pub is_by_target: bool,
     /// Instead of the dkms.conf that is found.
@@ -300,6 +302,7 @@ pub fn init(input: &Input, options: &Options, from: Option<&str>) -> Result<(Vec
         let options = driver::Surroundings {
             version: options.driver_version.clone(),
             output: options.outputs(&input.folder),
+            only_tracked: options.only_tracked,
             stop: options.means.stop.clone(),
             ..driver::Surroundings::default()
         };
@@ -351,6 +354,7 @@ fn select_whole(input: &Input, config: &Config, options: &Options) -> Result<Vec
         exclude: config.source.exclude.clone(),
         include: config.source.include.clone(),
         output: options.outputs(&input.folder),
+        only_tracked: options.only_tracked,
         interrupted: &|met| options.means.stop.meets(met),
     };
     Ok(source::select(&input.folder, &selected)?.files)
@@ -901,6 +905,7 @@ impl Given<'_> {
         let options = driver::Surroundings {
             version: self.options.driver_version.clone(),
             output: self.options.outputs(&self.input.folder),
+            only_tracked: self.options.only_tracked,
             stamp: self.options.stamp,
             machines: self.machines(),
             conf_shell: self.options.conf_shell,

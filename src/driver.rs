@@ -175,6 +175,8 @@ pub struct Surroundings {
     pub version: Option<String>,
     /// The folder artifacts go to: no source, wherever it lies.
     pub output: Vec<PathBuf>,
+    /// See [`source::Filter::only_tracked`].
+    pub only_tracked: bool,
     /// Instead of the time that the source gives.
     pub stamp: Option<u32>,
     /// The machines to ask about; those without a kernel change nothing.
@@ -330,6 +332,7 @@ impl Driver {
                 exclude: config.source.exclude.clone(),
                 include: config.source.include.clone(),
                 output: options.output.clone(),
+                only_tracked: options.only_tracked,
                 interrupted: &|met| options.stop.meets(met),
             },
         )?;
@@ -849,6 +852,7 @@ pub fn init(
         exclude: config.source.exclude.clone(),
         include: config.source.include.clone(),
         output: options.output.clone(),
+        only_tracked: options.only_tracked,
         interrupted: &|met| options.stop.meets(met),
     };
     let selection = source::select(&input.folder, &selected)?;

@@ -167,7 +167,12 @@ pub fn plan(input: &Input, lock: &Lock, kernels: &[&lock::Kernel], wanted: &Want
         online_processors: Some(1),
         ..wanted.machine.clone()
     });
-    let options = Options { machines: machines.collect(), prebuilt: None, ..wanted.options.clone() };
+    let options = Options {
+        machines: machines.collect(),
+        prebuilt: None,
+        only_tracked: true,
+        ..wanted.options.clone()
+    };
     let (_, drivers) = read(input, &options, &|_| ())?;
     let digests = drivers.iter().map(|read| compile::source_digest(&read.driver, stop));
     let digests: Vec<String> = digests.collect::<Result<_>>()?;

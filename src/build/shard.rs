@@ -190,6 +190,7 @@ pub fn planned_options(plan: &Plan, machine: Options) -> Options {
         driver_version: said.driver_version,
         request: said.request,
         stamp: Some(said.stamp),
+        only_tracked: true,
         ..machine
     }
 }

@@ -275,13 +275,21 @@ pub struct Filter<'a> {
     pub include: Vec<String>,
     /// kpkg's output folder and files, which are left out when they are inside the tree.
     pub output: Vec<PathBuf>,
+    /// Whether files that git could track and does not are left out: of a checkout elsewhere they are no part.
+    pub only_tracked: bool,
     /// Whether somebody asked to stop; asked again and again, with the number of entries that were met since.
     pub interrupted: &'a dyn Fn(usize) -> bool,
 }
 
 impl Default for Filter<'_> {
     fn default() -> Self {
-        Self { exclude: Vec::new(), include: Vec::new(), output: Vec::new(), interrupted: &|_| false }
+        Self {
+            exclude: Vec::new(),
+            include: Vec::new(),
+            output: Vec::new(),
+            only_tracked: false,
+            interrupted: &|_| false,
+        }
     }
 }
 
@@ -404,6 +412,7 @@ pub fn select(root: &Path, options: &Filter<'_>) -> Result<Selection> {
         output: options.output.iter().filter_map(|output| output_inside(&top, output)).collect(),
         exclude: patterns("exclude", &options.exclude)?,
         include: patterns("include", &options.include)?,
+        only_tracked: options.only_tracked,
         interrupted: options.interrupted,
         contexts: Vec::new(),
         files: Vec::new(),
@@ -507,6 +516,7 @@ struct Frame {
 struct Walk<'a> {
     root: &'a Path,
     output: Vec<Vec<u8>>,
+    only_tracked: bool,
     exclude: gix_ignore::Search,
     include: gix_ignore::Search,
     interrupted: &'a dyn Fn(usize) -> bool,
@@ -782,7 +792,10 @@ impl Walk<'_> {
             own_rule(name, is_folder, context.repository.is_some())
         };
         let repository = context.repository.as_ref();
-        match rule.or_else(|| repository?.ignores(&in_repository, is_folder)) {
+        let is_elsewhere = !self.only_tracked || is_folder || repository.is_none();
+        let of_plan =
+            || (!is_elsewhere).then(|| "git does not track it, and a plan is for other machines".to_owned());
+        match rule.or_else(|| repository?.ignores(&in_repository, is_folder)).or_else(of_plan) {
             Some(rule) => (Standing::Untracked(rule.into()), tracked),
             None => (Standing::Plain, tracked),
         }

@@ -190,6 +190,25 @@ fn a_plan_is_the_same_everywhere_and_another_one_where_something_decides() {
 }
 
 #[test]
+fn what_git_does_not_track_is_no_part_of_a_plan() {
+    let tree = tree();
+    let git = |arguments: &[&str]| {
+        let own = ["-c", "user.name=J", "-c", "user.email=j@example.org"];
+        let status = Command::new("git").current_dir(tree.path()).args(own).args(arguments).status().unwrap();
+        assert!(status.success());
+    };
+    tree.file(".gitignore", "/mirror/\n/cache/\n");
+    git(&["init", "-q"]);
+    git(&["add", "-A"]);
+    git(&["commit", "-qm", "x"]);
+    good(&tree, &["matrix"]);
+    // such as what `--emit` printed into a file beside the driver
+    tree.file("kpkg.sbatch", "#!/bin/sh\n");
+    good(&tree, &["build", "--plan", "plan.json", "-o", "out"]);
+    assert!(good(&tree, &["merge", "out"]).contains("kernels: 4 ok"));
+}
+
+#[test]
 fn nothing_that_is_done_is_done_again() {
     let tree = tree();
     good(&tree, &["matrix"]);
