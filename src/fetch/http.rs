@@ -152,17 +152,23 @@ fn trouble(url: &str, error: ureq::Error) -> Trouble {
             let error = Error::usage("is no address:").at(url);
             Trouble::Lasting(error.hint("write `https://HOST/PATH`, or `file:PATH` for a folder"))
         }
-        ureq::Error::Rustls(error) => {
-            let error = Error::failed(format!("the mirror's certificate is not trusted ({error}):")).at(url);
-            Trouble::Lasting(error.hint(
-                "the machine's own certificates decide; SSL_CERT_FILE or SSL_CERT_DIR name others, such as those of a company's proxy",
+        error
+            if matches!(error, ureq::Error::Rustls(_)) || error.to_string().contains("peer certificate") =>
+        {
+            let error =
+                Error::failed(format!("the mirror's certificate is not trusted ({}):", plain(&error)));
+            Trouble::Lasting(error.at(url).hint(
+                "the machine's own certificates decide (package ca-certificates); SSL_CERT_FILE or SSL_CERT_DIR name others, such as those of a company's proxy",
             ))
         }
-        error => {
-            let text = error.to_string();
-            passing(text.strip_prefix("io: ").unwrap_or(&text).to_lowercase())
-        }
+        error => passing(plain(&error).to_lowercase()),
     }
+}
+
+/// Its text without the word that ureq puts before others' errors.
+fn plain(error: &ureq::Error) -> String {
+    let text = error.to_string();
+    text.trim_start_matches("io: ").trim_start_matches("rustls: ").to_owned()
 }
 
 #[cfg(test)]

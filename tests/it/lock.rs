@@ -626,3 +626,115 @@ fn who_signed_a_list_is_judged() {
     let (code, text) = with("archive.gpg");
     assert!(code == 1 || lock(&tree) == good, "{text}");
 }
+
+/// A program that ends with the test.
+struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ended = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+/// Serves a folder by TLS; below `/plain/` it sends on to where nothing protects it. Also a proxy, which notes what it was asked for.
+const SERVER: &str = r#"
+import http.server, socket, ssl, sys, threading
+class Own(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        if self.path.startswith("/plain/"):
+            self.send_response(302)
+            self.send_header("Location", "http://127.0.0.1:1/x")
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
+        return super().do_GET()
+    def do_CONNECT(self):
+        print("asked", self.path, flush=True)
+        host, port = self.path.rsplit(":", 1)
+        far = socket.create_connection((host, int(port)))
+        self.send_response(200)
+        self.end_headers()
+        def pass_on(one, other):
+            while data := one.recv(65536):
+                other.sendall(data)
+        threading.Thread(target=pass_on, args=(far, self.connection), daemon=True).start()
+        pass_on(self.connection, far)
+    def log_message(self, *_):
+        pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Own)
+if len(sys.argv) > 1:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[1], sys.argv[2])
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+print(server.server_port, flush=True)
+server.serve_forever()
+"#;
+
+/// Starts it in a folder; its port, and what it says from then on.
+fn serve(
+    folder: &std::path::Path,
+    arguments: &[&str],
+) -> (Running, u16, std::io::BufReader<std::process::ChildStdout>) {
+    let mut child = std::process::Command::new("python3")
+        .args(["-c", SERVER])
+        .args(arguments)
+        .current_dir(folder)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut said, &mut line).unwrap();
+    (Running(child), line.trim().parse().unwrap(), said)
+}
+
+#[test]
+fn mirrors_behind_tls_are_judged_by_the_machines_certificates_and_proxies_are_asked() {
+    let tree = tree();
+    let openssl = |arguments: &str| {
+        let arguments = arguments.split_whitespace();
+        let made =
+            std::process::Command::new("openssl").args(arguments).current_dir(tree.path()).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    };
+    openssl("req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.pem");
+    openssl("req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out request.pem");
+    tree.file("names", "subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n");
+    openssl(
+        "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out cert.pem",
+    );
+    let (_tls, port, _) = serve(&tree.path().join("mirror"), &["../cert.pem", "../key.pem"]);
+    let update = |mirror: &str, variables: &[(&str, &str)]| {
+        let mut command = tree.command(&["kernels", "update", "--mirror", &format!("debian-12={mirror}")]);
+        command.env("KPKG_CACHE", tree.path().join("cache")).env("PATH", std::env::var("PATH").unwrap());
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        let text =
+            [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        (output.status.code(), text)
+    };
+    let trusted = tree.path().join("ca.pem").display().to_string();
+    let trusted = [("SSL_CERT_FILE", trusted.as_str())];
+    let (code, text) = update(&format!("https://localhost:{port}"), &trusted);
+    assert_eq!(code, Some(0), "{text}");
+    fs::remove_file(tree.path().join("kernels.lock")).unwrap();
+    // one that nobody trusts
+    let (code, text) = update(
+        &format!("https://localhost:{port}"),
+        &[("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "/nonexistent")],
+    );
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("certificate") && text.contains("SSL_CERT_FILE"), "{text}");
+    // one that leads out of TLS
+    let (code, text) = update(&format!("https://localhost:{port}/plain"), &trusted);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("sends on to `http://127.0.0.1:1/x`, where nothing protects it"), "{text}");
+    assert!(!tree.path().join("kernels.lock").exists());
+    // by a proxy
+    let (_proxy, port, mut asked) = serve(tree.path(), &[]);
+    let server = served(&tree);
+    let (code, text) = update(&server.url, &[("HTTP_PROXY", &format!("http://127.0.0.1:{port}"))]);
+    assert_eq!(code, Some(0), "{text}");
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut asked, &mut line).unwrap();
+    assert_eq!(line.trim(), server.url.replace("http://", "asked "));
+}
