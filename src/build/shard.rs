@@ -180,8 +180,7 @@ pub struct Doing<'a> {
 }
 
 /// The options of the library that a plan says.
-#[must_use]
-pub fn planned_options(plan: &Plan, machine: Options) -> Options {
+fn planned_options(plan: &Plan, machine: Options) -> Options {
     let said = plan.options.clone();
     Options {
         formats: said.formats,

@@ -227,7 +227,7 @@ fn run_update(args: &UpdateArgs, manner: Manner, session: &Session) -> Ended {
 fn run_fetch(args: &FetchArgs, manner: Manner, session: &Session) -> Ended {
     let Locked { config, mirrors, fetcher, .. } = Locked::open(&args.lock, &args.mirrors, session)?;
     let mut lock = match &args.plan {
-        Some(plan) => shard::planned(plan, args.shard.as_deref())?.0,
+        Some(plan) => shard::kernels(plan, args.shard.as_deref())?,
         None => setup::lock(&args.lock.lock)?,
     };
     let selections =

@@ -6,11 +6,12 @@ use super::build::{BuildArgs, options};
 use super::progress::CompileProgress;
 use super::session::{self, Ended, Session};
 use super::{json, setup, text};
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::build;
 use crate::build::matrix::Plan;
 use crate::build::shard::{self, Doing, Done, Reuse, State};
 use crate::fetch::Fetcher;
+use crate::lock::Lock;
 
 /// What may be said beside a plan: it says the rest itself.
 const BESIDE: [&str; 15] = [
@@ -79,12 +80,8 @@ pub(super) fn run(args: &BuildArgs, path: &Path, session: &Session) -> Ended {
     Ok(if done.iter().any(|done| failed(&done)) { 4 } else { 0 })
 }
 
-/// A plan whose headers are fetched.
-pub(super) fn planned(path: &Path, shard: Option<&str>) -> Result<(crate::lock::Lock, Plan)> {
+/// The kernels of a plan, or of one of its shards, whose headers are fetched.
+pub(super) fn kernels(path: &Path, shard: Option<&str>) -> Result<Lock> {
     let plan = Plan::read(path)?;
-    let lock = plan.lock(&plan.jobs_of(shard)?);
-    if lock.kernels.is_empty() && shard.is_some() {
-        return Err(Error::usage("the shard has no jobs"));
-    }
-    Ok((lock, plan))
+    Ok(plan.lock(&plan.jobs_of(shard)?))
 }

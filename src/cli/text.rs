@@ -280,6 +280,11 @@ pub(super) fn headers_text(installed: &[String], kept: &[HeaderPackage]) -> Stri
     text
 }
 
+/// How many there are of something.
+fn number(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 /// The kernels of a lock, a line each; `is_here` says whether the package of a digest is unpacked.
 pub(super) fn locked_text(lock: &Lock, is_here: &dyn Fn(&str) -> bool) -> String {
     let line = |kernel: &lock::Kernel| {
@@ -342,8 +347,6 @@ pub(super) fn updated(path: &Path, lock: &Lock, bytes: u64) -> String {
 
 /// What was brought for kernels.
 pub(super) fn fetched(kernels: usize, packages: usize, bytes: u64) -> String {
-    let number =
-        |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
     format!(
         "{} headers of {}: {} brought, {} downloaded\n",
         styled(GOOD, "   Fetched"),
@@ -355,8 +358,6 @@ pub(super) fn fetched(kernels: usize, packages: usize, bytes: u64) -> String {
 
 /// What a plan has.
 pub(super) fn planned(plan: &Plan, path: &Path) -> String {
-    let number =
-        |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
     let skipped = if plan.skipped.is_empty() {
         String::new()
     } else {
@@ -431,10 +432,6 @@ pub(super) fn findings(findings: &[Diagnostic]) -> String {
 /// What `kpkg check` found, in one line.
 pub(super) fn check_summary(findings: &[Diagnostic], fixed: &[Diagnostic]) -> String {
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
-    let number = |count: usize, what: &str| match count {
-        1 => format!("1 {what}"),
-        count => format!("{count} {what}s"),
-    };
     let shown = |severity, what, style| {
         let count = count(severity);
         let text = number(count, what);
