@@ -45,7 +45,7 @@
 //! | room | job |
 //! |---|---|
 //! | [`cli`], [`events`] | the program: a verb a file; what `--json` prints, the contract with programs |
-//! | [`build`] | the order of the work; [`build::jobs`], the same as a value that travels; [`build::trial`], whether a package's source ([`build::packaged`]) builds on a target; [`build::check`], the edits that need no thought |
+//! | [`build`] | the order of the work; [`build::jobs`], the same as a value; [`build::matrix`], a plan for many machines, [`build::shard`], which carry it out, [`build::merge`], the whole of their results, and [`build::support`], the table of it; [`build::trial`], whether a package's source ([`build::packaged`]) builds on a target; [`build::check`], the edits that need no thought |
 //! | [`lint`] | what would hurt users later |
 //! | [`inspect`] | the modules of a finished file; [`inspect::diff`], what differs between two packages |
 //! | [`compile`] | modules for kernels, as dkms would build them |
