@@ -132,7 +132,7 @@ pub struct Skipped {
     pub target: String,
     pub arch: String,
     pub kernel: String,
-    /// `excluded`, `gone`.
+    /// `excluded`, by the driver's own word.
     pub code: String,
     pub reason: String,
 }
@@ -149,7 +149,7 @@ pub struct Wanted<'a> {
     pub seconds: BTreeMap<(String, String), f64>,
     /// The keys of jobs that are done.
     pub done: BTreeSet<String>,
-    /// What a shard's machine has that is not this one.
+    /// What else dkms.conf and builds may ask about, where somebody says it.
     pub machine: Machine,
 }
 
@@ -315,16 +315,6 @@ pub fn plan(input: &Input, lock: &Lock, kernels: &[&lock::Kernel], wanted: &Want
 
 /// Why nothing is built for a kernel, as far as that is known without its headers.
 fn skipped<'a>(kernel: &lock::Kernel, drivers: impl Iterator<Item = &'a Driver>) -> Option<Skipped> {
-    let of = |code: &str, reason: String| Skipped {
-        target: kernel.target.clone(),
-        arch: kernel.arch.clone(),
-        kernel: kernel.release.clone(),
-        code: code.to_owned(),
-        reason,
-    };
-    if kernel.status == Status::Retired {
-        return Some(of("retired", "it is retired in kernels.lock".to_owned()));
-    }
     // every driver has to be left out
     let mut why = None;
     for driver in drivers {
@@ -334,7 +324,13 @@ fn skipped<'a>(kernel: &lock::Kernel, drivers: impl Iterator<Item = &'a Driver>)
             _ => return None,
         }
     }
-    why.map(|reason| of("excluded", reason))
+    why.map(|reason| Skipped {
+        target: kernel.target.clone(),
+        arch: kernel.arch.clone(),
+        kernel: kernel.release.clone(),
+        code: "excluded".to_owned(),
+        reason,
+    })
 }
 
 /// As artifacts, jobs and objects of all engines may be called.

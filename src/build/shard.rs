@@ -2,7 +2,7 @@
 //!
 //! What is done already, here or by somebody else, is not done again; what ends in the middle leaves nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::matrix::{self, Job, Plan};
 use super::{Options, Prebuilt, Prepared, prepare};
 use crate::base::beneath;
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, Kind, Result};
 use crate::base::temporary::{self, TemporaryFolder};
 use crate::base::threads::side_by_side;
 use crate::compile::Outcome;
@@ -238,7 +238,7 @@ fn same_source(input: &Input, doing: &Doing<'_>, options: &Options, prebuilt: &P
         across_minors: plan.options.across_minors,
         shards: None,
         seconds: BTreeMap::new(),
-        done: std::collections::BTreeSet::new(),
+        done: BTreeSet::new(),
         machine: prebuilt.machine.clone(),
     };
     let here = matrix::plan(input, &lock, &kernels, &wanted)?;
@@ -550,7 +550,7 @@ fn kernel_result(
         Outcome::NotTried => (result.state, result.reason) = (State::Fail, Some("not tried".to_owned())),
         Outcome::Failed(failure) => {
             // of this machine, and none of the driver's: there is no result
-            if failure.error.kind() == crate::base::error::Kind::Lacking {
+            if failure.error.kind() == Kind::Lacking {
                 let error = Error::lacking(failure.error.to_string());
                 return Err(error.hint(failure.error.hint_text().unwrap_or_default()));
             }

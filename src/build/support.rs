@@ -1,7 +1,7 @@
 //! Which kernels a driver supports, as a value and as tables for people: target and kernel, with the reason where there are no modules and
 //! the day since when it is so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -156,7 +156,7 @@ impl Support {
                 row.since.clone_from(&was.since);
             }
         }
-        let there: std::collections::BTreeSet<_> = rows.iter().map(place).collect();
+        let there: BTreeSet<_> = rows.iter().map(place).collect();
         rows.extend(before.into_iter().filter(|(at, _)| !there.contains(at)).map(|(_, row)| row.clone()));
         rows.sort_by(|one, other| {
             let group = |row: &Row| (row.driver.clone(), row.target.clone(), row.arch.clone());

@@ -15,6 +15,8 @@ use crate::base::error::{Error, Result};
 use crate::build;
 use crate::build::matrix::{self, Plan};
 use crate::build::support::{Support, Timings};
+use crate::config::Config;
+use crate::kernel::machine::Machine;
 use crate::lock::{self, select};
 use crate::output;
 
@@ -85,7 +87,7 @@ pub(super) fn run(args: &MatrixArgs, session: &Session) -> Ended {
 
 fn plan(args: &MatrixArgs, session: &Session) -> Result<Plan> {
     let folder = args.package.folder();
-    let config = if folder.is_dir() { build::config(folder)? } else { crate::config::Config::default() };
+    let config = if folder.is_dir() { build::config(folder)? } else { Config::default() };
     let lock = setup::lock(&args.lock.clone().unwrap_or_else(|| folder.join(lock::FILE_NAME)))?;
     let selections = if args.kernel.is_empty() { &config.kernels } else { &args.kernel };
     let mut kernels = select::all(&lock, selections)?;
@@ -121,7 +123,7 @@ fn plan(args: &MatrixArgs, session: &Session) -> Result<Plan> {
         shards: args.shards.map(usize::from),
         seconds,
         done: done.collect(),
-        machine: crate::kernel::machine::Machine::default(),
+        machine: Machine::default(),
     };
     let input = setup::open(&args.package, session)?;
     let plan = matrix::plan(&input, &lock, &kernels, &wanted)?;

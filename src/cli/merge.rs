@@ -10,6 +10,7 @@ use super::matrix::{PLAN, TIMINGS, support_in};
 use super::session::{self, Ended, Session};
 use super::{json, text};
 use crate::base::diagnostic::Severity;
+use crate::base::error::Error;
 use crate::build::matrix::Plan;
 use crate::build::merge::{self, Merged, Merging};
 use crate::build::support::{Row, Support};
@@ -76,8 +77,7 @@ pub(super) fn run(args: &MergeArgs, session: &Session) -> Ended {
         let lines: Vec<_> = text.lines().collect();
         Some(lines[lines.len().saturating_sub(LINES)..].join("\n"))
     };
-    fs::create_dir_all(&args.output)
-        .map_err(|error| crate::base::error::Error::io("cannot write to", &args.output, error))?;
+    fs::create_dir_all(&args.output).map_err(|error| Error::io("cannot write to", &args.output, error))?;
     for (path, text) in [
         (args.output.join(TIMINGS), timings.json()),
         (args.output.join("junit.xml"), support.junit(timings, &log)),

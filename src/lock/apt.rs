@@ -6,13 +6,13 @@ use std::io::{self, BufRead, BufReader};
 
 use jiff::civil::DateTime;
 
-use super::listed::{Judge, Listed, Of, Read, Signed, UNCHECKED_KEY, accepted};
+use super::listed::{Asking, Listed, Of, Read, Signed, UNCHECKED_KEY, accepted};
 use super::mirrors::Root;
 use super::select;
 use super::{Header, Index, Source, SourceKind, is_like};
 use crate::archive;
 use crate::base::error::{Error, Result};
-use crate::fetch::{self, Fetcher, Known};
+use crate::fetch::{self, Known};
 use crate::format::deb::compare;
 use crate::plan::profile::KernelList;
 
@@ -41,17 +41,10 @@ pub(super) struct Component {
 }
 
 /// Reads the components of a suite.
-pub(super) fn suite(
-    of: &Of<'_>,
-    list: &KernelList,
-    root: &Root,
-    fetcher: &Fetcher,
-    judge: &dyn Judge,
-    now: i64,
-) -> Result<Vec<Component>> {
-    match read_suite(of, list, root, fetcher, judge, now) {
+pub(super) fn suite(of: &Of<'_>, list: &KernelList, root: &Root, ask: &Asking<'_>) -> Result<Vec<Component>> {
+    match read_suite(of, list, root, ask) {
         // while it was read the mirror was given a new one
-        Err(Fault::Changed(_)) => read_suite(of, list, root, fetcher, judge, now),
+        Err(Fault::Changed(_)) => read_suite(of, list, root, ask),
         other => other,
     }
     .map_err(|fault| match fault {
@@ -75,16 +68,14 @@ fn read_suite(
     of: &Of<'_>,
     list: &KernelList,
     root: &Root,
-    fetcher: &Fetcher,
-    judge: &dyn Judge,
-    now: i64,
+    ask: &Asking<'_>,
 ) -> Result<Vec<Component>, Fault> {
     let suite = list.suite.replace("{release}", &of.lists.release);
     let folder = format!("dists/{suite}");
     let address = fetch::below(&root.url, &format!("{folder}/InRelease"));
-    let (text, signature) = release(&address, &root.url, &folder, root, fetcher, judge)?;
+    let (text, signature) = release(&address, &folder, root, ask)?;
     let release = Release::parse(&text);
-    release.check(&address, now)?;
+    release.check(&address, ask.now)?;
     let mut components = Vec::new();
     for component in &list.components {
         let base = format!("{component}/binary-{}/Packages", of.machine);
@@ -101,9 +92,9 @@ fn read_suite(
             .rsplit_once('/')
             .map_or_else(String::new, |(above, _)| format!("{above}/by-hash/SHA256/{}", known.sha256));
         let at = |path: &str| fetch::below(&root.url, &format!("{folder}/{path}"));
-        let usual = || fetcher.file(&at(&path), known).map_err(Fault::Changed);
+        let usual = || ask.fetcher.file(&at(&path), known).map_err(Fault::Changed);
         let place = if release.is_by_hash {
-            fetcher.file(&at(&by_hash), known).or_else(|_| usual())?
+            ask.fetcher.file(&at(&by_hash), known).or_else(|_| usual())?
         } else {
             usual()?
         };
@@ -131,20 +122,13 @@ fn read_suite(
 }
 
 /// The text of a suite's list of lists, and who signed it.
-fn release(
-    address: &str,
-    url: &str,
-    folder: &str,
-    root: &Root,
-    fetcher: &Fetcher,
-    judge: &dyn Judge,
-) -> Result<(String, String)> {
+fn release(address: &str, folder: &str, root: &Root, ask: &Asking<'_>) -> Result<(String, String)> {
     let unsigned = |address: &str| {
         Error::failed("is not signed:").at(address).hint(
             "name a mirror that is, or take it as it is: `{ url = \"…\", unsigned = true }` under `[mirrors]` in kpkg.toml",
         )
     };
-    if let Some(bytes) = fetcher.current(address, LARGEST_RELEASE)? {
+    if let Some(bytes) = ask.fetcher.current(address, LARGEST_RELEASE)? {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         if !bytes.starts_with(b"-----BEGIN PGP SIGNED MESSAGE-----") {
             return if root.is_unsigned_allowed {
@@ -153,23 +137,23 @@ fn release(
                 Err(unsigned(address))
             };
         }
-        let signed = judge.clear(&bytes, &root.keyrings)?;
+        let signed = ask.judge.clear(&bytes, &root.keyrings)?;
         // without somebody to judge, the text that the signature is around
         let inside =
             if let Signed::By { text, .. } = &signed { text.clone() } else { without_armour(&bytes) };
         return Ok((text(&inside), accepted(signed, address, root)?));
     }
     // an archive may have the text and its signature apart
-    let plain = fetch::below(url, &format!("{folder}/Release"));
-    let Some(bytes) = fetcher.current(&plain, LARGEST_RELEASE)? else {
+    let plain = fetch::below(&root.url, &format!("{folder}/Release"));
+    let Some(bytes) = ask.fetcher.current(&plain, LARGEST_RELEASE)? else {
         return Err(Error::failed("there is neither InRelease nor Release of")
             .at(address)
             .hint("is it a mirror of that distribution? Its address is the one that `dists/` is below"));
     };
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    match fetcher.current(&format!("{plain}.gpg"), LARGEST_RELEASE)? {
+    match ask.fetcher.current(&format!("{plain}.gpg"), LARGEST_RELEASE)? {
         Some(signature) => {
-            let key = accepted(judge.detached(&bytes, &signature, &root.keyrings)?, &plain, root)?;
+            let key = accepted(ask.judge.detached(&bytes, &signature, &root.keyrings)?, &plain, root)?;
             Ok((text, key))
         }
         None if root.is_unsigned_allowed => Ok((text, UNCHECKED_KEY.to_owned())),

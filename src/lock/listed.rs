@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::mirrors::Root;
 use super::{Header, Source};
 use crate::base::error::{Error, Result};
+use crate::fetch::Fetcher;
 use crate::plan::profile::KernelLists;
 
 /// What stands for the key of a list that nobody judged.
@@ -19,6 +20,13 @@ pub(super) struct Of<'a> {
     pub(super) lists: &'a KernelLists,
     /// The pattern of packages of headers, with `%k` for the release.
     pub(super) headers: &'a str,
+}
+
+/// Who brings lists and judges them, and when, in seconds since 1970.
+pub(super) struct Asking<'a> {
+    pub(super) fetcher: &'a Fetcher,
+    pub(super) judge: &'a dyn Judge,
+    pub(super) now: i64,
 }
 
 /// A kernel as a list has it.

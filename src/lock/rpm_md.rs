@@ -10,13 +10,13 @@ use jiff::Timestamp;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 
-use super::listed::{Judge, Listed, Of, Read, UNCHECKED_KEY, accepted};
+use super::listed::{Asking, Listed, Of, Read, UNCHECKED_KEY, accepted};
 use super::mirrors::Root;
 use super::select;
 use super::{Header, Index, Source, SourceKind, is_like};
 use crate::archive;
 use crate::base::error::{Error, Result};
-use crate::fetch::{self, Fetcher, Known};
+use crate::fetch::{self, Known};
 use crate::plan::profile::KernelList;
 
 /// The most bytes of a list of lists.
@@ -46,28 +46,24 @@ impl Listing {
 }
 
 /// The kernels of a repository.
-pub(super) fn repository(
-    of: &Of<'_>,
-    list: &KernelList,
-    root: &Root,
-    fetcher: &Fetcher,
-    judge: &dyn Judge,
-) -> Result<Read> {
+pub(super) fn repository(of: &Of<'_>, list: &KernelList, root: &Root, ask: &Asking<'_>) -> Result<Read> {
     let address = fetch::below(&root.url, "repodata/repomd.xml");
     let mut last = None;
     for _ in 0..2 {
-        let text = fetcher.current(&address, LARGEST_LIST)?.ok_or_else(|| {
+        let text = ask.fetcher.current(&address, LARGEST_LIST)?.ok_or_else(|| {
             Error::failed("there is no")
                 .at(&address)
                 .hint("is it a repository? Its address is the one that `repodata/` is below")
         })?;
-        let signature = match fetcher.current(&format!("{address}.asc"), LARGEST_LIST)? {
-            Some(signature) => accepted(judge.detached(&text, &signature, &root.keyrings)?, &address, root)?,
+        let signature = match ask.fetcher.current(&format!("{address}.asc"), LARGEST_LIST)? {
+            Some(signature) => {
+                accepted(ask.judge.detached(&text, &signature, &root.keyrings)?, &address, root)?
+            }
             // most repositories have none, and dnf asks for none unless it is told to (`repo_gpgcheck`)
             None => UNCHECKED_KEY.to_owned(),
         };
         let (path, known, date) = primary(&text, &address)?;
-        let place = match fetcher.file(&fetch::below(&root.url, &path), &known) {
+        let place = match ask.fetcher.file(&fetch::below(&root.url, &path), &known) {
             Ok(place) => place,
             // while it was read the mirror was given a new one
             Err(error) => {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::listed::{Judge, Listed, Of, Read, UNCHECKED_KEY};
+use super::listed::{Asking, Judge, Listed, Of, Read, UNCHECKED_KEY};
 use super::mirrors::Mirrors;
 use super::{Header, Kernel, Lock, Source, Status, UNCHECKED, apt, packages, rpm_md};
 use crate::base::diagnostic::Diagnostic;
@@ -78,13 +78,14 @@ pub fn update(
     judge: &dyn Judge,
 ) -> Result<(Lock, Vec<Change>, Vec<Diagnostic>)> {
     let today = super::day(wanted.now);
+    let ask = Asking { fetcher, judge, now: wanted.now };
     let mut new = Lock::default();
     let mut findings = Vec::new();
     for (name, arch) in &wanted.of {
         wanted.stop.check()?;
         let target = profile::target(name)?;
         let family = format::for_format(&target.family).ok_or_else(|| without_lists(name))?;
-        for read in read_target(&target, family, arch, wanted, fetcher, judge)? {
+        for read in read_target(&target, family, arch, wanted, &ask)? {
             if read.source.signature == UNCHECKED_KEY
                 && matches!(read.source.kind, super::SourceKind::Apt | super::SourceKind::RpmMd)
             {
@@ -219,8 +220,7 @@ fn read_target(
     family: &dyn Family,
     arch: &str,
     wanted: &Wanted<'_>,
-    fetcher: &Fetcher,
-    judge: &dyn Judge,
+    ask: &Asking<'_>,
 ) -> Result<Vec<Read>> {
     let name = target.name.as_str();
     let machine = Arch::of_machine(arch).map(|of| family.architecture(of));
@@ -230,7 +230,15 @@ fn read_target(
         wanted.packages.iter().find(|(of, _)| profile::target(of).is_ok_and(|target| target.name == name));
     let mut all = Vec::new();
     if let Some((_, named)) = named {
-        all.extend(packages::read(name, machine, named, wanted.folder, fetcher, wanted.cache, wanted.stop)?);
+        all.extend(packages::read(
+            name,
+            machine,
+            named,
+            wanted.folder,
+            ask.fetcher,
+            wanted.cache,
+            wanted.stop,
+        )?);
     }
     // packages that are named are all there is, unless a mirror is named, too
     if named.is_some() && !wanted.mirrors.is_named(name) {
@@ -245,8 +253,8 @@ fn read_target(
         let path = list.path.replace("{release}", &lists.release).replace("{arch}", machine);
         let root = wanted.mirrors.root(name, lists, &path)?;
         match lists.kind {
-            ListKind::Apt => components.extend(apt::suite(&of, list, &root, fetcher, judge, wanted.now)?),
-            ListKind::RpmMd => all.push(rpm_md::repository(&of, list, &root, fetcher, judge)?),
+            ListKind::Apt => components.extend(apt::suite(&of, list, &root, ask)?),
+            ListKind::RpmMd => all.push(rpm_md::repository(&of, list, &root, ask)?),
         }
     }
     all.extend(apt::kernels(&of, &components)?);
