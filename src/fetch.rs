@@ -8,6 +8,8 @@ mod http;
 #[cfg(not(feature = "fetch"))]
 #[path = "fetch/none.rs"]
 mod http;
+#[cfg(feature = "fetch")]
+mod names;
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -127,7 +129,7 @@ impl Trouble {
 impl Fetcher {
     /// What is kept lies in the folder `cache`, which need not be there yet. Offline nothing else is looked at.
     pub fn new(cache: &Path, is_offline: bool, stop: &Stop) -> Self {
-        let client = http::Client::new();
+        let client = http::Client::new(stop);
         let downloads = Downloads::default();
         Self { cache: cache.to_owned(), is_offline, client, stop: stop.clone(), downloads }
     }

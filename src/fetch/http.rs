@@ -8,25 +8,31 @@ use ureq::Agent;
 use ureq::config::Config;
 use ureq::http::{HeaderMap, Uri};
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
+use ureq::unversioned::transport::DefaultConnector;
 
+use super::names::Names;
 use super::{Answer, LONGEST_WAIT, Trouble};
 use crate::base::error::Error;
+use crate::output::Stop;
 
 /// How long a server may say nothing.
 const SILENCE: Duration = Duration::from_secs(30);
 /// How many times a server may send on.
 const REDIRECTS: usize = 10;
 
-pub(super) struct Client(OnceLock<Agent>);
+pub(super) struct Client {
+    agent: OnceLock<Agent>,
+    stop: Stop,
+}
 
 impl Client {
-    pub(super) fn new() -> Self {
-        Self(OnceLock::new())
+    pub(super) fn new(stop: &Stop) -> Self {
+        Self { agent: OnceLock::new(), stop: stop.clone() }
     }
 
     /// Made when it is first needed: the machine's certificates are read then.
     fn agent(&self) -> &Agent {
-        self.0.get_or_init(|| {
+        self.agent.get_or_init(|| {
             let tls = TlsConfig::builder()
                 .provider(TlsProvider::Rustls)
                 .root_certs(RootCerts::PlatformVerifier)
@@ -40,11 +46,17 @@ impl Client {
                 .max_redirects_will_error(false)
                 .user_agent(concat!("kpkg/", env!("CARGO_PKG_VERSION")))
                 .max_idle_connections_per_host(1)
+                .timeout_resolve(Some(SILENCE))
                 .timeout_connect(Some(SILENCE))
                 .timeout_recv_response(Some(SILENCE))
                 .timeout_per_read(Some(SILENCE))
                 .build();
-            config.new_agent()
+            if cfg!(target_feature = "crt-static") {
+                let names = Names { stop: self.stop.clone() };
+                Agent::with_parts(config, DefaultConnector::default(), names)
+            } else {
+                config.new_agent()
+            }
         })
     }
 

@@ -4,11 +4,12 @@
 
 use super::{Answer, Trouble};
 use crate::base::error::Error;
+use crate::output::Stop;
 
 pub(super) struct Client;
 
 impl Client {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(_: &Stop) -> Self {
         Self
     }
 

@@ -22,7 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("dkms/shell", &[]),
     ("driver", &["base", "config", "dkms", "input", "kernel", "output", "package", "sandbox"]),
     ("events", &[]),
-    ("fetch", &["base", "output"]),
+    ("fetch", &["base", "output", "sandbox"]),
     ("format", &["archive", "base", "output", "package"]),
     ("input", &["archive", "base", "output"]),
     ("inspect", &["archive", "base", "format", "kernel", "package", "sign"]),
@@ -56,7 +56,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("Instant::now", &["cli/session"]),
     ("brush_parser", &["dkms/shell"]),
     ("quick_xml", &["lock/rpm_md"]),
-    ("ureq", &["fetch/http"]),
+    ("ureq", &["fetch/http", "fetch/names"]),
     ("jiff", &["format/deb", "format/rpm", "input/unpack", "input/version", "lock", "plan", "sign"]),
 ];
 
