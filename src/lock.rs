@@ -77,7 +77,8 @@ pub struct Source {
     pub kind: SourceKind,
     /// The address that paths are below.
     pub url: String,
-    /// The archive or repository below a mirror, where it is one: another mirror has it at the same place.
+    /// The archive or repository below a mirror, where it is one: another mirror has it at the same place. Empty where packages lie
+    /// beside the repository, below the mirror itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// The list that was read, where it was one.

@@ -22,6 +22,59 @@ use crate::plan::profile::KernelList;
 /// The most bytes of a list of lists.
 const LARGEST_LIST: u64 = 16 << 20;
 
+/// A repository by the mirror that it lies on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    mirror: String,
+    /// Below it; empty where the mirror has nothing else.
+    folder: String,
+}
+
+impl Place {
+    /// What a path of the repository is below its mirror; nothing where that leads out of it.
+    fn below(&self, path: &str) -> Option<String> {
+        let (mut folder, mut path) = (self.folder.as_str(), path);
+        while let (false, Some(rest)) = (folder.is_empty(), path.strip_prefix("../")) {
+            folder = folder.rsplit_once('/').map_or("", |(above, _)| above);
+            path = rest;
+        }
+        let joined = if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") };
+        fetch::is_below(&joined).then_some(joined)
+    }
+
+    fn address(&self, path: &str) -> String {
+        fetch::below(&fetch::below(&self.mirror, &self.folder), path)
+    }
+}
+
+/// Where a repository is: at `path`, or where the file `moved` there says.
+fn place(of: &Of<'_>, list: &KernelList, path: &str, root: &Root, ask: &Asking<'_>) -> Result<Place> {
+    let whole = || Place { mirror: root.url.clone(), folder: String::new() };
+    // one that has an address of its own is there
+    let (Some(moved), Some(mirror)) = (&list.moved, root.url.strip_suffix(&format!("/{path}"))) else {
+        return Ok(whole());
+    };
+    let address = fetch::below(&root.url, moved);
+    let folder = match ask.fetcher.current(&address, LARGEST_LIST)? {
+        // a copy of one state
+        None => path.to_owned(),
+        Some(text) => {
+            let text = String::from_utf8_lossy(&text).replace("$basearch", of.machine);
+            let first = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+            let folder = first.strip_prefix(&format!("{mirror}/")).map(|folder| folder.trim_end_matches('/'));
+            folder.filter(|folder| fetch::is_below(folder)).map(str::to_owned).ok_or_else(|| {
+                Error::failed(format!(
+                    "says that the repository is at `{}`, out of this mirror:",
+                    first.escape_debug()
+                ))
+                .at(&address)
+                .hint("name the mirror that this is below")
+            })?
+        }
+    };
+    Ok(Place { mirror: mirror.to_owned(), folder })
+}
+
 /// A package as the list has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Listing {
@@ -47,7 +100,9 @@ impl Listing {
 
 /// The kernels of a repository.
 pub(super) fn repository(of: &Of<'_>, list: &KernelList, root: &Root, ask: &Asking<'_>) -> Result<Read> {
-    let address = fetch::below(&root.url, "repodata/repomd.xml");
+    let repository = list.path.replace("{release}", &of.lists.release).replace("{arch}", of.machine);
+    let place = place(of, list, &repository, root, ask)?;
+    let address = place.address("repodata/repomd.xml");
     let mut last = None;
     for _ in 0..2 {
         let text = ask.fetcher.current(&address, LARGEST_LIST)?.ok_or_else(|| {
@@ -63,31 +118,39 @@ pub(super) fn repository(of: &Of<'_>, list: &KernelList, root: &Root, ask: &Aski
             None => UNCHECKED_KEY.to_owned(),
         };
         let (path, known, date) = primary(&text, &address)?;
-        let place = match ask.fetcher.file(&fetch::below(&root.url, &path), &known) {
-            Ok(place) => place,
+        let list = place.address(&path);
+        let kept = match ask.fetcher.file(&list, &known) {
+            Ok(kept) => kept,
             // while it was read the mirror was given a new one
             Err(error) => {
                 last = Some(error);
                 continue;
             }
         };
-        let index = Index { path: path.clone(), sha256: known.sha256.clone(), date };
-        let repository = list.path.replace("{release}", &of.lists.release).replace("{arch}", of.machine);
+        let path = place.below(&path).unwrap_or(path);
+        let index = Index { path, sha256: known.sha256.clone(), date };
+        let is_whole = place.folder.is_empty();
         let source = Source {
             id: format!("{}/{repository}", of.target),
             target: of.target.to_owned(),
             kind: SourceKind::RpmMd,
-            url: root.url.clone(),
-            path: Some(repository.clone()),
+            url: place.mirror.clone(),
+            path: Some(if is_whole { repository.clone() } else { String::new() }),
             index: Some(index),
             signature,
         };
-        let damaged =
-            |why: String| Error::failed(format!("cannot be read: {why}:")).at(fetch::below(&root.url, &path));
+        let damaged = |why: String| Error::failed(format!("cannot be read: {why}:")).at(&list);
         let reader =
-            File::open(&place).and_then(archive::decompressed).map_err(|error| damaged(error.to_string()))?;
-        let listings = listings(BufReader::new(reader), &|name| is_wanted(of, name))
+            File::open(&kept).and_then(archive::decompressed).map_err(|error| damaged(error.to_string()))?;
+        let mut listings = listings(BufReader::new(reader), &|name| is_wanted(of, name))
             .map_err(|error| damaged(error.to_string()))?;
+        listings.retain_mut(|listing| {
+            let path = place.below(&listing.path);
+            path.is_some_and(|path| {
+                listing.path = path;
+                true
+            })
+        });
         return Ok(Read { source, kernels: kernels(of, &listings)? });
     }
     Err(last.unwrap_or_else(Error::interrupted))
@@ -267,9 +330,7 @@ fn listings(source: impl BufRead, is_wanted: &dyn Fn(&str) -> bool) -> quick_xml
             }
             Event::End(end) => {
                 match end.local_name().as_ref() {
-                    "package"
-                        if is_wanted(&now.name) && fetch::is_below(&now.path) && now.sha256.len() == 64 =>
-                    {
+                    "package" if is_wanted(&now.name) && now.sha256.len() == 64 => {
                         found.push(std::mem::take(&mut now));
                     }
                     "provides" | "requires" => place = In::Package,

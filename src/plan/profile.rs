@@ -23,6 +23,7 @@ const PROFILES: &[(&str, &str)] = &[
     ("rhel", include_str!("../../formats/rhel.toml")),
     ("fedora", include_str!("../../formats/fedora.toml")),
     ("suse", include_str!("../../formats/suse.toml")),
+    ("amazon", include_str!("../../formats/amazon.toml")),
     ("pacman", include_str!("../../formats/pacman.toml")),
 ];
 
@@ -139,6 +140,9 @@ pub enum ListKind {
 pub struct KernelList {
     /// The archive or repository, below the mirror.
     pub path: String,
+    /// The file there whose first line is the address that the repository is at, where it moves with every release of its lists.
+    #[serde(default)]
+    pub moved: Option<String>,
     /// The suite of an archive.
     #[serde(default)]
     pub suite: String,

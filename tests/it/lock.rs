@@ -521,6 +521,73 @@ fn repositories_of_rpms_say_which_kernels_they_have() {
     }
 }
 
+/// As Amazon has them: a file says where the newest lists are, and packages lie beside the lists, below the mirror.
+#[test]
+fn a_repository_that_moves_is_followed_and_not_out_of_its_mirror() {
+    let tree = Tree::empty();
+    let devel = |name: &str, version: &str, release: &str, folder: &str| {
+        let said = format!(
+            "<rpm:entry name=\"kernel-devel-uname-r\" flags=\"EQ\" epoch=\"0\" ver=\"{version}\" rel=\"{release}.x86_64\"/>"
+        );
+        rpm(name, "x86_64", ["0", version, release], &said, "").replace("Packages/k/", folder)
+    };
+    let packages = [
+        devel("kernel-devel", "6.1.79", "99.164.amzn2023", "../../../../blobstore/0a1b/"),
+        devel("kernel6.12-devel", "6.12.40", "64.114.amzn2023", "../../../../blobstore/2c3d/"),
+        // past the mirror's own root
+        devel("kernel-devel", "6.1.1", "1.amzn2023", "../../../../../blobstore/4e5f/"),
+    ];
+    let plain = <[u8]>::to_vec;
+    repository(&tree, "m/core/guids/77aa/x86_64", &packages.concat(), "", &plain);
+    let server = Server::new();
+    for name in ["repomd.xml", "primary.xml"] {
+        let path = format!("core/guids/77aa/x86_64/repodata/{name}");
+        server.bytes(&format!("al/{path}"), fs::read(tree.path().join("m").join(&path)).unwrap());
+    }
+    let list = "al/core/mirrors/latest/x86_64/mirror.list";
+    server.bytes(list, format!("{}/al/core/guids/77aa/$basearch/\n", server.url));
+    let update = ["kernels", "update", "amazon-2023", "--mirror"];
+    let mirror = format!("al2023={}/al", server.url);
+    let (code, text) = run(&tree, &[&update[..], &[&mirror]].concat());
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(text.matches("+ amazon-2023 ").count(), 2, "{text}");
+    assert!(text.contains("+ amazon-2023 6.12.40-64.114.amzn2023.x86_64 "), "{text}");
+    let said = lock(&tree);
+    assert!(said.contains(&format!("url = \"{}/al\"\npath = \"\"", server.url)), "{said}");
+    assert!(
+        said.contains("path = \"blobstore/2c3d/kernel6.12-devel-6.12.40-64.114.amzn2023.x86_64.rpm\""),
+        "{said}"
+    );
+    // from that mirror, and from another one of the same layout
+    server.asked();
+    for (more, asked) in [(vec![], "/al/blobstore/"), (vec!["--mirror", "X"], "/other/blobstore/")] {
+        let other = format!("amazon-2023={}/other", server.url);
+        let more: Vec<_> = more.into_iter().map(|word| if word == "X" { &other } else { word }).collect();
+        let (code, text) = run(&tree, &[&["kernels", "fetch"][..], &more].concat());
+        assert_eq!(code, 1, "{text}");
+        let all = server.asked();
+        assert!(all.iter().any(|line| line.contains(asked)), "{all:?}");
+    }
+    // where the newest lists are changes nothing for what is known
+    let (code, text) = run(&tree, &[&update[..], &[&mirror, "--check"]].concat());
+    assert_eq!(code, 0, "{text}");
+    // a copy of one state, in the place of the file
+    let copy = "m/core/mirrors/latest/x86_64";
+    repository(&tree, copy, &packages[1..2].concat(), "", &plain);
+    let (code, text) = run(&tree, &[&update[..], &["amazon-2023=file:m", "--check"]].concat());
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("- amazon-2023 6.1.79") && !text.contains("6.12.40"), "{text}");
+    for elsewhere in ["https://elsewhere.example/al/core/guids/1/x86_64", "", "file:/etc", "/al/../../x"] {
+        server.bytes(list, elsewhere.replace("/al/..", &format!("{}/al/..", server.url)));
+        let (code, text) = run(&tree, &[&update[..], &[&mirror]].concat());
+        assert_eq!(code, 1, "{elsewhere}: {text}");
+        assert!(
+            text.contains("out of this mirror") && text.contains("name the mirror"),
+            "{elsewhere}: {text}"
+        );
+    }
+}
+
 #[test]
 fn packages_that_no_list_has_say_themselves_what_they_are() {
     let tree = tree();

@@ -69,7 +69,7 @@ const NEVER: &[(&str, &[&str])] = &[
 
 /// Distributions are data in `formats/`; code and templates branch on facts.
 const DISTRIBUTIONS: &[&str] =
-    &["debian", "ubuntu", "fedora", "rhel", "centos", "suse", "almalinux", "rocky"];
+    &["debian", "ubuntu", "fedora", "rhel", "centos", "suse", "almalinux", "rocky", "amazon"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
