@@ -173,6 +173,11 @@ fn trouble(url: &str, error: ureq::Error) -> Trouble {
                 "the machine's own certificates decide (package ca-certificates); SSL_CERT_FILE or SSL_CERT_DIR name others, such as those of a company's proxy",
             ))
         }
+        ureq::Error::Io(error) => match error.downcast::<Error>() {
+            // getent is not there, or somebody asked to stop
+            Ok(own) => Trouble::Lasting(own.at(url)),
+            Err(error) => passing(error.to_string().to_lowercase()),
+        },
         error => passing(plain(&error).to_lowercase()),
     }
 }

@@ -85,7 +85,16 @@ pub fn update(
         wanted.stop.check()?;
         let target = profile::target(name)?;
         let family = format::for_format(&target.family).ok_or_else(|| without_lists(name))?;
-        for read in read_target(&target, family, arch, wanted, &ask)? {
+        let all = read_target(&target, family, arch, wanted, &ask)?;
+        if all.iter().all(|read| read.kernels.is_empty()) {
+            let places: BTreeSet<_> = all.iter().map(|read| format!("`{}`", read.source.url)).collect();
+            let places = places.into_iter().collect::<Vec<_>>().join(", ");
+            let text = format!("no headers of a kernel are listed for `{name}`; looked at {places}");
+            return Err(
+                Error::failed(text).hint("is it a mirror of that distribution and machine, and whole?")
+            );
+        }
+        for read in all {
             if read.source.signature == UNCHECKED_KEY
                 && matches!(read.source.kind, super::SourceKind::Apt | super::SourceKind::RpmMd)
             {

@@ -17,8 +17,10 @@ fn tree() -> Tree {
     tree
 }
 
+/// With the programs of the machine, or those of the tree's folder `bin`.
 fn kpkg(tree: &Tree, arguments: &[&str]) -> Output {
-    let path = std::env::var("PATH").unwrap();
+    let own = tree.path().join("bin");
+    let path = if own.exists() { own.into() } else { std::env::var_os("PATH").unwrap() };
     tree.command(arguments).env("KPKG_CACHE", tree.path().join("cache")).env("PATH", path).output().unwrap()
 }
 
@@ -502,6 +504,12 @@ fn repositories_of_rpms_say_which_kernels_they_have() {
     let (code, text) = run(&tree, &["kernels", "update", "suse-15", "--mirror", "suse-15=file:m"]);
     assert_eq!(code, 1, "{text}");
     assert!(text.contains("needs `kernel-macros` of the same version"), "{text}");
+    // another mirror than it is said to be
+    let tree = Tree::empty();
+    repository(&tree, "m/9/AppStream/x86_64/os", &enterprise[4..].concat(), ".gz", &gzip);
+    let (code, text) = run(&tree, &["kernels", "update", "rhel-9", "--mirror", "rhel-9=file:m"]);
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("no headers of a kernel are listed for `rhel-9`; looked at `file:"), "{text}");
     // what is no list
     for (path, text, message) in [
         ("repodata/repomd.xml", "<html>moved</html>", "names no list of packages below it"),
@@ -691,7 +699,34 @@ fn who_signed_a_list_is_judged() {
         format!("{signed}\nSHA256:\n {} 5 main/binary-amd64/Packages.xz\n", "0".repeat(64)),
     );
     let (code, text) = with("archive.gpg");
-    assert!(code == 1 || lock(&tree) == good, "{text}");
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("it is not one text with a signature around it"), "{text}");
+    // the same by the other program that judges
+    let path = std::env::var_os("PATH").unwrap();
+    let mut places = std::env::split_paths(&path).map(|folder| folder.join("sqv"));
+    let sqv = places.find(|path| path.exists()).expect("the package sqv is installed");
+    fs::create_dir(tree.path().join("bin")).unwrap();
+    std::os::unix::fs::symlink(sqv, tree.path().join("bin/sqv")).unwrap();
+    for (signed, keyring, said) in [
+        (signed.clone(), "archive.gpg", None),
+        (signed.clone(), "other.asc", Some("is signed by keys that are not known here (")),
+        (
+            signed.replace("Origin: Test", "Origin: Evil"),
+            "archive.gpg",
+            Some("has no good signature: it is of another content"),
+        ),
+    ] {
+        tree.file("mirror/debian/dists/bookworm/InRelease", signed);
+        let (code, text) = with(keyring);
+        assert_eq!(code, i32::from(said.is_some()), "{text}");
+        assert!(said.is_none_or(|said| text.contains(said)), "{text}");
+        assert_eq!(lock(&tree), good);
+    }
+    fs::remove_file(tree.path().join("bin/sqv")).unwrap();
+    tree.file("mirror/debian/dists/bookworm/InRelease", &signed);
+    let (code, text) = with("archive.gpg");
+    assert_eq!((code, lock(&tree).matches("unchecked").count()), (0, 3), "{text}");
+    assert!(text.contains("warning[K0152]"), "{text}");
 }
 
 /// A program that ends with the test.
