@@ -4,12 +4,15 @@
 //! where it stopped, also in another run. What a file means is for others.
 
 #[cfg(feature = "fetch")]
+mod forward;
+#[cfg(feature = "fetch")]
 mod http;
 #[cfg(not(feature = "fetch"))]
 #[path = "fetch/none.rs"]
 mod http;
 #[cfg(feature = "fetch")]
 mod names;
+pub mod proxies;
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -20,6 +23,8 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
+
+use self::proxies::Proxies;
 
 use crate::base::beneath;
 use crate::base::error::{Error, Result};
@@ -128,8 +133,8 @@ impl Trouble {
 
 impl Fetcher {
     /// What is kept lies in the folder `cache`, which need not be there yet. Offline nothing else is looked at.
-    pub fn new(cache: &Path, is_offline: bool, stop: &Stop) -> Self {
-        let client = http::Client::new(stop);
+    pub fn new(cache: &Path, is_offline: bool, proxies: Proxies, stop: &Stop) -> Self {
+        let client = http::Client::new(proxies, stop);
         let downloads = Downloads::default();
         Self { cache: cache.to_owned(), is_offline, client, stop: stop.clone(), downloads }
     }

@@ -170,7 +170,8 @@ impl Locked {
         let folder =
             lock.lock.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let config = build::config(folder)?;
-        let fetcher = Fetcher::new(&session::cache()?.join("http"), mirrors.offline, &session.stop);
+        let fetcher =
+            Fetcher::new(&session::cache()?.join("http"), mirrors.offline, session::proxies(), &session.stop);
         let mirrors = Mirrors::new(&config.mirrors, &mirrors.mirror, folder, Path::new("/"))?;
         Ok(Self { folder: folder.to_owned(), config, mirrors, fetcher })
     }

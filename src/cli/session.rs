@@ -27,6 +27,7 @@ use crate::base::diagnostic::{Diagnostic, Severity};
 use crate::base::error::{Error, Kind, Result};
 use crate::base::temporary;
 use crate::events::{Event, Line};
+use crate::fetch::proxies::Proxies;
 use crate::kernel::machine::{self, Machine};
 use crate::output::Stop;
 use crate::sign::secret::{self, Pin};
@@ -236,6 +237,11 @@ pub(super) fn cache() -> Result<PathBuf> {
         Error::usage("there is no folder for what is kept between runs")
             .hint("set HOME, or KPKG_CACHE to a folder")
     })
+}
+
+/// The ways to mirrors that the environment names.
+pub(super) fn proxies() -> Proxies {
+    Proxies::new(&|name| std::env::var_os(name)?.into_string().ok())
 }
 
 /// Where unpacked sources and builds may lie.

@@ -44,7 +44,7 @@ pub(super) fn run(args: &BuildArgs, path: &Path, session: &Session) -> Ended {
     let input = setup::open(&args.package, session)?;
     let compiling = setup::compiling(args.machine.options(), &args.compile, true)?;
     let prebuilt = build::Prebuilt { without_sandbox: args.prebuilt.no_sandbox, ..compiling };
-    let fetcher = Fetcher::new(&session::cache()?.join("http"), false, &session.stop);
+    let fetcher = Fetcher::new(&session::cache()?.join("http"), false, session::proxies(), &session.stop);
     let progress = CompileProgress::new(session, "Compiling", args.manner.quiet);
     let doing = Doing {
         plan: &plan,

@@ -4,13 +4,17 @@ use std::io::{self, Read};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use ureq::Agent;
+use base64ct::{Base64, Encoding};
 use ureq::config::Config;
 use ureq::http::{HeaderMap, Uri};
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
-use ureq::unversioned::transport::DefaultConnector;
+use ureq::typestate::WithoutBody;
+use ureq::unversioned::transport::{Connector, DefaultConnector};
+use ureq::{Agent, Proxy, ProxyProtocol, RequestBuilder};
 
+use super::forward::{ToProxy, WholeAddresses};
 use super::names::Names;
+use super::proxies::Proxies;
 use super::{Answer, LONGEST_WAIT, Trouble};
 use crate::base::error::Error;
 use crate::output::Stop;
@@ -21,50 +25,65 @@ const SILENCE: Duration = Duration::from_secs(30);
 const REDIRECTS: usize = 10;
 
 pub(super) struct Client {
-    agent: OnceLock<Agent>,
+    proxies: Proxies,
     stop: Stop,
+    direct: OnceLock<Agent>,
+    /// By their proxies: for addresses without and with TLS.
+    proxied: [OnceLock<Agent>; 2],
 }
 
 impl Client {
-    pub(super) fn new(stop: &Stop) -> Self {
-        Self { agent: OnceLock::new(), stop: stop.clone() }
+    pub(super) fn new(proxies: Proxies, stop: &Stop) -> Self {
+        Self { proxies, stop: stop.clone(), direct: OnceLock::new(), proxied: Default::default() }
     }
 
-    /// Made when it is first needed: the machine's certificates are read then.
-    fn agent(&self) -> &Agent {
-        self.agent.get_or_init(|| {
-            let tls = TlsConfig::builder()
-                .provider(TlsProvider::Rustls)
-                .root_certs(RootCerts::PlatformVerifier)
-                .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .build();
-            let config = Config::builder()
-                .tls_config(tls)
-                .http_status_as_error(false)
-                // each is looked at before it is followed
-                .max_redirects(0)
-                .max_redirects_will_error(false)
-                .user_agent(concat!("kpkg/", env!("CARGO_PKG_VERSION")))
-                .max_idle_connections_per_host(1)
-                .timeout_resolve(Some(SILENCE))
-                .timeout_connect(Some(SILENCE))
-                .timeout_recv_response(Some(SILENCE))
-                .timeout_per_read(Some(SILENCE))
-                .build();
-            if cfg!(target_feature = "crt-static") {
-                let names = Names { stop: self.stop.clone() };
-                Agent::with_parts(config, DefaultConnector::default(), names)
+    /// A question for an address, to its proxy where it has one.
+    fn ask(&self, url: &str) -> Result<RequestBuilder<WithoutBody>, Error> {
+        let uri: Uri = url.parse().map_err(|_| no_address(url))?;
+        let scheme = uri.scheme_str().unwrap_or_default();
+        let connector = DefaultConnector::default;
+        let Some(named) = self.proxies.of(scheme, uri.host().unwrap_or_default()) else {
+            let new = || Agent::with_parts(config(None), connector(), self.names());
+            return Ok(self.direct.get_or_init(new).get(uri));
+        };
+        let proxy = Proxy::new(&named.address).ok();
+        let proxy =
+            proxy.filter(|proxy| matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https));
+        let proxy = proxy.ok_or_else(|| {
+            // not what it says: that may hold a password
+            Error::usage(format!("the variable `{}` names no proxy that kpkg knows", named.variable))
+                .hint("write `http://HOST:PORT`")
+        })?;
+        let is_tls = scheme == "https";
+        let is_forwarded = !is_tls && proxy.protocol() == ProxyProtocol::Http;
+        let agent = self.proxied[usize::from(is_tls)].get_or_init(|| {
+            if is_forwarded {
+                let names = ToProxy { proxy: proxy.uri().clone(), names: self.names() };
+                Agent::with_parts(config(None), connector().chain(WholeAddresses), names)
             } else {
-                config.new_agent()
+                Agent::with_parts(config(Some(proxy.clone())), connector(), self.names())
             }
-        })
+        });
+        let request = agent.get(uri);
+        let name = [proxy.username(), proxy.password()];
+        if !is_forwarded || name == [None, None] {
+            return Ok(request);
+        }
+        let name = Base64::encode_string(name.map(Option::unwrap_or_default).join(":").as_bytes());
+        Ok(request.header("Proxy-Authorization", format!("Basic {name}")))
+    }
+
+    /// Who knows where hosts are.
+    fn names(&self) -> Names {
+        Names::new(&self.stop)
     }
 
     /// A file from a byte on; where `etag` is given, only if it is another one now.
     pub(super) fn get(&self, url: &str, begin: u64, etag: Option<&str>) -> Result<Answer, Trouble> {
         let mut at = url.to_owned();
         for _ in 0..REDIRECTS {
-            let mut request = self.agent().get(&at).header("Accept-Encoding", "identity");
+            let request = self.ask(&at).map_err(Trouble::Lasting)?;
+            let mut request = request.header("Accept-Encoding", "identity");
             if begin > 0 {
                 request = request.header("Range", format!("bytes={begin}-"));
             }
@@ -105,6 +124,28 @@ impl Client {
         let error = Error::failed(format!("is sent on more than {REDIRECTS} times:")).at(url);
         Err(Trouble::Lasting(error.hint("name the mirror by the address that it ends at")))
     }
+}
+
+fn config(proxy: Option<Proxy>) -> Config {
+    let tls = TlsConfig::builder()
+        .provider(TlsProvider::Rustls)
+        .root_certs(RootCerts::PlatformVerifier)
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .build();
+    Config::builder()
+        .tls_config(tls)
+        .proxy(proxy)
+        .http_status_as_error(false)
+        // each is looked at before it is followed
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .user_agent(concat!("kpkg/", env!("CARGO_PKG_VERSION")))
+        .max_idle_connections_per_host(1)
+        .timeout_resolve(Some(SILENCE))
+        .timeout_connect(Some(SILENCE))
+        .timeout_recv_response(Some(SILENCE))
+        .timeout_per_read(Some(SILENCE))
+        .build()
 }
 
 /// A body whose errors are those of std.
@@ -155,15 +196,16 @@ fn next(from: &str, to: &str) -> Result<String, Error> {
     Ok(address)
 }
 
+fn no_address(url: &str) -> Error {
+    Error::usage("is no address:").at(url).hint("write `https://HOST/PATH`, or `file:PATH` for a folder")
+}
+
 fn trouble(url: &str, error: ureq::Error) -> Trouble {
     let passing = |why: String| Trouble::Passing { why, wait: None };
     match error {
         ureq::Error::Timeout(_) => passing("the mirror says nothing for too long".to_owned()),
         ureq::Error::HostNotFound => passing("there is no host of that name".to_owned()),
-        ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
-            let error = Error::usage("is no address:").at(url);
-            Trouble::Lasting(error.hint("write `https://HOST/PATH`, or `file:PATH` for a folder"))
-        }
+        ureq::Error::BadUri(_) | ureq::Error::Http(_) => Trouble::Lasting(no_address(url)),
         error
             if matches!(error, ureq::Error::Rustls(_)) || error.to_string().contains("peer certificate") =>
         {

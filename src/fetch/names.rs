@@ -1,4 +1,4 @@
-//! Addresses of hosts, asked of getent(1): for a program that is linked statically.
+//! Addresses of hosts; a program that is linked statically asks getent(1) for them.
 //!
 //! glibc looks names up by libraries of the machine (nsswitch.conf(5)), which have to be those of its own version: in a static program
 //! getaddrinfo(3) ends with a segmentation fault where they are not. getent is of the machine itself, and says what all its programs get.
@@ -19,7 +19,14 @@ use crate::sandbox::{Limits, run_outside};
 
 #[derive(Debug)]
 pub(super) struct Names {
-    pub(super) stop: Stop,
+    stop: Stop,
+    asks_getent: bool,
+}
+
+impl Names {
+    pub(super) fn new(stop: &Stop) -> Self {
+        Self { stop: stop.clone(), asks_getent: cfg!(target_feature = "crt-static") }
+    }
 }
 
 impl Resolver for Names {
@@ -30,8 +37,9 @@ impl Resolver for Names {
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let host = uri.host().unwrap_or_default();
+        let is_address = host.starts_with('[') || host.parse::<IpAddr>().is_ok();
         // nothing is looked up for an address
-        if host.starts_with('[') || host.parse::<IpAddr>().is_ok() {
+        if is_address || !self.asks_getent {
             return DefaultResolver::default().resolve(uri, config, timeout);
         }
         let is_tls = uri.scheme_str() == Some("https");
@@ -73,7 +81,7 @@ mod tests {
     use super::*;
 
     fn asked(url: &str) -> Result<Vec<String>, ureq::Error> {
-        let (names, uri) = (Names { stop: Stop::default() }, url.parse().unwrap());
+        let (names, uri) = (Names { stop: Stop::default(), asks_getent: true }, url.parse().unwrap());
         let after = Duration::from_secs(30).into();
         let timeout = NextTimeout { after, reason: ureq::Timeout::Connect, ..NextTimeout::default() };
         let addresses = names.resolve(&uri, &Config::default(), timeout)?;

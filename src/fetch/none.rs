@@ -2,6 +2,7 @@
 
 #![allow(clippy::unused_self, reason = "the client has one")]
 
+use super::proxies::Proxies;
 use super::{Answer, Trouble};
 use crate::base::error::Error;
 use crate::output::Stop;
@@ -9,7 +10,7 @@ use crate::output::Stop;
 pub(super) struct Client;
 
 impl Client {
-    pub(super) fn new(_: &Stop) -> Self {
+    pub(super) fn new(_: Proxies, _: &Stop) -> Self {
         Self
     }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::support::server::{Page, Server};
+use kpkg::fetch::proxies::Proxies;
 use kpkg::fetch::{Fetcher, Known};
 use kpkg::output::Stop;
 use sha2::{Digest, Sha256};
@@ -17,7 +18,7 @@ fn content() -> Vec<u8> {
 }
 
 fn fetcher(cache: &Path) -> Fetcher {
-    Fetcher::new(cache, false, &Stop::default())
+    Fetcher::new(cache, false, Proxies::default(), &Stop::default())
 }
 
 /// The content of a page that behaves so, or the error with its hint, and what was asked for.
@@ -98,7 +99,7 @@ fn what_is_kept_is_not_asked_for_again_unless_it_is_damaged() {
     assert_eq!(server.asked().len(), 1);
     fetcher(cache.path()).file(&url, &of).unwrap();
     assert_eq!(server.asked().len(), 0);
-    let offline = Fetcher::new(cache.path(), true, &Stop::default());
+    let offline = Fetcher::new(cache.path(), true, Proxies::default(), &Stop::default());
     assert_eq!(offline.file(&url, &of).unwrap(), path);
     fs::write(&path, "other").unwrap();
     let error = offline.file(&url, &of).unwrap_err();
@@ -126,7 +127,9 @@ fn what_a_killed_run_left_of_something_else_is_begun_anew() {
 fn a_file_that_changes_is_asked_for_with_its_mark() {
     let (server, cache) = (Server::new(), tempfile::tempdir().unwrap());
     let url = format!("{}/InRelease", server.url);
-    let current = |is_offline| Fetcher::new(cache.path(), is_offline, &Stop::default()).current(&url, 1000);
+    let current = |is_offline| {
+        Fetcher::new(cache.path(), is_offline, Proxies::default(), &Stop::default()).current(&url, 1000)
+    };
     assert!(current(true).unwrap_err().to_string().starts_with("was never fetched"));
     assert_eq!(current(false).unwrap(), None);
     server.put("InRelease", Page { bytes: b"one".to_vec(), etag: Some("\"1\"".into()), ..Page::default() });
@@ -145,7 +148,7 @@ fn a_file_that_changes_is_asked_for_with_its_mark() {
 fn who_asks_to_stop_does_not_wait_for_a_slow_mirror() {
     let (server, cache, stop) = (Server::new(), tempfile::tempdir().unwrap(), Stop::default());
     server.put("x", Page { bytes: content(), slow: 20, ..Page::default() });
-    let fetcher = Fetcher::new(cache.path(), false, &stop);
+    let fetcher = Fetcher::new(cache.path(), false, Proxies::default(), &stop);
     let flag = stop.flag();
     std::thread::spawn(move || {
         std::thread::sleep(std::time::Duration::from_millis(300));

@@ -741,9 +741,25 @@ impl Drop for Running {
 
 /// Serves a folder by TLS; below `/plain/` it sends on to where nothing protects it. Also a proxy, which notes what it was asked for.
 const SERVER: &str = r#"
-import http.server, socket, ssl, sys, threading
+import http.server, socket, ssl, sys, threading, urllib.error, urllib.request
+direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+def note(*words):
+    with open("asked", "a") as file:
+        print(*words, file=file)
 class Own(http.server.SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
     def do_GET(self):
+        if self.path.startswith("http://"):
+            note("forward", self.path, self.headers.get("Host"), self.headers.get("Proxy-Authorization"))
+            try:
+                answer = direct.open(self.path)
+            except urllib.error.HTTPError as error:
+                answer = error
+            data = answer.read()
+            self.send_response(answer.status)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            return self.wfile.write(data)
         if self.path.startswith("/plain/"):
             self.send_response(302)
             self.send_header("Location", "http://127.0.0.1:1/x")
@@ -751,7 +767,7 @@ class Own(http.server.SimpleHTTPRequestHandler):
             return self.end_headers()
         return super().do_GET()
     def do_CONNECT(self):
-        print("asked", self.path, flush=True)
+        note("tunnel", self.path)
         host, port = self.path.rsplit(":", 1)
         far = socket.create_connection((host, int(port)))
         self.send_response(200)
@@ -772,11 +788,8 @@ print(server.server_port, flush=True)
 server.serve_forever()
 "#;
 
-/// Starts it in a folder; its port, and what it says from then on.
-fn serve(
-    folder: &std::path::Path,
-    arguments: &[&str],
-) -> (Running, u16, std::io::BufReader<std::process::ChildStdout>) {
+/// Starts it in a folder; its port.
+fn serve(folder: &std::path::Path, arguments: &[&str]) -> (Running, u16) {
     let mut child = std::process::Command::new("python3")
         .args(["-c", SERVER])
         .args(arguments)
@@ -787,7 +800,7 @@ fn serve(
     let mut said = std::io::BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     std::io::BufRead::read_line(&mut said, &mut line).unwrap();
-    (Running(child), line.trim().parse().unwrap(), said)
+    (Running(child), line.trim().parse().unwrap())
 }
 
 #[test]
@@ -805,7 +818,7 @@ fn mirrors_behind_tls_are_judged_by_the_machines_certificates_and_proxies_are_as
     openssl(
         "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out cert.pem",
     );
-    let (_tls, port, _) = serve(&tree.path().join("mirror"), &["../cert.pem", "../key.pem"]);
+    let (_tls, port) = serve(&tree.path().join("mirror"), &["../cert.pem", "../key.pem"]);
     let update = |mirror: &str, variables: &[(&str, &str)]| {
         let mut command = tree.command(&["kernels", "update", "--mirror", &format!("debian-12={mirror}")]);
         command.env("KPKG_CACHE", tree.path().join("cache")).env("PATH", std::env::var("PATH").unwrap());
@@ -831,12 +844,41 @@ fn mirrors_behind_tls_are_judged_by_the_machines_certificates_and_proxies_are_as
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("sends on to `http://127.0.0.1:1/x`, where nothing protects it"), "{text}");
     assert!(!tree.path().join("kernels.lock").exists());
-    // by a proxy
-    let (_proxy, port, mut asked) = serve(tree.path(), &[]);
+    // by a proxy: it makes requests itself, but for TLS, which it lets through
+    let (_proxy, proxy) = serve(tree.path(), &[]);
     let server = served(&tree);
-    let (code, text) = update(&server.url, &[("HTTP_PROXY", &format!("http://127.0.0.1:{port}"))]);
+    let [proxy, named] = ["", "me:a%40b@"].map(|name| format!("http://{name}127.0.0.1:{proxy}"));
+    let asked = || {
+        let text = fs::read_to_string(tree.path().join("asked")).unwrap();
+        tree.file("asked", "");
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let host = server.url.trim_start_matches("http://");
+    for (proxy, name) in [(&proxy, "None"), (&named, "Basic bWU6YUBi")] {
+        let variables = [("http_proxy", proxy.as_str()), ("https_proxy", "http://127.0.0.1:1")];
+        let (code, text) = update(&server.url, &variables);
+        assert_eq!(code, Some(0), "{text}");
+        let lines = asked();
+        let of_proxy =
+            |line: &String| line.starts_with("forward http://") && line.ends_with(&format!(" {host} {name}"));
+        assert!(lines.len() >= 3 && lines.iter().all(of_proxy), "{lines:?}");
+        let first = format!("forward {}/debian/dists/bookworm/InRelease {host} {name}", server.url);
+        assert_eq!(lines[0], first);
+        fs::remove_file(tree.path().join("kernels.lock")).unwrap();
+        fs::remove_dir_all(tree.path().join("cache")).unwrap();
+    }
+    let far = format!("https://localhost:{port}");
+    let (code, text) =
+        update(&far, &[trusted[0], ("HTTPS_PROXY", &proxy), ("http_proxy", "http://127.0.0.1:1")]);
     assert_eq!(code, Some(0), "{text}");
-    let mut line = String::new();
-    std::io::BufRead::read_line(&mut asked, &mut line).unwrap();
-    assert_eq!(line.trim(), server.url.replace("http://", "asked "));
+    assert_eq!(asked()[0], format!("tunnel localhost:{port}"));
+    // around it
+    for variable in ["localhost", "*", "example.org, .localhost"] {
+        let (code, text) =
+            update(&far, &[trusted[0], ("ALL_PROXY", "http://127.0.0.1:1"), ("NO_PROXY", variable)]);
+        assert_eq!(code, Some(0), "{variable}: {text}");
+    }
+    let (code, text) = update(&server.url, &[("ALL_PROXY", "socks5://me:secret@127.0.0.1:1")]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("the variable `ALL_PROXY` names no proxy") && !text.contains("secret"), "{text}");
 }

@@ -56,7 +56,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("Instant::now", &["cli/session"]),
     ("brush_parser", &["dkms/shell"]),
     ("quick_xml", &["lock/rpm_md"]),
-    ("ureq", &["fetch/http", "fetch/names"]),
+    ("ureq", &["fetch/forward", "fetch/http", "fetch/names"]),
     ("jiff", &["format/deb", "format/rpm", "input/unpack", "input/version", "lock", "plan", "sign"]),
 ];
 
