@@ -175,8 +175,8 @@ pub struct Doing<'a> {
     /// The time since the run began.
     pub clock: &'a (dyn Fn() -> Duration + Sync),
     pub tell: super::Tell<'a>,
-    /// Told of each job that is done, and of how many there are.
-    pub done: &'a (dyn Fn(&Done, usize) + Sync),
+    /// Told of each job that is done.
+    pub done: &'a (dyn Fn(&Done) + Sync),
 }
 
 /// The options of the library that a plan says.
@@ -213,7 +213,7 @@ pub fn run(input: &Input, doing: &Doing<'_>) -> Result<Vec<Done>> {
     let results = side_by_side(doing.jobs.len(), many, &goes_on, &|index| {
         let done = doing.job(input, doing.jobs[index], &options, &digest);
         match &done {
-            Ok(done) => (doing.done)(done, doing.jobs.len()),
+            Ok(done) => (doing.done)(done),
             Err(_) => has_failed.store(true, Ordering::Relaxed),
         }
         done

@@ -21,7 +21,14 @@ const PATIENCE: Duration = Duration::from_millis(300);
 const TOLD: Duration = Duration::from_secs(10);
 
 /// What is waited for; it is told until this goes.
-pub(super) struct Progress(Option<(Sender<()>, JoinHandle<()>)>);
+pub(super) struct Progress(Option<Told>);
+
+struct Told {
+    ends: Sender<()>,
+    thread: JoinHandle<()>,
+    /// The bar, once there is one.
+    bar: Arc<Mutex<Option<ProgressBar>>>,
+}
 
 /// How far it is.
 struct Sample {
@@ -105,9 +112,11 @@ impl Progress {
         let (ends, ended) = mpsc::channel();
         let is_terminal = session.is_terminal();
         let wait = move |time| ended.recv_timeout(time) == Err(RecvTimeoutError::Timeout);
+        let bar = Arc::new(Mutex::new(None));
+        let drawn = Arc::clone(&bar);
         let thread = std::thread::Builder::new().spawn(move || {
             if is_terminal && wait(PATIENCE) {
-                draw(&form, &sample, &wait);
+                draw(&form, &drawn, &sample, &wait);
             } else if !is_terminal {
                 while wait(TOLD) {
                     session::say_plainly(&(form.line)(&sample()));
@@ -115,13 +124,22 @@ impl Progress {
             }
         });
         // without a thread it goes on untold
-        Self(thread.ok().map(|thread| (ends, thread)))
+        Self(thread.ok().map(|thread| Told { ends, thread, bar }))
+    }
+
+    /// Says something while no bar is in its way.
+    fn around(&self, say: impl FnOnce()) {
+        let bar = self.0.as_ref().map(|told| told.bar.lock().unwrap_or_else(PoisonError::into_inner));
+        match bar.as_ref().and_then(|bar| bar.as_ref()) {
+            Some(bar) => bar.suspend(say),
+            None => say(),
+        }
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Some((ends, thread)) = self.0.take() {
+        if let Some(Told { ends, thread, .. }) = self.0.take() {
             drop(ends);
             let _panicked = thread.join();
         }
@@ -129,9 +147,15 @@ impl Drop for Progress {
 }
 
 /// Draws until the wait ends, and leaves an empty line.
-fn draw(form: &Form, sample: &dyn Fn() -> Sample, wait: &dyn Fn(Duration) -> bool) {
+fn draw(
+    form: &Form,
+    place: &Mutex<Option<ProgressBar>>,
+    sample: &dyn Fn() -> Sample,
+    wait: &dyn Fn(Duration) -> bool,
+) {
     let Ok(style) = ProgressStyle::with_template(form.bar) else { return };
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style);
+    *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.clone());
     loop {
         let Sample { position, length, message } = sample();
         if let Some(length) = length {
@@ -205,6 +229,19 @@ impl<'a> CompileProgress<'a> {
                 message: format!("{} for {}", kernels.driver, kernels.running.join(", ")),
             }
         })
+    }
+
+    /// So many are done now, and there is something to say of the last one.
+    pub(super) fn say(&self, done: usize, total: usize, shown: &str) {
+        {
+            let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
+            (kernels.done, kernels.total) = (done, total);
+        }
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        match told.as_ref() {
+            Some(told) => told.around(|| self.session.say(shown)),
+            None => self.session.say(shown),
+        }
     }
 
     pub(super) fn end(&self) {

@@ -1,6 +1,7 @@
 //! `kpkg build --plan`: the jobs of a plan, or of one of its shards.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::build::{BuildArgs, options};
 use super::progress::CompileProgress;
@@ -46,6 +47,8 @@ pub(super) fn run(args: &BuildArgs, path: &Path, session: &Session) -> Ended {
     let prebuilt = build::Prebuilt { without_sandbox: args.prebuilt.no_sandbox, ..compiling };
     let fetcher = Fetcher::new(&session::cache()?.join("http"), false, session::proxies(), &session.stop);
     let progress = CompileProgress::new(session, "Compiling", args.manner.quiet);
+    // of jobs, which may be of several kernels
+    let (finished, total) = (AtomicUsize::new(0), jobs.len());
     let doing = Doing {
         plan: &plan,
         jobs,
@@ -60,12 +63,15 @@ pub(super) fn run(args: &BuildArgs, path: &Path, session: &Session) -> Ended {
         reuse: args.plan.reuse.iter().map(|text| Reuse::new(text)).collect(),
         fetcher: &fetcher,
         clock: &|| session.elapsed(),
-        tell: &|event| progress.tell(event),
-        done: &|done: &Done, total: usize| {
+        tell: &|event| {
+            progress.tell(build::Progress { done: finished.load(Ordering::Relaxed), total, ..event });
+        },
+        done: &|done: &Done| {
+            let finished = finished.fetch_add(1, Ordering::Relaxed) + 1;
             if session.json {
                 let _unheard = session.event(json::finished_job(done));
             } else if !args.manner.quiet {
-                session.say(&text::finished_job(done, total));
+                progress.say(finished, total, &text::finished_job(done, finished, total));
             }
         },
     };

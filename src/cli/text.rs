@@ -373,13 +373,13 @@ pub(super) fn planned(plan: &Plan, path: &Path) -> String {
 }
 
 /// A job that is done.
-pub(super) fn finished_job(done: &Done, total: usize) -> String {
+pub(super) fn finished_job(done: &Done, finished: usize, total: usize) -> String {
     let how = match done.how {
         How::Built => format!("{:.1} s", done.result.seconds),
         How::There => "there from an earlier run".to_owned(),
         How::Reused => "reused".to_owned(),
     };
-    let of = if total == 1 { String::new() } else { format!(" of {total} jobs") };
+    let of = if total == 1 { String::new() } else { format!(" ({finished} of {total})") };
     let failed = done.result.kernels.iter().find(|kernel| kernel.state == State::Fail);
     if let Some(kernel) = failed {
         let why = kernel.error.as_ref().or(kernel.reason.as_ref()).map_or("", String::as_str);

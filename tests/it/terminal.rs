@@ -11,7 +11,8 @@ use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
 
 use crate::support;
-use support::Tree;
+use support::server::{Page, Server};
+use support::{Tree, mirror};
 
 const ROWS: u16 = 60;
 
@@ -156,6 +157,51 @@ fn bytes_rate_and_time_left_are_told_while_packages_are_written() {
         let end = parser.screen().contents();
         assert!(seen && code == 0 && !end.contains("Packaging"), "{columns}: {end}");
     }
+}
+
+#[test]
+fn bytes_and_rate_are_told_while_files_come() {
+    let server = Server::new();
+    let deb = mirror::headers("6.1.0-9-amd64", "6.1.27-1").remove(0);
+    server.put("x/headers.deb", Page { bytes: deb.bytes, slow: 400, ..Page::default() });
+    for columns in [50, 80, 120] {
+        let tree = Tree::empty();
+        let packages = format!("[kernel-packages]\n\"ubuntu-22.04\" = [\"{}/x/headers.deb\"]\n", server.url);
+        tree.file("kpkg.toml", packages);
+        let mut seen = false;
+        let words = ["kernels", "update", "ubuntu-22.04"];
+        let (code, parser) = Terminal::run(&tree, columns, &words).finish(&mut |screen| {
+            seen |= screen.lines().any(|line| line.starts_with("  Fetching ") && line.contains("B/s"));
+            assert!(screen.matches("Fetching").count() <= 1, "{screen}");
+        });
+        let end = parser.screen().contents();
+        assert!(seen && code == 0, "{columns}: {end}");
+        assert!(!end.contains("Fetching") && end.contains("+ ubuntu-22.04 6.1.0-9-amd64 "), "{end}");
+    }
+}
+
+#[test]
+fn the_jobs_of_a_shard_are_told_on_one_line_that_goes() {
+    let kernels = [("6.1.0-9-amd64", "6.1.27-1"), ("6.1.0-10-amd64", "6.1.37-1")];
+    let tree = Tree::empty();
+    mirror::debian(&tree, &kernels);
+    mirror::driver(&tree, &kernels.map(|(release, _)| release));
+    let conf = std::fs::read_to_string(tree.path().join("dkms.conf")).unwrap();
+    tree.file("dkms.conf", format!("{conf}MAKE[0]=\"sleep 1 && make -C $kernel_source_dir M=$dkms_tree/$PACKAGE_NAME/$PACKAGE_VERSION/build\"\n"));
+    for words in [["kernels", "update"], ["kernels", "fetch"], ["matrix", "--shards=1"]] {
+        let (code, parser) = Terminal::run(&tree, 80, &words).finish(&mut |_| ());
+        assert_eq!(code, 0, "{}", parser.screen().contents());
+    }
+    let mut seen = [false; 2];
+    let words = ["build", "--plan", "plan.json", "--shard", "0", "-o", "out", "--jobs", "1"];
+    let (code, parser) = Terminal::run(&tree, 80, &words).finish(&mut |screen| {
+        for (done, seen) in seen.iter_mut().enumerate() {
+            *seen |= screen.contains(&format!(" Compiling {done}/2 toy for 6.1.0-"));
+        }
+        assert!(screen.matches(" Compiling").count() <= 1, "{screen}");
+    });
+    let end = parser.screen().contents();
+    assert!(seen == [true; 2] && code == 0 && !end.contains("Compiling"), "{end}");
 }
 
 /// The picture in README: a driver is packaged, then one line of its dkms.conf goes.
