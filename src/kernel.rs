@@ -137,7 +137,7 @@ impl Kernel {
         Ok(vec![key.finish()])
     }
 
-    /// Whether its headers are where they expect to lie, by links or because they are installed there.
+    /// Whether its headers are where they expect to lie, linked or installed.
     #[must_use]
     pub fn is_linked(&self) -> bool {
         self.parts.iter().all(|part| match &part.kind {
@@ -146,24 +146,26 @@ impl Kernel {
         })
     }
 
-    /// Links its headers to where they expect to lie; an error where something else lies there.
+    /// Links its headers to where they expect to lie, file by file: packages lead to each other by relative links, which make and the
+    /// compiler follow from where a folder really is. An error where something else lies there.
     pub fn link(&self) -> Result<()> {
         for part in &self.parts {
             let inside = Path::new(&part.inside);
-            let (PartKind::Folder(target) | PartKind::Link(target)) = &part.kind;
-            let failed = |error| Error::io("cannot link headers to", inside, error);
-            fs::create_dir_all(inside.parent().unwrap_or(inside)).map_err(failed)?;
-            match std::os::unix::fs::symlink(target, inside) {
-                Ok(()) => {}
-                Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(failed(error)),
-                Err(_) if fs::read_link(inside).ok().as_deref() == Some(target) => {}
-                Err(_) if matches!(part.kind, PartKind::Folder(_)) && is_same(inside, target) => {}
-                Err(_) => {
-                    let error = Error::usage("something else is where headers are linked to:").at(inside);
-                    return Err(error.hint(
-                        "`--link` is for containers that are thrown away, without headers of their own",
-                    ));
-                }
+            match &part.kind {
+                PartKind::Folder(place) if is_same(inside, place) => {}
+                PartKind::Folder(place) => walk(place, &mut |path, file_type| {
+                    let inside = inside.join(path.strip_prefix(place).unwrap_or(path));
+                    if file_type.is_dir() {
+                        return fs::create_dir_all(&inside).map_err(|error| not_linked(&inside, error));
+                    }
+                    if file_type.is_symlink() {
+                        let target =
+                            fs::read_link(path).map_err(|error| Error::io("cannot read", path, error))?;
+                        return link_to(&target, &inside);
+                    }
+                    link_to(path, &inside)
+                })?,
+                PartKind::Link(target) => link_to(target, inside)?,
             }
         }
         Ok(())
@@ -201,18 +203,35 @@ impl Kernel {
     }
 }
 
-/// Whether two paths lead to the same, or to the same files.
-fn is_same(one: &Path, other: &Path) -> bool {
-    if matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other) {
-        return true;
+/// A link at a place, unless it is there already.
+fn link_to(target: &Path, inside: &Path) -> Result<()> {
+    fs::create_dir_all(inside.parent().unwrap_or(inside)).map_err(|error| not_linked(inside, error))?;
+    match std::os::unix::fs::symlink(target, inside) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            if fs::read_link(inside).ok().as_deref() == Some(target) {
+                return Ok(());
+            }
+            let error = Error::usage("something else is where headers are linked to:").at(inside);
+            Err(error.hint("`--link` is for containers that are thrown away, without headers of their own"))
+        }
+        linked => linked.map_err(|error| not_linked(inside, error)),
     }
+}
+
+fn not_linked(inside: &Path, error: std::io::Error) -> Error {
+    Error::io("cannot link headers to", inside, error)
+}
+
+/// Whether a folder has the same files as another one, or links to them.
+fn is_same(one: &Path, other: &Path) -> bool {
     let differs = || Error::failed("they differ");
     let walked = walk(other, &mut |path, file_type| {
         let twin = one.join(path.strip_prefix(other).unwrap_or(path));
         let is_alike = if file_type.is_symlink() {
             fs::read_link(path).ok() == fs::read_link(&twin).ok()
         } else if file_type.is_file() {
-            matches!((fs::read(path), fs::read(&twin)), (Ok(one), Ok(other)) if one == other)
+            fs::read_link(&twin).ok().as_deref() == Some(path)
+                || matches!((fs::read(path), fs::read(&twin)), (Ok(one), Ok(other)) if one == other)
         } else {
             twin.is_dir()
         };
