@@ -748,7 +748,7 @@ impl Builder<'_> {
             sandbox.file(&format!("{STAND_INS}/{name}"), text.as_bytes(), 0o755);
         }
         sandbox.file("/run/build.bash", self.script(run, &places).as_bytes(), 0o644);
-        let variables = self.environment(kernel, STAND_INS, None);
+        let variables = self.environment(kernel, STAND_INS);
         let command = ["bash", "/run/build.bash"];
         sandbox.run(&command, &variables, run.limits, &self.options.stop).map_err(|error| {
             match error.kind() {
@@ -795,14 +795,24 @@ impl Builder<'_> {
             source_tree: below("src"),
             log: folders.log.join(LOG).display().to_string(),
         };
-        let own = [
-            (format!("{}/{name}/{version}", places.dkms_tree), folders.dkms),
-            (format!("{}/{name}-{version}", places.source_tree), folders.source),
-        ];
+        let own = |places: &Places| {
+            [
+                format!("{}/{name}/{version}", places.dkms_tree),
+                format!("{}/{name}-{version}", places.source_tree),
+            ]
+        };
+        let targets = [folders.dkms, folders.source];
+        // as a path is named, and where it leads
+        let forgotten =
+            own(&places).into_iter().zip(targets).zip(own(&Places::default())).map(|(own, usual)| {
+                let (link, target) = (own.0, own.1.display());
+                format!("-ffile-prefix-map={link}={usual} -ffile-prefix-map={target}={usual}")
+            });
+        let forgotten = forgotten.collect::<Vec<_>>().join(" ");
         let needs = needs.iter().map(|need| {
             (format!("{}/{}", places.dkms_tree, need.place(kernel)), need.built.folder.as_path())
         });
-        for (link, target) in own.into_iter().chain(needs) {
+        for (link, target) in own(&places).into_iter().zip(targets).chain(needs) {
             fs::create_dir_all(Path::new(&link).parent().unwrap_or(folders.work)).map_err(failed)?;
             symlink(target, link).map_err(failed)?;
         }
@@ -814,7 +824,9 @@ impl Builder<'_> {
         }
         let script = folders.work.join("build.bash");
         fs::write(&script, self.script(run, &places)).map_err(failed)?;
-        let variables = self.environment(kernel, &below("bin"), Some(folders));
+        let mut variables = self.environment(kernel, &below("bin"));
+        variables.insert("KCFLAGS", forgotten);
+        variables.insert("TMPDIR", folders.tmp.display().to_string());
         let script = script.display().to_string();
         let mut ended =
             run_outside(&["bash", &script], folders.work, &variables, run.limits, &self.options.stop)?;
@@ -847,13 +859,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// `outside`: the build runs on other paths than dkms uses.
-    fn environment(
-        &self,
-        kernel: &Kernel,
-        stand_ins: &str,
-        outside: Option<&Folders<'_>>,
-    ) -> BTreeMap<&'static str, String> {
+    fn environment(&self, kernel: &Kernel, stand_ins: &str) -> BTreeMap<&'static str, String> {
         let mut variables = BTreeMap::from([
             ("HOME", "/root".to_owned()),
             ("PATH", format!("{stand_ins}:/usr/sbin:/usr/bin:/sbin:/bin")),
@@ -872,11 +878,6 @@ impl Builder<'_> {
         }
         if kernel.compiler.has_lld {
             variables.extend([("LD", "ld.lld".to_owned()), ("KERNEL_LD", "ld.lld".to_owned())]);
-        }
-        if let Some(folders) = outside {
-            let usual = format!("/var/lib/dkms/{}/{}", self.driver.name, self.driver.version);
-            variables.insert("KCFLAGS", format!("-ffile-prefix-map={}={usual}", folders.dkms.display()));
-            variables.insert("TMPDIR", folders.tmp.display().to_string());
         }
         variables
     }
