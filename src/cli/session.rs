@@ -233,10 +233,12 @@ pub(super) fn cache() -> Result<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let own = set("KPKG_CACHE");
     let usual = || Some(set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?.join("kpkg"));
-    own.or_else(usual).ok_or_else(|| {
+    let folder = own.or_else(usual).ok_or_else(|| {
         Error::usage("there is no folder for what is kept between runs")
             .hint("set HOME, or KPKG_CACHE to a folder")
-    })
+    })?;
+    // links lead there from elsewhere
+    std::path::absolute(&folder).map_err(|error| Error::io("cannot find", &folder, error))
 }
 
 /// The ways to mirrors that the environment names.
