@@ -161,27 +161,31 @@ fn judged_by_sqv(is_good: bool, keys: &str, complaints: &str, signed: &[u8]) -> 
     }
 }
 
-/// What gpgv's status lines say (gnupg's `doc/DETAILS`): one key that is known is enough, as for apt. Of several it is always the same.
+/// What gpgv's status lines say (gnupg's `doc/DETAILS`): as for apt, one good signature by a key that is known is enough, beside those of
+/// keys that have expired, and none may be of another content. Of several the key is always the same.
 fn judged(status: &str, signed: &[u8]) -> Signed {
-    let (mut good, mut unknown, mut wrong) = (Vec::new(), Vec::new(), None);
+    let (mut good, mut unknown, mut wrong, mut worthless) = (Vec::new(), Vec::new(), None, None);
+    let mut is_good = false;
     for line in status.lines().filter_map(|line| line.strip_prefix("[GNUPG:] ")) {
         let words: Vec<_> = line.split(' ').collect();
         match words.as_slice() {
+            ["NEWSIG", ..] => is_good = false,
+            ["GOODSIG", ..] => is_good = true,
             // the fingerprint of the primary key is the last word
-            ["VALIDSIG", .., key] => good.push((*key).to_owned()),
+            ["VALIDSIG", .., key] if is_good => good.push((*key).to_owned()),
             ["NO_PUBKEY", key, ..] => unknown.push((*key).to_owned()),
             ["BADSIG", ..] => wrong = Some("it is of another content"),
-            ["EXPSIG", ..] => wrong = Some("the signature has expired"),
-            ["EXPKEYSIG", ..] => wrong = Some("the key has expired"),
-            ["REVKEYSIG", ..] => wrong = Some("the key is revoked"),
+            ["EXPSIG", ..] => worthless = Some("the signature has expired"),
+            ["EXPKEYSIG", ..] => worthless = Some("the key has expired"),
+            ["REVKEYSIG", ..] => worthless = Some("the key is revoked"),
             _ => {}
         }
     }
-    match (wrong, good.into_iter().min()) {
-        (Some(why), _) => Signed::Wrong(why.to_owned()),
-        (None, Some(key)) => Signed::By { key, text: signed.to_owned() },
-        (None, None) if !unknown.is_empty() => Signed::UnknownKey(unknown),
-        (None, None) => Signed::Wrong("it is no signature of OpenPGP".to_owned()),
+    match (wrong, good.into_iter().min(), worthless) {
+        (Some(why), ..) | (None, None, Some(why)) => Signed::Wrong(why.to_owned()),
+        (None, Some(key), _) => Signed::By { key, text: signed.to_owned() },
+        (None, None, None) if !unknown.is_empty() => Signed::UnknownKey(unknown),
+        (None, None, None) => Signed::Wrong("it is no signature of OpenPGP".to_owned()),
     }
 }
 
@@ -209,10 +213,11 @@ mod tests {
     #[test]
     fn status_lines_are_judged() {
         let of = |status: &str| judged(status, b"text");
-        let good = "[GNUPG:] VALIDSIG AAAA 2026-11-28 1795853533 0 4 0 1 8 01 BBBB\n";
+        let valid = "[GNUPG:] VALIDSIG AAAA 2026-11-28 1795853533 0 4 0 1 8 01 BBBB\n";
+        let good = format!("[GNUPG:] NEWSIG\n[GNUPG:] GOODSIG AAAA Joe\n{valid}");
         let unknown = "[GNUPG:] ERRSIG 0123 1 8 00 0 9 -\n[GNUPG:] NO_PUBKEY 0123\n";
         let by = Signed::By { key: "BBBB".to_owned(), text: b"text".to_vec() };
-        assert_eq!(of(good), by);
+        assert_eq!(of(&good), by);
         // an archive signs with its next key, too
         assert_eq!(of(&format!("{unknown}{good}")), by);
         assert_eq!(of(&format!("{}{good}", good.replace("BBBB", "CCCC"))), by);
@@ -222,6 +227,11 @@ mod tests {
             Signed::Wrong("it is of another content".to_owned())
         );
         assert!(matches!(of(""), Signed::Wrong(_)));
+        // gpgv calls it valid, too
+        let expired =
+            format!("[GNUPG:] NEWSIG\n[GNUPG:] EXPKEYSIG AAAA Joe\n{}", valid.replace("BBBB", "AAAA"));
+        assert_eq!(of(&expired), Signed::Wrong("the key has expired".to_owned()));
+        assert_eq!(of(&format!("{good}{expired}")), by);
     }
 
     #[test]

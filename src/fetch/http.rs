@@ -113,6 +113,13 @@ impl Client {
                     let wait = wait.map(Duration::from_secs).map(|wait| wait.min(LONGEST_WAIT));
                     return Err(Trouble::Passing { why: format!("status {status}"), wait });
                 }
+                407 => {
+                    let error =
+                        Error::failed("the proxy takes a name and a password, or others, for").at(&at);
+                    return Err(Trouble::Lasting(
+                        error.hint("write `http://NAME:PASSWORD@HOST:PORT` into the variable"),
+                    ));
+                }
                 _ => {
                     let error = Error::failed(format!("the mirror answers with status {status}:")).at(&at);
                     return Err(Trouble::Lasting(
