@@ -244,7 +244,8 @@ impl Sandbox {
     }
 }
 
-/// Runs a command as it is, seeing everything that its user sees, with exactly these variables: for a user who asks for it.
+/// Runs a command as it is, seeing everything that its user sees, with exactly these variables: a driver's build for a user who asks for it,
+/// and what is the machine's own.
 #[allow(clippy::disallowed_methods, reason = "the place that runs programs")]
 pub fn run_outside(
     command: &[&str],

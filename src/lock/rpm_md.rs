@@ -118,8 +118,8 @@ pub(super) fn repository(of: &Of<'_>, list: &KernelList, root: &Root, ask: &Aski
             None => UNCHECKED_KEY.to_owned(),
         };
         let (path, known, date) = primary(&text, &address)?;
-        let list = place.address(&path);
-        let kept = match ask.fetcher.file(&list, &known) {
+        let packages = place.address(&path);
+        let kept = match ask.fetcher.file(&packages, &known) {
             Ok(kept) => kept,
             // while it was read the mirror was given a new one
             Err(error) => {
@@ -139,7 +139,7 @@ pub(super) fn repository(of: &Of<'_>, list: &KernelList, root: &Root, ask: &Aski
             index: Some(index),
             signature,
         };
-        let damaged = |why: String| Error::failed(format!("cannot be read: {why}:")).at(&list);
+        let damaged = |why: String| Error::failed(format!("cannot be read: {why}:")).at(&packages);
         let reader =
             File::open(&kept).and_then(archive::decompressed).map_err(|error| damaged(error.to_string()))?;
         let mut listings = listings(BufReader::new(reader), &|name| is_wanted(of, name))
