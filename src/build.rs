@@ -112,9 +112,8 @@ impl Options {
 /// Whether a file is one that kpkg wrote for programs, or such files lie in a folder, as they do in each of results.
 fn is_own(path: &Path, depth: usize) -> bool {
     if path.extension().is_some_and(|ending| ending == "json") && path.is_file() {
-        let mut begin = Vec::new();
-        let read = beneath::open_regular(path).and_then(|file| file.take(64).read_to_end(&mut begin));
-        return read.is_ok() && begin.starts_with(b"{\n  \"schema\": \"kpkg-");
+        let begin = beneath::open_regular(path).and_then(|file| beneath::start(file, 64));
+        return begin.is_ok_and(|begin| begin.starts_with(b"{\n  \"schema\": \"kpkg-"));
     }
     let is_folder = depth > 0 && fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
     is_folder

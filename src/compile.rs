@@ -336,9 +336,8 @@ fn asks_distribution(driver: &Driver) -> bool {
     };
     driver.tree.iter().any(|file| match &file.kind {
         SourceKind::File { on_disk, .. } if builds(&file.path) => {
-            let mut bytes = Vec::new();
-            let read = File::open(on_disk).and_then(|file| file.take(1 << 20).read_to_end(&mut bytes));
-            read.is_ok() && bytes.contains_str("os-release")
+            let read = File::open(on_disk).and_then(|file| beneath::start(file, 1 << 20));
+            read.is_ok_and(|bytes| bytes.contains_str("os-release"))
         }
         _ => false,
     })

@@ -11,7 +11,7 @@ use super::arguments::{Manner, TIMEOUT};
 use super::session::{Ended, Session};
 use super::signers::{self, LARGEST, ModuleSignArgs, PackageSignArgs, PackageSigner, Patience};
 use super::{json, session, text};
-use crate::base::beneath::open_regular;
+use crate::base::beneath;
 use crate::base::diagnostic::Severity;
 use crate::base::error::{Error, Result};
 use crate::base::temporary::TemporaryFolder;
@@ -206,11 +206,7 @@ fn signers(args: &SignArgs, patience: &Patience) -> Result<(Option<ModuleSigners
         let ask: Box<Ask> = Box::new(move |question: &Question<'_>| {
             let path = folder.join(format!("{}.sig", sign::name_of(question.module)));
             let failed = |error| Error::io("cannot read the signature", &path, error).as_usage();
-            let mut bytes = Vec::new();
-            open_regular(&path)
-                .and_then(|file| file.take(LARGEST).read_to_end(&mut bytes))
-                .map_err(failed)?;
-            Ok(bytes)
+            beneath::open_regular(&path).and_then(|file| beneath::start(file, LARGEST)).map_err(failed)
         });
         asked.push((ask, certificate.as_path()));
     }

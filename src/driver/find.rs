@@ -4,10 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::base::beneath;
 use crate::base::diagnostic::{Code, Diagnostic, Severity};
 use crate::base::error::{Error, Result};
 use crate::dkms::{self, Conf, ConfFile, Facts, Inputs, ReadTree};
@@ -270,11 +270,7 @@ pub fn read_conf(path: &Path) -> Result<Vec<u8>> {
         }
         Err(error) => return Err(Error::io("cannot read", path, error).as_usage()),
     };
-    let mut bytes = Vec::new();
-    file.take(CONF)
-        .read_to_end(&mut bytes)
-        .map_err(|error| Error::io("cannot read", path, error).as_usage())?;
-    Ok(bytes)
+    beneath::start(file, CONF).map_err(|error| Error::io("cannot read", path, error).as_usage())
 }
 
 /// A dkms.conf that is named.
@@ -523,10 +519,8 @@ impl View<'_> {
 impl ReadTree for View<'_> {
     fn read(&self, path: &str, limit: usize) -> Option<Vec<u8>> {
         let path = self.place(path)?;
-        let mut bytes = Vec::new();
         let file = fs::File::open(self.listing.folder.join(path)).ok()?;
-        file.take(limit as u64).read_to_end(&mut bytes).ok()?;
-        Some(bytes)
+        beneath::start(file, limit as u64).ok()
     }
 
     fn exists(&self, path: &str) -> bool {

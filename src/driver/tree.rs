@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
+use crate::base::beneath;
 use crate::dkms::{self, ReadTree};
 use crate::input::source::{SourceFile, SourceKind};
 
@@ -34,9 +34,7 @@ impl<'a> Tree<'a> {
 }
 
 pub(super) fn read_start(path: &Path, limit: usize) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path).ok()?.take(limit as u64).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
+    beneath::start(File::open(path).ok()?, limit as u64).ok()
 }
 
 /// The beginning of a file as text; nothing of what is no file.

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs::{self, DirEntry, File, FileType};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -29,6 +29,7 @@ use std::sync::Arc;
 
 use bstr::ByteSlice;
 
+use crate::base::beneath;
 use crate::base::diagnostic::{Code, Diagnostic, Severity};
 use crate::base::error::{Error, Result};
 pub use checkout::checkout;
@@ -321,9 +322,7 @@ pub fn newest_commit(root: &Path) -> std::result::Result<Option<(i64, String)>, 
 #[must_use]
 pub fn read_start(path: &Path, limit: u64) -> Option<Vec<u8>> {
     fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file)?;
-    let mut bytes = Vec::new();
-    File::open(path).ok()?.take(limit).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
+    beneath::start(File::open(path).ok()?, limit).ok()
 }
 
 /// Whether a folder of this name holds no source, whatever else is said.

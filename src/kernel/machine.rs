@@ -3,11 +3,10 @@
 //! Every fact is given by the caller; nothing is taken from the machine that kpkg runs on.
 
 use std::fs::{self, File};
-use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::base::beneath::open_regular;
+use crate::base::beneath;
 use crate::base::error::{Error, Result};
 use crate::dkms::{self, Inputs, ReadTree};
 
@@ -139,8 +138,8 @@ pub fn machines(options: &Stated) -> Result<Vec<Machine>> {
 /// The text of an os-release file.
 pub fn read_os_release(path: &Path) -> Result<String> {
     let cannot_read = |error| Error::io("cannot read", path, error).as_usage();
-    let mut bytes = Vec::new();
-    open_regular(path).and_then(|file| file.take(OS_RELEASE).read_to_end(&mut bytes)).map_err(cannot_read)?;
+    let bytes =
+        beneath::open_regular(path).and_then(|file| beneath::start(file, OS_RELEASE)).map_err(cannot_read)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -247,9 +246,7 @@ impl ReadTree for Headers {
     fn read(&self, path: &str, limit: usize) -> Option<Vec<u8>> {
         // a pipe or a device would be waited for
         self.metadata(path).filter(fs::Metadata::is_file)?;
-        let mut bytes = Vec::new();
-        File::open(self.folder.join(path)).ok()?.take(limit as u64).read_to_end(&mut bytes).ok()?;
-        Some(bytes)
+        beneath::start(File::open(self.folder.join(path)).ok()?, limit as u64).ok()
     }
 
     fn exists(&self, path: &str) -> bool {

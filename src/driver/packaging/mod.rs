@@ -16,8 +16,8 @@ pub use layout::layout;
 pub use own::{Own, field_of, own, own_of, relations_of, script_tables, spec_relations};
 
 use std::fs::File;
-use std::io::Read;
 
+use crate::base::beneath;
 use crate::input::source::{SourceFile, SourceKind};
 
 /// How much of one text is read.
@@ -45,9 +45,7 @@ impl<'a> Files<'a> {
         let read = |path: &str, limit: usize| {
             let at = files.binary_search_by(|file| file.path.as_str().cmp(path)).ok()?;
             let SourceKind::File { on_disk, .. } = &files[at].kind else { return None };
-            let mut bytes = Vec::new();
-            File::open(on_disk).ok()?.take(limit as u64).read_to_end(&mut bytes).ok()?;
-            Some(bytes)
+            beneath::start(File::open(on_disk).ok()?, limit as u64).ok()
         };
         Self { paths, read: Box::new(read) }
     }

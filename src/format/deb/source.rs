@@ -2,7 +2,7 @@
 //!
 //! The bytes of the upstream archive depend on the driver alone, so that every upload of one version has the same.
 
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use digest::{Digest, Update};
@@ -16,7 +16,7 @@ use super::spell::{CONFLICTS, architecture, description, relation_text, relation
 use super::values::is_known as is_known_field;
 use super::write::{changelog_text, date, triggers_text};
 use crate::archive::{self, Tapped};
-use crate::base::beneath::open_regular;
+use crate::base::beneath;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Result};
 use crate::output::{Output, Scratch};
@@ -405,11 +405,10 @@ const DESCRIPTION: u64 = 1 << 20;
 /// those of the packaging below `/debian`.
 pub(super) fn read(path: &Path, contents: &mut dyn Contents) -> io::Result<Option<ReadPackage>> {
     let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
-    let mut bytes = Vec::new();
     if path.extension().is_none_or(|ending| ending != "dsc") {
         return Ok(None);
     }
-    open_regular(path)?.take(DESCRIPTION).read_to_end(&mut bytes)?;
+    let bytes = beneath::start(beneath::open_regular(path)?, DESCRIPTION)?;
     let text = unsigned(&String::from_utf8_lossy(&bytes));
     let fields = paragraph(&text);
     let field = |name: &str| fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
@@ -482,7 +481,7 @@ pub(super) fn unsigned(text: &str) -> String {
 
 fn verify(path: &Path, size: &str, md5: &str, sha256: Option<&str>) -> io::Result<()> {
     let mut seen = Tapped::new(io::sink(), Sums::default());
-    io::copy(&mut open_regular(path)?, &mut seen)?;
+    io::copy(&mut beneath::open_regular(path)?, &mut seen)?;
     let (own, count) = (seen.tap.file(String::new(), seen.count), seen.count);
     if size == count.to_string() && own.md5 == md5 && sha256.is_none_or(|sum| sum == own.sha256) {
         return Ok(());
@@ -496,7 +495,7 @@ fn read_archive(
     contents: &mut dyn Contents,
     found: &mut ReadPackage,
 ) -> io::Result<()> {
-    let reader = archive::decompressed(open_regular(path)?)?;
+    let reader = archive::decompressed(beneath::open_regular(path)?)?;
     archive::read_tar(reader, ENTRIES, &mut |entry, content| {
         let name = entry.name.trim_start_matches("./").trim_end_matches('/');
         // the driver's files lie below one folder, whatever it is called

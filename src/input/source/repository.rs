@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use bstr::{BStr, BString, ByteSlice};
 use gix_attributes::search::{MetadataCollection, Outcome};
 use gix_glob::pattern::Case;
+
+use crate::base::beneath;
 
 /// More than any ignore file that a person wrote; git refuses attribute files above this (`ATTR_MAX_FILE_SIZE`).
 const MAX_RULES: u64 = 100 * 1024 * 1024;
@@ -551,9 +553,7 @@ fn read_rules(path: &Path) -> io::Result<Option<Vec<u8>>> {
     if !file.metadata()?.is_file() {
         return Ok(None);
     }
-    let mut text = Vec::new();
-    file.take(MAX_RULES).read_to_end(&mut text)?;
-    Ok(Some(text))
+    Ok(Some(beneath::start(file, MAX_RULES)?))
 }
 
 /// `folder/name`, or `name` at the top.
