@@ -245,21 +245,84 @@ fn registry(escape: fn(&str) -> String) -> Handlebars<'static> {
     registry
 }
 
-/// Parses a template as far as it has expressions. What stands behind the line of the last one, mostly a large script, is text as it is.
+/// Parses a template. What stands between the lines of tags is kept from the parser, to which a character of text costs as much as one
+/// of a tag: most of a template is a script as it is.
 fn register(registry: &mut Handlebars<'_>, name: &str, text: &str) -> std::result::Result<(), TemplateError> {
-    let last = text.rfind("}}").map_or(0, |at| at + 2);
-    let head = text[last..].find('\n').map_or(text.len(), |end| last + end + 1);
-    // `~}}` takes away blanks and newlines behind it
-    let head = if text[..last].ends_with("~}}") { text.len() } else { head };
-    registry.register_template_string(name, &text[..head])?;
-    if let Some(template) = registry.get_template(name).filter(|_| head < text.len()) {
-        let mut template = template.clone();
-        template.elements.push(TemplateElement::RawString(text[head..].to_owned()));
-        // a place for each element; that of a text is never asked for
-        template.mapping.extend(Template::compile("x")?.mapping);
+    let (short, pieces) = shorten(text);
+    if pieces.is_empty() || registry.register_template_string(name, &short).is_err() {
+        // an error quotes what was written
+        return registry.register_template_string(name, text);
+    }
+    if let Some(mut template) = registry.get_template(name).cloned() {
+        put_back(&mut template, &pieces);
         registry.register_template(name, template);
     }
     Ok(())
+}
+
+/// Stands around the number of a piece; of no script, as it is a character for private use.
+const MARK: char = '\u{E000}';
+/// Bytes of the shortest piece; a mark has up to ten.
+const SHORTEST: usize = 16;
+
+/// A template with marks in the place of what is text for sure, and those pieces.
+///
+/// A piece begins and ends with lines that have neither a tag nor a part of one, and not with blanks, which a `~` beside it takes away. Its newlines stay,
+/// inside its mark, so that each tag keeps its line.
+fn shorten(text: &str) -> (String, Vec<&str>) {
+    let (mut short, mut pieces) = (String::with_capacity(text.len()), Vec::new());
+    let mut rest = text;
+    // the content of a raw block looks like tags and is none
+    let is_plain = !text.contains(MARK) && !text.contains("{{{{");
+    while is_plain && !rest.is_empty() {
+        let gap = &rest[..rest.find("{{").unwrap_or(rest.len())];
+        let from = gap.find('\n').filter(|_| !short.is_empty()).map_or(0, |end| end + 1);
+        let to = if gap.len() < rest.len() { gap.rfind('\n').unwrap_or(0) } else { gap.len() };
+        let lines = gap.get(from..to).unwrap_or_default();
+        let piece = lines.trim();
+        // the end of a tag may stand in a string, or in a comment
+        if gap.contains("}}") || piece.len() < SHORTEST {
+            short.push_str(gap);
+        } else {
+            let at = from + lines.len() - lines.trim_start().len();
+            let newlines = "\n".repeat(piece.matches('\n').count());
+            let mark = format!("{MARK}{}{newlines}{MARK}", pieces.len());
+            short.extend([&gap[..at], &mark, &gap[at + piece.len()..]]);
+            pieces.push(piece);
+        }
+        let tag = &rest[gap.len()..];
+        let tag = tag.find("}}").map_or(tag, |end| &tag[..end + 2]);
+        short.push_str(tag);
+        rest = &rest[gap.len() + tag.len()..];
+    }
+    short.push_str(rest);
+    (short, pieces)
+}
+
+/// Puts pieces back into the texts of a template, as far down as it has any.
+fn put_back(template: &mut Template, pieces: &[&str]) {
+    for element in &mut template.elements {
+        let (block, other) = match element {
+            TemplateElement::RawString(text) | TemplateElement::Comment(text) if text.contains(MARK) => {
+                let parts = text.split(MARK).enumerate().map(|(index, part)| {
+                    match part.trim_end().parse::<usize>() {
+                        Ok(piece) if index % 2 == 1 => pieces[piece],
+                        _ => part,
+                    }
+                });
+                *text = parts.collect();
+                continue;
+            }
+            TemplateElement::HelperBlock(block) => (&mut block.template, Some(&mut block.inverse)),
+            TemplateElement::DecoratorBlock(block) | TemplateElement::PartialBlock(block) => {
+                (&mut block.template, None)
+            }
+            _ => continue,
+        };
+        for inner in [Some(block), other].into_iter().flatten().flatten() {
+            put_back(inner, pieces);
+        }
+    }
 }
 
 /// Inserts a text as it is; empty for an absent one.
@@ -329,26 +392,74 @@ mod tests {
         }
     }
 
+    /// What the parser makes of a template, and what is registered here.
+    fn whole_and_registered(name: &str, text: &str) -> [std::result::Result<Template, String>; 2] {
+        let (mut whole, mut other) = (registry(plain_text), registry(plain_text));
+        let results = [whole.register_template_string(name, text), register(&mut other, name, text)];
+        let templates = [whole, other].map(|registry| registry.get_template(name).cloned());
+        let both = results.into_iter().zip(templates);
+        let both = both
+            .map(|(result, template)| result.map(|()| template.unwrap()).map_err(|error| error.to_string()));
+        both.collect::<Vec<_>>().try_into().unwrap()
+    }
+
     #[test]
-    fn text_behind_the_last_expression_stays_as_it_is() {
-        for text in [
-            "",
-            "x",
-            "x\n\n",
-            "{{value}}",
-            "{{value}}\n\n  y\n",
-            "{{value}} {\n}} \n z",
-            "{{#if value}}\n a\n{{/if}}\n\n b\n",
-            "  {{#if value}}\n a\n  {{/if}}   \n b",
-            "{{value~}}\n\n  y\n",
-            "{{! a comment }}\ny\n",
-            "a {{value}} \\ \n \\ b",
-        ] {
-            let whole = registry(plain_text).render_template(text, &Values { value: "v" });
-            let mut registry = registry(plain_text);
-            register(&mut registry, "t.txt", text).unwrap();
-            assert_eq!(registry.render("t.txt", &Values { value: "v" }).unwrap(), whole.unwrap(), "{text:?}");
+    fn what_is_kept_from_the_parser_changes_nothing() {
+        for (name, text) in TEMPLATES {
+            let [whole, registered] = whole_and_registered(name, text);
+            assert_eq!(whole, registered, "{name}");
         }
+        let long = "a line of text\n\tand  one more\n";
+        let tags = [
+            "{{value}}",
+            "{{value~}}",
+            "{{~value}}",
+            "{{~value~}}",
+            "  {{value}}  ",
+            "{{{value}}}",
+            "{{raw \"}}\"}}",
+            "{{raw \"}}\na string of two lines\nand a third\"}}",
+            "{{raw\n value\n}}",
+            "\\{{value}}",
+            "\\\\{{value}}",
+            "\\",
+            "}}",
+            "x",
+            "{{#if value}}LONG{{/if}}",
+            "{{#if value}}\nLONG{{/if}}\n",
+            "{{#if value~}}\nLONG{{~else~}}\nLONGLONG\n {{/if}}\n",
+            "{{#each value}}\nLONG{{#if this}}\n\nLONG\n  {{~/if}}\nLONG{{/each}}",
+            "{{#unless value}}\n\n{{else if value}}LONG\n{{/unless}}",
+            "{{> t}}",
+            "\n{{> t}}\n",
+            "{{#> t}}\nLONG{{/t}}",
+            "{{#*inline \"t\"}}\nLONG{{/inline}}",
+            "{{! a comment }}",
+            "{{!-- a }} comment\nLONG{{value}}\nLONG --}}",
+            "{{!-- }}\nLONG{{value}}\nLONG --}}",
+            "{{{{raw}}}}\nLONG{{value}} LONG{{{{/raw}}}}",
+            "\u{E000}0\n\u{E000}",
+            "{{#if value}}",
+            "{{value",
+            "{{\nvalue\n",
+            "{{/if}}",
+        ];
+        for tag in tags {
+            for (before, behind) in [
+                ("", ""),
+                ("", "LONG"),
+                ("LONG", ""),
+                ("LONG", "LONG"),
+                ("\n\n  LONG\n ", " \n\n LONG\n"),
+                ("LONG\n", "\nLONG"),
+            ] {
+                let text = format!("{before}{tag}{behind}{tag}\n{behind}").replace("LONG", long);
+                let [whole, registered] = whole_and_registered("t", &text);
+                assert_eq!(whole, registered, "{text:?}");
+            }
+        }
+        let (short, pieces) = shorten("a line of text\nand one\n{{value}} more\nand another line of it");
+        assert_eq!((short.len(), pieces.len()), (31, 2), "{short:?}");
     }
 
     #[test]
