@@ -164,8 +164,7 @@ pub(super) const LONGEST: usize = 4 << 20;
 const KEPT: usize = 200;
 
 thread_local! {
-    /// What was compiled, which takes longer than to match: a file is read twice, and its loops use the same patterns. An
-    /// evaluation has a thread of its own, and what it kept ends with it.
+    /// What was compiled, which takes longer than to match: a file is read several times, and its loops use the same patterns.
     static COMPILED: RefCell<HashMap<(String, bool), Option<Regex>>> = RefCell::default();
 }
 
@@ -187,18 +186,35 @@ fn compile(text: &str, ignore_case: bool) -> Option<Regex> {
     })
 }
 
-/// A pattern without special characters as the text it matches.
-fn plain(pattern: &str) -> Option<String> {
-    let mut out = String::with_capacity(pattern.len());
+/// The texts around the `*` of a pattern that has no other special characters.
+fn plain(pattern: &str) -> Option<Vec<String>> {
+    let mut texts = vec![String::with_capacity(pattern.len())];
     let mut chars = pattern.chars();
     while let Some(c) = chars.next() {
-        match c {
-            '\\' => out.push(chars.next()?),
-            '*' | '?' | '[' | '(' => return None,
-            c => out.push(c),
-        }
+        let c = match c {
+            '*' => {
+                texts.push(String::new());
+                continue;
+            }
+            '?' | '[' | '(' => return None,
+            '\\' => chars.next()?,
+            c => c,
+        };
+        texts.last_mut()?.push(c);
     }
-    Some(out)
+    Some(texts)
+}
+
+/// Whether a text begins and ends with the outer ones, and has the others between them in their order.
+fn has_in_order(text: &str, texts: &[String]) -> bool {
+    let [first, between @ .., last] = texts else { return false };
+    let inner = text.strip_prefix(first.as_str()).and_then(|rest| rest.strip_suffix(last.as_str()));
+    let mut between = between.iter();
+    inner
+        .and_then(|inner| {
+            between.try_fold(inner, |rest, next| rest.split_once(next.as_str()).map(|(_, rest)| rest))
+        })
+        .is_some()
 }
 
 /// Matches a whole text; `None`: too complex.
@@ -221,6 +237,8 @@ pub(super) struct Glob {
 enum Kind {
     /// No special characters: the common case, and a hundred times cheaper.
     Literal(String),
+    /// No special characters but `*`, which stands between each of these: nearly all others.
+    Stars(Vec<String>),
     Regular {
         body: String,
         ignore_case: bool,
@@ -235,8 +253,9 @@ enum Kind {
 impl Glob {
     /// Compiles a pattern whose quoted characters carry a backslash.
     pub(super) fn new(pattern: &str, ignore_case: bool) -> Self {
-        if !ignore_case && let Some(text) = plain(pattern) {
-            return Self { kind: Kind::Literal(text) };
+        if !ignore_case && let Some(mut texts) = plain(pattern) {
+            let kind = if texts.len() == 1 { Kind::Literal(texts.remove(0)) } else { Kind::Stars(texts) };
+            return Self { kind };
         }
         let kind = match glob_to_regex(pattern) {
             Some(body) => Kind::Regular { body, ignore_case },
@@ -249,6 +268,7 @@ impl Glob {
     pub(super) fn matches(&self, text: &str) -> Option<bool> {
         match &self.kind {
             Kind::Literal(literal) => Some(literal == text),
+            Kind::Stars(texts) => Some(has_in_order(text, texts)),
             Kind::Regular { body, ignore_case } => {
                 Some(compile(&format!("\\A(?:{body})\\z"), *ignore_case)?.is_match(text))
             }
@@ -301,7 +321,9 @@ impl Glob {
                 let regex = compile(&format!("\\A(?:{body})\\z"), *ignore_case)?;
                 Some(Box::new(move |text| Some(regex.is_match(text))))
             }
-            Kind::Literal(_) | Kind::Searching { .. } => Some(Box::new(|text| self.matches(text))),
+            Kind::Literal(_) | Kind::Stars(_) | Kind::Searching { .. } => {
+                Some(Box::new(|text| self.matches(text)))
+            }
         }
     }
 
@@ -691,4 +713,39 @@ pub(super) fn quote(text: &str) -> String {
         out.push(c);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All texts of up to so many of these.
+    fn texts(parts: &[&str], most: usize) -> Vec<String> {
+        let mut all = vec![String::new()];
+        let mut longest = all.clone();
+        for _ in 0..most {
+            longest = longest
+                .iter()
+                .flat_map(|text| parts.iter().map(move |part| format!("{text}{part}")))
+                .collect();
+            all.extend_from_slice(&longest);
+        }
+        all
+    }
+
+    #[test]
+    fn stars_match_what_their_regular_expression_does() {
+        let texts_to_match = texts(&["a", "b", "*", "\n"], 4);
+        for pattern in texts(&["a", "b", "*", "\\*"], 5) {
+            let regex = format!("\\A(?:{})\\z", glob_to_regex(&pattern).unwrap());
+            let (regex, glob) = (compile(&regex, false).unwrap(), Glob::new(&pattern, false));
+            assert!(matches!(glob.kind, Kind::Literal(_) | Kind::Stars(_)), "{pattern}");
+            for text in &texts_to_match {
+                assert_eq!(glob.matches(text), Some(regex.is_match(text)), "{pattern} {text:?}");
+            }
+        }
+        for other in ["a?", "*[ab]", "*(a)", "@(a|*)"] {
+            assert!(matches!(Glob::new(other, false).kind, Kind::Regular { .. }), "{other}");
+        }
+    }
 }
