@@ -136,7 +136,7 @@ pub fn main() -> ExitCode {
     // a panic of the parser of dkms.conf is caught, and becomes a finding
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if std::thread::current().name() != Some(dkms::THREAD) {
+        if !dkms::catches_panics() {
             usual(panic);
         }
     }));

@@ -2,8 +2,10 @@
 //!
 //! Must not decide whether a value is good; that is in [`super::rules`].
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,7 +20,7 @@ use super::versions::is_at_least;
 use super::{CONF, Conf, Directive, Evaluation, Inputs, ReadTree, Value, words};
 use crate::base::diagnostic::{Diagnostic, Edit, Place, Severity, SourceText};
 
-/// Stack of the thread that parses and evaluates; pages that are not used cost nothing.
+/// Bytes of stack to parse and evaluate on; pages that are not used cost nothing.
 const STACK: usize = 512 << 20;
 
 /// What `safe_source` of dkms 3.4.3 runs for each name, with the carriage return it strips since 3.1.5.
@@ -31,32 +33,41 @@ const EXPORT_OLD: &str = r#"for _i in $(eval echo \${!$_export_env[@]}); do
 eval echo '$_export_env[$_i]=\"${'$_export_env'[$_i]}\"'
 done"#;
 
-/// The name of that thread. The parser may panic in it, which ends in a finding: a program may keep that panic's message to itself.
-pub const THREAD: &str = "dkms.conf";
+thread_local! {
+    static CATCHES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a panic of this thread is caught and ends in a finding, as one of the parser does: a program may keep that panic's message to
+/// itself.
+#[must_use]
+pub fn catches_panics() -> bool {
+    CATCHES.get()
+}
 
 /// Why something that may recurse did not come to its end.
 enum NoEnd {
     Panic,
-    /// No thread with so much stack could be had.
-    NoThread(std::io::Error),
+    /// So much stack could not be had.
+    NoStack,
 }
 
 /// Runs something that may recurse with enough stack.
-fn with_stack<T: Send>(run: impl FnOnce() -> T + Send) -> Result<T, NoEnd> {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name(THREAD.to_owned()).stack_size(STACK);
-        let thread = thread.spawn_scoped(scope, run).map_err(NoEnd::NoThread)?;
-        thread.join().map_err(|_| NoEnd::Panic)
-    })
+fn with_stack<T>(run: impl FnOnce() -> T) -> Result<T, NoEnd> {
+    let has_begun = Cell::new(false);
+    let run = || {
+        has_begun.set(true);
+        run()
+    };
+    let outer = CATCHES.replace(true);
+    let ended = std::panic::catch_unwind(AssertUnwindSafe(|| stacker::grow(STACK, run)));
+    CATCHES.set(outer);
+    ended.map_err(|_| if has_begun.get() { NoEnd::Panic } else { NoEnd::NoStack })
 }
 
-/// The finding where no thread could be had, which is no fault of the file.
-fn no_thread(error: &std::io::Error) -> Diagnostic {
-    let text = format!(
-        "this machine gives no thread with {} MiB of stack to read the file in: {error}",
-        STACK >> 20
-    );
-    Diagnostic::error(&codes::LIMIT, text).hint("allow more: `ulimit -v unlimited`, `ulimit -u unlimited`")
+/// The finding where no stack could be had, which is no fault of the file.
+fn no_stack() -> Diagnostic {
+    let text = format!("this machine gives no {} MiB of stack to read the file on", STACK >> 20);
+    Diagnostic::error(&codes::LIMIT, text).hint("allow more: `ulimit -v unlimited`")
 }
 
 #[cfg(test)]
@@ -91,8 +102,8 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> (Conf, Vec<Diagnostic>) {
     let script = match with_stack(read) {
         Ok(script) => script,
         Err(NoEnd::Panic) => broken("the parser failed"),
-        Err(NoEnd::NoThread(error)) => {
-            diagnostics.push(no_thread(&error).at(Place::new(&source, 0..0)));
+        Err(NoEnd::NoStack) => {
+            diagnostics.push(no_stack().at(Place::new(&source, 0..0)));
             let source = Arc::new(SourceText { path: path.to_owned(), text: String::new() });
             return (Conf { source, text: Arc::from(""), script: Arc::new(broken("not read")) }, diagnostics);
         }
@@ -216,7 +227,7 @@ pub fn evaluate(conf: &Conf, inputs: &Inputs) -> Evaluation {
     with_stack(|| evaluate_here(conf, inputs)).unwrap_or_else(|why| {
         let finding = match why {
             NoEnd::Panic => Diagnostic::error(&codes::LIMIT, "the evaluation failed"),
-            NoEnd::NoThread(error) => no_thread(&error),
+            NoEnd::NoStack => no_stack(),
         };
         Evaluation { diagnostics: vec![finding.at(conf.place(0..0))], ..Evaluation::default() }
     })
@@ -748,4 +759,32 @@ fn describe_difference(name: &str, text: &str, seen: Option<&Value>) -> Diagnost
         _ => Severity::Warning,
     };
     Diagnostic::new(&codes::ROUND_TRIP, severity, format!("`{name}` is read twice: {seen_text}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_caught_and_said_to_be_while_it_happens() {
+        assert!(!catches_panics());
+        let caught = with_stack(|| {
+            // within another one
+            let inner: Result<(), _> = with_stack(|| panic!("of the parser"));
+            assert!(matches!(inner, Err(NoEnd::Panic)));
+            catches_panics()
+        });
+        assert!(caught.is_ok_and(|caught| caught));
+        assert!(!catches_panics());
+    }
+
+    #[test]
+    fn there_is_stack_for_what_recurses_as_deep_as_a_file_says() {
+        fn depth(left: usize) -> usize {
+            let frame = std::hint::black_box([left; 1 << 10]);
+            if left == 0 { 0 } else { depth(frame[0] - 1) + 1 }
+        }
+        // 80 MiB and more; a thread of tests has 2
+        assert!(with_stack(|| depth(10_000)).is_ok_and(|depth| depth == 10_000));
+    }
 }

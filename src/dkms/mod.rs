@@ -29,8 +29,8 @@ pub use codes::CODES;
 pub use decision::{Decision, Verdict};
 #[cfg(test)]
 pub(crate) use evaluate::PARSED;
-pub use evaluate::{THREAD, evaluate};
 pub(crate) use evaluate::{carried_over, export, identity, settings};
+pub use evaluate::{catches_panics, evaluate};
 pub use facts::{Exclusive, Fact, Facts, Hook, HookKind, MakeRule, ModuleFacts, PatchFacts, Requirement};
 pub(crate) use host::script_path;
 pub(crate) use rules::web_page;

@@ -338,7 +338,8 @@ fn too_little_memory_is_named() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(
-        text.starts_with("error[K0205]: this machine gives no thread") && text.contains("ulimit -v"),
+        text.starts_with("error[K0205]: this machine gives no 512 MiB of stack")
+            && text.contains("ulimit -v"),
         "{text}"
     );
 }
