@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
+use bstr::ByteVec;
+
 use crate::base::beneath;
 use crate::dkms::{self, ReadTree};
 use crate::input::source::{SourceFile, SourceKind};
@@ -40,7 +42,7 @@ pub(super) fn read_start(path: &Path, limit: usize) -> Option<Vec<u8>> {
 /// The beginning of a file as text; nothing of what is no file.
 pub(super) fn text_of(file: &SourceFile, limit: usize) -> Option<String> {
     let SourceKind::File { on_disk, .. } = &file.kind else { return None };
-    Some(String::from_utf8_lossy(&read_start(on_disk, limit)?).into_owned())
+    Some(read_start(on_disk, limit)?.into_string_lossy())
 }
 
 impl ReadTree for Tree<'_> {

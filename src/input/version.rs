@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use bstr::ByteVec;
+
 use crate::input::source::{self, SourceFile, SourceKind};
 
 /// A version and who says so.
@@ -294,7 +296,7 @@ fn of_two_components(tags: Vec<String>) -> Vec<String> {
 }
 
 fn read_text(path: &Path) -> Option<String> {
-    Some(String::from_utf8_lossy(&source::read_start(path, BYTES)?).into_owned())
+    Some(source::read_start(path, BYTES)?.into_string_lossy())
 }
 
 /// The texts of the sources with an ending, those named like a module first.

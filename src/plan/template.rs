@@ -151,7 +151,9 @@ impl Templates {
     pub fn check_names(&self) -> Result<()> {
         for (name, Text { path, .. }) in self.texts.iter().filter(|(_, text)| text.path.is_some()) {
             let is_known = TEMPLATES.iter().any(|(known, _)| known == name);
-            if is_known || self.texts.values().any(|other| names_partial(&other.text, name)) {
+            let is_partial =
+                |text| partials(text).any(|partial| partial.is_none_or(|partial| partial == name));
+            if is_known || self.texts.values().any(|other| is_partial(&other.text)) {
                 continue;
             }
             let known: Vec<_> = TEMPLATES.iter().map(|(known, _)| *known).collect();
@@ -175,16 +177,8 @@ impl Templates {
             Error::usage(format!("the template `{}` cannot be read: {}", self.place(name), error.reason()))
         })?;
         drop(parsed);
-        for (at, _) in text.match_indices('>') {
-            let (before, behind) = text.split_at(at);
-            if !before.ends_with("{{") && !before.ends_with("{{#") && !before.ends_with("{{~") {
-                continue;
-            }
-            let end = |next: char| next.is_whitespace() || "}~(".contains(next);
-            let partial = behind[1..].trim_start().split(end).next().unwrap_or_default();
-            // a name that is computed may be any
-            let any = partial.is_empty();
-            for name in self.texts.keys().filter(|name| any || *name == partial) {
+        for partial in partials(text) {
+            for name in self.texts.keys().filter(|name| partial.is_none_or(|partial| *name == partial)) {
                 self.parse(name)?;
             }
         }
@@ -222,13 +216,13 @@ impl Templates {
     }
 }
 
-/// Whether a text takes the partial of that name in; one whose name is computed may be any.
-fn names_partial(text: &str, name: &str) -> bool {
-    text.match_indices("{{").any(|(at, _)| {
-        let tag = text[at + 2..].trim_start_matches(['~', '#']);
-        let Some(partial) = tag.strip_prefix('>').map(str::trim_start) else { return false };
-        let end = partial.find(|next: char| next.is_whitespace() || "}~".contains(next));
-        partial.starts_with('(') || &partial[..end.unwrap_or(partial.len())] == name
+/// The names of the partials that a text takes in; nothing for a name that is computed, which may be any.
+fn partials(text: &str) -> impl Iterator<Item = Option<&str>> {
+    text.match_indices("{{").filter_map(|(at, tag)| {
+        let tag = text[at + tag.len()..].trim_start_matches(['~', '#']);
+        let partial = tag.strip_prefix('>')?.trim_start();
+        let end = partial.find(|next: char| next.is_whitespace() || "}~(".contains(next));
+        Some(Some(&partial[..end.unwrap_or(partial.len())]).filter(|name| !name.is_empty()))
     })
 }
 
