@@ -578,10 +578,17 @@ struct Layer<'a> {
     extends: Option<Spanned<String>>,
     aliases: Vec<String>,
     dkms: Option<String>,
+    /// Where its file begins among all; the places of the keys count from there.
+    begin: usize,
     keys: Spanned<DeTable<'a>>,
 }
 
 impl Layer<'_> {
+    /// Its place among all files.
+    fn at(&self) -> usize {
+        self.begin + self.keys.span().start
+    }
+
     /// With the release behind the file's title.
     fn titled(&self, title: &str) -> String {
         self.release.as_ref().map_or(title.to_owned(), |release| format!("{title} {release}"))
@@ -602,7 +609,7 @@ impl<'a> Profiles<'a> {
                 let at = begin + error.span().map_or(0, |span| span.start);
                 profiles.error(at, error.message())
             })?;
-            let layers = profiles.cut(profile, moved(table, begin, &moved_table))?;
+            let layers = profiles.cut(profile, begin, table)?;
             profiles.layers.extend(layers);
             begin += text.len() + 1;
         }
@@ -610,12 +617,13 @@ impl<'a> Profiles<'a> {
     }
 
     /// A file as layers.
-    fn cut(&self, profile: &'a str, mut file: Spanned<DeTable<'a>>) -> Result<Vec<Layer<'a>>> {
+    fn cut(&self, profile: &'a str, begin: usize, mut file: Spanned<DeTable<'a>>) -> Result<Vec<Layer<'a>>> {
         let releases = file.get_mut().remove(RELEASES);
-        let mut layers = vec![self.layer(profile, None, file)?];
+        let mut layers = vec![self.layer(profile, None, begin, file)?];
         let Some(releases) = releases else { return Ok(layers) };
-        for (release, keys) in self.table(releases)?.into_inner() {
-            layers.push(self.layer(profile, Some(release.get_ref().to_string()), self.table(keys)?)?);
+        for (release, keys) in self.table(releases, begin)?.into_inner() {
+            let release = Some(release.get_ref().to_string());
+            layers.push(self.layer(profile, release, begin, self.table(keys, begin)?)?);
         }
         Ok(layers)
     }
@@ -624,9 +632,11 @@ impl<'a> Profiles<'a> {
         &self,
         profile: &'a str,
         release: Option<String>,
+        begin: usize,
         mut keys: Spanned<DeTable<'a>>,
     ) -> Result<Layer<'a>> {
-        let [extends, aliases, dkms] = OWN.map(|key| keys.get_mut().remove(key));
+        let own = OWN.map(|key| keys.get_mut().remove(key));
+        let [extends, aliases, dkms] = own.map(|value| value.map(|value| moved(value, begin, &moved_value)));
         Ok(Layer {
             name: release.as_ref().map_or(profile.to_owned(), |release| format!("{profile}-{release}")),
             profile,
@@ -634,16 +644,18 @@ impl<'a> Profiles<'a> {
             extends: extends.map(|value| self.typed(value)).transpose()?,
             aliases: aliases.map(|value| self.typed(value)).transpose()?.unwrap_or_default(),
             dkms: dkms.map(|value| self.typed(value)).transpose()?,
+            begin,
             keys,
         })
     }
 
-    fn table(&self, value: Spanned<DeValue<'a>>) -> Result<Spanned<DeTable<'a>>> {
+    fn table(&self, value: Spanned<DeValue<'a>>, begin: usize) -> Result<Spanned<DeTable<'a>>> {
         let span = value.span();
         match value.into_inner() {
             DeValue::Table(table) => Ok(Spanned::new(span, table)),
             other => {
-                Err(self.error(span.start, &format!("invalid type: {}, expected a table", other.type_str())))
+                let text = format!("invalid type: {}, expected a table", other.type_str());
+                Err(self.error(begin + span.start, &text))
             }
         }
     }
@@ -682,9 +694,10 @@ impl<'a> Profiles<'a> {
     fn resolve(&self, layer: &Layer<'a>) -> Result<Target> {
         let mut keys = DeTable::new();
         for layer in self.chain(layer, None, &mut Vec::new())? {
-            lay_over(&mut keys, layer.keys.get_ref());
+            lay_over(&mut keys, layer.keys.get_ref(), layer.begin);
         }
-        let mut target: Target = self.typed(Spanned::new(layer.keys.span(), DeValue::Table(keys)))?;
+        let at = layer.at();
+        let mut target: Target = self.typed(Spanned::new(at..at, DeValue::Table(keys)))?;
         target.name.clone_from(&layer.name);
         target.title = layer.titled(&target.title);
         target.dkms.clone_from(&layer.dkms);
@@ -696,7 +709,7 @@ impl<'a> Profiles<'a> {
     fn said<'b>(&'b self, layer: &'b Layer<'a>, key: &str) -> Result<&'b str> {
         let chain = self.chain(layer, None, &mut Vec::new())?;
         let said = chain.iter().rev().find_map(|layer| layer.keys.get_ref().get(key)?.get_ref().as_str());
-        said.ok_or_else(|| self.error(layer.keys.span().start, &format!("missing field `{key}`")))
+        said.ok_or_else(|| self.error(layer.at(), &format!("missing field `{key}`")))
     }
 
     /// The layers that make up a target, the most general first: what a layer extends, for a release its file, the layer itself.
@@ -758,16 +771,17 @@ impl<'a> Profiles<'a> {
     }
 }
 
-/// Lays keys over others: tables are laid over tables, everything else takes the other's place.
-fn lay_over<'a>(keys: &mut DeTable<'a>, over: &DeTable<'a>) {
+/// Lays keys over others: tables are laid over tables, everything else takes the other's place. Their places count from `begin` on.
+fn lay_over<'a>(keys: &mut DeTable<'a>, over: &DeTable<'a>, begin: usize) {
     for (key, value) in over {
         let below = keys.get_mut(key.get_ref().as_ref()).map(Spanned::get_mut);
         if let (Some(DeValue::Table(below)), DeValue::Table(over)) = (below, value.get_ref()) {
-            lay_over(below, over);
+            lay_over(below, over, begin);
         } else {
             // a key that stays would keep its place, which is another file's
             keys.remove(key.get_ref().as_ref());
-            keys.insert(key.clone(), value.clone());
+            let key = moved(key.clone(), begin, &|key, _| key);
+            keys.insert(key, moved(value.clone(), begin, &moved_value));
         }
     }
 }
