@@ -261,8 +261,8 @@ const SHORTEST: usize = 16;
 
 /// A template with marks in the place of what is text for sure, and those pieces.
 ///
-/// A piece begins and ends with lines that have neither a tag nor a part of one, and not with blanks, which a `~` beside it takes away. Its newlines stay,
-/// inside its mark, so that each tag keeps its line.
+/// The lines of a piece have neither a tag nor a part of one, and it does not begin or end with blanks, which a `~` beside it takes away.
+/// Its newlines stay, inside its mark, so that each tag keeps its line.
 fn shorten(text: &str) -> (String, Vec<&str>) {
     let (mut short, mut pieces) = (String::with_capacity(text.len()), Vec::new());
     let mut rest = text;
