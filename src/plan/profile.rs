@@ -578,17 +578,11 @@ struct Layer<'a> {
     extends: Option<Spanned<String>>,
     aliases: Vec<String>,
     dkms: Option<String>,
-    /// Where its file begins among all; the places of the keys count from there.
-    begin: usize,
+    /// Their places count from the begin of the file.
     keys: Spanned<DeTable<'a>>,
 }
 
 impl Layer<'_> {
-    /// Its place among all files.
-    fn at(&self) -> usize {
-        self.begin + self.keys.span().start
-    }
-
     /// With the release behind the file's title.
     fn titled(&self, title: &str) -> String {
         self.release.as_ref().map_or(title.to_owned(), |release| format!("{title} {release}"))
@@ -603,27 +597,30 @@ const RELEASES: &str = "release";
 impl<'a> Profiles<'a> {
     fn read(texts: &'a [(&'a str, &'a str)]) -> Result<Self> {
         let mut profiles = Self { texts, layers: Vec::new() };
-        let mut begin = 0;
         for (profile, text) in texts {
             let table = DeTable::parse(text).map_err(|error| {
-                let at = begin + error.span().map_or(0, |span| span.start);
+                let at = profiles.begin(profile) + error.span().map_or(0, |span| span.start);
                 profiles.error(at, error.message())
             })?;
-            let layers = profiles.cut(profile, begin, table)?;
+            let layers = profiles.cut(profile, table)?;
             profiles.layers.extend(layers);
-            begin += text.len() + 1;
         }
         Ok(profiles)
     }
 
+    /// Where a file begins among all.
+    fn begin(&self, profile: &str) -> usize {
+        self.texts.iter().take_while(|(name, _)| *name != profile).map(|(_, text)| text.len() + 1).sum()
+    }
+
     /// A file as layers.
-    fn cut(&self, profile: &'a str, begin: usize, mut file: Spanned<DeTable<'a>>) -> Result<Vec<Layer<'a>>> {
+    fn cut(&self, profile: &'a str, mut file: Spanned<DeTable<'a>>) -> Result<Vec<Layer<'a>>> {
         let releases = file.get_mut().remove(RELEASES);
-        let mut layers = vec![self.layer(profile, None, begin, file)?];
+        let mut layers = vec![self.layer(profile, None, file)?];
         let Some(releases) = releases else { return Ok(layers) };
-        for (release, keys) in self.table(releases, begin)?.into_inner() {
+        for (release, keys) in self.table(profile, releases)?.into_inner() {
             let release = Some(release.get_ref().to_string());
-            layers.push(self.layer(profile, release, begin, self.table(keys, begin)?)?);
+            layers.push(self.layer(profile, release, self.table(profile, keys)?)?);
         }
         Ok(layers)
     }
@@ -632,9 +629,9 @@ impl<'a> Profiles<'a> {
         &self,
         profile: &'a str,
         release: Option<String>,
-        begin: usize,
         mut keys: Spanned<DeTable<'a>>,
     ) -> Result<Layer<'a>> {
+        let begin = self.begin(profile);
         let own = OWN.map(|key| keys.get_mut().remove(key));
         let [extends, aliases, dkms] = own.map(|value| value.map(|value| moved(value, begin, &moved_value)));
         Ok(Layer {
@@ -644,18 +641,17 @@ impl<'a> Profiles<'a> {
             extends: extends.map(|value| self.typed(value)).transpose()?,
             aliases: aliases.map(|value| self.typed(value)).transpose()?.unwrap_or_default(),
             dkms: dkms.map(|value| self.typed(value)).transpose()?,
-            begin,
             keys,
         })
     }
 
-    fn table(&self, value: Spanned<DeValue<'a>>, begin: usize) -> Result<Spanned<DeTable<'a>>> {
+    fn table(&self, profile: &str, value: Spanned<DeValue<'a>>) -> Result<Spanned<DeTable<'a>>> {
         let span = value.span();
         match value.into_inner() {
             DeValue::Table(table) => Ok(Spanned::new(span, table)),
             other => {
                 let text = format!("invalid type: {}, expected a table", other.type_str());
-                Err(self.error(begin + span.start, &text))
+                Err(self.error(self.begin(profile) + span.start, &text))
             }
         }
     }
@@ -690,13 +686,18 @@ impl<'a> Profiles<'a> {
         Error::usage(format!("there is no target `{name}`")).hint(hint.unwrap_or_default())
     }
 
+    /// The place of a layer among all files.
+    fn at(&self, layer: &Layer<'_>) -> usize {
+        self.begin(layer.profile) + layer.keys.span().start
+    }
+
     /// The target that a layer is with everything that it extends.
     fn resolve(&self, layer: &Layer<'a>) -> Result<Target> {
         let mut keys = DeTable::new();
         for layer in self.chain(layer, None, &mut Vec::new())? {
-            lay_over(&mut keys, layer.keys.get_ref(), layer.begin);
+            lay_over(&mut keys, layer.keys.get_ref(), self.begin(layer.profile));
         }
-        let at = layer.at();
+        let at = self.at(layer);
         let mut target: Target = self.typed(Spanned::new(at..at, DeValue::Table(keys)))?;
         target.name.clone_from(&layer.name);
         target.title = layer.titled(&target.title);
@@ -709,7 +710,7 @@ impl<'a> Profiles<'a> {
     fn said<'b>(&'b self, layer: &'b Layer<'a>, key: &str) -> Result<&'b str> {
         let chain = self.chain(layer, None, &mut Vec::new())?;
         let said = chain.iter().rev().find_map(|layer| layer.keys.get_ref().get(key)?.get_ref().as_str());
-        said.ok_or_else(|| self.error(layer.at(), &format!("missing field `{key}`")))
+        said.ok_or_else(|| self.error(self.at(layer), &format!("missing field `{key}`")))
     }
 
     /// The layers that make up a target, the most general first: what a layer extends, for a release its file, the layer itself.

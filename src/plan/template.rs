@@ -254,7 +254,7 @@ fn register(registry: &mut Handlebars<'_>, name: &str, text: &str) -> std::resul
     Ok(())
 }
 
-/// Stands around the number of a piece; of no script, as it is a character for private use.
+/// Stands around the number of a piece; a character for private use, and a text that has it is parsed whole.
 const MARK: char = '\u{E000}';
 /// Bytes of the shortest piece; a mark has up to ten.
 const SHORTEST: usize = 16;
