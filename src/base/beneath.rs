@@ -200,16 +200,6 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"))
 }
 
-/// Bytes that most files end within; without such a place for them they are read in steps, from 32 bytes on.
-const PIECE: u64 = 8 << 10;
-
-/// The beginning of a file, of at most so many bytes.
-pub fn start(file: File, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(limit.min(PIECE) as usize);
-    file.take(limit).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
 /// The text of such a file, which may have so many bytes.
 pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     let mut text = String::with_capacity(limit.min(PIECE) as usize);
@@ -218,6 +208,16 @@ pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {limit} bytes")));
     }
     Ok(text)
+}
+
+/// Bytes that most files end within; without such a place for them they are read in steps, from 32 bytes on.
+const PIECE: u64 = 8 << 10;
+
+/// The beginning of a file, of at most so many bytes.
+pub fn start(file: File, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(limit.min(PIECE) as usize);
+    file.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The parts of a relative path; nothing where it leads out.

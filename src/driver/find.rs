@@ -14,6 +14,7 @@ use crate::dkms::{self, Conf, ConfFile, Facts, Inputs, ReadTree};
 use crate::driver::kbuild::{self, Kbuild, join};
 use crate::driver::layout::{self, Lack, Layout};
 use crate::driver::packaging::{self, Files};
+use crate::driver::tree;
 use crate::input::source::{self, Moved, read_start};
 
 /// The findings of this layer.
@@ -518,9 +519,7 @@ impl View<'_> {
 
 impl ReadTree for View<'_> {
     fn read(&self, path: &str, limit: usize) -> Option<Vec<u8>> {
-        let path = self.place(path)?;
-        let file = fs::File::open(self.listing.folder.join(path)).ok()?;
-        beneath::start(file, limit as u64).ok()
+        tree::read_start(&self.listing.folder.join(self.place(path)?), limit)
     }
 
     fn exists(&self, path: &str) -> bool {

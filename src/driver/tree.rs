@@ -35,6 +35,7 @@ impl<'a> Tree<'a> {
     }
 }
 
+/// The first bytes of a file; whoever asks knows that it is one.
 pub(super) fn read_start(path: &Path, limit: usize) -> Option<Vec<u8>> {
     beneath::start(File::open(path).ok()?, limit as u64).ok()
 }

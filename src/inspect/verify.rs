@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::walk;
-use crate::base::beneath::open_regular;
+use crate::base::beneath::{self, open_regular};
 use crate::base::error::{Error, Result};
 use crate::format::{self, Contents, OwnSigned, SignedForm};
 use crate::kernel::ko::{KernelModule, is_module};
@@ -175,9 +175,9 @@ pub fn package(path: &Path, judge: &dyn Judge) -> Result<Vec<Verified>> {
     }
     for beside in beside(path) {
         let unreadable = |error| Error::io("cannot read", path, error).as_usage();
-        let mut signature = Vec::new();
-        let read = open_regular(&beside).and_then(|file| file.take(1 << 20).read_to_end(&mut signature));
-        read.map_err(|error| Error::io("cannot read the signature", &beside, error).as_usage())?;
+        let signature = open_regular(&beside)
+            .and_then(|file| beneath::start(file, 1 << 20))
+            .map_err(|error| Error::io("cannot read the signature", &beside, error).as_usage())?;
         let mut signed = open_regular(path).map_err(unreadable)?;
         found.push(verified(Some(beside.display().to_string()), judge.detached(&mut signed, &signature)?));
     }

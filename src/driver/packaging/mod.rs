@@ -15,9 +15,7 @@ pub use kpkg_toml::kpkg_toml;
 pub use layout::layout;
 pub use own::{Own, field_of, own, own_of, relations_of, script_tables, spec_relations};
 
-use std::fs::File;
-
-use crate::base::beneath;
+use super::tree::read_start;
 use crate::input::source::{SourceFile, SourceKind};
 
 /// How much of one text is read.
@@ -45,7 +43,7 @@ impl<'a> Files<'a> {
         let read = |path: &str, limit: usize| {
             let at = files.binary_search_by(|file| file.path.as_str().cmp(path)).ok()?;
             let SourceKind::File { on_disk, .. } = &files[at].kind else { return None };
-            beneath::start(File::open(on_disk).ok()?, limit as u64).ok()
+            read_start(on_disk, limit)
         };
         Self { paths, read: Box::new(read) }
     }

@@ -15,7 +15,7 @@ use super::read::{ArMember, members, paragraph};
 use super::source::unsigned;
 use super::write::{ar_header, ar_padding};
 use crate::archive::{Stretch, Tapped};
-use crate::base::beneath::open_regular;
+use crate::base::beneath::{self, open_regular};
 use crate::base::error::{Error, Result};
 use crate::output::Output;
 
@@ -89,8 +89,7 @@ pub(super) fn own_signatures(path: &Path) -> io::Result<Option<Vec<OwnSigned>>> 
         return Ok(None);
     }
     file.rewind()?;
-    let mut text = Vec::new();
-    file.take(TEXT).read_to_end(&mut text)?;
+    let text = beneath::start(file, TEXT)?;
     if !text.starts_with(b"-----BEGIN PGP SIGNED MESSAGE-----") {
         return Ok(Some(Vec::new()));
     }
